@@ -1,0 +1,99 @@
+"""Where saetui keeps everything: the layout of SAETUI_HOME, and the socket that belongs to it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from saetui.errors import HomeError
+
+SOCKET_LIMIT = 107
+"""Bytes that a Unix socket's path may have (sun_path less its end mark)."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """One saetui home: two homes never meet, neither in files nor in sockets."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        return self.root / "saetui.json"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def supervisor_lock(self) -> Path:
+        return self.root / "supervisor.lock"
+
+    @property
+    def start_lock(self) -> Path:
+        return self.root / "start.lock"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.root / "supervisor.log"
+
+    @property
+    def socket_directory(self) -> Path:
+        """Not XDG_RUNTIME_DIR: that vanishes at the last logout, and jobs outlive it."""
+        return Path("/tmp") / f"saetui-{os.getuid()}"
+
+    @property
+    def socket(self) -> Path:
+        name = hashlib.blake2b(os.fsencode(self.root), digest_size=8).hexdigest()
+        return self.socket_directory / f"{name}.sock"
+
+    def make(self) -> Home:
+        """Make the directories (mode 0700) and see that they can be written.
+
+        Raises:
+            HomeError: the place is not a directory, or this user cannot write there.
+        """
+        way_out = "Give this user the right to write there, or set SAETUI_HOME to another directory."
+        for directory in (self.root, self.runs, self.cache):
+            try:
+                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise HomeError(f"SAETUI_HOME {self.root} cannot be used: {error.strerror}.", way_out) from error
+            if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+                raise HomeError(
+                    f"SAETUI_HOME {self.root} cannot be used: no permission to write in {directory}.", way_out
+                )
+        return self
+
+    def make_socket_directory(self) -> Path:
+        """Make the socket's directory, or see that the one there is ours and closed to others.
+
+        Raises:
+            HomeError: another user owns it, it is a link, or others may enter it.
+        """
+        directory = self.socket_directory
+        directory.mkdir(mode=0o700, exist_ok=True)
+        found = directory.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise HomeError(
+                f"{directory} is not a private directory of this user.",
+                f"Look at it (ls -ld {directory}), then remove it or chmod 700 it.",
+            )
+        return directory
+
+
+def find_home() -> Home:
+    """The home that SAETUI_HOME names, or the user's data directory."""
+    named = os.environ.get("SAETUI_HOME")
+    if named:
+        return Home(Path(named).expanduser().absolute())
+    from platformdirs import user_data_path
+
+    return Home(user_data_path("saetui", appauthor=False))
