@@ -1,0 +1,162 @@
+"""The language models that can be chosen here, read from their files without torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Union
+
+import msgspec
+
+from saetui.bundled import TINY
+from saetui.errors import ModelError
+
+BUNDLED_MODEL = "bundled:tiny"
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
+_CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a form needs to know of a model.
+
+    Attributes:
+        reference: how a spec names it.
+        family: transformers' model type, e.g. `gpt2`.
+        hidden_size: the width of its residual stream.
+        context_limit: tokens that it can read at once; None where it does not say.
+        size_bytes: of its weights on disk.
+    """
+
+    reference: str
+    directory: str
+    family: str
+    num_layers: int
+    hidden_size: int
+    context_limit: Union[int, None]
+    size_bytes: int
+
+    @property
+    def middle_layer(self) -> int:
+        """Where features are richest by the field's experience: the default."""
+        return self.num_layers // 2
+
+    @property
+    def short_name(self) -> str:
+        """The last part of the reference, for names and lists."""
+        return self.reference.rstrip("/").rpartition("/")[2].removeprefix("bundled:")
+
+
+def find_model(reference: str, revision: str | None = None) -> ModelInfo:
+    """Read what a model is.
+
+    Raises:
+        ModelError: it is not there, or is not a model that saetui can load; with the way out.
+    """
+    directory = _locate(reference, revision)
+    config = _read_config(reference, directory)
+    layers, width = _first(config, _LAYERS), _first(config, _WIDTH)
+    if layers is None or width is None:
+        raise ModelError(
+            f"{reference} is not a language model that saetui knows: its config.json names no layers or no hidden size.",
+            "Give the directory of a transformers model with decoder or encoder layers.",
+        )
+    weights = sorted(directory.glob("*.safetensors"))
+    if not weights:
+        others = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in directory.glob(pattern))
+        found = f" It has {', '.join(others[:3])}, which can run code when loaded." if others else ""
+        raise ModelError(
+            f"{reference} has no weights in safetensors.{found}",
+            "Save it again with save_pretrained, which writes safetensors.",
+        )
+    if not any((directory / name).is_file() for name in _TOKENIZERS):
+        raise ModelError(
+            f"{reference} has no tokenizer ({', '.join(_TOKENIZERS[:3])}, …).",
+            "Copy the tokenizer's files into the model's directory.",
+        )
+    return ModelInfo(
+        reference=reference,
+        directory=str(directory),
+        family=str(config.get("model_type", "unknown")),
+        num_layers=layers,
+        hidden_size=width,
+        context_limit=_first(config, _CONTEXT),
+        size_bytes=sum(path.stat().st_size for path in weights),
+    )
+
+
+def list_models() -> list[ModelInfo]:
+    """The bundled model, then those in the local Hub cache that can be loaded."""
+    found = [find_model(BUNDLED_MODEL)]
+    cache = hub_cache()
+    for entry in sorted(cache.glob("models--*")) if cache.is_dir() else []:
+        reference = entry.name.removeprefix("models--").replace("--", "/")
+        try:
+            found.append(find_model(reference))
+        except ModelError:
+            continue  # the cache also holds what is no language model, or only a part of one
+    return found
+
+
+def hub_cache() -> Path:
+    """Where the Hub's library keeps what it downloaded."""
+    if "HF_HUB_CACHE" in os.environ:
+        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
+    home = os.environ.get("HF_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
+    return Path(home).expanduser() / "hub"
+
+
+def _locate(reference: str, revision: str | None) -> Path:
+    if reference == BUNDLED_MODEL:
+        return TINY
+    if reference.startswith("bundled:"):
+        raise ModelError(f"{reference} is not bundled.", f"The bundled model is {BUNDLED_MODEL}.")
+    path = Path(reference).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"{reference} is a file, not the directory of a model.", "Give the directory that holds it.")
+    if path.is_absolute() or reference.startswith((".", "~")) or reference.count("/") > 1:
+        raise ModelError(f"There is no model directory {reference}.", f"Check the path, or use {BUNDLED_MODEL}.")
+    snapshots = hub_cache() / f"models--{reference.replace('/', '--')}"
+    snapshot = _snapshot(snapshots, revision or "main")
+    if snapshot is None:
+        wanted = reference if revision is None else f"{reference} (revision {revision})"
+        raise ModelError(
+            f"There is no model {wanted}: neither a directory nor in the local Hub cache.",
+            f"Give a directory, download it with `hf download {reference}`, or use {BUNDLED_MODEL}.",
+        )
+    return snapshot
+
+
+def _snapshot(repository: Path, revision: str) -> Path | None:
+    pointer = repository / "refs" / revision
+    name = pointer.read_text().strip() if pointer.is_file() else revision
+    snapshot = repository / "snapshots" / name
+    return snapshot if snapshot.is_dir() else None
+
+
+def _read_config(reference: str, directory: Path) -> Mapping[str, Any]:
+    path = directory / "config.json"
+    if not path.is_file():
+        empty = not any(directory.iterdir())
+        state = "is empty" if empty else "has no config.json, so it is not a model"
+        raise ModelError(f"The directory {reference} {state}.", "Give the directory that save_pretrained wrote.")
+    try:
+        config = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"{path} cannot be read: {error}.", "Copy the model again, or give another directory."
+        ) from error
+    inner = config.get("text_config")
+    return {**config, **inner} if isinstance(inner, dict) else config
+
+
+def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None

@@ -1,0 +1,64 @@
+"""What can be wrong with a training spec, said so that a form, a shell and a program can all use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+import msgspec
+
+from saetui.errors import InvalidInput
+
+
+class Severity(str, Enum):
+    """An error forbids the start; a warning is shown and accepted."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong with one field.
+
+    Attributes:
+        field: the field's name as in the spec, e.g. `layers`, `dataset.source`, `hyperparameters.k`.
+        message: one sentence that names the value and the limit.
+        suggestion: the way out.
+        kind: `invalid_input`, `model` or `dataset`: which part found it.
+    """
+
+    field: str
+    message: str
+    suggestion: str | None = None
+    severity: Severity = Severity.ERROR
+    kind: str = "invalid_input"
+
+    @property
+    def short_field(self) -> str:
+        """The field without its group: `k` for `hyperparameters.k`."""
+        return self.field.removeprefix("hyperparameters.")
+
+    def sentence(self) -> str:
+        """The problem on one line, field first."""
+        text = f"{self.short_field}: {self.message}"
+        return f"{text} {self.suggestion}" if self.suggestion else text
+
+
+class SpecError(InvalidInput):
+    """A spec that cannot be started; carries every problem at once."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = "" if count == 1 else f"{count} problems. "
+        super().__init__(head + " ".join(problem.sentence() for problem in self.problems))
+
+
+def errors_of(problems: Iterable[Problem]) -> list[Problem]:
+    """Only those that forbid the start."""
+    return [problem for problem in problems if problem.severity is Severity.ERROR]
+
+
+def warnings_of(problems: Iterable[Problem]) -> list[Problem]:
+    """Only those that are shown and accepted."""
+    return [problem for problem in problems if problem.severity is Severity.WARNING]

@@ -1,0 +1,162 @@
+"""From the words of a spec to the numbers that a training uses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Union
+
+import msgspec
+
+from saetui.jobs.hyperparameters import HYPERPARAMETERS, for_architecture, siblings
+from saetui.jobs.problems import Problem, SpecError
+from saetui.jobs.spec import TrainingSpec
+
+DEAD_WINDOW_TOKENS = 10_000_000
+SPARSITY_WARMUP = 0.05
+LEARNING_RATE_WARMUP = 0.01
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every hyperparameter with nothing left to work out; None means off or not used by the architecture.
+
+    Sizes are in tokens, lengths of time in steps.
+    """
+
+    latents: int
+    batch_size: int
+    num_steps: int
+    learning_rate: float
+    optimizer: str
+    lr_schedule: str
+    warmup_steps: int
+    decay_steps: int
+    grad_clip_norm: Union[float, None]
+    weight_decay: float
+    decoder_norm: str
+    normalize_activations: str
+    micro_batch_size: int
+    dead_neuron_threshold: float
+    dead_neuron_window: int
+    checkpoint_interval: int
+    keep_first: bool
+    keep_last: int
+    keep_every: Union[int, None]
+    keep_best: bool
+    log_interval: int
+    eval_interval: int
+    l1_alpha: Union[float, None] = None
+    sparsity_warmup_steps: int = 0
+    tie_weights: bool = False
+    resample_steps: Union[int, None] = None
+    ghost_grad_penalty: bool = False
+    k: Union[int, None] = None
+    aux_k: Union[int, None] = None
+    aux_k_alpha: float = 0.0
+
+
+def with_defaults(spec: TrainingSpec) -> dict[str, Any]:
+    """The hyperparameters with every default filled in; of linked ones only the one that was set, or the usual one."""
+    given = spec.hyperparameters
+    filled: dict[str, Any] = {}
+    for row in for_architecture(spec.architecture):
+        others = siblings(row.name)
+        if row.name in given and (given[row.name] is not None or not others):
+            filled[row.name] = given[row.name]
+        elif not others:
+            filled[row.name] = row.default_for(spec.architecture)
+        elif row.default is not None and not any(given.get(other) is not None for other in others):
+            filled[row.name] = row.default_for(spec.architecture)
+    return filled
+
+
+def count_steps(values: dict[str, Any], batch_size: int, dataset_tokens: int | None) -> int | None:
+    """The length of a run in steps; None where it is said in passes and the dataset's tokens are not known yet."""
+    if values.get("num_tokens") is not None:
+        return max(1, math.ceil(int(values["num_tokens"]) / batch_size))
+    if values.get("num_epochs") is not None:
+        if dataset_tokens is None:
+            return None
+        return max(1, round(float(values["num_epochs"]) * dataset_tokens / batch_size))
+    return int(values["num_steps"])
+
+
+def count_latents(values: dict[str, Any], d_in: int) -> int:
+    """The width of the SAE."""
+    if values.get("latent_dim") is not None:
+        return int(values["latent_dim"])
+    return max(1, round(float(values["expansion_factor"]) * d_in))
+
+
+def resolve(spec: TrainingSpec, d_in: int, dataset_tokens: int | None = None) -> Settings | None:
+    """Everything worked out; None while the length of the run waits for the dataset's tokens.
+
+    Args:
+        spec: a spec whose fields are sound.
+        d_in: the width of the activations.
+        dataset_tokens: tokens in one pass over the training part of the dataset.
+
+    Raises:
+        SpecError: values that are sound alone and not together, e.g. k above the number of latents.
+    """
+    values = with_defaults(spec)
+    problems = check_together(values, d_in)
+    if problems:
+        raise SpecError(problems)
+    batch_size = int(values["batch_size"])
+    num_steps = count_steps(values, batch_size, dataset_tokens)
+    if num_steps is None:
+        return None
+    latents = count_latents(values, d_in)
+    decays = values["lr_schedule"] == "constant"
+    settled: dict[str, Any] = {
+        name: value for name, value in values.items() if name in Settings.__struct_fields__ and value is not None
+    }
+    settled |= {
+        "latents": latents,
+        "num_steps": num_steps,
+        "warmup_steps": _or(values["warmup_steps"], math.ceil(num_steps * LEARNING_RATE_WARMUP)),
+        "decay_steps": round(num_steps * float(values["decay_fraction"])) if decays else 0,
+        "grad_clip_norm": values["grad_clip_norm"],
+        "micro_batch_size": min(_or(values["micro_batch_size"], batch_size), batch_size),
+        "dead_neuron_window": _or(
+            values["dead_neuron_window"], max(1, min(DEAD_WINDOW_TOKENS, num_steps * batch_size // 10))
+        ),
+        "keep_every": values["keep_every"],
+    }
+    if "sparsity_warmup_steps" in values:
+        settled["sparsity_warmup_steps"] = _or(values["sparsity_warmup_steps"], round(num_steps * SPARSITY_WARMUP))
+    if "k" in values or "top_k_sparsity" in values:
+        settled["k"] = count_active(values, latents)
+        settled["aux_k"] = min(latents, _or(values["aux_k"], max(1, d_in // 2)))
+    return Settings(**settled)
+
+
+def count_active(values: dict[str, Any], latents: int) -> int:
+    """k, of which `top_k_sparsity` is the share in percent."""
+    if values.get("top_k_sparsity") is not None:
+        return max(1, min(latents, round(float(values["top_k_sparsity"]) / 100 * latents)))
+    return int(values["k"])
+
+
+def check_together(values: dict[str, Any], d_in: int) -> list[Problem]:
+    """What is wrong with values that are sound alone."""
+    problems = []
+    latents = count_latents(values, d_in)
+    limit = int(HYPERPARAMETERS["latent_dim"].limits[1])
+    if latents > limit:
+        problems.append(_problem("expansion_factor", f"{latents} latents are above the limit of {limit}.", "Lower it."))
+    if values.get("k") is not None and values["k"] > latents:
+        problems.append(
+            _problem(
+                "k", f"{values['k']} is more than the {latents} latents that there are.", "Lower k or widen the SAE."
+            )
+        )
+    return problems
+
+
+def _problem(name: str, message: str, suggestion: str) -> Problem:
+    return Problem(field=f"hyperparameters.{name}", message=message, suggestion=suggestion)
+
+
+def _or(value: Any, otherwise: int) -> int:
+    return otherwise if value is None else int(value)
