@@ -1,0 +1,123 @@
+"""The layout of a job's directory: the truth about its progress, readable without torch and without a supervisor."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from saetui.errors import FormatError
+from saetui.rundir.durable import fsync_directory, write_durably
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """`runs/<job id>/`; the names in it are a contract (design.md, "A job")."""
+
+    path: Path
+
+    @property
+    def spec(self) -> Path:
+        return self.path / "spec.json"
+
+    @property
+    def identity(self) -> Path:
+        """Who runs the job: written by the runner."""
+        return self.path / "identity.json"
+
+    @property
+    def exit(self) -> Path:
+        """How the trainer ended: written by the runner."""
+        return self.path / "exit.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) for as long as a process of the job lives."""
+        return self.path / "run.lock"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "trainer.log"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics"
+
+    @property
+    def training_metrics(self) -> Path:
+        """Per site, every log interval."""
+        return self.metrics / "training.rows"
+
+    @property
+    def evaluation_metrics(self) -> Path:
+        """Per site, on held-out text."""
+        return self.metrics / "evaluation.rows"
+
+    @property
+    def job_metrics(self) -> Path:
+        """Per job: speed, tokens, memory, time. Its only site is called `job`."""
+        return self.metrics / "job.rows"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def sae(self) -> Path:
+        return self.path / "sae"
+
+    def result(self, site: str) -> Path:
+        """The finished SAE of one site in SAELens layout."""
+        return self.sae / site
+
+    def results(self) -> list[Path]:
+        """The finished SAEs that are there."""
+        if not self.sae.is_dir():
+            return []
+        return sorted(entry for entry in self.sae.iterdir() if (entry / "cfg.json").is_file())
+
+    def create(self, spec: dict[str, Any]) -> None:
+        """Make the directory with its spec, or nothing at all.
+
+        Raises:
+            FileExistsError: the job's directory is there already.
+            OSError: no room or no permission; what was made is taken away again.
+        """
+        hidden = self.path.with_name(f".{self.path.name}.new")
+        made = RunDirectory(hidden)
+        hidden.mkdir(mode=0o700, parents=True)
+        try:
+            made.metrics.mkdir(mode=0o700)
+            made.checkpoints.mkdir(mode=0o700)
+            write_durably(made.spec, msgspec.json.format(msgspec.json.encode(spec), indent=1))
+            if self.path.exists():
+                raise FileExistsError(f"{self.path} is there already")
+            os.rename(hidden, self.path)
+        except BaseException:
+            for directory in (made.metrics, made.checkpoints):
+                if directory.is_dir():
+                    directory.rmdir()
+            made.spec.unlink(missing_ok=True)
+            hidden.rmdir()
+            raise
+        fsync_directory(self.path.parent)
+
+    def read_spec(self) -> dict[str, Any]:
+        """The spec as the job was asked.
+
+        Raises:
+            FormatError: it is missing or damaged.
+        """
+        try:
+            return msgspec.json.decode(self.spec.read_bytes(), type=dict[str, Any])
+        except (OSError, msgspec.DecodeError) as error:
+            raise FormatError(
+                f"{self.spec} cannot be read: {error}.", "The job cannot be resumed; delete it and start it anew."
+            ) from error

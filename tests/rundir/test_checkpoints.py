@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from saetui.errors import FormatError
+from saetui.rundir.checkpoints import (
+    delete_checkpoint,
+    list_checkpoints,
+    new_checkpoint,
+    newest_sound,
+    sweep,
+    verify_checkpoint,
+)
+
+
+def save(directory: Path, step: int, content: bytes = b"weights", fvu: float | None = None) -> Path:
+    with new_checkpoint(directory, step, fvu) as path:
+        (path / "weights.safetensors").write_bytes(content)
+        (path / "state.json").write_bytes(b"{}")
+    return directory / f"step_{step:09d}"
+
+
+def test_a_checkpoint_is_listed_with_its_step_and_size_and_verifies(tmp_path: Path) -> None:
+    save(tmp_path, 20)
+    save(tmp_path, 10, fvu=0.25)
+    listed = list_checkpoints(tmp_path)
+    assert [(info.step, info.size_bytes, info.fvu) for info in listed] == [(10, 9, 0.25), (20, 9, None)]
+    assert verify_checkpoint(listed[1].path).step == 20
+
+
+def test_a_save_that_fails_leaves_nothing_and_keeps_the_old(tmp_path: Path) -> None:
+    save(tmp_path, 10)
+    with pytest.raises(OSError, match="disk"), new_checkpoint(tmp_path, 20) as path:
+        (path / "weights.safetensors").write_bytes(b"part")
+        raise OSError("the disk is full")
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000010"]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"weight", b"weightS", b"weights" + b"\0" * 8], ids=["empty", "short", "changed", "zero tail"]
+)
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_taken(tmp_path: Path, damage: bytes) -> None:
+    save(tmp_path, 10)
+    newest = save(tmp_path, 20)
+    (newest / "weights.safetensors").write_bytes(damage)
+    with pytest.raises(FormatError, match=r"weights\.safetensors"):
+        verify_checkpoint(newest)
+    sound = newest_sound(tmp_path)
+    assert sound is not None
+    assert sound.step == 10
+
+
+def test_without_its_manifest_a_directory_is_no_checkpoint(tmp_path: Path) -> None:
+    (save(tmp_path, 10) / "manifest.json").unlink()
+    assert list_checkpoints(tmp_path) == []
+    assert newest_sound(tmp_path) is None
+
+
+def test_saving_the_same_step_again_replaces_it(tmp_path: Path) -> None:
+    save(tmp_path, 10, b"old")
+    save(tmp_path, 10, b"newer")
+    assert (tmp_path / "step_000000010" / "weights.safetensors").read_bytes() == b"newer"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_interrupted_saves_and_removals_left_is_swept(tmp_path: Path) -> None:
+    save(tmp_path, 10)
+    (tmp_path / ".step_000000020.abcd").mkdir()
+    (tmp_path / ".step_000000005.abcd.deleted").mkdir()
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000010"]
+    delete_checkpoint(tmp_path / "step_000000010")
+    assert list(tmp_path.iterdir()) == []
