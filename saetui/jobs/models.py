@@ -141,7 +141,7 @@ def _snapshot(repository: Path, revision: str) -> Path | None:
 def _read_config(reference: str, directory: Path) -> Mapping[str, Any]:
     path = directory / "config.json"
     if not path.is_file():
-        empty = not any(directory.iterdir())
+        empty = not directory.is_dir() or not any(directory.iterdir())
         state = "is empty" if empty else "has no config.json, so it is not a model"
         raise ModelError(f"The directory {reference} {state}.", "Give the directory that save_pretrained wrote.")
     try:
