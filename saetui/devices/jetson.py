@@ -1,0 +1,95 @@
+"""Jetson boards, read from sysfs: no root service, no library.
+
+Where things are (Jetson Linux Developer Guide, "Power and Performance" for Orin and Xavier): the GPU's load in per mille in
+`load` of its device (`gpu.0`, or `17000000.gpu` and its like under platform); temperatures in thermal zones called
+`gpu-thermal`, `GPU-therm`; power rails as INA3221 monitors under hwmon, with `inN_label`, `inN_input` (mV) and
+`currN_input` (mA), the board's input being VDD_IN (Orin) or the sum of the rails of older boards.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from saetui.devices.figure import Figure, Missing, attempt, reading
+from saetui.devices.thermal import zone_temperature
+from saetui.protocol.messages import DeviceReading
+
+MODEL = "proc/device-tree/model"
+TEGRA_RELEASE = "etc/nv_tegra_release"
+LOADS = ("sys/devices/gpu.0/load", "sys/devices/platform/gpu.0/load", "sys/devices/platform/*.gpu/load",
+         "sys/devices/platform/bus@0/*.gpu/load", "sys/devices/*.gpu/load")  # fmt: skip
+ZONES = ("gpu", "tj", "soc0", "cpu")
+INPUT_RAILS = ("VDD_IN", "POM_5V_IN")
+
+
+def is_jetson(root: Path = Path("/")) -> bool:
+    """Whether this machine is a Jetson."""
+    return (root / TEGRA_RELEASE).exists() or "jetson" in board_name(root).lower()
+
+
+def board_name(root: Path = Path("/")) -> str:
+    """The board's name as its device tree has it; empty where there is none."""
+    try:
+        return (root / MODEL).read_text(errors="replace").rstrip("\0\n").strip()
+    except OSError:
+        return ""
+
+
+def read_jetson(root: Path = Path("/")) -> DeviceReading:
+    """The board now; its memory is one for CPU and GPU."""
+    total, available = _memory(root)
+    used = total - available if not isinstance(total, Missing) and not isinstance(available, Missing) else total
+    figures: dict[str, Figure] = {
+        "load": _load(root),
+        "memory_used": used,
+        "memory_total": total,
+        "temperature": zone_temperature(root, ZONES),
+        "power": _power(root),
+    }
+    return reading(board_name(root) or "NVIDIA Jetson", "jetson", figures)
+
+
+def _load(root: Path) -> Figure:
+    for pattern in LOADS:
+        for file in sorted(root.glob(pattern)):
+            return attempt(partial(_per_mille, file))
+    return Missing("the GPU's load file is not in sysfs")
+
+
+def _per_mille(file: Path) -> float:
+    return min(1.0, int(file.read_text()) / 1000)
+
+
+def _memory(root: Path) -> tuple[Figure, Figure]:
+    """Total and available memory in bytes."""
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+    except OSError as error:
+        return Missing(str(error)), Missing(str(error))
+    found: dict[str, Figure] = {}
+    for line in lines:
+        name, _, rest = line.partition(":")
+        if name in ("MemTotal", "MemAvailable"):
+            found[name] = float(rest.split()[0]) * 1024
+    missing = Missing("/proc/meminfo does not say")
+    return found.get("MemTotal", missing), found.get("MemAvailable", missing)
+
+
+def _power(root: Path) -> Figure:
+    """Watts at the board's input, or the sum of its rails."""
+    rails: dict[str, float] = {}
+    for label_file in sorted((root / "sys").glob("class/hwmon/hwmon*/in*_label")):
+        number = label_file.name.removeprefix("in").removesuffix("_label")
+        try:
+            label = label_file.read_text().strip()
+            millivolts = int((label_file.parent / f"in{number}_input").read_text())
+            milliamperes = int((label_file.parent / f"curr{number}_input").read_text())
+        except (OSError, ValueError):
+            # A rail without a current (a sum of shunt voltages, a rail that is off) has no power.
+            continue
+        rails[label] = millivolts * milliamperes / 1e6
+    for name in INPUT_RAILS:
+        if name in rails:
+            return rails[name]
+    return sum(rails.values()) if rails else Missing("no power rail is shown under /sys/class/hwmon")

@@ -1,0 +1,62 @@
+"""NVIDIA cards, as nvidia-smi shows them; asked only where it is installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+
+from saetui.devices.figure import Figure, Missing, reading
+from saetui.protocol.messages import DeviceReading
+
+QUERY = ("name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu", "power.draw")
+TIMEOUT_SECONDS = 5.0
+MIB = 1 << 20
+_FACTORS = {"load": 0.01, "memory_used": MIB, "memory_total": MIB, "temperature": 1.0, "power": 1.0}
+
+
+def find_nvidia_smi() -> str | None:
+    """The program, where there is one."""
+    return shutil.which("nvidia-smi")
+
+
+def read_nvidia(run: Callable[[list[str]], str] | None = None) -> DeviceReading | None:
+    """The first card now; None where there is no nvidia-smi or it finds no card.
+
+    Args:
+        run: runs a command and returns its output; by default a real process.
+    """
+    program = find_nvidia_smi() if run is None else "nvidia-smi"
+    if program is None:
+        return None
+    command = [program, f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"]
+    try:
+        output = (run or _run)(command)
+    except (OSError, subprocess.SubprocessError):
+        # A driver that does not answer is the same as none: the processor's reading is shown instead.
+        return None
+    return parse(output)
+
+
+def parse(output: str) -> DeviceReading | None:
+    """The reading in nvidia-smi's answer (CSV without head and units); None where it names no card."""
+    for line in output.splitlines():
+        values = [value.strip() for value in line.split(",")]
+        if len(values) == len(QUERY):
+            name, *rest = values
+            figures = {field: _figure(text, _FACTORS[field], field) for field, text in zip(_FACTORS, rest)}
+            return reading(name, "cuda", figures)
+    return None
+
+
+def _figure(text: str, factor: float, field: str) -> Figure:
+    try:
+        return float(text) * factor
+    except ValueError:
+        return Missing(f"nvidia-smi says {text.strip('[]')} for {field}")
+
+
+def _run(command: list[str]) -> str:
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=True, stdin=subprocess.DEVNULL
+    ).stdout

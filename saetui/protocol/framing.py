@@ -1,0 +1,160 @@
+"""Frames on the socket: a length of 4 bytes (big-endian), then so many bytes of JSON.
+
+The decoder takes whatever the network gave and returns whole payloads, so that asyncio and blocking code share it. A
+wrong length ends a connection, since nothing after it can be trusted; a payload that is not a message does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from saetui.errors import ProtocolError
+from saetui.jobs.problems import Problem, SpecError
+from saetui.protocol.messages import FromClient, FromSupervisor
+
+TO_SUPERVISOR_LIMIT = 1 << 20
+"""Bytes of one payload from a client: 1 MiB."""
+
+TO_CLIENT_LIMIT = 4 << 20
+"""Bytes of one payload from the supervisor: 4 MiB, for a snapshot of thousands of jobs."""
+
+LENGTH_BYTES = 4
+M = TypeVar("M")
+
+_CLIENT_MESSAGES: msgspec.json.Decoder[FromClient] = msgspec.json.Decoder(FromClient)
+_SUPERVISOR_MESSAGES: msgspec.json.Decoder[FromSupervisor] = msgspec.json.Decoder(FromSupervisor)
+
+
+class FrameDecoder:
+    """Cuts a stream of bytes into payloads."""
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: bytes that a payload may have; never more than that (and one read) is kept."""
+        self._limit = limit
+        self._pending = bytearray()
+
+    @property
+    def half_frame(self) -> bool:
+        """Whether the stream stands in the middle of a frame."""
+        return bool(self._pending)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes from the stream; the payloads that are complete now, in order.
+
+        Raises:
+            ProtocolError: a length of 0 or above the limit. The stream is of no use after that.
+        """
+        self._pending += data
+        payloads = []
+        start = 0
+        while len(self._pending) - start >= LENGTH_BYTES:
+            body = start + LENGTH_BYTES
+            length = int.from_bytes(self._pending[start:body], "big")
+            if not 0 < length <= self._limit:
+                raise ProtocolError(
+                    f"A frame of {length} bytes was announced; 1 to {self._limit} are allowed.",
+                    "Only saetui itself can talk on this socket.",
+                )
+            if len(self._pending) - body < length:
+                break
+            payloads.append(bytes(self._pending[body : body + length]))
+            start = body + length
+        del self._pending[:start]
+        return payloads
+
+    def finish(self) -> None:
+        """The stream has ended.
+
+        Raises:
+            ProtocolError: in the middle of a frame.
+        """
+        if self._pending:
+            raise ProtocolError("The connection ended in the middle of a frame.", "Try again.")
+
+
+def frame(payload: bytes, limit: int) -> bytes:
+    """A payload with its length before it.
+
+    Raises:
+        ProtocolError: it is empty or longer than the limit.
+    """
+    if not 0 < len(payload) <= limit:
+        raise ProtocolError(
+            f"A message of {len(payload)} bytes cannot be sent; {limit} are allowed.", "Send less at once."
+        )
+    return len(payload).to_bytes(LENGTH_BYTES, "big") + payload
+
+
+def encode(message: msgspec.Struct, limit: int) -> bytes:
+    """A message as one frame.
+
+    Raises:
+        ProtocolError: it is too long, or holds what JSON cannot say.
+        SpecError: its spec holds a number that is not finite (JSON would silently lose it).
+    """
+    refuse_non_finite(getattr(message, "spec", None))
+    try:
+        payload = msgspec.json.encode(message)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ProtocolError(f"The message cannot be sent: {error}.", "Check the values that were given.") from error
+    return frame(payload, limit)
+
+
+def from_client(payload: bytes) -> FromClient:
+    """The message of a client in a payload that a `FrameDecoder` returned.
+
+    Raises:
+        ProtocolError: not JSON, nested too deeply, an unknown message, or one with wrong fields.
+    """
+    return _decode(payload, _CLIENT_MESSAGES)
+
+
+def from_supervisor(payload: bytes) -> FromSupervisor:
+    """The message of the supervisor in a payload that a `FrameDecoder` returned.
+
+    Raises:
+        ProtocolError: as `from_client`.
+    """
+    return _decode(payload, _SUPERVISOR_MESSAGES)
+
+
+def _decode(payload: bytes, decoder: msgspec.json.Decoder[M]) -> M:
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(
+            f"A message could not be understood: {error}.",
+            "If two versions of saetui are in use, run `saetui supervisor stop` (trainings go on) and try again.",
+        ) from error
+
+
+class _Addressed(msgspec.Struct):
+    id: int = 0
+
+
+def request_id(payload: bytes) -> int | None:
+    """The id of a request that could not be understood otherwise, so that its refusal finds its way."""
+    try:
+        return msgspec.json.decode(payload, type=_Addressed).id or None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def refuse_non_finite(value: Any, field: str = "") -> None:
+    """See that no number inside JSON values is NaN or infinite.
+
+    Raises:
+        SpecError: one is; the problem names its field.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise SpecError([Problem(field=field, message=f"{value} is not a finite number.", suggestion="Give a number.")])
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            refuse_non_finite(inner, f"{field}.{name}" if field else str(name))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            refuse_non_finite(inner, field)

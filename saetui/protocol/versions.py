@@ -1,0 +1,31 @@
+"""Which version of the protocol two ends speak, and what is said when there is none."""
+
+from __future__ import annotations
+
+from saetui.errors import ProtocolError
+from saetui.protocol.messages import OLDEST_VERSION, PROTOCOL_VERSION, Hello
+
+HANDSHAKE_SECONDS = 5.0
+"""How long a connection may take to say `Hello`."""
+
+
+def negotiate(hello: Hello) -> int:
+    """The newest version that both ends speak.
+
+    Raises:
+        ProtocolError: there is none; it says which end is older and what to do.
+    """
+    version = min(hello.newest, PROTOCOL_VERSION)
+    if version >= max(hello.oldest, OLDEST_VERSION):
+        return version
+    theirs = _range(hello.oldest, hello.newest)
+    ours = _range(OLDEST_VERSION, PROTOCOL_VERSION)
+    if hello.oldest > PROTOCOL_VERSION:
+        way_out = "The supervisor is older: run `saetui supervisor stop` (trainings go on), then try again."
+    else:
+        way_out = "This client is older than the supervisor: use the saetui that the supervisor was started with."
+    raise ProtocolError(f"The client speaks protocol {theirs}, the supervisor {ours}.", way_out)
+
+
+def _range(oldest: int, newest: int) -> str:
+    return str(newest) if oldest == newest else f"{oldest} to {newest}"

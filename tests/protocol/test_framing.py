@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from saetui.errors import ProtocolError
+from saetui.jobs.problems import SpecError
+from saetui.protocol.framing import TO_SUPERVISOR_LIMIT, FrameDecoder, encode, frame, from_client, request_id
+from saetui.protocol.messages import GetJob, GetJobs, Hello, StopJobs, Submit
+
+LIMIT = 1000
+
+
+@given(payloads=st.lists(st.binary(min_size=1, max_size=300)), cuts=st.lists(st.integers(1, 50)))
+def test_payloads_come_out_whole_and_in_order_however_the_stream_is_cut(payloads: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join(frame(payload, LIMIT) for payload in payloads)
+    decoder = FrameDecoder(LIMIT)
+    received: list[bytes] = []
+    for cut in [*cuts, len(stream) + 1]:
+        received += decoder.feed(stream[:cut])
+        stream = stream[cut:]
+    assert received == payloads
+    assert not decoder.half_frame
+
+
+@settings(max_examples=500)
+@given(chunks=st.lists(st.binary(max_size=200), max_size=8))
+def test_rubbish_gives_payloads_or_a_protocol_error_and_nothing_else(chunks: list[bytes]) -> None:
+    decoder = FrameDecoder(LIMIT)
+    try:
+        for chunk in chunks:
+            for payload in decoder.feed(chunk):
+                assert 0 < len(payload) <= LIMIT
+                from_client(payload)
+        decoder.finish()
+    except ProtocolError as error:
+        assert error.message and error.suggestion
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300)
+@given(tag=st.sampled_from(["hello", "submit", "get_job", "stop_jobs", "restore_template", "nothing", 3]), fields=_JSON)
+def test_json_that_is_no_message_gives_a_protocol_error(tag: object, fields: object) -> None:
+    import json
+
+    payload = json.dumps({"type": tag, "fields": fields, "id": fields, "spec": fields, "job": fields}).encode()
+    try:
+        message = from_client(payload)
+    except ProtocolError:
+        return
+    assert type(message).__struct_config__.tag == tag
+
+
+@pytest.mark.parametrize("length", [0, LIMIT + 1, 2**32 - 1])
+def test_a_wrong_length_is_refused_before_anything_of_that_size_is_kept(length: int) -> None:
+    with pytest.raises(ProtocolError, match=str(length)):
+        FrameDecoder(LIMIT).feed(length.to_bytes(4, "big") + b"x")
+
+
+def test_a_half_frame_at_the_end_is_an_error() -> None:
+    decoder = FrameDecoder(LIMIT)
+    assert decoder.feed(frame(b"{}", LIMIT)[:-1]) == []
+    with pytest.raises(ProtocolError, match="middle of a frame"):
+        decoder.finish()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"type":"submit","spec":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"type":"submit","spec":{"a":NaN}}',
+        b'{"type":"submit","spec":{"a":1e999}}',
+        b'{"type":"submit","spec":{"a":"\xff"}}',
+        b'{"type":"unheard_of"}',
+        b'{"type":"get_job"}',
+        b"[]",
+        b"\x00",
+    ],
+)
+def test_what_is_not_a_message_is_a_protocol_error(payload: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        from_client(payload)
+
+
+@pytest.mark.parametrize("message", [Hello(client="test"), GetJobs(id=4), GetJob("demo"), StopJobs(("a", "b"), id=7)])
+def test_a_message_comes_back_as_it_was_sent(message: Hello | GetJobs | GetJob | StopJobs) -> None:
+    (payload,) = FrameDecoder(LIMIT).feed(encode(message, LIMIT))
+    assert from_client(payload) == message
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_a_number_that_is_not_finite_is_refused_by_its_field_instead_of_lost(number: float) -> None:
+    with pytest.raises(SpecError, match="l1_alpha") as caught:
+        encode(Submit({"hyperparameters": {"l1_alpha": number}}), TO_SUPERVISOR_LIMIT)
+    assert caught.value.problems[0].field == "hyperparameters.l1_alpha"
+
+
+def test_what_json_cannot_say_is_a_protocol_error() -> None:
+    for value in ("\ud800", object()):
+        with pytest.raises(ProtocolError):
+            encode(Submit({"name": value}), TO_SUPERVISOR_LIMIT)
+
+
+def test_a_message_that_is_too_long_is_not_sent() -> None:
+    with pytest.raises(ProtocolError, match="1048576"):
+        encode(Submit({"name": "x" * TO_SUPERVISOR_LIMIT}), TO_SUPERVISOR_LIMIT)
+
+
+def test_the_id_of_a_request_that_is_wrong_otherwise_is_still_found() -> None:
+    assert request_id(b'{"type":"get_job","id":12}') == 12
+    assert request_id(b'{"id":"twelve"}') is None
+    assert request_id(b"rubbish") is None
