@@ -1,0 +1,170 @@
+"""The small process between the supervisor and a trainer: it outlives the supervisor and records how the trainer ended.
+
+Run as a script, `python -I -S runner.py RUN_DIRECTORY -- COMMAND…`, with nothing but the standard library, so that it
+stays at about 10 MB for as long as a training lasts. Everything it knows goes into two files of the run directory:
+`identity.json` once the trainer lives, `exit.json` when it has ended. The lock of the run directory is an inherited file
+descriptor that it passes on by not closing it: the lock is held for as long as it or the trainer lives.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
+OOM_SCORE_ADJ = 500
+"""When memory runs out the kernel shall take the trainer, not the user's shell, the runner or the supervisor."""
+
+FORWARDED = (signal.SIGTERM, signal.SIGINT)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command to its end, and record that end."""
+    directory, separator, *command = arguments
+    if separator != "--" or not command:
+        raise SystemExit("usage: runner.py RUN_DIRECTORY -- COMMAND…")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    become_subreaper()
+    # Until the trainer lives a signal has nobody to go to: it waits.
+    signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    kills_before = count_memory_kills()
+    try:
+        trainer = start(directory, command)
+    except OSError as error:
+        append(os.path.join(directory, "trainer.log"), f"The trainer could not be started: {error}\n")
+        write_exit(directory, code=127, killer=None, out_of_memory=False)
+        return 1
+    for number in FORWARDED:
+        signal.signal(number, lambda _number, _frame: os.kill(trainer, signal.SIGTERM))
+    write(directory, "identity.json", {"runner": identity(os.getpid()), "trainer": identity(trainer)})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    status = wait_for(trainer)
+    killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+    write_exit(
+        directory,
+        code=os.WEXITSTATUS(status) if killer is None else None,
+        killer=killer,
+        out_of_memory=killer == signal.SIGKILL and count_memory_kills() > kills_before,
+    )
+    reap_group(trainer)
+    return 0
+
+
+def become_subreaper() -> None:
+    """Orphans of the trainer become our children, so that none stays a zombie where process 1 does not reap."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        sys.stderr.write(f"prctl: {os.strerror(ctypes.get_errno())}\n")
+
+
+def start(directory: str, command: list[str]) -> int:
+    """Start the trainer in a process group of its own, with its output straight to trainer.log; its pid."""
+    log = os.path.join(directory, "trainer.log")
+    trainer = os.posix_spawn(
+        command[0],
+        command,
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setpgroup=0,
+        setsigmask=[],
+        setsigdef=FORWARDED,
+    )
+    try:
+        with open(f"/proc/{trainer}/oom_score_adj", "w") as file:
+            file.write(str(OOM_SCORE_ADJ))
+    except OSError as error:
+        # It trains as well without; some sandboxes forbid it.
+        sys.stderr.write(f"oom_score_adj: {error}\n")
+    return trainer
+
+
+def wait_for(trainer: int) -> int:
+    """Reap every child until the trainer has ended; its wait status."""
+    while True:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        if ended.si_pid == trainer:
+            break
+        os.waitpid(ended.si_pid, 0)
+    # Still unreaped, the trainer keeps its group's number from being given to anyone else.
+    os.killpg(trainer, signal.SIGKILL)
+    return os.waitpid(trainer, 0)[1]
+
+
+def reap_group(trainer: int) -> None:
+    """Wait for what the trainer left behind in its group; it has been killed."""
+    while True:
+        try:
+            os.waitpid(-trainer, 0)
+        except ChildProcessError:
+            return
+
+
+def identity(pid: int) -> dict[str, int | str]:
+    """What tells a process from a later one with the same pid."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        # The command's name is in parentheses and may hold anything: fields are counted after the last one.
+        fields = file.read().rpartition(b")")[2].split()
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        boot = file.read().strip()
+    return {"pid": pid, "start": int(fields[19]), "boot": boot}
+
+
+def count_memory_kills() -> int:
+    """How many processes the kernel has killed for memory since it started."""
+    try:
+        with open("/proc/vmstat") as file:
+            for line in file:
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    except OSError as error:
+        sys.stderr.write(f"/proc/vmstat: {error}\n")
+    return 0
+
+
+def write_exit(directory: str, code: int | None, killer: int | None, out_of_memory: bool) -> None:
+    """Record how the trainer ended."""
+    ended_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    end = {"code": code, "signal": killer, "out_of_memory": out_of_memory, "ended_at": ended_at}
+    write(directory, "exit.json", end)
+
+
+def write(directory: str, name: str, content: object) -> None:
+    """Write a file as one step. A full disk is waited for: nobody else knows what is to be written."""
+    path = os.path.join(directory, name)
+    temporary = os.path.join(directory, f".{name}.{os.getpid()}.tmp")
+    while True:
+        try:
+            with open(temporary, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                json.dump(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            descriptor = os.open(directory, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+            return
+        except FileNotFoundError:
+            # The run directory itself has been removed.
+            raise SystemExit(1) from None
+        except OSError as error:
+            sys.stderr.write(f"{path}: {error}\n")
+            time.sleep(1.0)
+
+
+def append(path: str, text: str) -> None:
+    """Add a line to the trainer's log."""
+    with open(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""What every test that starts processes needs: a home of its own, and nothing left running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from saetui.home import Home
+
+_DEADLINE_SECONDS = 20.0
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """An empty SAETUI_HOME; whatever was started with it is gone when the test is over."""
+    made = Home(tmp_path / "home")
+    monkeypatch.setenv("SAETUI_HOME", str(made.root))
+    yield made
+    end_processes_of(made)
+
+
+def processes_of(home: Home) -> list[int]:
+    """Everything alive that was started with this home: supervisor, runners, trainers, clients."""
+    wanted = f"SAETUI_HOME={home.root}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended, or is another user's
+        if wanted in environment:
+            found.append(int(entry.name))
+    return found
+
+
+def end_processes_of(home: Home) -> None:
+    """Kill them all and see that they are gone, the socket too."""
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while alive := processes_of(home):
+        assert time.monotonic() < deadline, f"processes {alive} of {home.root} do not end"
+        for process in alive:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.02)
+    home.socket.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saetui import runner
+from tests.conditions import eventually, lives
+
+RUNNER = str(Path(runner.__file__))
+
+
+class Run:
+    """A real runner with a small program in the trainer's place."""
+
+    def __init__(self, directory: Path, program: str, **popen: Any) -> None:
+        self.directory = directory
+        directory.mkdir()
+        command = [sys.executable, "-I", "-S", RUNNER, str(directory), "--", sys.executable, "-I", "-S", "-c", program]
+        self.process = subprocess.Popen(command, start_new_session=True, **popen)
+
+    def read(self, name: str) -> dict[str, Any]:
+        path = self.directory / name
+        eventually(path.exists)
+        content: dict[str, Any] = json.loads(path.read_text())
+        return content
+
+    @property
+    def trainer(self) -> int:
+        return int(self.read("identity.json")["trainer"]["pid"])
+
+    @property
+    def log(self) -> str:
+        return (self.directory / "trainer.log").read_text()
+
+    def wait_for_line(self, line: str) -> None:
+        eventually(lambda: (self.directory / "trainer.log").exists() and line in self.log)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Any]:
+    runs: list[Run] = []
+
+    def begin(program: str, **popen: Any) -> Run:
+        run = Run(tmp_path / f"run{len(runs)}", program, **popen)
+        runs.append(run)
+        return run
+
+    yield begin
+    for run in runs:
+        if (run.directory / "identity.json").exists() and lives(run.trainer):
+            os.killpg(run.trainer, signal.SIGKILL)
+        run.process.kill()
+        run.process.wait()
+
+
+WAITS = "import signal, sys, time; print('ready', flush=True); time.sleep(60)"
+
+
+def test_the_end_of_a_trainer_is_recorded_with_its_exit_code(start: Any) -> None:
+    run = start("import sys; print('a line'); sys.exit(3)")
+    run.process.wait()
+    end = run.read("exit.json")
+    assert (end["code"], end["signal"], end["out_of_memory"]) == (3, None, False)
+    assert end["ended_at"].endswith("Z")
+    assert run.log == "a line\n"
+
+
+def test_a_killed_trainer_is_recorded_with_its_signal(start: Any) -> None:
+    run = start(WAITS)
+    os.kill(run.trainer, signal.SIGKILL)
+    run.process.wait()
+    assert run.read("exit.json")["signal"] == signal.SIGKILL
+    assert run.read("exit.json")["code"] is None
+
+
+def test_sigterm_is_passed_on_to_the_trainer(start: Any) -> None:
+    run = start("import signal; print('got', signal.sigwait({signal.SIGTERM}).name)")
+    assert run.trainer
+    run.process.send_signal(signal.SIGTERM)
+    run.process.wait()
+    assert run.log == "got SIGTERM\n" or run.read("exit.json")["signal"] == signal.SIGTERM
+
+
+def test_a_hang_up_ends_neither_runner_nor_trainer(start: Any) -> None:
+    run = start(WAITS)
+    run.wait_for_line("ready")
+    run.process.send_signal(signal.SIGHUP)
+    os.kill(run.trainer, signal.SIGHUP)
+    run.process.send_signal(signal.SIGTERM)
+    run.process.wait()
+    assert run.read("exit.json")["signal"] == signal.SIGTERM
+
+
+def test_the_trainer_outlives_its_runner(start: Any) -> None:
+    run = start(WAITS)
+    trainer = run.trainer
+    run.process.kill()
+    run.process.wait()
+    assert lives(trainer)
+
+
+def test_the_trainer_has_a_group_of_its_own_no_input_and_goes_first_when_memory_runs_out(start: Any) -> None:
+    run = start("import os, sys; print(os.getpgrp() == os.getpid(), repr(sys.stdin.read())); sys.stderr.write('err')")
+    identity = run.read("identity.json")
+    run.process.wait()
+    assert run.log in ("True ''\nerr", "errTrue ''\n")
+    assert identity["runner"]["pid"] == run.process.pid
+    assert identity["trainer"]["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_the_kernel_is_told_to_take_the_trainer_first(start: Any) -> None:
+    run = start(WAITS)
+    assert Path(f"/proc/{run.trainer}/oom_score_adj").read_text().strip() == str(runner.OOM_SCORE_ADJ)
+
+
+def test_what_the_trainer_left_running_is_ended_and_reaped(start: Any) -> None:
+    run = start("import os, time\nchild = os.fork()\nif child == 0: time.sleep(60)\nprint(child, flush=True)")
+    run.process.wait()
+    assert not lives(int(run.log))
+
+
+def test_a_command_that_cannot_be_started_is_recorded_too(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-I", "-S", RUNNER, str(tmp_path), "--", "/nowhere/python"], check=False)
+    assert json.loads((tmp_path / "exit.json").read_text())["code"] == 127
+    assert "could not be started" in (tmp_path / "trainer.log").read_text()
+
+
+def test_the_runner_loads_nothing_outside_the_standard_library(start: Any) -> None:
+    run = start(WAITS)
+    assert run.trainer
+    loaded = Path(f"/proc/{run.process.pid}/maps").read_text()
+    assert "site-packages" not in loaded and "libtorch" not in loaded
