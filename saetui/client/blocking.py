@@ -1,0 +1,211 @@
+"""The supervisor for programs that wait: one question, several, or the news of a job. Loads no asyncio."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+
+import msgspec
+
+from saetui.client.starting import ensure_supervisor
+from saetui.client.wire import connect_socket, lost, not_running, welcomed
+from saetui.errors import NotFound, ProtocolError, SupervisorError
+from saetui.home import Home, find_home
+from saetui.jobs.job import Job
+from saetui.protocol.failures import error_of
+from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, from_supervisor
+from saetui.protocol.messages import (
+    Asking,
+    Event,
+    Failure,
+    FromSupervisor,
+    GetJob,
+    Goodbye,
+    Hello,
+    JobChanged,
+    JobRemoved,
+    R,
+    Reply,
+    Snapshot,
+    Subscribe,
+)
+
+ANSWER_SECONDS = 60.0
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class BlockingClient:
+    """One connection; a context manager."""
+
+    def __init__(self, connected: socket.socket, name: str) -> None:
+        self._socket = connected
+        self._decoder = FrameDecoder(TO_CLIENT_LIMIT)
+        self._messages: deque[FromSupervisor] = deque()
+        self._events: deque[Event] = deque()
+        self._ids = itertools.count(1)
+        self._send(Hello(client=name))
+        self.supervisor_pid = welcomed(self._next(ANSWER_SECONDS)).pid
+
+    @classmethod
+    def connect(cls, home: Home | None = None, *, start: bool = True, name: str = "cli") -> BlockingClient:
+        """A connection to the supervisor, which is started when `start` is set and none runs.
+
+        Raises:
+            SupervisorError: there is none, or it cannot be started.
+            HomeError: SAETUI_HOME cannot be used.
+            ProtocolError: it speaks another version.
+        """
+        home = home or find_home()
+        connected = connect_socket(home)
+        if connected is None and start:
+            ensure_supervisor(home)
+            connected = connect_socket(home)
+        if connected is None:
+            raise not_running(home)
+        try:
+            return cls(connected, name)
+        except BaseException:
+            connected.close()
+            raise
+
+    def __enter__(self) -> BlockingClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def request(self, request: Asking[R], timeout: float = ANSWER_SECONDS) -> R:
+        """The answer to a request.
+
+        Raises:
+            SaetuiError: the supervisor refused it; of the class that it says.
+            SupervisorError: the connection was lost, or no answer came within the timeout (seconds).
+        """
+        number = next(self._ids)
+        self._send(msgspec.structs.replace(request, id=number))
+        deadline = time.monotonic() + timeout
+        while True:
+            message = self._next(max(0.001, deadline - time.monotonic()))
+            if isinstance(message, Event):
+                self._events.append(message)
+            elif isinstance(message, Goodbye):
+                raise SupervisorError(message.reason, "Try again.")
+            elif isinstance(message, Failure) and message.id in (number, None):
+                raise error_of(message)
+            elif isinstance(message, Reply) and message.id == number:
+                return answer_to(request, message)
+
+    def news(self) -> Iterator[Snapshot | Event]:
+        """Everything as it is now, then each change; ends when the connection does (with SupervisorError)."""
+        yield self.request(Subscribe())
+        while True:
+            while self._events:
+                yield self._events.popleft()
+            message = self._next(None)
+            if isinstance(message, Event):
+                yield message
+            elif isinstance(message, Goodbye):
+                raise SupervisorError(message.reason, "Try again.")
+
+    def _send(self, message: msgspec.Struct) -> None:
+        content = encode(message, TO_SUPERVISOR_LIMIT)
+        try:
+            self._socket.settimeout(ANSWER_SECONDS)
+            self._socket.sendall(content)
+        except OSError as error:
+            raise lost() from error
+
+    def _next(self, timeout: float | None) -> FromSupervisor:
+        self._socket.settimeout(timeout)
+        while not self._messages:
+            try:
+                data = self._socket.recv(1 << 16)
+            except TimeoutError as error:
+                raise SupervisorError("The supervisor does not answer.", "Try again; its log may say why.") from error
+            except OSError as error:
+                raise lost() from error
+            if not data:
+                raise lost()
+            self._messages.extend(from_supervisor(payload) for payload in self._decoder.feed(data))
+        return self._messages.popleft()
+
+
+def answer_to(request: Asking[R], reply: Reply) -> R:
+    """The answer in a reply, of the type that the request has.
+
+    Raises:
+        ProtocolError: it is of another type.
+    """
+    expected = request.answer_type()
+    if not isinstance(reply.result, expected):
+        raise ProtocolError(
+            f"{type(request).__name__} was answered by {type(reply.result).__name__}.",
+            "Run `saetui supervisor stop` (trainings go on) and try again.",
+        )
+    return reply.result
+
+
+def ask(request: Asking[R], home: Home | None = None, *, start: bool = True, timeout: float = ANSWER_SECONDS) -> R:
+    """One question over a connection of its own. Raises as `BlockingClient.connect` and `.request` do."""
+    with BlockingClient.connect(home, start=start) as client:
+        return client.request(request, timeout)
+
+
+def follow(home: Home | None = None) -> Iterator[Snapshot | Event]:
+    """All news, without end. When the supervisor dies it is started again, and a new snapshot comes.
+
+    Raises:
+        SaetuiError: it cannot be started again either.
+    """
+    home = home or find_home()
+    failures = 0
+    while True:
+        try:
+            with BlockingClient.connect(home, name="follow") as client:
+                for message in client.news():
+                    failures = 0
+                    yield message
+        except SupervisorError:
+            if failures == len(RETRY_SECONDS):
+                raise
+            time.sleep(RETRY_SECONDS[failures])
+            failures += 1
+
+
+def follow_job(job_id: str, home: Home | None = None) -> Iterator[Job]:
+    """A job now, then each time it changes, until it has ended. Survives the supervisor's death.
+
+    Args:
+        job_id: an id, a unique prefix of one, or a name.
+        home: the home it is in.
+
+    Raises:
+        NotFound: there is no such job, or it was deleted meanwhile.
+    """
+    wanted = ask(GetJob(job_id), home).job.id
+    for message in follow(home):
+        for job in _changed_jobs(message, wanted):
+            yield job
+            if job.status.ended:
+                return
+
+
+def _changed_jobs(message: Snapshot | Event, wanted: str) -> list[Job]:
+    if isinstance(message, Snapshot):
+        found = [job for job in message.jobs if job.id == wanted]
+        if not found:
+            raise NotFound(f"Job {wanted} is no longer there.", "It has been deleted.")
+        return found
+    change = message.change
+    if isinstance(change, JobRemoved) and change.id == wanted:
+        raise NotFound(f"Job {wanted} is no longer there.", "It has been deleted.")
+    return [change.job] if isinstance(change, JobChanged) and change.job.id == wanted else []

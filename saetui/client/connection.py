@@ -1,0 +1,191 @@
+"""One connection to the supervisor for programs that do several things at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from types import TracebackType
+
+import msgspec
+
+from saetui.client.blocking import ANSWER_SECONDS, answer_to
+from saetui.client.starting import ensure_supervisor
+from saetui.client.wire import CONNECT_SECONDS, connect_socket, lost, not_running, welcomed
+from saetui.errors import ProtocolError, SaetuiError, SupervisorError
+from saetui.home import Home, find_home
+from saetui.protocol.failures import error_of
+from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, from_supervisor
+from saetui.protocol.messages import (
+    Asking,
+    Event,
+    Failure,
+    FromSupervisor,
+    Goodbye,
+    Hello,
+    R,
+    Reply,
+    Snapshot,
+    Subscribe,
+)
+
+
+class Client:
+    """A connection; an async context manager. Requests may be made from several tasks at once."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int, early: list[bytes]
+    ) -> None:
+        """Made by `connect`."""
+        self.supervisor_pid = pid
+        self._reader = reader
+        self._writer = writer
+        self._decoder = FrameDecoder(TO_CLIENT_LIMIT)
+        self._ids = itertools.count(1)
+        self._open: dict[int, asyncio.Future[Reply]] = {}
+        self._news: asyncio.Queue[Event | SaetuiError] = asyncio.Queue()
+        self._seq = 0
+        self._end: SaetuiError | None = None
+        self._receiving = asyncio.create_task(self._receive(early))
+
+    @classmethod
+    async def connect(cls, home: Home | None = None, *, start: bool = True, client: str = "client") -> Client:
+        """A connection to the supervisor, which is started when `start` is set and none runs.
+
+        Raises:
+            SupervisorError: there is none, or it cannot be started.
+            HomeError: SAETUI_HOME cannot be used.
+            ProtocolError: it speaks another version.
+        """
+        home = home or find_home()
+        connected = await asyncio.to_thread(connect_socket, home)
+        if connected is None and start:
+            await asyncio.to_thread(ensure_supervisor, home)
+            connected = await asyncio.to_thread(connect_socket, home)
+        if connected is None:
+            raise not_running(home)
+        connected.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=connected)
+        try:
+            return await asyncio.wait_for(cls._greet(reader, writer, client), CONNECT_SECONDS)
+        except asyncio.TimeoutError as error:
+            writer.close()
+            raise SupervisorError("The supervisor does not answer.", "Try again; its log may say why.") from error
+        except BaseException:
+            writer.close()
+            raise
+
+    @classmethod
+    async def _greet(cls, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> Client:
+        writer.write(encode(Hello(client=name), TO_SUPERVISOR_LIMIT))
+        decoder = FrameDecoder(TO_CLIENT_LIMIT)
+        payloads: list[bytes] = []
+        while not payloads:
+            data = await reader.read(1 << 16)
+            if not data:
+                raise lost()
+            payloads = decoder.feed(data)
+        return cls(reader, writer, welcomed(from_supervisor(payloads[0])).pid, payloads[1:])
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def request(self, request: Asking[R], timeout: float = ANSWER_SECONDS) -> R:
+        """The answer to a request.
+
+        Raises:
+            SaetuiError: the supervisor refused it; of the class that it says.
+            SupervisorError: the connection was lost, or no answer came within the timeout (seconds).
+        """
+        if self._end is not None:
+            raise self._end
+        number = next(self._ids)
+        content = encode(msgspec.structs.replace(request, id=number), TO_SUPERVISOR_LIMIT)
+        answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._open[number] = answer
+        try:
+            self._writer.write(content)
+            reply = await asyncio.wait_for(answer, timeout)
+        except asyncio.TimeoutError as error:
+            raise SupervisorError("The supervisor does not answer.", "Try again; its log may say why.") from error
+        finally:
+            self._open.pop(number, None)
+        return answer_to(request, reply)
+
+    async def subscribe(self) -> AsyncIterator[Snapshot | Event]:
+        """Everything as it is now, then each change; one iteration at a time.
+
+        Raises:
+            SupervisorError: the connection has ended.
+        """
+        yield await self._snapshot()
+        while True:
+            message = await self._news.get()
+            if isinstance(message, SaetuiError):
+                raise message
+            if message.seq <= self._seq:
+                continue
+            if message.seq == self._seq + 1:
+                self._seq = message.seq
+                yield message
+            else:
+                yield await self._snapshot()
+
+    async def close(self) -> None:
+        """End the connection."""
+        self._receiving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._receiving
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    async def _snapshot(self) -> Snapshot:
+        snapshot = await self.request(Subscribe())
+        self._seq = snapshot.seq
+        return snapshot
+
+    async def _receive(self, early: list[bytes]) -> None:
+        try:
+            for payload in early:
+                self._take(from_supervisor(payload))
+            while data := await self._reader.read(1 << 16):
+                for payload in self._decoder.feed(data):
+                    self._take(from_supervisor(payload))
+            self._finish(lost())
+        except (ProtocolError, SupervisorError) as error:
+            self._finish(error)
+        except OSError:
+            self._finish(lost())
+        except asyncio.CancelledError:
+            self._finish(lost())
+            raise
+
+    def _take(self, message: FromSupervisor) -> None:
+        if isinstance(message, Event):
+            self._news.put_nowait(message)
+        elif isinstance(message, Goodbye):
+            raise SupervisorError(message.reason, "Try again.")
+        elif isinstance(message, Failure) and message.id is None:
+            self._finish(error_of(message))
+        elif isinstance(message, (Reply, Failure)) and message.id is not None:
+            answer = self._open.get(message.id)
+            if answer is not None and not answer.done():
+                if isinstance(message, Reply):
+                    answer.set_result(message)
+                else:
+                    answer.set_exception(error_of(message))
+
+    def _finish(self, error: SaetuiError) -> None:
+        """Nothing more comes: whoever waits is told."""
+        self._end = self._end or error
+        for answer in self._open.values():
+            if not answer.done():
+                answer.set_exception(error)
+        self._news.put_nowait(error)

@@ -1,0 +1,27 @@
+"""`python -m saetui.supervisor`: run the supervisor, in the foreground or detached from whoever started it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+DETACH = "--detach"
+
+
+def detach() -> None:
+    """Become an orphan in a session of our own, before anything heavy is loaded and while there is only one thread."""
+    if os.fork() != 0:
+        os._exit(0)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to leave; the exit code."""
+    from saetui.supervisor.process import run
+
+    return run(arguments)
+
+
+if __name__ == "__main__":
+    if DETACH in sys.argv[1:]:
+        detach()
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+"""The jobs as they are now: in memory for everyone who asks, in the store for tomorrow, told to all who listen."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from saetui.errors import Conflict, InvalidInput, NotFound
+from saetui.jobs.job import TRANSITIONS, Job, JobError, Status
+from saetui.jobs.times import now
+from saetui.protocol.messages import Change, JobChanged, JobRemoved
+from saetui.supervisor.record import Record, write_copy
+from saetui.supervisor.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Board:
+    """All jobs of this home. A change of state is durable before anyone hears of it; progress is only told."""
+
+    def __init__(self, store: Store, publish: Callable[[Change], None]) -> None:
+        self._store = store
+        self._publish = publish
+        self._records = {record.id: record for record in store.jobs()}
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._records
+
+    def __getitem__(self, job_id: str) -> Record:
+        return self._records[job_id]
+
+    def records(self) -> list[Record]:
+        """All jobs, oldest first."""
+        return list(self._records.values())
+
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs, oldest first."""
+        return tuple(record.job for record in self._records.values())
+
+    def names(self) -> set[str]:
+        return {record.job.name for record in self._records.values()}
+
+    def add(self, record: Record) -> None:
+        """A new job.
+
+        Raises:
+            HomeError: the store cannot be written; there is no new job then.
+        """
+        self._store.save_job(record)
+        self._records[record.id] = record
+        self._publish(JobChanged(record.job))
+
+    def move(self, job_id: str, status: Status, error: JobError | None = None) -> Job:
+        """Another state, with its times.
+
+        Raises:
+            HomeError: the store cannot be written; the job is as before then.
+        """
+        record = self._records[job_id]
+        assert status in TRANSITIONS[record.job.status], f"{record.job.status.value} → {status.value}"
+        job = msgspec.structs.replace(
+            record.job,
+            status=status,
+            error=error,
+            started_at=record.job.started_at or (now() if status is Status.STARTING else None),
+            ended_at=now() if status.ended else None,
+        )
+        if status.ended:
+            job = msgspec.structs.replace(job, tokens_per_second=None, eta_seconds=None)
+        changed = msgspec.structs.replace(record, job=job)
+        self._store.save_job(changed)
+        self._records[job_id] = changed
+        self._publish(JobChanged(job))
+        log.info("job %s (%s): %s → %s", job_id, job.name, record.job.status.value, status.value)
+        try:
+            write_copy(changed)
+        except OSError as failure:
+            log.warning("job %s: its copy of the record was not written: %s", job_id, failure)
+        return job
+
+    def show_progress(self, job: Job) -> None:
+        """New figures of a job whose state is the same."""
+        record = self._records[job.id]
+        if record.job != job:
+            self._records[job.id] = msgspec.structs.replace(record, job=job)
+            self._publish(JobChanged(job, progress_only=True))
+
+    def remove(self, job_id: str) -> None:
+        """Forget a job.
+
+        Raises:
+            HomeError: the store cannot be written; the job is still there then.
+        """
+        self._store.remove_job(job_id)
+        del self._records[job_id]
+        self._publish(JobRemoved(job_id))
+
+    def find(self, text: str) -> Record:
+        """The job with this id, this name, or this unique beginning of an id.
+
+        Raises:
+            NotFound: there is none.
+            InvalidInput: several ids begin so.
+        """
+        if text in self._records:
+            return self._records[text]
+        named = [record for record in self._records.values() if record.job.name == text]
+        if named:
+            return named[0]
+        begun = [record for record in self._records.values() if text and record.id.startswith(text)]
+        if len(begun) == 1:
+            return begun[0]
+        if begun:
+            ids = ", ".join(record.id for record in begun)
+            raise InvalidInput(f"{text!r} is the beginning of several jobs' ids: {ids}.", "Give one more letter.")
+        near = difflib.get_close_matches(text, [*self.names(), *self._records], n=1)
+        hint = f"Did you mean {near[0]}?" if near else "`saetui jobs` lists those that there are."
+        raise NotFound(f"No job is called {text!r}.", hint)
+
+    def find_all(self, texts: Iterable[str]) -> list[Record]:
+        """Each job once, in the order asked."""
+        return list({record.id: record for record in map(self.find, texts)}.values())
+
+    def name_is_free(self, name: str) -> None:
+        """See that a name can be given to a new job.
+
+        Raises:
+            Conflict: another job has it.
+        """
+        for record in self._records.values():
+            if record.job.name == name:
+                raise Conflict(
+                    f"name: {name!r} is taken by job {record.id} ({record.job.status.value}).",
+                    "Choose another name, or leave it out and one is made.",
+                )

@@ -1,0 +1,195 @@
+"""One client of the supervisor: its handshake, its requests one after the other, and what is sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from saetui import __version__
+from saetui.errors import ProtocolError, SaetuiError, SupervisorError
+from saetui.protocol.failures import failure_of
+from saetui.protocol.framing import (
+    TO_CLIENT_LIMIT,
+    TO_SUPERVISOR_LIMIT,
+    FrameDecoder,
+    encode,
+    from_client,
+    request_id,
+)
+from saetui.protocol.messages import Failure, Goodbye, Hello, Look, Reply, Request, Result, Welcome
+from saetui.protocol.versions import HANDSHAKE_SECONDS, negotiate
+from saetui.supervisor.outbox import Outbox, Overflow
+
+SILENCE_SECONDS = 30.0
+"""A client that takes nothing for so long is cut off."""
+
+SEND_BUFFER = 64 << 10
+Answer = Callable[["Connection", Request], Awaitable[Result]]
+log = logging.getLogger(__name__)
+
+
+class Connection:
+    """A connected client; it listens to the hub once it has subscribed."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answer: Answer,
+        hint: Callable[[], None],
+        silence: float = SILENCE_SECONDS,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._answer = answer
+        self._hint = hint
+        self._silence = silence
+        self._decoder = FrameDecoder(TO_SUPERVISOR_LIMIT)
+        self._payloads: list[bytes] = []
+        self.outbox = Outbox()
+        self.name = "unknown"
+        writer.transport.set_write_buffer_limits(high=SEND_BUFFER)
+
+    async def serve(self) -> None:
+        """Talk to the client until one of the two ends it."""
+        if not self._is_this_user():
+            log.warning("a connection of another user was refused")
+            self._writer.transport.abort()
+            return
+        sending = asyncio.create_task(self._send())
+        receiving = asyncio.create_task(self._receive())
+        try:
+            await asyncio.wait({sending, receiving}, return_when=asyncio.FIRST_COMPLETED)
+            if receiving.done() and not sending.done():
+                await self._flush(sending)
+        finally:
+            for task in (sending, receiving):
+                task.cancel()
+            results = await asyncio.gather(sending, receiving, return_exceptions=True)
+            self._writer.transport.abort()
+            for result in results:
+                if isinstance(result, Exception) and not isinstance(result, ConnectionError):
+                    log.error("client %r", self.name, exc_info=result)
+
+    def hear(self, change: bytes, job_id: str | None, *, progress_only: bool) -> None:
+        try:
+            self.outbox.put_change(change, job_id, progress_only=progress_only)
+        except Overflow:
+            self.cut("it does not keep up")
+
+    def say_goodbye(self, reason: str) -> None:
+        self._put(Goodbye(reason))
+
+    def cut(self, reason: str) -> None:
+        """End the connection at once; a client that still lives connects again and takes a snapshot."""
+        log.warning("client %r was cut off: %s", self.name, reason)
+        self.end()
+
+    def end(self) -> None:
+        """Close the connection; what was not sent yet is dropped."""
+        self._writer.transport.abort()
+
+    def _is_this_user(self) -> bool:
+        peer: socket.socket = self._writer.get_extra_info("socket")
+        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        _, user, _ = struct.unpack("3i", credentials)
+        return bool(user == os.getuid())
+
+    async def _receive(self) -> None:
+        try:
+            await self._shake_hands()
+            while (payload := await self._next_payload()) is not None:
+                await self._take(payload)
+        except ProtocolError as error:
+            self._put(failure_of(error))
+        except asyncio.TimeoutError:
+            self._put(failure_of(ProtocolError(f"No greeting came within {HANDSHAKE_SECONDS:g} s.", "Try again.")))
+
+    async def _shake_hands(self) -> None:
+        payload = await asyncio.wait_for(self._next_payload(), HANDSHAKE_SECONDS)
+        if payload is None:
+            return
+        hello = from_client(payload)
+        if not isinstance(hello, Hello):
+            raise ProtocolError("The first message must be a greeting.", "Only saetui itself can talk on this socket.")
+        self.name = hello.client
+        self._put(Welcome(version=negotiate(hello), saetui=__version__, pid=os.getpid()))
+
+    async def _take(self, payload: bytes) -> None:
+        try:
+            message = from_client(payload)
+        except ProtocolError as error:
+            # Its frame was sound, so the next one can be trusted.
+            self._put(failure_of(error, request_id(payload)))
+            return
+        if isinstance(message, Look):
+            self._hint()
+        elif isinstance(message, Hello):
+            self._put(failure_of(ProtocolError("A second greeting came.", "Greet once.")))
+        else:
+            await self.outbox.room()
+            self._put(await self._reply(message))
+
+    async def _reply(self, request: Request) -> Reply | Failure:
+        try:
+            return Reply(request.id, await self._answer(self, request))
+        except SaetuiError as error:
+            return failure_of(error, request.id)
+        except Exception:
+            log.exception("request %s", type(request).__name__)
+            return failure_of(
+                SupervisorError("The supervisor failed at this request.", "Its log (supervisor.log) has the reason."),
+                request.id,
+            )
+
+    def _put(self, message: msgspec.Struct) -> None:
+        try:
+            content = encode(message, TO_CLIENT_LIMIT)
+        except ProtocolError as error:
+            content = encode(failure_of(error, getattr(message, "id", None)), TO_CLIENT_LIMIT)
+        self.outbox.put_frame(content)
+
+    async def _next_payload(self) -> bytes | None:
+        while not self._payloads:
+            data = await self._reader.read(1 << 16)
+            if not data:
+                self._decoder.finish()
+                return None
+            self._payloads = self._decoder.feed(data)
+        return self._payloads.pop(0)
+
+    async def _send(self) -> None:
+        while True:
+            self._writer.write(await self.outbox.take())
+            await self._drain()
+
+    async def _drain(self) -> None:
+        """Wait until the kernel has taken most of it; cut the client off when it takes nothing for too long."""
+        draining = asyncio.ensure_future(self._writer.drain())
+        try:
+            while True:
+                before = self._writer.transport.get_write_buffer_size()
+                done, _ = await asyncio.wait({draining}, timeout=self._silence)
+                if done:
+                    return draining.result()
+                if self._writer.transport.get_write_buffer_size() >= before:
+                    self.cut(f"it read nothing for {self._silence:g} s")
+                    raise ConnectionAbortedError
+        finally:
+            draining.cancel()
+
+    async def _flush(self, sending: asyncio.Task[None]) -> None:
+        """Let the last words out, for a second at most."""
+        deadline = asyncio.get_running_loop().time() + 1.0
+        with contextlib.suppress(ConnectionError):
+            while self.outbox.size or self._writer.transport.get_write_buffer_size():
+                if sending.done() or asyncio.get_running_loop().time() > deadline:
+                    return
+                await asyncio.sleep(0.005)

@@ -1,0 +1,141 @@
+"""How a job ended, from what its processes left behind."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from saetui.jobs.job import Job, JobError, Status
+from saetui.rundir.events import LoggedEvent
+from saetui.rundir.layout import RunDirectory
+from saetui.supervisor.identity import boot_id, read_identities
+
+_SAID = {"completed": Status.COMPLETED, "stopped": Status.STOPPED, "failed": Status.FAILED}
+_LINE_LIMIT = 200
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """What the runner wrote: the trainer's exit code, or the signal that killed it."""
+
+    code: int | None
+    signal: int | None
+    out_of_memory: bool
+    ended_at: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The last state of a job."""
+
+    status: Status
+    error: JobError | None = None
+
+
+def never_started(run: RunDirectory) -> bool:
+    """Whether no trainer of the job has ever lived: neither it nor its runner has left a trace."""
+    return not run.identity.exists() and not run.exit.exists() and not run.events.exists()
+
+
+def judge(job: Job, run: RunDirectory, ended: LoggedEvent | None) -> Outcome:
+    """How a job of which no process lives has ended.
+
+    Args:
+        job: as it was last known; `stopping` when its end had been asked for.
+        run: its directory.
+        ended: the trainer's own last word, if it said one.
+    """
+    asked_to_stop = job.status is Status.STOPPING
+    found = read_exit(run.exit)
+    said = _SAID.get(str(ended.data.get("outcome"))) if ended is not None else None
+    if ended is not None and said is not None:
+        error = _error_said(ended) if said is Status.FAILED else None
+        return Outcome(said, error)
+    if asked_to_stop and never_started(run):
+        return Outcome(Status.STOPPED)
+    if found is None:
+        return _judge_without_exit(run)
+    if asked_to_stop and (found.signal == signal.SIGTERM or found.code == 0):
+        return Outcome(Status.STOPPED)
+    if found.signal is not None:
+        return Outcome(Status.FAILED, _killed(found))
+    return Outcome(Status.FAILED, _left_without_a_word(found, run))
+
+
+def read_exit(path: Path) -> Exit | None:
+    """What the runner wrote; None when it wrote nothing (readable)."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Exit)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def _judge_without_exit(run: RunDirectory) -> Outcome:
+    identities = read_identities(run.identity)
+    if identities is not None and identities.trainer.boot != boot_id():
+        return Outcome(
+            Status.LOST,
+            JobError(
+                kind="lost",
+                message="The machine went down while the job ran.",
+                suggestion="Its checkpoints are in its directory; start it again.",
+            ),
+        )
+    return Outcome(
+        Status.FAILED,
+        JobError(
+            kind="killed",
+            message="Its runner was killed too; how it ended is not known.",
+            suggestion="Look at its log, then start it again.",
+        ),
+    )
+
+
+def _error_said(ended: LoggedEvent) -> JobError:
+    try:
+        return msgspec.convert(ended.data.get("error"), JobError)
+    except msgspec.ValidationError:
+        return JobError(kind="training", message=ended.message or "The trainer failed.", suggestion="Look at its log.")
+
+
+def _killed(found: Exit) -> JobError:
+    assert found.signal is not None
+    try:
+        name = signal.Signals(found.signal).name
+    except ValueError:
+        name = f"signal {found.signal}"
+    if found.out_of_memory:
+        return JobError(
+            kind="killed",
+            message=f"The machine ran out of memory and the kernel killed the trainer ({name}).",
+            suggestion="Start it again with a smaller batch_size or micro_batch_size, fewer layers, or a narrower SAE.",
+        )
+    return JobError(
+        kind="killed",
+        message=f"The trainer was killed by {name}.",
+        suggestion="Look at its log; when someone killed it on purpose, start it again.",
+    )
+
+
+def _left_without_a_word(found: Exit, run: RunDirectory) -> JobError:
+    last = last_line(run.log)
+    return JobError(
+        kind="training",
+        message=f"The trainer ended with exit code {found.code} without saying why." + (f" {last}" if last else ""),
+        suggestion="Look at its log.",
+    )
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says something, without what a terminal would obey."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 8192))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+    lines = [line.strip() for line in re.sub(r"[^\n\x20-\x7e\xa0-\U0010ffff]", "", text).split("\n") if line.strip()]
+    return lines[-1][:_LINE_LIMIT] if lines else ""

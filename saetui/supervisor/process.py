@@ -1,0 +1,93 @@
+"""The supervisor as a process: its arguments, its log, its lock, and one line when it cannot start."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import logging.handlers
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from saetui.errors import SaetuiError
+from saetui.home import Home, find_home
+from saetui.protocol.failures import failure_of
+from saetui.supervisor.connection import SILENCE_SECONDS
+from saetui.supervisor.launching import TRAINER
+from saetui.supervisor.locks import become_the_supervisor
+from saetui.supervisor.service import Pace, Service
+from saetui.supervisor.workforce import LOOK_SECONDS
+
+LOG_BYTES = 256 << 10
+
+
+def run(arguments: list[str]) -> int:
+    """Serve the home that SAETUI_HOME names; the exit code."""
+    parser = argparse.ArgumentParser(prog="saetui supervisor run", description="Serve SAETUI_HOME in the foreground.")
+    parser.add_argument("--detach", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--trainer-command", type=shlex.split, default=TRAINER, help=argparse.SUPPRESS)
+    parser.add_argument("--look-seconds", type=float, default=LOOK_SECONDS, help=argparse.SUPPRESS)
+    parser.add_argument("--silence-seconds", type=float, default=SILENCE_SECONDS, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    tell = _Starter(options.ready_fd)
+    # Until the loop handles it: a client asks for the socket with this signal, and it would end us.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        home = find_home().make()
+        lock = become_the_supervisor(home)
+        _log_to(home, also_here=not options.detach)
+        pace = Pace(look=options.look_seconds, silence=options.silence_seconds)
+        asyncio.run(_serve(home, lock, options.trainer_command, pace, tell.ready))
+        os.close(lock)
+    except SaetuiError as error:
+        tell.failed(error)
+        return 1
+    except OSError as error:
+        tell.failed(SaetuiError(f"The supervisor cannot run: {error}."))
+        return 1
+    return 0
+
+
+async def _serve(home: Home, lock: int, trainer: list[str], pace: Pace, ready: Callable[[], None]) -> None:
+    service = Service(home, lock, trainer, pace)
+    # What has been loaded stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    await service.run(ready)
+
+
+class _Starter:
+    """Whoever started this process: a client at the other end of a pipe, or a person at a terminal."""
+
+    def __init__(self, pipe: int | None) -> None:
+        self._pipe = pipe
+
+    def ready(self) -> None:
+        self._write(b"ready")
+
+    def failed(self, error: SaetuiError) -> None:
+        sys.stderr.write(f"saetui: {error}\n")
+        self._write(msgspec.json.encode(failure_of(error)))
+
+    def _write(self, content: bytes) -> None:
+        if self._pipe is not None:
+            os.write(self._pipe, content)
+            os.close(self._pipe)
+            self._pipe = None
+
+
+def _log_to(home: Home, *, also_here: bool) -> None:
+    file = logging.handlers.RotatingFileHandler(home.supervisor_log, maxBytes=LOG_BYTES, backupCount=1)
+    home.supervisor_log.chmod(0o600)
+    handlers: list[logging.Handler] = [file, *([logging.StreamHandler()] if also_here else [])]
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(message)s", handlers=handlers
+    )

@@ -1,0 +1,76 @@
+"""What the supervisor keeps of a job, in the store and once more in the job's own directory."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from saetui.jobs.job import Job, Status
+from saetui.jobs.names import plain_name
+from saetui.rundir.durable import write_durably
+from saetui.rundir.layout import RunDirectory
+
+CPU = "cpu"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A job and what only the supervisor needs of it.
+
+    Attributes:
+        device: the one device that the job holds while it lives, `auto` resolved.
+    """
+
+    job: Job
+    device: str
+
+    @property
+    def id(self) -> str:
+        return self.job.id
+
+
+def copy_path(run: RunDirectory) -> Path:
+    """Where the record's copy lies, from which a lost store is rebuilt."""
+    return run.path / "job.json"
+
+
+def write_copy(record: Record) -> None:
+    """Put the record into the job's directory.
+
+    Raises:
+        OSError: no room, or the directory is gone.
+    """
+    write_durably(copy_path(RunDirectory(Path(record.job.directory))), msgspec.json.encode(record))
+
+
+def rebuild(run: RunDirectory) -> Record | None:
+    """The record of a directory that the store does not know; None when it holds no job."""
+    try:
+        record = msgspec.json.decode(copy_path(run).read_bytes(), type=Record)
+        job = msgspec.structs.replace(record.job, id=run.path.name, directory=str(run.path))
+        return msgspec.structs.replace(record, job=job)
+    except (OSError, msgspec.DecodeError):
+        return _rebuild_from_spec(run)
+
+
+def _rebuild_from_spec(run: RunDirectory) -> Record | None:
+    try:
+        spec = msgspec.json.decode(run.spec.read_bytes(), type=dict[str, Any])
+        made = datetime.fromtimestamp(run.spec.stat().st_mtime, timezone.utc)
+        job = Job(
+            id=run.path.name,
+            name=plain_name(str(spec.get("name") or run.path.name)),
+            status=Status.STARTING if run.events.exists() else Status.QUEUED,
+            architecture=str(spec["architecture"]),
+            model=str(spec["model"]),
+            layers=tuple(spec["layers"]),
+            hook_points=tuple(spec["hook_points"]),
+            directory=str(run.path),
+            created_at=made.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        )
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return None
+    device = spec.get("device")
+    return Record(job=job, device=device if isinstance(device, str) and device != "auto" else CPU)

@@ -1,0 +1,165 @@
+"""The supervisor: everything of it put together, from the lock to the last goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from saetui.devices.reading import read_device
+from saetui.errors import HomeError
+from saetui.home import Home
+from saetui.protocol.messages import DeviceChanged, DeviceReading, Request, Result, Snapshot, Subscribe
+from saetui.supervisor.adoption import adopt_all
+from saetui.supervisor.answers import Answers
+from saetui.supervisor.board import Board
+from saetui.supervisor.connection import SILENCE_SECONDS, Connection
+from saetui.supervisor.fitting import fitting
+from saetui.supervisor.hub import Hub
+from saetui.supervisor.launching import TRAINER
+from saetui.supervisor.listener import CHECK_SECONDS, Listener
+from saetui.supervisor.locks import still_ours
+from saetui.supervisor.shelf import Shelf
+from saetui.supervisor.store import Store
+from saetui.supervisor.workforce import LOOK_SECONDS, Workforce
+
+SAMPLE_SECONDS = 2.0
+"""How often the device is read while someone looks."""
+
+WORKERS = 3
+"""Threads for what reads files or asks drivers; each costs memory for good."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often live jobs are looked at, and how long a client may read nothing; in seconds."""
+
+    look: float = LOOK_SECONDS
+    silence: float = SILENCE_SECONDS
+
+
+class Service:
+    """One supervisor."""
+
+    def __init__(self, home: Home, lock: int, trainer: Sequence[str] = TRAINER, pace: Pace | None = None) -> None:
+        """Open the store.
+
+        Args:
+            home: what it serves.
+            lock: the descriptor that holds the home's lock.
+            trainer: the command of a trainer, without the run directory.
+            pace: how often things are looked at.
+
+        Raises:
+            HomeError: the store cannot be used.
+        """
+        self._home = home
+        self._lock = lock
+        self._pace = pace or Pace()
+        self._store = Store(home.store)
+        self._hub = Hub()
+        self._board = Board(self._store, self._hub.publish)
+        self._shelf = Shelf(self._store, self._hub.publish)
+        self._workforce = Workforce(home, self._board, trainer, self._pace.look)
+        self._connections: set[Connection] = set()
+        self._listener = Listener(home, self._serve)
+        self._leaving = asyncio.Event()
+        self._check_now = asyncio.Event()
+        self._device: DeviceReading | None = None
+        self._answers = Answers(
+            home, self._board, self._shelf, self._workforce, lambda: len(self._connections), self._leaving.set
+        )
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Adopt, listen, and work until a signal or a request says to leave. `ready` is called once clients can come.
+
+        Raises:
+            HomeError: the socket cannot be made.
+        """
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(WORKERS, thread_name_prefix="worker"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._leaving.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._check_now.set)
+        adopt_all(self._home, self._board, self._workforce, store_is_sound=self._store.opening.sound)
+        self._workforce.look()
+        await self._listener.open()
+        ready()
+        log.info("serving %s", self._home.root)
+        tasks = [asyncio.create_task(work) for work in (self._workforce.work(), self._watch_socket(), self._sample())]
+        leaving = asyncio.create_task(self._leaving.wait())
+        try:
+            done, _ = await asyncio.wait([leaving, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in [leaving, *tasks]:
+                task.cancel()
+            await self._leave()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(reader, writer, self._answer, self._workforce.hint, self._pace.silence)
+        self._connections.add(connection)
+        try:
+            await connection.serve()
+        finally:
+            self._connections.discard(connection)
+            self._hub.remove(connection)
+
+    async def _answer(self, connection: Connection, request: Request) -> Result:
+        if not isinstance(request, Subscribe):
+            return await self._answers.answer(request)
+        templates = await self._shelf.all()
+        # Nothing waits from here on: no change falls between the snapshot and the first event.
+        self._hub.add(connection)
+        return Snapshot(
+            seq=connection.outbox.begin(), jobs=fitting(self._board.jobs()), templates=templates, device=self._device
+        )
+
+    async def _check_socket(self) -> None:
+        if not still_ours(self._home, self._lock):
+            log.error("%s was removed or replaced: this supervisor leaves", self._home.root)
+            self._leaving.set()
+            return
+        try:
+            if await self._listener.check():
+                log.warning("the socket was gone and has been made again")
+        except HomeError as error:
+            log.error("%s", error)
+
+    async def _watch_socket(self) -> None:
+        while True:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._check_now.wait(), CHECK_SECONDS)
+            self._check_now.clear()
+            await self._check_socket()
+
+    async def _sample(self) -> None:
+        while True:
+            await self._hub.anyone.wait()
+            self._device = await asyncio.to_thread(read_device)
+            self._hub.publish(DeviceChanged(self._device))
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+    async def _leave(self) -> None:
+        """Say goodbye; every runner and trainer goes on."""
+        self._listener.close()
+        self._workforce.close()
+        for connection in self._connections:
+            connection.say_goodbye("The supervisor leaves; trainings go on.")
+        deadline = asyncio.get_running_loop().time() + 0.5
+        while any(connection.outbox.size for connection in self._connections):
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(0.005)
+        for connection in list(self._connections):
+            connection.end()
+        while self._connections and asyncio.get_running_loop().time() < deadline + 0.5:
+            await asyncio.sleep(0.005)
+        log.info("leaving")

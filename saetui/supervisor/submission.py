@@ -1,0 +1,103 @@
+"""Taking in a new job: everything is checked first, and it is durable before anyone is told; or nothing is made."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import Any
+
+from saetui.devices.choice import default_device
+from saetui.errors import Conflict, HomeError, SaetuiError
+from saetui.home import Home
+from saetui.jobs.job import Job, Status
+from saetui.jobs.names import free_name, new_id
+from saetui.jobs.problems import Problem, SpecError
+from saetui.jobs.readiness import Ready, complete_spec
+from saetui.jobs.spec import TrainingSpec, spec_json
+from saetui.jobs.times import now
+from saetui.protocol.messages import Submitted
+from saetui.rundir.layout import RunDirectory
+from saetui.supervisor.board import Board
+from saetui.supervisor.record import Record, write_copy
+
+
+async def submit(home: Home, board: Board, raw: dict[str, Any]) -> Submitted:
+    """Check a spec, make its run directory, and record the job as queued.
+
+    Raises:
+        SpecError: with every problem at once, a name that is taken among them.
+        Conflict: nothing is wrong but that the name is taken.
+        HomeError: there is no room or no permission.
+    """
+    ready = await _complete(board, raw)
+    device = await asyncio.to_thread(resolve_device, ready.spec.device)
+    # From here to the end nothing waits: no other submission can take the name.
+    wanted = ready.spec.name or "unnamed"
+    if raw.get("name"):
+        board.name_is_free(wanted)
+    job = _job(home, board, ready.spec, ready.settings.num_steps if ready.settings else None, wanted)
+    run = RunDirectory(home.runs / job.id)
+    record = Record(job=job, device=device)
+    try:
+        run.create({**spec_json(ready.spec), "name": job.name})
+    except OSError as error:
+        raise _no_room(home, error) from error
+    try:
+        write_copy(record)
+        board.add(record)
+    except OSError as error:
+        shutil.rmtree(run.path)
+        raise _no_room(home, error) from error
+    except SaetuiError:
+        shutil.rmtree(run.path)
+        raise
+    return Submitted(job=job, warnings=ready.warnings)
+
+
+def resolve_device(wanted: str) -> str:
+    """The one device that a job holds: `auto` and `cuda` made definite."""
+    if wanted == "auto":
+        return default_device()
+    return "cuda:0" if wanted == "cuda" else wanted
+
+
+async def _complete(board: Board, raw: dict[str, Any]) -> Ready:
+    try:
+        return await asyncio.to_thread(complete_spec, raw)
+    except SpecError as error:
+        name = raw.get("name")
+        try:
+            if isinstance(name, str):
+                board.name_is_free(name)
+        except Conflict as conflict:
+            taken = Problem(
+                field="name",
+                message=conflict.message.removeprefix("name: "),
+                suggestion=conflict.suggestion,
+                kind=conflict.kind,
+            )
+            raise SpecError([*error.problems, taken]) from error
+        raise
+
+
+def _job(home: Home, board: Board, spec: TrainingSpec, num_steps: int | None, wanted: str) -> Job:
+    job_id = new_id({record.id for record in board.records()})
+    return Job(
+        id=job_id,
+        name=free_name(wanted, board.names()),
+        status=Status.QUEUED,
+        architecture=spec.architecture,
+        model=spec.model,
+        layers=spec.layers,
+        hook_points=spec.hook_points,
+        directory=str(home.runs / job_id),
+        created_at=now(),
+        num_steps=num_steps,
+    )
+
+
+def _no_room(home: Home, error: OSError) -> HomeError:
+    return HomeError(
+        f"The job's directory cannot be made in {home.runs}: {error.strerror or error}.",
+        "Make room or give this user the right to write there.",
+    )
