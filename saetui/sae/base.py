@@ -1,0 +1,238 @@
+"""What all sparse autoencoders share: parameters, their start, the step's hooks, and exact micro-batches.
+
+Symbols as in the papers: x (B, d_in), W_enc (d_in, F), W_dec (F, d_out), n_i = ‖W_dec[i]‖,
+h = (x − b_dec)·W_enc + b_enc, z = f(h) ≥ 0, x̂ = z·W_dec + b_dec. All in normalised units (normalization.py).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from saetui.errors import InvalidInput
+from saetui.sae.centre import centre_of
+from saetui.sae.dead import DeadSet
+from saetui.sae.losses import Losses, combine
+
+DecoderNorm = Literal["unit", "free"]
+Path = Literal["auto", "dense", "sparse"]
+Option = bool | int | float | str | None
+
+
+class WholeBatch(NamedTuple):
+    """What a micro-batch must know of the batch that it is a part of, for its gradient to be that of the whole.
+
+    Attributes:
+        residual_mean_square: mean over tokens and coordinates of (x − x̂)², shape (): AuxK's normaliser.
+    """
+
+    residual_mean_square: Tensor
+
+
+class SparseAutoencoder(nn.Module, ABC):
+    """A sparse autoencoder (or transcoder: input and target may differ, in width too).
+
+    A new architecture is one file: a subclass with `encode` and `loss`, and a line in registry.py. Its own
+    parameters are made in its `__init__` after the base's, in float32; whatever must hold after each optimiser step
+    (a threshold kept ≥ 0) goes into `after_step`.
+
+    Attributes:
+        architecture: its name.
+        centres_input: whether b_dec is subtracted from x before the encoder (not in transcoders).
+        compute_dtype: dtype of the dense products, None for that of the weights. Weights, losses and gradients
+            stay float32.
+    """
+
+    architecture: ClassVar[str]
+    centres_input: ClassVar[bool] = True
+
+    W_enc: nn.Parameter
+    W_dec: nn.Parameter
+    b_enc: nn.Parameter
+    b_dec: nn.Parameter
+
+    def __init__(
+        self,
+        d_in: int,
+        d_out: int,
+        latents: int,
+        generator: torch.Generator,
+        *,
+        decoder_norm: DecoderNorm = "unit",
+        firing_threshold: float = 0.0,
+    ) -> None:
+        """Random unit rows in W_dec, W_enc = W_decᵀ, biases 0; see `initialise_bias`.
+
+        Args:
+            d_in: width of the input.
+            d_out: width of the target.
+            latents: F.
+            generator: on the CPU, so that one seed gives one SAE on every device.
+            decoder_norm: "unit" keeps the rows of W_dec at norm 1, "free" leaves them alone.
+            firing_threshold: a latent fires on a token when its activation exceeds this.
+
+        Raises:
+            InvalidInput: a size below 1, or an unknown `decoder_norm`.
+        """
+        super().__init__()
+        for name, size in (("d_in", d_in), ("d_out", d_out), ("latents", latents)):
+            if size < 1:
+                raise InvalidInput(f"{name} is {size}.", "It must be at least 1.")
+        if decoder_norm not in ("unit", "free"):
+            raise InvalidInput(f"decoder_norm is {decoder_norm!r}.", "Choose unit or free.")
+        self.d_in, self.d_out, self.latents = d_in, d_out, latents
+        self.decoder_norm: DecoderNorm = decoder_norm
+        self.firing_threshold = firing_threshold
+        self.compute_dtype: torch.dtype | None = None
+        rows = torch.randn(latents, d_out, generator=generator)
+        self.W_dec = nn.Parameter(rows / rows.norm(dim=1, keepdim=True))
+        self.b_enc = nn.Parameter(torch.zeros(latents))
+        self.b_dec = nn.Parameter(torch.zeros(d_out))
+        self._make_encoder(generator)
+
+    def _make_encoder(self, generator: torch.Generator) -> None:
+        if self.d_in == self.d_out:
+            self.W_enc = nn.Parameter(self.W_dec.detach().t().contiguous())
+        else:
+            # Between spaces of different widths a transpose means nothing: random columns of unit norm.
+            columns = torch.randn(self.d_in, self.latents, generator=generator)
+            self.W_enc = nn.Parameter(columns / columns.norm(dim=0, keepdim=True))
+
+    @property
+    def encoder_weight(self) -> Tensor:
+        """W_enc, or what stands for it where the weights are tied: shape (d_in, F)."""
+        return self.W_enc
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The keyword arguments that this SAE was made with."""
+        return {"decoder_norm": self.decoder_norm, "firing_threshold": self.firing_threshold}
+
+    @property
+    def description(self) -> dict[str, Option]:
+        """Architecture, sizes and options: what `build_from` makes the same SAE of. JSON."""
+        sizes = {"d_in": self.d_in, "d_out": self.d_out, "latents": self.latents}
+        return {"architecture": self.architecture, **sizes, **self.options}
+
+    def initialise_bias(self, tokens: Tensor, method: Literal["mean", "geometric_median"] = "mean") -> None:
+        """Sets b_dec to the centre of the first tokens (of the target, in a transcoder).
+
+        Without it most latents die: the offset that all tokens share drives them one way.
+
+        Args:
+            tokens: normalised, shape (n, d_out).
+            method: the mean, or the geometric median, which a few huge tokens do not move.
+        """
+        with torch.no_grad():
+            self.b_dec.copy_(centre_of(tokens, method).to(self.b_dec))
+
+    def pre_activations(self, x: Tensor) -> Tensor:
+        """h for x (B, d_in): shape (B, F), differentiable in everything, x included."""
+        centred = x - self.b_dec if self.centres_input else x
+        return torch.addmm(self.b_enc, centred, self.encoder_weight)
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """z for x (B, d_in), dense: shape (B, F)."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        """x̂ for z (B, F): shape (B, d_out)."""
+        return torch.addmm(self.b_dec, z, self.W_dec)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x̂ for x (B, d_in): shape (B, d_out)."""
+        return self.decode(self.encode(x))
+
+    @abstractmethod
+    def loss(
+        self,
+        x: Tensor,
+        target: Tensor | None = None,
+        *,
+        sparsity_coefficient: float = 0.0,
+        dead: DeadSet | None = None,
+        whole_batch: WholeBatch | None = None,
+        path: Path = "auto",
+    ) -> Losses:
+        """The loss of one batch; every term a mean over tokens; differentiable in the parameters, not in x.
+
+        Args:
+            x: normalised activations, shape (B, d_in).
+            target: what is to be predicted, shape (B, d_out); None for x itself.
+            sparsity_coefficient: of the sparsity penalty, warm-up included; architectures without one ignore it.
+            dead: the latents that are dead, for the architecture's own means against it; None while there are none.
+            whole_batch: facts of the batch that x is a micro-batch of; None where x is all of it.
+            path: which products to use; "auto" chooses by density. The result is the same.
+        """
+
+    def measure(self, x: Tensor, target: Tensor | None = None, *, sparsity_coefficient: float = 0.0) -> Losses:
+        """`loss` without gradients, for evaluation."""
+        with torch.no_grad():
+            return self.loss(x, target, sparsity_coefficient=sparsity_coefficient)
+
+    def accumulate(
+        self,
+        x: Tensor,
+        target: Tensor | None = None,
+        *,
+        sparsity_coefficient: float = 0.0,
+        dead: DeadSet | None = None,
+        micro_batch: int | None = None,
+        fraction: float = 1.0,
+    ) -> Losses:
+        """Forward and backward: adds the gradient of the whole batch's loss to `.grad`, piece by piece.
+
+        Args:
+            x: normalised activations, shape (B, d_in).
+            target: shape (B, d_out); None for x itself.
+            sparsity_coefficient: see `loss`.
+            dead: see `loss`.
+            micro_batch: tokens at a time; None for all at once. It bounds memory and changes nothing else.
+            fraction: the share of the step's tokens that this batch has, where a step is made of several.
+
+        Returns:
+            The whole batch's losses, detached. Nothing here waits for the device.
+        """
+        size = x.shape[0] if micro_batch is None else max(1, micro_batch)
+        whole = None
+        if dead is not None and size < x.shape[0]:
+            whole = self.survey(_pieces(x, target, size))
+        parts: list[Losses] = []
+        for part, goal in _pieces(x, target, size):
+            losses = self.loss(part, goal, sparsity_coefficient=sparsity_coefficient, dead=dead, whole_batch=whole)
+            share = fraction * part.shape[0] / x.shape[0]
+            torch.autograd.backward(losses.total * share)
+            parts.append(losses.detached())
+        return combine(parts)
+
+    def survey(self, pieces: Iterator[tuple[Tensor, Tensor | None]]) -> WholeBatch | None:
+        """Gathers what `loss` must know of the whole batch; None where every term is a plain mean over tokens."""
+        del pieces
+        return None
+
+    def before_step(self) -> None:
+        """To be called between the gradient and its clipping: keeps unit rows on their sphere, to first order."""
+        if self.decoder_norm == "unit" and self.W_dec.grad is not None:
+            with torch.no_grad():
+                rows, gradient = self.W_dec, self.W_dec.grad
+                gradient.addcmul_(rows, (gradient * rows).sum(1, keepdim=True), value=-1.0)
+
+    def after_step(self) -> None:
+        """To be called after the optimiser's step: unit rows are made so again."""
+        if self.decoder_norm == "unit":
+            with torch.no_grad():
+                self.W_dec.div_(self.W_dec.norm(dim=1, keepdim=True).clamp_min_(1e-12))
+
+    def decoder_norms(self) -> Tensor | None:
+        """n_i, shape (F,), differentiable; None with `decoder_norm: unit`, where all are 1."""
+        return None if self.decoder_norm == "unit" else self.W_dec.norm(dim=1)
+
+
+def _pieces(x: Tensor, target: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    for start in range(0, x.shape[0], size):
+        stop = start + size
+        yield x[start:stop], None if target is None else target[start:stop]

@@ -1,0 +1,78 @@
+"""What one batch says: the named terms of its loss, and the counts that metrics and dead latents are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class BatchStatistics:
+    """Counts and sums over the tokens of one batch; detached, on the SAE's device, never read by the library itself.
+
+    Attributes:
+        tokens: how many tokens the batch has.
+        squared_error: Σ‖x̂ − y‖² over tokens, shape ().
+        l1: Σ over tokens and latents of z·n (n: decoder norms, 1 with `decoder_norm: unit`), shape ().
+        fired: on how many tokens each latent exceeded the firing threshold, int64, shape (F,).
+    """
+
+    tokens: int
+    squared_error: Tensor
+    l1: Tensor
+    fired: Tensor
+
+    @property
+    def active(self) -> Tensor:
+        """Firings over all tokens and latents: tokens × L0, shape ()."""
+        return self.fired.sum()
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The terms of a loss, each with its coefficient already in it, so that they add up to `total`.
+
+    Attributes:
+        terms: "recon" always; "sparsity" where the architecture has a penalty; "aux" where it has a means
+            for dead latents (0 while nothing is dead). Each of shape ().
+        statistics: the counts of the same batch.
+    """
+
+    terms: Mapping[str, Tensor]
+    statistics: BatchStatistics
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of the terms, shape (): what is differentiated."""
+        return torch.stack(list(self.terms.values())).sum()
+
+    def detached(self) -> Losses:
+        """The same values without their graph."""
+        return Losses({name: term.detach() for name, term in self.terms.items()}, self.statistics)
+
+
+def combine(parts: Iterable[Losses]) -> Losses:
+    """The losses of a batch from those of its micro-batches: means weighted by tokens, sums added.
+
+    Raises:
+        ValueError: no parts at all.
+    """
+    first, *others = list(parts)
+    if not others:
+        return first
+    everyone = (first, *others)
+    tokens = sum(part.statistics.tokens for part in everyone)
+    terms = {
+        name: torch.stack([part.terms[name] * (part.statistics.tokens / tokens) for part in everyone]).sum()
+        for name in first.terms
+    }
+    statistics = BatchStatistics(
+        tokens=tokens,
+        squared_error=torch.stack([part.statistics.squared_error for part in everyone]).sum(),
+        l1=torch.stack([part.statistics.l1 for part in everyone]).sum(),
+        fired=torch.stack([part.statistics.fired for part in everyone]).sum(0),
+    )
+    return Losses(terms, statistics)

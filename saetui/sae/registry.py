@@ -1,0 +1,62 @@
+"""The architectures by name. A new one is its file, and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from saetui.errors import InvalidInput
+from saetui.sae.base import Option, SparseAutoencoder
+from saetui.sae.standard import StandardSAE
+from saetui.sae.topk import TopKSAE
+
+ARCHITECTURES: dict[str, type[SparseAutoencoder]] = {
+    "standard": StandardSAE,
+    "topk": TopKSAE,
+}
+
+
+def build(
+    architecture: str, d_in: int, d_out: int, latents: int, generator: torch.Generator, **options: Option
+) -> SparseAutoencoder:
+    """A new SAE on the CPU, in float32.
+
+    Args:
+        architecture: a key of `ARCHITECTURES`.
+        d_in: width of the input.
+        d_out: width of the target; the same for all but transcoders.
+        latents: F.
+        generator: a CPU generator: the same seed, the same SAE.
+        options: those of the architecture's class.
+
+    Raises:
+        InvalidInput: an unknown architecture or option, or a value that cannot be.
+    """
+    kind = ARCHITECTURES.get(architecture)
+    if kind is None:
+        raise InvalidInput(
+            f"The architecture {architecture!r} is unknown.", f"Choose one of {', '.join(ARCHITECTURES)}."
+        )
+    try:
+        return kind(d_in, d_out, latents, generator, **options)  # type: ignore[arg-type]  # each class checks its own
+    except TypeError as wrong:
+        raise InvalidInput(
+            f"{architecture} cannot be built with {', '.join(options) or 'no options'}: {wrong}.",
+            "See the options in the class's docstring.",
+        ) from wrong
+
+
+def build_from(description: Mapping[str, Option], generator: torch.Generator | None = None) -> SparseAutoencoder:
+    """The SAE that a `description` is of, with weights anew.
+
+    Raises:
+        InvalidInput: the description lacks a size or names what is not known.
+    """
+    options = dict(description)
+    architecture = options.pop("architecture", None)
+    sizes = [options.pop(name, None) for name in ("d_in", "d_out", "latents")]
+    if not isinstance(architecture, str) or not all(isinstance(size, int) for size in sizes):
+        raise InvalidInput("The description lacks its architecture or a size.", "It needs d_in, d_out and latents.")
+    d_in, d_out, latents = (int(size) for size in sizes if isinstance(size, int))
+    return build(architecture, d_in, d_out, latents, generator or torch.Generator(), **options)

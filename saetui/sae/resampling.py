@@ -1,0 +1,98 @@
+"""Resampling of dead ReLU latents (Bricken et al. 2023, appendix "Neuron resampling")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from saetui.errors import InvalidInput
+from saetui.sae.base import SparseAutoencoder
+from saetui.sae.dead import DeadSet
+
+# Of the mean norm of living encoder columns: small enough that a new latent does not disturb the others.
+_ENCODER_SHARE = 0.2
+
+
+class MomentReset(NamedTuple):
+    """Slices of a parameter that were replaced, whose optimiser moments must start anew.
+
+    Attributes:
+        parameter: which.
+        dim: the dimension that runs over latents.
+        indices: the latents, shape (n,).
+    """
+
+    parameter: nn.Parameter
+    dim: int
+    indices: Tensor
+
+
+def resample_dead(
+    sae: SparseAutoencoder,
+    dead: DeadSet | None,
+    x: Tensor,
+    generator: torch.Generator,
+    target: Tensor | None = None,
+) -> list[MomentReset]:
+    """Points each dead latent at an input that is badly reconstructed; in place.
+
+    An input is drawn with probability in proportion to its squared loss (its ‖y − x̂‖² squared). The latent's decoder
+    row becomes that input's target, relative to b_dec, at unit norm; its encoder column the input's own direction at 0.2 × the mean
+    norm of living columns; its bias 0. Afterwards call `reset_moments`, and `DeadLatents.revive`.
+
+    Args:
+        sae: a ReLU architecture.
+        dead: the latents to resample; None does nothing.
+        x: the inputs to draw from, normalised, shape (n, d_in).
+        generator: on the CPU.
+        target: shape (n, d_out); None for x.
+
+    Raises:
+        InvalidInput: no inputs to draw from.
+    """
+    if dead is None:
+        return []
+    if x.shape[0] == 0:
+        raise InvalidInput("There are no activations to resample dead latents from.", "Give at least one batch.")
+    y = x if target is None else target
+    with torch.no_grad():
+        errors = (y - sae(x)).square().sum(1)
+        drawn = _draw(errors.square(), dead.count, generator)
+        sae.W_dec[dead.indices] = _unit(y[drawn] - sae.b_dec)
+        sae.b_enc[dead.indices] = 0.0
+        resets = [MomentReset(sae.W_dec, 0, dead.indices), MomentReset(sae.b_enc, 0, dead.indices)]
+        if "W_enc" in dict(sae.named_parameters()):
+            directions = _unit(x[drawn] - sae.b_dec if sae.centres_input else x[drawn])
+            sae.W_enc[:, dead.indices] = (directions * (_ENCODER_SHARE * _living_norm(sae, dead))).t()
+            resets.append(MomentReset(sae.W_enc, 1, dead.indices))
+    return resets
+
+
+def reset_moments(optimizer: torch.optim.Optimizer, resets: Sequence[MomentReset]) -> None:
+    """Zeroes whatever the optimiser remembers of the replaced slices."""
+    for parameter, dim, indices in resets:
+        for moment in optimizer.state.get(parameter, {}).values():
+            if isinstance(moment, Tensor) and moment.shape == parameter.shape:
+                moment.index_fill_(dim, indices, 0.0)
+
+
+def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    probabilities = weights.to("cpu", torch.float64)
+    if not bool(probabilities.sum() > 0):
+        probabilities = torch.ones_like(probabilities)
+    chosen = torch.multinomial(probabilities, count, replacement=True, generator=generator)
+    return chosen.to(device=weights.device)
+
+
+def _living_norm(sae: SparseAutoencoder, dead: DeadSet) -> Tensor:
+    norms: Tensor = sae.encoder_weight.norm(dim=0)
+    living = torch.ones_like(norms, dtype=torch.bool)
+    living[dead.indices] = False
+    return (norms[living] if dead.count < sae.latents else norms).mean()
+
+
+def _unit(rows: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(rows, dim=1)

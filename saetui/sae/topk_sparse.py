@@ -1,0 +1,176 @@
+"""The sparse path of topk: one dense product for h; decoding and all gradients cost k of F.
+
+Nothing of shape (B, F) but h itself is made, and h is freed within the forward pass; nothing of shape (B, k, d) at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from saetui.sae.dense import mask_where_inactive, product
+from saetui.sae.sparse import (
+    Codes,
+    by_latent,
+    decode,
+    gradient_of_values,
+    sparse_is_faster,
+    sums_by_latent,
+    weight_gradient,
+)
+
+if TYPE_CHECKING:
+    from saetui.sae.base import SparseAutoencoder
+
+# The mean-square residual that AuxK divides by, kept away from 0: an SAE that is perfect has nothing to revive for.
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class AuxK:
+    """What the auxiliary term is made with.
+
+    Attributes:
+        dead: the dead latents, shape (n,).
+        count: how many of them each token uses, at most n.
+        coefficient: alpha · min(n / aux_k, 1).
+        residual_mean_square: that of the whole batch, shape (), or None to take it from the residual at hand.
+    """
+
+    dead: Tensor
+    count: int
+    coefficient: float
+    residual_mean_square: Tensor | None
+
+    def normaliser(self, residual: Tensor) -> Tensor:
+        """mean(e²) of the whole batch, shape ()."""
+        mean_square = self.residual_mean_square
+        return (residual.square().mean() if mean_square is None else mean_square).clamp_min(_TINY)
+
+
+class TopKOutcome(NamedTuple):
+    """Both paths' result: the two terms (differentiable), Σ z·n and the firings (not)."""
+
+    recon: Tensor
+    aux: Tensor
+    l1: Tensor
+    fired: Tensor
+
+
+def sparse_outcome(sae: SparseAutoencoder, x: Tensor, y: Tensor, k: int, aux: AuxK | None) -> TopKOutcome:
+    """Reconstruction error and AuxK of one batch.
+
+    Args:
+        sae: the weights.
+        x: shape (B, d_in).
+        y: the target, shape (B, d_out).
+        k: active latents a token.
+        aux: the auxiliary term, or None while nothing is dead.
+    """
+    recon, aux_term, values, indices = _SparseTopK.apply(  # type: ignore[no-untyped-call]  # torch's apply
+        x, y, sae.encoder_weight, sae.b_enc, sae.W_dec, sae.b_dec, sae.centres_input, k, aux, sae.compute_dtype
+    )
+    with torch.no_grad():
+        fired = sums_by_latent((values > sae.firing_threshold).to(torch.int64), indices, sae.latents)
+        norms = sae.decoder_norms()
+        l1 = values.sum() if norms is None else (values * norms[indices]).sum()
+    return TopKOutcome(recon, aux_term, l1, fired)
+
+
+class _SparseTopK(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        y: Tensor,
+        W_enc: Tensor,
+        b_enc: Tensor,
+        W_dec: Tensor,
+        b_dec: Tensor,
+        centre: bool,
+        k: int,
+        aux: AuxK | None,
+        dtype: torch.dtype | None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        centred = x - b_dec if centre else x
+        h = product(centred, W_enc, dtype, b_enc)
+        codes = _largest(h, k)
+        residual = decode(codes, W_dec).add_(b_dec).neg_().add_(y)
+        recon = residual.square().mean()
+        aux_term = recon.new_zeros(())
+        ctx.aux_codes = None
+        if aux is not None:
+            ctx.aux_codes, error = _aux_forward(h, residual, W_dec, aux, dtype)
+            ctx.aux_error = error
+            ctx.aux_factor = aux.coefficient / aux.normaliser(residual)
+            aux_term = error.square().mean() * ctx.aux_factor
+        ctx.save_for_backward(centred, residual, codes.values, codes.indices, W_enc, W_dec)
+        ctx.centre, ctx.aux, ctx.dtype = centre, aux, dtype
+        ctx.mark_non_differentiable(codes.values, codes.indices)
+        return recon, aux_term, codes.values, codes.indices
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        centred, residual, values, indices, W_enc, W_dec = ctx.saved_tensors
+        codes = Codes(values, indices)
+        grad_x_hat = residual * (gradients[0] * (-2.0 / residual.numel()))
+        grad_b_dec = grad_x_hat.sum(0)
+        grad_W_dec, grad_columns, grad_b_enc = _sparse_gradients(grad_x_hat, centred, W_dec, codes)
+        if ctx.aux is not None:
+            grad_e_hat = ctx.aux_error * (gradients[1] * ctx.aux_factor * (2.0 / residual.numel()))
+            if isinstance(ctx.aux_codes, Codes):
+                for whole, part in zip(
+                    (grad_W_dec, grad_columns, grad_b_enc),
+                    _sparse_gradients(grad_e_hat, centred, W_dec, ctx.aux_codes),
+                    strict=True,
+                ):
+                    whole.add_(part)
+            else:
+                dead, z = ctx.aux.dead, ctx.aux_codes
+                grad_h = mask_where_inactive(product(grad_e_hat, W_dec[dead].t(), ctx.dtype), z)
+                grad_W_dec.index_add_(0, dead, product(z.t(), grad_e_hat, ctx.dtype))
+                grad_columns.index_add_(0, dead, product(grad_h.t(), centred, ctx.dtype))
+                grad_b_enc.index_add_(0, dead, grad_h.sum(0))
+        if ctx.centre:
+            grad_b_dec -= torch.mv(W_enc, grad_b_enc)
+        grad_W_enc = grad_columns.t().contiguous()
+        return None, None, grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec, None, None, None, None
+
+
+def _largest(h: Tensor, k: int) -> Codes:
+    values, indices = h.topk(k, dim=1, sorted=False)
+    return Codes(values.relu_(), indices)
+
+
+def _aux_forward(
+    h: Tensor, residual: Tensor, W_dec: Tensor, aux: AuxK, dtype: torch.dtype | None
+) -> tuple[Codes | Tensor, Tensor]:
+    """The auxiliary codes, sparse or (where most dead latents are used) dense over the dead, and ê − e."""
+    h_dead = h.index_select(1, aux.dead)
+    if sparse_is_faster(aux.count, aux.dead.shape[0]):
+        places = _largest(h_dead, aux.count)
+        codes = Codes(places.values, aux.dead[places.indices])
+        return codes, decode(codes, W_dec).sub_(residual)
+    if aux.count == aux.dead.shape[0]:
+        z = h_dead.relu_()
+    else:
+        places = _largest(h_dead, aux.count)
+        z = h_dead.zero_().scatter_(1, places.indices, places.values)
+    return z, product(z, W_dec[aux.dead], dtype).sub_(residual)
+
+
+def _sparse_gradients(
+    grad_x_hat: Tensor, centred: Tensor, W_dec: Tensor, codes: Codes
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of W_dec (F, d_out), of W_enc's columns as rows (F, d_in), and of b_enc (F,)."""
+    latents = W_dec.shape[0]
+    grad_h = gradient_of_values(grad_x_hat, W_dec, codes)
+    entries = by_latent(codes, latents)
+    return (
+        weight_gradient(codes.values, entries, grad_x_hat),
+        weight_gradient(grad_h, entries, centred),
+        sums_by_latent(grad_h, codes.indices, latents),
+    )

@@ -1,0 +1,92 @@
+"""Exports hold raw units, come back the same, and are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from saetui.errors import FormatError
+from saetui.sae import ExportMetadata, Normalization, export_saelens, load_saelens
+from saetui.sae.base import Option
+from tests.sae.conftest import stirred
+
+METADATA = ExportMetadata(
+    model_name="gpt2",
+    hook_name="blocks.2.hook_resid_post",
+    hf_hook_name="transformer.h.2",
+    hook_layer=2,
+    context_size=128,
+    dataset_path="bundled:stdlib",
+    prepend_bos=True,
+    extra={"steps": 100},
+)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [("standard", {}), ("standard", {"tie_weights": True}), ("topk", {"k": 6})],
+)
+@pytest.mark.parametrize(
+    "normalization", [Normalization(), Normalization("constant_norm", 0.037), Normalization("layer_norm")]
+)
+def test_an_export_takes_and_gives_raw_activations(
+    architecture: str,
+    options: dict[str, Option],
+    normalization: Normalization,
+    x: Tensor,
+    generator: torch.Generator,
+    tmp_path: Path,
+) -> None:
+    sae = stirred(architecture, generator, **options)
+    raw = x / normalization.scale
+    export_saelens(tmp_path / "sae", sae, normalization, METADATA)
+    loaded = load_saelens(tmp_path / "sae")
+    wanted = normalization.restore(sae(normalization.normalise(raw)), raw)
+    assert torch.allclose(loaded.encode(raw), sae.encode(normalization.normalise(raw)), rtol=1e-5, atol=1e-5)
+    assert float((loaded.reconstruct(raw) - wanted).detach().abs().max()) <= 1e-5 * float(wanted.detach().abs().max())
+    assert loaded.sae.architecture == architecture
+
+
+def test_the_configuration_says_what_the_loader_needs(generator: torch.Generator, tmp_path: Path) -> None:
+    export_saelens(tmp_path / "sae", stirred("topk", generator, k=6), Normalization("constant_norm", 2.0), METADATA)
+    config = json.loads((tmp_path / "sae" / "cfg.json").read_text())
+    assert config["architecture"] == "topk" and config["k"] == 6
+    assert config["rescale_acts_by_decoder_norm"] is False
+    assert (config["d_in"], config["d_sae"], config["dtype"]) == (24, 80, "float32")
+    assert config["metadata"]["hook_name"] == "blocks.2.hook_resid_post"
+    assert int(config["metadata"]["sae_lens_version"].split(".")[0]) >= 6
+    assert config["metadata"]["saetui"]["normalization"] == {"kind": "constant_norm", "scale": 2.0}
+    assert config["metadata"]["saetui"]["steps"] == 100
+
+
+def test_an_export_replaces_an_older_one_and_leaves_nothing_else(
+    x: Tensor, generator: torch.Generator, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        sae = stirred("standard", generator)
+        export_saelens(tmp_path / "sae", sae, Normalization(), METADATA)
+    assert torch.allclose(load_saelens(tmp_path / "sae").reconstruct(x), sae(x), atol=1e-5)
+    assert [path.name for path in tmp_path.iterdir()] == ["sae"]
+    assert sorted(path.name for path in (tmp_path / "sae").iterdir()) == ["cfg.json", "sae_weights.safetensors"]
+
+
+def test_nothing_of_somebody_elses_is_overwritten(generator: torch.Generator, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(FormatError, match=r"thesis\.tex"):
+        export_saelens(tmp_path, stirred("standard", generator), Normalization(), METADATA)
+    with pytest.raises(FormatError, match="in the way"):
+        export_saelens(tmp_path / "thesis.tex", stirred("standard", generator), Normalization(), METADATA)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_weights_that_are_not_finite_are_never_exported(generator: torch.Generator, tmp_path: Path) -> None:
+    sae = stirred("standard", generator)
+    with torch.no_grad():
+        sae.W_enc[3, 3] = torch.nan
+    with pytest.raises(FormatError, match="W_enc"):
+        export_saelens(tmp_path / "sae", sae, Normalization(), METADATA)
+    assert not list(tmp_path.iterdir())
