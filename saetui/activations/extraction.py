@@ -1,0 +1,153 @@
+"""Reads activations: one forward pass for all sites, that ends where the last of them has been read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from saetui.activations.hooks import activation_of, hook_inputs, hook_outputs
+from saetui.activations.models import LanguageModel
+from saetui.activations.sites import Location, Site
+from saetui.activations.tokens import TokenDataset
+from saetui.errors import ModelError
+
+__all__ = ["ActivationExtractor", "Activations", "extract_rows"]
+
+Sink = Callable[[str, Tensor], None]
+"""Takes a site's name and its activations (batch, context, d), which may change once the sink returns."""
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What one forward pass gave.
+
+    Attributes:
+        values: for each site's name a tensor (batch, context, d).
+        keep: (batch, context), False at special tokens and padding.
+    """
+
+    values: Mapping[str, Tensor]
+    keep: Tensor
+
+
+class _LastSiteRead(Exception):
+    """Ends a forward pass from within; never leaves this module."""
+
+
+class ActivationExtractor:
+    """Reads the activations of some sites of a model.
+
+    The layers behind the last site and the head are not run. No gradients are recorded, but the tensors
+    are ordinary ones that may be trained on. Hooks are there only during a call. For the same tokens in
+    the same batch, on the same device with the same number of threads, the result is the same bit for bit.
+
+    Args:
+        model: the model to read.
+        sites: where; each at most once, in any order.
+
+    Raises:
+        ModelError: the model has no such site, or a site was asked for twice.
+    """
+
+    def __init__(self, model: LanguageModel, sites: Sequence[Site]) -> None:
+        if not sites or len(set(sites)) != len(sites):
+            raise ModelError(
+                f"Activations of {[site.name for site in sites]} cannot be read in one pass.",
+                "Name at least one site, and each of them once.",
+            )
+        self.model = model
+        self.sites = tuple(sites)
+        self.locations: tuple[Location, ...] = tuple(model.locate(site) for site in sites)
+        self._body: nn.Module = model.network.base_model
+        self._special = torch.tensor(model.special_ids, dtype=torch.int64, device=model.device)
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The width d of each site's activations."""
+        return {location.site.name: location.d for location in self.locations}
+
+    def __call__(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Activations:
+        """Reads all sites.
+
+        Args:
+            tokens: (batch, context) int64.
+            attention_mask: (batch, context), 0 at padding; None for packed contexts, which have none.
+        """
+        values: dict[str, Tensor] = {}
+
+        def keep_copy(name: str, activation: Tensor) -> None:
+            values[name] = activation.clone()
+
+        self.run(tokens, keep_copy, attention_mask)
+        keep = self.keep(tokens)
+        if attention_mask is not None:
+            keep &= attention_mask.to(keep.device).bool()
+        return Activations({site.name: values[site.name] for site in self.sites}, keep)
+
+    def keep(self, tokens: Tensor) -> Tensor:
+        """Where tokens (batch, context) carry text, as a mask on the model's device."""
+        return torch.isin(tokens.to(self.model.device), self._special, invert=True)
+
+    @torch.no_grad()
+    def run(self, tokens: Tensor, sink: Sink, attention_mask: Tensor | None = None) -> None:
+        """Runs the model and hands each site's activations to `sink` as they come, without a copy."""
+        device = self.model.device
+        tokens = tokens.to(device)
+        mask = None if attention_mask is None else attention_mask.to(device)
+        with self._reading(sink, tokens.shape) as missing:
+            try:
+                self._body(input_ids=tokens, attention_mask=mask)
+            except _LastSiteRead:
+                return
+        raise ModelError(
+            f"{self.model.reference} ran without passing {', '.join(sorted(missing))}.",
+            "Its structure is not understood; choose resid_pre or resid_post, or another model.",
+        )
+
+    @contextmanager
+    def _reading(self, sink: Sink, shape: torch.Size) -> Iterator[set[str]]:
+        missing = {site.name for site in self.sites}
+
+        def read(name: str, value: object) -> None:
+            # A module shared by several layers is passed again; the first pass is the layer's own.
+            if name not in missing:
+                return
+            activation = activation_of(value, name)
+            sink(name, activation.reshape(shape[0], shape[1], activation.shape[-1]))
+            missing.discard(name)
+            if not missing:
+                raise _LastSiteRead
+
+        with ExitStack() as stack:
+            for location in self.locations:
+                module = self.model.network.get_submodule(location.module_name)
+                hook = hook_inputs if location.side == "input" else hook_outputs
+                stack.enter_context(hook(module, partial(read, location.site.name)))
+            yield missing
+
+
+def extract_rows(
+    extractor: ActivationExtractor, dataset: TokenDataset, indices: npt.NDArray[np.int64], micro_batch: int = 16
+) -> Iterator[dict[str, Tensor]]:
+    """Reads the activations of some contexts of a dataset, in order, without special tokens.
+
+    Args:
+        extractor: what to read.
+        dataset: the tokens.
+        indices: which contexts, `dataset.held_out` for instance.
+        micro_batch: contexts in a forward pass.
+
+    Yields:
+        For each micro-batch the kept rows (rows, d) of every site; row j is the same token at all sites.
+    """
+    extractor.model.check_reads(dataset.context_length, dataset.manifest.largest_token)
+    for start in range(0, len(indices), micro_batch):
+        activations = extractor(dataset.read(indices[start : start + micro_batch]))
+        yield {name: value[activations.keep] for name, value in activations.values.items()}

@@ -1,0 +1,68 @@
+"""Hooks that see, and may replace, the activation in a module's input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+
+from saetui.errors import ModelError
+
+__all__ = ["activation_of", "hook_inputs", "hook_outputs"]
+
+Visitor = Callable[[object], Tensor | None]
+"""Sees an input or output; returns what shall stand in its place, or None to leave it."""
+
+
+def activation_of(value: object, name: str) -> Tensor:
+    """The activation in what a module takes or returns: itself, or the first of a tuple.
+
+    Raises:
+        ModelError: there is no tensor with a width.
+    """
+    found = value[0] if isinstance(value, tuple | list) and value else value
+    if not isinstance(found, Tensor) or found.ndim < 2:
+        raise ModelError(
+            f"At {name} there is no activation but {type(found).__name__}.",
+            "Its structure is not understood; choose another hook point or model.",
+        )
+    return found
+
+
+@contextmanager
+def hook_outputs(module: nn.Module, visit: Visitor) -> Iterator[None]:
+    """Shows `visit` what the module returns, as long as the context lasts."""
+
+    def hook(_module: nn.Module, _args: object, output: object) -> object:
+        replacement = visit(output)
+        if replacement is None:
+            return None
+        return (replacement, *output[1:]) if isinstance(output, tuple) else replacement
+
+    handle = module.register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def hook_inputs(module: nn.Module, visit: Visitor) -> Iterator[None]:
+    """Shows `visit` what the module is called with, as long as the context lasts."""
+
+    def hook(
+        _module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]] | None:
+        # Families differ in whether they pass the hidden states by position or by name.
+        name = None if args else next((key for key in ("hidden_states", "x", "input") if key in kwargs), None)
+        replacement = visit(args[0] if args else kwargs.get(name or ""))
+        if replacement is None:
+            return None
+        return ((replacement, *args[1:]), kwargs) if name is None else (args, {**kwargs, name: replacement})
+
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,63 @@
+"""Reads the elements of a JSON array one by one, so that the file may be larger than memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TextIO
+
+__all__ = ["DamagedJson", "iterate_json"]
+
+_CHUNK = 2**20
+_BETWEEN = " \t\r\n,"
+_END_OF_VALUE = frozenset('}]"')
+
+
+class DamagedJson(ValueError):
+    """The text is not JSON; the message says where it stops being so."""
+
+
+def iterate_json(stream: TextIO) -> Iterator[object]:
+    """Reads values: the elements of one array, or values that follow each other.
+
+    Raises:
+        DamagedJson: the text stops being JSON.
+    """
+    decoder = json.JSONDecoder()
+    buffer, position, done, ended = "", 0, 0, False
+    inside: bool | None = None
+    want = _CHUNK
+    while True:
+        position = _skip(buffer, position)
+        if inside is None and position < len(buffer):
+            inside = buffer[position] == "["
+            position += inside
+            continue
+        if inside and buffer[position : position + 1] == "]":
+            return
+        try:
+            # A number at the end of what was read may go on behind it; values of interest end in a mark.
+            value, end = decoder.raw_decode(buffer, position)
+            complete = ended or end < len(buffer) or buffer[end - 1] in _END_OF_VALUE
+        except (ValueError, RecursionError):
+            complete = False
+        if complete:
+            yield value
+            position, want = end, _CHUNK
+            continue
+        if ended:
+            if position >= len(buffer) and not inside:
+                return
+            raise DamagedJson(f"it stops being JSON at character {done + position}")
+        # An element longer than the buffer is tried again only when there is twice as much of it.
+        more = stream.read(want)
+        want *= 2
+        ended = not more
+        done += position
+        buffer, position = buffer[position:] + more, 0
+
+
+def _skip(buffer: str, position: int) -> int:
+    while position < len(buffer) and buffer[position] in _BETWEEN:
+        position += 1
+    return position

@@ -1,0 +1,97 @@
+"""Where in a transformer activations are read: a layer and a point in it, and what others call that place."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from saetui.errors import InvalidInput
+
+__all__ = ["HookPoint", "Location", "Site"]
+
+
+class HookPoint(str, Enum):
+    """A place in a layer.
+
+    - `resid_pre`: the residual stream as the layer receives it.
+    - `resid_post`: the residual stream as the layer leaves it; the next layer's `resid_pre`.
+    - `mlp_in`: the tensor that goes into the MLP, after the norm before it where the layer has one.
+    - `mlp_out`: what the MLP contributes to the residual stream, after the norm behind it where the
+      layer has one (Gemma 2, OLMo 2).
+    - `attn_out`: what the attention contributes to the residual stream, likewise.
+    """
+
+    RESID_PRE = "resid_pre"
+    RESID_POST = "resid_post"
+    MLP_IN = "mlp_in"
+    MLP_OUT = "mlp_out"
+    ATTN_OUT = "attn_out"
+
+
+_TRANSFORMER_LENS = {
+    HookPoint.RESID_PRE: "hook_resid_pre",
+    HookPoint.RESID_POST: "hook_resid_post",
+    # hook_mlp_in is the residual stream *before* the norm in TransformerLens; what enters the MLP is this.
+    HookPoint.MLP_IN: "ln2.hook_normalized",
+    HookPoint.MLP_OUT: "hook_mlp_out",
+    HookPoint.ATTN_OUT: "hook_attn_out",
+}
+
+_NAME = re.compile(r"layer_(\d{1,6})\.(\w+)")
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """One place to read activations from: a layer, counted from 0, and a point in it."""
+
+    layer: int
+    hook_point: HookPoint
+
+    @property
+    def name(self) -> str:
+        """The site's name, in files and on screens: `layer_2.resid_post`."""
+        return f"layer_{self.layer}.{self.hook_point.value}"
+
+    @property
+    def transformer_lens_name(self) -> str:
+        """The name of the same tensor in TransformerLens: `blocks.2.hook_resid_post`.
+
+        For `mlp_in` that is `blocks.2.ln2.hook_normalized`, which in TransformerLens is the MLP's input
+        for models with LayerNorm, and lacks the norm's weight for models with RMSNorm.
+        """
+        return f"blocks.{self.layer}.{_TRANSFORMER_LENS[self.hook_point]}"
+
+    @classmethod
+    def parse(cls, name: str) -> Site:
+        """Reads a site's name.
+
+        Raises:
+            InvalidInput: it is not `layer_<number>.<hook point>`.
+        """
+        match = _NAME.fullmatch(name)
+        points = [point.value for point in HookPoint]
+        if match is None or match[2] not in points:
+            raise InvalidInput(
+                f"{name!r} is not a site.",
+                f"Write it as layer_2.resid_post; the hook points are {', '.join(points)}.",
+            )
+        return cls(int(match[1]), HookPoint(match[2]))
+
+
+@dataclass(frozen=True)
+class Location:
+    """A site in one certain model: the module whose input or output is the activation.
+
+    Attributes:
+        site: the site that was looked up.
+        module_name: the module's path in the network, in Hugging Face's naming: `transformer.h.2`.
+        side: whether the activation is that module's input or its output.
+        d: the activation's width.
+    """
+
+    site: Site
+    module_name: str
+    side: Literal["input", "output"]
+    d: int

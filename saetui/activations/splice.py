@@ -1,0 +1,139 @@
+"""How much worse a model predicts with something else in place of an activation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from saetui.activations.hooks import activation_of, hook_inputs, hook_outputs
+from saetui.activations.models import LanguageModel
+from saetui.activations.sites import Location, Site
+from saetui.errors import ModelError
+
+__all__ = ["Splice", "TokenLoss", "cross_entropy"]
+
+_LOGIT_BYTES = 256 * 2**20
+"""Logits are the largest tensor by far where a vocabulary is large: a forward pass holds at most so many."""
+
+
+@dataclass(frozen=True)
+class Splice:
+    """Something to put in place of an activation, at all tokens but special ones.
+
+    Attributes:
+        target: the site whose activation is replaced.
+        function: maps rows (n, d) of the source to rows (n, d) of the target; None puts zeros.
+        source: the site that the function reads: the target itself, or for a transcoder the `mlp_in` of
+            the same layer; the model must pass it before the target.
+    """
+
+    target: Site
+    function: Callable[[Tensor], Tensor] | None
+    source: Site | None = None
+
+
+@dataclass(frozen=True)
+class TokenLoss:
+    """A sum of next-token losses in nats over a number of tokens; sums of several batches add up."""
+
+    total: float = 0.0
+    tokens: int = 0
+
+    @property
+    def mean(self) -> float:
+        """Nats a token.
+
+        Raises:
+            ZeroDivisionError: there were no tokens.
+        """
+        return self.total / self.tokens
+
+    def __add__(self, other: TokenLoss) -> TokenLoss:
+        return TokenLoss(self.total + other.total, self.tokens + other.tokens)
+
+
+@torch.no_grad()
+def cross_entropy(
+    model: LanguageModel, tokens: Tensor, splices: Sequence[Splice] = (), micro_batch: int | None = None
+) -> TokenLoss:
+    """Runs the whole model and measures how well it predicts the next token.
+
+    Counted are the positions whose own token is kept (not special) and that have a successor: those at
+    which a splice acts.
+
+    Args:
+        model: a model that predicts next tokens.
+        tokens: (batch, context) int64, packed without padding.
+        splices: what to put in place of which activations; none for the model as it is.
+        micro_batch: contexts in a forward pass; None for as many as the logits allow.
+
+    Raises:
+        ModelError: the model does not predict next tokens, or a source is not passed before its target.
+    """
+    if not model.can_predict:
+        raise ModelError(
+            f"{model.reference} does not predict next tokens, so it has no cross-entropy.",
+            "Judge its SAEs by fvu and l0.",
+        )
+    if micro_batch is None:
+        micro_batch = max(1, min(16, _LOGIT_BYTES // (4 * model.vocab_size * tokens.shape[1])))
+    special = torch.tensor(model.special_ids, dtype=torch.int64, device=model.device)
+    loss = TokenLoss()
+    for chunk in torch.split(tokens, micro_batch):
+        batch = chunk.to(model.device)
+        loss += _loss_of_one_pass(model, batch, torch.isin(batch, special, invert=True), splices)
+    return loss
+
+
+def _loss_of_one_pass(model: LanguageModel, tokens: Tensor, keep: Tensor, splices: Sequence[Splice]) -> TokenLoss:
+    with ExitStack() as stack:
+        for splice in splices:
+            _install(stack, model, splice, keep)
+        logits = model.network(input_ids=tokens).logits
+    counted = keep[:, :-1]
+    predictions, targets = logits[:, :-1][counted].float(), tokens[:, 1:][counted]
+    losses = functional.cross_entropy(predictions, targets, reduction="none")
+    return TokenLoss(float(losses.double().sum()), int(targets.numel()))
+
+
+def _install(stack: ExitStack, model: LanguageModel, splice: Splice, keep: Tensor) -> None:
+    """Hooks a splice into the model until the stack unwinds."""
+    flat = keep.reshape(-1)
+    source_rows: list[Tensor] = []
+
+    def read_source(value: object) -> None:
+        activation = activation_of(value, splice.target.name)
+        source_rows[:] = [activation.reshape(-1, activation.shape[-1])[flat]]
+
+    def replace(value: object) -> Tensor:
+        activation = activation_of(value, splice.target.name)
+        replaced = activation.reshape(-1, activation.shape[-1]).clone()
+        if splice.function is None:
+            replaced[flat] = 0
+        else:
+            rows = replaced[flat] if splice.source is None else _passed(source_rows, splice)
+            replaced[flat] = splice.function(rows).to(replaced.dtype)
+        return replaced.reshape(activation.shape)
+
+    if splice.source is not None:
+        _hook(stack, model, model.locate(splice.source), read_source)
+    _hook(stack, model, model.locate(splice.target), replace)
+
+
+def _passed(rows: list[Tensor], splice: Splice) -> Tensor:
+    if not rows:
+        source = splice.source.name if splice.source is not None else ""
+        raise ModelError(
+            f"The model passes {splice.target.name} before {source}.", "Choose a source that lies before its target."
+        )
+    return rows[0]
+
+
+def _hook(stack: ExitStack, model: LanguageModel, location: Location, visit: Callable[[object], Tensor | None]) -> None:
+    module = model.network.get_submodule(location.module_name)
+    stack.enter_context((hook_inputs if location.side == "input" else hook_outputs)(module, visit))

@@ -1,0 +1,180 @@
+"""Reads the documents of a dataset, piece by piece, so that a file may be larger than memory."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from saetui.activations.json_stream import DamagedJson, iterate_json
+from saetui.activations.sources import FileKind, SourceFile
+from saetui.errors import DatasetError
+
+__all__ = ["BadRow", "Piece", "read_pieces"]
+
+_PIECE_BYTES = 2**18
+_ROWS_WITHOUT_TEXT = 10_000
+"""A file none of whose first so many rows has the text field is not searched to its end."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some text; a long document comes in several pieces, of which the last one ends it."""
+
+    text: str
+    ends_document: bool = True
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row (or an optional file) that holds no usable text."""
+
+    reason: str
+
+
+def read_pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
+    """Reads the text of a file.
+
+    Args:
+        file: what to read.
+        text_field: the field of each row that holds its text; not used for plain text.
+
+    Raises:
+        DatasetError: the file is binary or damaged, or its rows have no such field.
+    """
+    try:
+        with _opened(file) as stream:
+            if file.kind is FileKind.TEXT:
+                yield from _plain_text(file, stream)
+            else:
+                yield from _rows_with_text(file, _rows(file, stream), text_field)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DatasetError(f"{file.path} cannot be read: {error}.", _COPY_AGAIN) from error
+
+
+_COPY_AGAIN = "Check its permissions and that it was copied whole."
+
+
+@contextmanager
+def _opened(file: SourceFile) -> Iterator[BinaryIO]:
+    stream = cast(BinaryIO, gzip.open(file.path, "rb") if file.compressed else file.path.open("rb"))
+    with stream:
+        yield stream
+
+
+def _not_text(file: SourceFile, what: str) -> DatasetError:
+    return DatasetError(
+        f"{file.path} is not a text file: it contains {what}.",
+        "Take it out of the dataset, or convert it to UTF-8 text.",
+    )
+
+
+def _plain_text(file: SourceFile, stream: BinaryIO) -> Iterator[Piece | BadRow]:
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    rest = ""
+    while True:
+        data = stream.read(_PIECE_BYTES)
+        try:
+            text = rest + decoder.decode(data, final=not data)
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
+            if file.optional:
+                yield BadRow("not UTF-8 text")
+                return
+            raise _not_text(file, "a NUL byte or bytes that are not UTF-8")
+        if not data:
+            # The empty piece still ends the document whose text has all been handed out.
+            yield Piece(text)
+            return
+        cut = text.rfind("\n") + 1 or (len(text) if len(text) > 4 * _PIECE_BYTES else 0)
+        if cut:
+            yield Piece(text[:cut], ends_document=False)
+        rest = text[cut:]
+
+
+def _rows(file: SourceFile, stream: BinaryIO) -> Iterator[object]:
+    """The rows of a structured file; a row that cannot be read comes as a BadRow."""
+    head = stream.read(8192)
+    if b"\0" in head:
+        raise _not_text(file, "a NUL byte")
+    stream.seek(0)
+    if file.kind is FileKind.JSON_LINES:
+        return _json_lines(stream)
+    return _json(file, stream) if file.kind is FileKind.JSON else _csv(file, stream)
+
+
+def _json_lines(stream: BinaryIO) -> Iterator[object]:
+    for number, line in enumerate(stream, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield json.loads(line)
+        except (ValueError, RecursionError):
+            yield BadRow(f"line {number} is not JSON")
+
+
+def _json(file: SourceFile, stream: BinaryIO) -> Iterator[object]:
+    try:
+        yield from iterate_json(io.TextIOWrapper(stream, encoding="utf-8-sig"))
+    except DamagedJson as error:
+        raise DatasetError(f"{file.path} is damaged: {error}.", _COPY_AGAIN) from error
+    except UnicodeDecodeError as error:
+        raise _not_text(file, "bytes that are not UTF-8") from error
+
+
+def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[object]:
+    # The module's own limit of 128 KiB a field is shorter than many a document.
+    csv.field_size_limit(2**31 - 1)
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+    rows = csv.reader(text)
+    header: list[str] = []
+    while True:
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield BadRow(f"line {rows.line_num}: {error}")
+            continue
+        if not row:
+            continue
+        if not header:
+            header = row
+        elif len(row) != len(header):
+            yield BadRow(f"line {rows.line_num} has {len(row)} fields, not {len(header)}")
+        elif any("\ufffd" in field for field in row):
+            yield BadRow(f"line {rows.line_num} is not UTF-8")
+        else:
+            yield dict(zip(header, row, strict=True))
+
+
+def _rows_with_text(file: SourceFile, rows: Iterator[object], text_field: str) -> Iterator[Piece | BadRow]:
+    fields: dict[str, None] = {}
+    found = 0
+    for number, row in enumerate(rows):
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        if isinstance(row, dict):
+            fields.update(dict.fromkeys(str(name) for name in row))
+        text = row.get(text_field) if isinstance(row, dict) else row
+        if isinstance(text, str) and "\0" not in text:
+            found += 1
+            yield Piece(text)
+        else:
+            yield BadRow(f"no text in field {text_field!r}")
+        if number >= _ROWS_WITHOUT_TEXT and text_field not in fields and not found:
+            break
+    if not found and fields and text_field not in fields:
+        raise DatasetError(
+            f"The rows of {file.path} have no field {text_field!r}; they have {', '.join(list(fields)[:20])}.",
+            "Name the field that holds the text as text_field.",
+        )

@@ -1,0 +1,154 @@
+"""Turns documents into contexts on disk: tokenised in batches on all cores, packed without padding."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from saetui.activations.sources import SourceFile
+from saetui.activations.text import BadRow, Piece, read_pieces
+
+__all__ = ["Packing", "Written", "write_contexts"]
+
+_BATCH_CHARACTERS = 2**21
+"""Of text tokenised at a time: enough to fill the cores; a token costs some 100 bytes while in the tokenizer."""
+_BATCH_PIECES = 2048
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How tokens become contexts.
+
+    Attributes:
+        context_length: tokens in a context, the first one included.
+        begin_id: the token that every context begins with, or None.
+        separator_id: the token between two documents, or None.
+        dtype: of a token on disk.
+    """
+
+    context_length: int
+    begin_id: int | None
+    separator_id: int | None
+    dtype: np.dtype[np.uint16] | np.dtype[np.uint32]
+
+
+@dataclass
+class Written:
+    """What was written so far."""
+
+    contexts: int = 0
+    documents: int = 0
+    bad_rows: int = 0
+    tokens: int = 0
+    largest_token: int = 0
+    checksum: str = ""
+
+
+def write_contexts(
+    out: BinaryIO,
+    files: Sequence[SourceFile],
+    tokenizer: Tokenizer,
+    packing: Packing,
+    text_field: str,
+    progress: Callable[[int, Written], None],
+) -> Written:
+    """Tokenises files and writes whole contexts; the tokens that do not fill a last one are dropped.
+
+    Memory does not grow with the size of the files.
+
+    Args:
+        out: where the contexts go.
+        files: what to read, in this order.
+        tokenizer: used as it is, without special tokens of its own, truncation or padding.
+        packing: how tokens become contexts.
+        text_field: the field with the text in structured files.
+        progress: called with the bytes of the files that are done, about, and what was written.
+
+    Raises:
+        DatasetError: a file cannot be read as text.
+    """
+    packer = _Packer(out, packing)
+    written = packer.written
+    batch: list[Piece] = []
+    characters = 0
+    finished = 0
+    for file in files:
+        size = file.path.stat().st_size
+        inside = 0
+        for piece in read_pieces(file, text_field):
+            if isinstance(piece, BadRow):
+                written.bad_rows += 1
+                continue
+            batch.append(piece)
+            characters += len(piece.text)
+            inside += len(piece.text)
+            if characters >= _BATCH_CHARACTERS or len(batch) >= _BATCH_PIECES:
+                packer.add(_tokenise(tokenizer, batch))
+                batch, characters = [], 0
+                progress(finished + min(inside, size), written)
+        finished += size
+    packer.add(_tokenise(tokenizer, batch))
+    packer.finish()
+    progress(finished, written)
+    return written
+
+
+def _tokenise(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> Iterable[tuple[list[int], bool]]:
+    """For each piece its tokens, and whether it ends a document."""
+    encodings = tokenizer.encode_batch_fast([piece.text for piece in pieces], add_special_tokens=False)
+    return ((encoding.ids, piece.ends_document) for encoding, piece in zip(encodings, pieces, strict=True))
+
+
+class _Packer:
+    """Cuts a stream of tokens into contexts and writes them."""
+
+    def __init__(self, out: BinaryIO, packing: Packing) -> None:
+        self.written = Written()
+        self._out = out
+        self._packing = packing
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._rest: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._document_tokens = 0
+        self._separate = False
+
+    def add(self, pieces: Iterable[tuple[list[int], bool]]) -> None:
+        """Adds the tokens of some pieces, with separators between documents that have any."""
+        parts: list[npt.NDArray[np.int64]] = [self._rest]
+        for ids, ends_document in pieces:
+            if ids:
+                if self._separate and self._packing.separator_id is not None:
+                    parts.append(np.array([self._packing.separator_id], np.int64))
+                self._separate = False
+                self._document_tokens += len(ids)
+                parts.append(np.array(ids, np.int64))
+            if ends_document:
+                self.written.documents += self._document_tokens > 0
+                self.written.tokens += self._document_tokens
+                self._separate = self._separate or self._document_tokens > 0
+                self._document_tokens = 0
+        self._rest = self._write(np.concatenate(parts))
+
+    def finish(self) -> None:
+        self.written.checksum = self._hash.hexdigest()
+
+    def _write(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Writes the whole contexts among these tokens, and returns the rest."""
+        begin = [] if self._packing.begin_id is None else [self._packing.begin_id]
+        length = self._packing.context_length - len(begin)
+        count = len(tokens) // length
+        if count:
+            contexts = np.empty((count, self._packing.context_length), self._packing.dtype)
+            contexts[:, : len(begin)] = begin
+            contexts[:, len(begin) :] = tokens[: count * length].reshape(count, length)
+            data = contexts.tobytes()
+            self._out.write(data)
+            self._hash.update(data)
+            self.written.contexts += count
+            self.written.largest_token = max(self.written.largest_token, int(contexts.max()))
+        return tokens[count * length :]

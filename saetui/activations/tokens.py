@@ -1,0 +1,255 @@
+"""A dataset as a model reads it: documents tokenised once, packed into contexts, and split for evaluation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from saetui.activations.sources import SourceFile, find_files
+from saetui.activations.token_cache import CacheEntry, TokenManifest, find_or_make
+from saetui.activations.token_writer import Packing, Written, write_contexts
+from saetui.errors import DatasetError, InvalidInput
+
+__all__ = ["TokenDataset", "TokenProgress", "prepare_tokens"]
+
+Contexts = npt.NDArray[np.int64]
+
+_LAYOUT = "saetui tokens 1"
+_BLOCK = 8
+_SHARE = 20
+
+
+@dataclass(frozen=True)
+class TokenProgress:
+    """How far the preparation of a dataset is.
+
+    Attributes:
+        stage: "reading" while its content is identified, then "tokenising" unless it is in the cache.
+        done: bytes of its files that this stage is through with.
+        total: bytes of its files.
+        documents: documents tokenised so far.
+        bad_rows: rows without usable text so far.
+    """
+
+    stage: Literal["reading", "tokenising"]
+    done: int
+    total: int
+    documents: int = 0
+    bad_rows: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class TokenDataset:
+    """Contexts of tokens on disk, of which some are held out for evaluation.
+
+    Contexts go in blocks of 8; every 20th block, the eleventh first, is held out, so that held-out text
+    is spread over the dataset and its neighbours mostly are held out too. With fewer than 11 blocks the
+    last twentieth of the contexts is held out, at least one.
+
+    Attributes:
+        key: names the content: text, tokenizer and packing.
+        path: the file of tokens.
+        manifest: what is in it.
+        special_ids: tokens that are not trained on.
+        cached: whether it was found in the cache rather than made.
+    """
+
+    key: str
+    path: Path
+    manifest: TokenManifest
+    special_ids: tuple[int, ...]
+    cached: bool
+
+    @property
+    def contexts(self) -> int:
+        return self.manifest.contexts
+
+    @property
+    def context_length(self) -> int:
+        return self.manifest.context_length
+
+    @property
+    def documents(self) -> int:
+        return self.manifest.documents
+
+    @property
+    def bad_rows(self) -> int:
+        return self.manifest.bad_rows
+
+    @cached_property
+    def held_out(self) -> Contexts:
+        """The contexts kept from training, in order; at least one."""
+        every = np.arange(self.contexts)
+        chosen = every[every // _BLOCK % _SHARE == _SHARE // 2]
+        return chosen if len(chosen) else every[-max(1, self.contexts // _SHARE) :]
+
+    @cached_property
+    def train(self) -> Contexts:
+        """The contexts to train on, in order; at least one."""
+        return np.setdiff1d(np.arange(self.contexts), self.held_out)
+
+    @cached_property
+    def train_tokens(self) -> int:
+        """Tokens of one epoch: those of `train` that are not special."""
+        return self._count(self.train)
+
+    @cached_property
+    def held_out_tokens(self) -> int:
+        """Tokens of `held_out` that are not special."""
+        return self._count(self.held_out)
+
+    def read(self, indices: Contexts) -> Tensor:
+        """Reads contexts as a tensor (len(indices), context_length) int64."""
+        return torch.from_numpy(self._tokens[indices].astype(np.int64))
+
+    def keep(self, tokens: Tensor) -> Tensor:
+        """Where tokens carry text: True except at special tokens."""
+        special = torch.tensor(self.special_ids, dtype=torch.int64, device=tokens.device)
+        return torch.isin(tokens, special, invert=True)
+
+    @cached_property
+    def _tokens(self) -> npt.NDArray[np.uint16] | npt.NDArray[np.uint32]:
+        shape = (self.contexts, self.context_length)
+        return np.memmap(self.path, dtype=np.dtype(self.manifest.dtype), mode="r", shape=shape)
+
+    def _count(self, indices: Contexts) -> int:
+        # In slices, because a mask over all tokens of a large dataset would not fit into memory.
+        slices = (indices[start : start + 4096] for start in range(0, len(indices), 4096))
+        return sum(int(self.keep(self.read(part)).sum()) for part in slices)
+
+
+def prepare_tokens(
+    source: str,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    context_length: int,
+    cache_directory: Path,
+    text_field: str = "text",
+    begin_contexts: bool = True,
+    progress: Callable[[TokenProgress], None] | None = None,
+) -> TokenDataset:
+    """Tokenises a dataset, or finds it tokenised in the cache.
+
+    Each file of plain text, and each row of the other kinds, is a document. Documents are joined by the
+    tokenizer's end-of-text token where it has one, and cut into contexts without padding. The cache goes
+    by content: the bytes of the text, the tokenizer, the context length; names and dates do not matter.
+
+    Args:
+        source: `bundled:stdlib`, a file, or a directory with all below it.
+        tokenizer: the model's.
+        context_length: tokens in a context, at least 2.
+        cache_directory: tokens are kept in `tokens/` below it.
+        text_field: the field that holds the text in .jsonl, .json and .csv.
+        begin_contexts: whether each context begins with the tokenizer's beginning-of-text token, where it
+            has one. Many models put an activation of extreme norm at the first position, whatever token
+            stands there; as a special token it is left out of the training.
+        progress: called now and then.
+
+    Raises:
+        DatasetError: there is no text, it cannot be read, or there is less than two contexts of it.
+        InvalidInput: the context length is below 2.
+        HomeError: the cache directory cannot be written to.
+    """
+    if context_length < 2:
+        raise InvalidInput(f"A context length of {context_length} is too short.", "Choose 2 or more, 128 for instance.")
+    files = find_files(source)
+    backend = _plain(tokenizer)
+    packing = _packing(tokenizer, context_length, begin_contexts)
+    report = progress if progress is not None else _ignore
+    total = sum(file.path.stat().st_size for file in files)
+    key = _key(files, backend, packing, text_field, lambda done: report(TokenProgress("reading", done, total)))
+
+    def make(out: BinaryIO) -> TokenManifest:
+        def tell(done: int, written: Written) -> None:
+            report(TokenProgress("tokenising", done, total, written.documents, written.bad_rows))
+
+        written = write_contexts(out, files, backend, packing, text_field, tell)
+        _refuse_too_little(source, text_field, written, context_length)
+        return TokenManifest(
+            contexts=written.contexts,
+            context_length=context_length,
+            dtype=packing.dtype.name,
+            documents=written.documents,
+            bad_rows=written.bad_rows,
+            tokens=written.tokens,
+            largest_token=written.largest_token,
+            checksum=written.checksum,
+        )
+
+    entry: CacheEntry = find_or_make(cache_directory / "tokens", key, make)
+    special = tuple(sorted(set(tokenizer.all_special_ids)))
+    return TokenDataset(entry.key, entry.tokens, entry.manifest, special, entry.found)
+
+
+def _ignore(progress: TokenProgress) -> None:
+    """Nobody wants to know."""
+
+
+def _plain(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
+    """A copy of the tokenizer without truncation and padding, which some tokenizer files bring along."""
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
+
+
+def _packing(tokenizer: PreTrainedTokenizerFast, context_length: int, begin_contexts: bool) -> Packing:
+    def special(*candidates: object) -> int | None:
+        return next((found for found in candidates if isinstance(found, int)), None)
+
+    return Packing(
+        context_length=context_length,
+        # BERT's counterpart of a beginning is its class token.
+        begin_id=special(tokenizer.bos_token_id, tokenizer.cls_token_id) if begin_contexts else None,
+        separator_id=special(tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id),
+        dtype=np.dtype(np.uint16) if len(tokenizer) <= 2**16 else np.dtype(np.uint32),
+    )
+
+
+def _key(
+    files: Sequence[SourceFile], tokenizer: Tokenizer, packing: Packing, text_field: str, tell: Callable[[int], None]
+) -> str:
+    """A hash of everything that the contexts depend on."""
+    digest = hashlib.blake2b(digest_size=16)
+    settings = (_LAYOUT, packing.context_length, packing.begin_id, packing.separator_id, text_field)
+    digest.update(repr(settings).encode())
+    digest.update(hashlib.blake2b(tokenizer.to_str().encode()).digest())
+    done = 0
+    for file in files:
+        content = hashlib.blake2b(digest_size=32)
+        try:
+            with file.path.open("rb") as stream:
+                while chunk := stream.read(2**22):
+                    content.update(chunk)
+                    done += len(chunk)
+                    tell(done)
+        except OSError as error:
+            raise DatasetError(f"{file.path} cannot be read: {error.strerror}.", "Check its permissions.") from error
+        digest.update(f"{file.kind.value} {file.compressed} {content.hexdigest()}".encode())
+    return digest.hexdigest()
+
+
+def _refuse_too_little(source: str, text_field: str, written: Written, context_length: int) -> None:
+    rows = f" ({written.bad_rows} bad rows)" if written.bad_rows else ""
+    if written.documents == 0:
+        raise DatasetError(
+            f"The dataset {source} has no usable text{rows}.",
+            f"Check that it is not empty and that its rows have the text in the field {text_field!r}.",
+        )
+    if written.contexts < 2:
+        raise DatasetError(
+            f"The dataset {source} has {written.tokens} tokens{rows}; at a context length of {context_length} "
+            "that is less than one context to train on and one to evaluate on.",
+            "Choose a longer text or a shorter context length.",
+        )

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from saetui.activations import json_stream
+from saetui.activations.json_stream import DamagedJson, iterate_json
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that values lie across the ends of chunks."""
+    monkeypatch.setattr(json_stream, "_CHUNK", 3)
+
+
+@given(st.lists(VALUES), st.sampled_from([None, 2]))
+def test_the_elements_of_an_array_come_one_by_one(values: list[object], indent: int | None) -> None:
+    assert list(iterate_json(io.StringIO(json.dumps(values, indent=indent)))) == values
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=3)))
+def test_objects_that_follow_each_other_come_one_by_one(values: list[dict[str, object]]) -> None:
+    assert list(iterate_json(io.StringIO("\n".join(map(json.dumps, values))))) == values
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}, {"a": ', "[1, 2", '[{"a" 1}]', "{", "nonsense"])
+def test_text_that_stops_being_json_is_damaged(text: str) -> None:
+    with pytest.raises(DamagedJson, match="stops being JSON"):
+        list(iterate_json(io.StringIO(text)))

@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+from saetui import bundled
+from saetui.activations.tokens import TokenDataset, TokenProgress, prepare_tokens
+from saetui.errors import DatasetError, HomeError, InvalidInput
+
+LINES = [f"the cat {number} jumps over the river" for number in range(40)]
+
+
+class Preparer:
+    """Prepares datasets at a context length of 8, with a cache of its own."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, cache: Path) -> None:
+        self.tokenizer = tokenizer
+        self.cache = cache
+        self.seen: list[TokenProgress] = []
+
+    def __call__(
+        self, source: Path | str, context_length: int = 8, text_field: str = "text", begin: bool = True
+    ) -> TokenDataset:
+        return prepare_tokens(
+            str(source),
+            self.tokenizer,
+            context_length=context_length,
+            cache_directory=self.cache,
+            text_field=text_field,
+            begin_contexts=begin,
+            progress=self.seen.append,
+        )
+
+    def refused(self, source: Path | str, text_field: str = "text") -> str:
+        with pytest.raises(DatasetError) as caught:
+            self(source, text_field=text_field)
+        assert caught.value.suggestion
+        left = [path for path in self.cache.rglob("*") if path.is_file() and path.parent.name != "locks"]
+        assert left == [], "nothing half made stays behind"
+        return caught.value.message
+
+    def text(self, data: TokenDataset) -> str:
+        """All text of a dataset, with separators and beginnings left out."""
+        tokens = data.read(np.arange(data.contexts))
+        return str(self.tokenizer.decode(tokens[data.keep(tokens)].tolist()))
+
+
+@pytest.fixture
+def prepare(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Preparer:
+    return Preparer(tokenizer, tmp_path / "cache")
+
+
+def write(path: Path, content: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(content.encode()))
+    else:
+        path.write_text(content)
+    return path
+
+
+def rows(field: str = "text") -> list[dict[str, object]]:
+    return [{"id": number, field: line} for number, line in enumerate(LINES)]
+
+
+def jsonl(field: str = "text") -> str:
+    return "\n".join(json.dumps(row) for row in rows(field))
+
+
+def csv_text(field: str = "text") -> str:
+    return f"id,{field}\n" + "".join(f'{number},"{line}"\n' for number, line in enumerate(LINES))
+
+
+CONTENTS = {".jsonl": jsonl(), ".json": json.dumps(rows(), indent=2), ".csv": csv_text()}
+
+
+@pytest.mark.parametrize("suffix", CONTENTS)
+@pytest.mark.parametrize("packed", ["", ".gz"])
+def test_each_row_of_a_structured_file_is_a_document(
+    suffix: str, packed: str, prepare: Preparer, tmp_path: Path
+) -> None:
+    data = prepare(write(tmp_path / f"data{suffix}{packed}", CONTENTS[suffix]))
+    assert (data.documents, data.bad_rows) == (40, 0)
+    assert prepare.text(data).startswith(LINES[0] + LINES[1])
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "A.TXT"])
+def test_a_file_of_plain_text_is_one_document(name: str, prepare: Preparer, tmp_path: Path) -> None:
+    text = "\n".join(LINES)
+    data = prepare(write(tmp_path / name, text))
+    assert data.documents == 1
+    assert text.startswith(prepare.text(data))
+    assert len(prepare.text(data)) > len(text) - 50
+
+
+def test_a_directory_is_read_with_all_below_it_in_the_order_of_names(prepare: Preparer, tmp_path: Path) -> None:
+    write(tmp_path / "text" / "b" / "c.txt", "second " * 20)
+    write(tmp_path / "text" / "a.txt", "first " * 20)
+    write(tmp_path / "text" / "z.jsonl", json.dumps({"text": "third " * 20}))
+    write(tmp_path / "text" / "notes.md", "not read")
+    data = prepare(tmp_path / "text")
+    assert data.documents == 3
+    text = prepare.text(data)
+    assert text.index("first") < text.index("second") < text.index("third")
+    assert "not read" not in text
+
+
+def test_contexts_are_full_begin_with_the_beginning_and_separate_documents(prepare: Preparer, tmp_path: Path) -> None:
+    data = prepare(write(tmp_path / "data.jsonl", jsonl()))
+    tokens = data.read(np.arange(data.contexts))
+    assert tokens.shape == (data.contexts, 8)
+    assert bool((tokens[:, 0] == 0).all())
+    # 39 separators between 40 documents; the last few tokens may have been cut off.
+    assert 36 <= int((tokens[:, 1:] == 0).sum()) <= 39
+    assert data.train_tokens + data.held_out_tokens == int(data.keep(tokens).sum())
+    plain = prepare(tmp_path / "data.jsonl", begin=False)
+    assert plain.read(np.array([0]))[0, 0] != 0
+    assert plain.key != data.key
+
+
+def test_a_context_is_what_the_tokenizer_makes_of_the_text(prepare: Preparer, tmp_path: Path) -> None:
+    data = prepare(write(tmp_path / "data.txt", " ".join(LINES)), begin=False)
+    expected = prepare.tokenizer(" ".join(LINES), add_special_tokens=False)["input_ids"]
+    assert data.read(np.arange(data.contexts)).flatten().tolist() == expected[: data.contexts * 8]
+
+
+def test_a_large_file_of_text_is_one_document_in_pieces(prepare: Preparer, tmp_path: Path) -> None:
+    text = "\n".join(f"line {number} with ünïcödé — text" for number in range(30_000)) + "\n"
+    data = prepare(write(tmp_path / "large.txt", text))
+    assert data.documents == 1
+    assert text.startswith(prepare.text(data))
+    assert data.manifest.tokens - data.contexts * 7 < 8
+
+
+def test_train_and_held_out_share_no_context_and_both_have_some(prepare: Preparer, tmp_path: Path) -> None:
+    for count in (3, 40, 4000):
+        text = " ".join(str(number) for number in range(count * 6))
+        data = prepare(write(tmp_path / f"{count}.txt", text))
+        assert len(data.train) and len(data.held_out)
+        assert sorted([*data.train, *data.held_out]) == list(range(data.contexts))
+        assert len(data.held_out) <= max(8, 0.08 * data.contexts)
+
+
+def test_text_is_tokenised_once(prepare: Preparer, tmp_path: Path) -> None:
+    source = write(tmp_path / "data.jsonl", jsonl())
+    made, found = prepare(source), prepare(source)
+    assert (made.cached, found.cached) == (False, True)
+    assert found.manifest == made.manifest
+
+
+def test_the_cache_goes_by_content_not_by_name_or_date(prepare: Preparer, tmp_path: Path) -> None:
+    source = write(tmp_path / "data.jsonl", jsonl())
+    made = prepare(source)
+    moved = tmp_path / "elsewhere.jsonl"
+    shutil.copy(source, moved)
+    os.utime(moved, (1, 1))
+    assert prepare(moved).cached
+    stat = source.stat()
+    source.write_text(jsonl().replace("cat", "dog"))
+    os.utime(source, (stat.st_atime, stat.st_mtime))
+    changed = prepare(source)
+    assert not changed.cached
+    assert changed.key != made.key
+    assert prepare(moved, context_length=9).key != made.key
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "manifest", "no manifest"])
+def test_a_damaged_entry_is_made_again(damage: str, prepare: Preparer, tmp_path: Path) -> None:
+    source = write(tmp_path / "data.jsonl", jsonl())
+    made = prepare(source)
+    text = prepare.text(made)
+    content = bytearray(made.path.read_bytes())
+    if damage == "flip":
+        content[5] ^= 1
+        made.path.write_bytes(content)
+    elif damage == "cut":
+        made.path.write_bytes(content[:-2])
+    elif damage == "manifest":
+        (made.path.parent / "manifest.json").write_text("{}")
+    else:
+        (made.path.parent / "manifest.json").unlink()
+    again = prepare(source)
+    assert not again.cached
+    assert prepare.text(again) == text
+
+
+def test_what_a_killed_process_left_is_cleared_away(prepare: Preparer, tmp_path: Path) -> None:
+    source = write(tmp_path / "data.jsonl", jsonl())
+    made = prepare(source)
+    stale = made.path.parent.parent / f".{made.key}.killed"
+    made.path.parent.rename(stale)
+    assert not prepare(source).cached
+    assert not stale.exists()
+
+
+def test_progress_is_told_by_stage_up_to_the_whole(prepare: Preparer, tmp_path: Path) -> None:
+    source = write(tmp_path / "data.jsonl", jsonl() + "\nbroken")
+    prepare(source)
+    assert [step.stage for step in prepare.seen] == sorted(step.stage for step in prepare.seen)
+    assert {step.total for step in prepare.seen} == {source.stat().st_size}
+    assert prepare.seen[-1] == TokenProgress("tokenising", source.stat().st_size, source.stat().st_size, 40, 1)
+
+
+def test_bad_rows_are_counted_and_not_fatal(prepare: Preparer, tmp_path: Path) -> None:
+    bad = ["{broken", "[1, 2]", '{"text": 5}', '{"other": "x"}', "", '{"text": null}']
+    data = prepare(write(tmp_path / "data.jsonl", jsonl() + "\n" + "\n".join(bad)))
+    assert (data.documents, data.bad_rows) == (40, 5)
+    data = prepare(write(tmp_path / "data.csv", csv_text() + "1,2,3\n7\n"))
+    assert (data.documents, data.bad_rows) == (40, 2)
+    data = prepare(write(tmp_path / "data.json", json.dumps([*rows(), 7, {"other": 1}, "text alone is a row too"])))
+    assert (data.documents, data.bad_rows) == (41, 2)
+
+
+def test_another_field_can_hold_the_text(prepare: Preparer, tmp_path: Path) -> None:
+    assert prepare(write(tmp_path / "data.csv", csv_text("body")), text_field="body").documents == 40
+
+
+@pytest.mark.parametrize("name", ["data.jsonl", "data.json", "data.csv"])
+def test_a_field_that_is_not_there_is_refused_with_those_that_are(name: str, prepare: Preparer, tmp_path: Path) -> None:
+    content = {"data.jsonl": jsonl("body"), "data.json": json.dumps(rows("body")), "data.csv": csv_text("body")}
+    message = prepare.refused(write(tmp_path / name, content[name]))
+    assert "no field 'text'" in message
+    assert "id, body" in message
+
+
+def test_a_missing_dataset_is_refused(prepare: Preparer, tmp_path: Path) -> None:
+    assert "does not exist" in prepare.refused(tmp_path / "nowhere.txt")
+    assert "no bundled dataset" in prepare.refused("bundled:poems")
+
+
+def test_an_empty_dataset_is_refused(prepare: Preparer, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "is empty" in prepare.refused(tmp_path / "empty")
+    for name in ("a.txt", "a.jsonl", "a.json", "a.csv", "a.txt.gz"):
+        assert "no usable text" in prepare.refused(write(tmp_path / name, ""))
+
+
+def test_rows_that_are_all_bad_are_refused_with_their_number(prepare: Preparer, tmp_path: Path) -> None:
+    assert "(3 bad rows)" in prepare.refused(write(tmp_path / "a.jsonl", "x\ny\nz"))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json", "a.csv"])
+def test_a_binary_file_is_refused_by_its_name(name: str, prepare: Preparer, tmp_path: Path) -> None:
+    write(tmp_path / "text" / "first.txt", "fine " * 100)
+    (tmp_path / "text" / name).write_bytes(bytes(range(256)) * 100)
+    message = prepare.refused(tmp_path / "text")
+    assert name in message
+    assert "not a text file" in message
+
+
+def test_text_in_another_encoding_is_refused_by_its_name(prepare: Preparer, tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes("größer\n".encode("latin-1") * 100)
+    assert "latin.txt is not a text file" in prepare.refused(path)
+
+
+def test_a_file_of_another_kind_is_refused_with_the_kinds(prepare: Preparer, tmp_path: Path) -> None:
+    assert "no kind that saetui reads" in prepare.refused(write(tmp_path / "a.pdf", "x"))
+    assert "None of the 1 files" in prepare.refused(write(tmp_path / "dir" / "a.pdf", "x").parent)
+
+
+def test_a_compressed_file_with_damage_inside_is_refused(prepare: Preparer, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt.gz", "".join(map(str, range(20_000))))
+    content = bytearray(path.read_bytes())
+    content[200:400] = bytes(200)
+    path.write_bytes(content)
+    assert "a.txt.gz" in prepare.refused(path)
+
+
+@pytest.mark.parametrize("suffix", [".txt.gz", ".jsonl.gz"])
+def test_a_compressed_file_cut_short_is_refused(suffix: str, prepare: Preparer, tmp_path: Path) -> None:
+    path = write(tmp_path / f"a{suffix}", jsonl())
+    path.write_bytes(path.read_bytes()[:-40])
+    assert path.name in prepare.refused(path)
+
+
+def test_a_damaged_json_file_is_refused(prepare: Preparer, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", json.dumps(rows())[:-30])
+    assert "stops being JSON" in prepare.refused(path)
+
+
+def test_less_than_two_contexts_are_refused(prepare: Preparer, tmp_path: Path) -> None:
+    message = prepare.refused(write(tmp_path / "a.txt", "the cat runs"))
+    assert "less than one context to train on and one to evaluate on" in message
+
+
+def test_a_context_of_one_token_is_refused(prepare: Preparer, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="context length of 1"):
+        prepare(write(tmp_path / "a.txt", "the cat"), context_length=1)
+
+
+def test_a_cache_directory_that_cannot_be_made_is_refused(prepare: Preparer, tmp_path: Path) -> None:
+    prepare.cache = write(tmp_path / "file", "") / "cache"
+    with pytest.raises(HomeError, match="cannot be kept"):
+        prepare(write(tmp_path / "data.jsonl", jsonl()))
+
+
+def test_the_standard_library_is_a_dataset(prepare: Preparer, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = bundled.stdlib_files()[:5]
+    monkeypatch.setattr(bundled, "stdlib_files", lambda: some)
+    data = prepare("bundled:stdlib", context_length=32)
+    assert data.documents == sum(path.stat().st_size > 0 for path in some)
+    assert data.bad_rows == 0
+    assert some[0].read_text(encoding="utf-8")[:50] in prepare.text(data)
