@@ -1,0 +1,30 @@
+"""Keeps large tensors' memory in the process, where Linux would hand it back and fault it in again at every step."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD = -1
+_M_TOP_PAD = -2
+_M_MMAP_MAX = -4
+
+
+def keep_freed_memory() -> bool:
+    """Tells glibc to serve every allocation from one heap that is never given back.
+
+    A step on the CPU makes and frees tensors of up to 100 MB. By default glibc maps and unmaps each one, so
+    that every page of it is faulted in and zeroed again; on a virtual machine that took four fifths of the
+    training time. The values are those of mallopt(3).
+
+    Returns:
+        Whether it was done: False where the C library is not glibc, and nothing is changed.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20))
+    accepted = [mallopt(setting, value) == 1 for setting, value in settings]
+    return all(accepted)
