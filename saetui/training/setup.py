@@ -1,0 +1,206 @@
+"""Everything that must be there before the first step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import torch
+from torch import Tensor
+
+from saetui.activations import (
+    ActivationExtractor,
+    BatchStream,
+    ContextOrder,
+    HookPoint,
+    LanguageModel,
+    Site,
+    TokenDataset,
+    TokenProgress,
+    extract_rows,
+    open_model,
+    prepare_tokens,
+)
+from saetui.home import find_home
+from saetui.jobs.settings import Settings, resolve
+from saetui.jobs.spec import TrainingSpec
+from saetui.rundir.checkpoints import newest_sound, sweep
+from saetui.rundir.events import EventLog
+from saetui.rundir.layout import RunDirectory
+from saetui.training.checkpoint import SavedState, load_checkpoint
+from saetui.training.evaluation import HeldOut
+from saetui.training.heap import keep_freed_memory
+from saetui.training.line import Line
+from saetui.training.recorder import Recorder
+from saetui.training.site import SiteTrainer
+from saetui.training.stopping import StopWish
+
+MICRO_BATCH = 16
+BUFFER_BATCHES = 16
+"""The shuffling buffer holds about so many batches: neighbours in a batch come from hundreds of contexts."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The parts of a training, ready for the loop.
+
+    Attributes:
+        trainers: one for each site, by the site's name, in the order of the spec.
+        step: finished steps; above 0 when a checkpoint was resumed.
+    """
+
+    run: RunDirectory
+    spec: TrainingSpec
+    settings: Settings
+    model: LanguageModel
+    dataset: TokenDataset
+    stream: BatchStream
+    trainers: dict[str, SiteTrainer]
+    held_out: HeldOut
+    recorder: Recorder
+    step: int
+
+
+def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, stop: StopWish) -> Prepared | None:
+    """Load the model and the text, measure the scales, build the SAEs or take them from the newest sound checkpoint.
+
+    Returns:
+        None when a stop was wished before everything was there.
+
+    Raises:
+        SaetuiError: the model, the text or the checkpoint cannot be used.
+    """
+
+    def phase(name: str, message: str) -> None:
+        events.append("phase", message, data={"name": name})
+        line.look()
+
+    torch.manual_seed(spec.seed)
+    phase("model", f"Loading {spec.model}")
+    model = open_model(spec.model, spec.revision, spec.device, spec.dtype)
+    model.check_reads(spec.dataset.context_length)
+    if model.device.type == "cpu":
+        keep_freed_memory()
+    sites = [Site(layer, HookPoint(point)) for layer in spec.layers for point in spec.hook_points]
+    extractor = ActivationExtractor(model, sites)
+    if stop:
+        return None
+
+    phase("text", f"Reading {spec.dataset.source}")
+    dataset = _tokens(spec, model, events, line)
+    settings = resolve(spec, model.d_model, dataset.train_tokens)
+    assert settings is not None, "the tokens are known now"
+    if stop:
+        return None
+
+    sweep(run.checkpoints)
+    saved = newest_sound(run.checkpoints)
+    state = load_checkpoint(saved.path, model.device) if saved is not None else None
+    stream = _stream(extractor, dataset, settings, spec)
+    if state is None:
+        phase("scale", "Measuring the scale of the activations")
+    trainers = _trainers(extractor, dataset, settings, spec, state, model.device)
+    if state is not None:
+        phase("resume", f"Resuming from the checkpoint of step {state.step}")
+        stream.restore(state.stream)
+    step = state.step if state is not None else 0
+    recorder = Recorder(run, list(trainers), line, events, keep_through=step)
+    _say_started(recorder, settings, model, dataset, trainers, step)
+    held_out = HeldOut(model, extractor, dataset)
+    return Prepared(run, spec, settings, model, dataset, stream, trainers, held_out, recorder, step)
+
+
+def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Line) -> TokenDataset:
+    last = 0.0
+
+    def progress(now: TokenProgress) -> None:
+        nonlocal last
+        share = now.done / now.total if now.total else 0.0
+        if share - last >= 0.25:
+            last = share
+            events.append("phase", f"Tokenising {spec.dataset.source}: {share:.0%}", data={"name": "tokens"})
+            line.look()
+
+    dataset = prepare_tokens(
+        spec.dataset.source,
+        model.tokenizer,
+        context_length=spec.dataset.context_length,
+        cache_directory=find_home().cache,
+        text_field=spec.dataset.text_field,
+        progress=progress,
+    )
+    if dataset.bad_rows:
+        events.append(
+            "warning", f"{dataset.bad_rows} rows of {spec.dataset.source} could not be read and were left out."
+        )
+    return dataset
+
+
+def _stream(
+    extractor: ActivationExtractor, dataset: TokenDataset, settings: Settings, spec: TrainingSpec
+) -> BatchStream:
+    contexts = math.ceil(BUFFER_BATCHES * settings.batch_size / dataset.context_length)
+    whole = max(1, min(contexts, len(dataset.train)))
+    return BatchStream(
+        extractor,
+        dataset,
+        batch_size=settings.batch_size,
+        seed=spec.seed,
+        contexts_per_block=math.ceil(whole / MICRO_BATCH) * MICRO_BATCH,
+        micro_batch=MICRO_BATCH,
+        dtype=torch.float32,
+    )
+
+
+def _trainers(
+    extractor: ActivationExtractor,
+    dataset: TokenDataset,
+    settings: Settings,
+    spec: TrainingSpec,
+    state: SavedState | None,
+    device: torch.device,
+) -> dict[str, SiteTrainer]:
+    if state is not None:
+        return {
+            site.name: SiteTrainer.restored(site, spec, settings, state.sites[site.name], device)
+            for site in extractor.sites
+        }
+    order = ContextOrder(dataset.train, spec.seed)
+
+    def sample() -> Iterator[dict[str, Tensor]]:
+        """Raw activations of training contexts, without end."""
+        position = 0
+        while True:
+            contexts = order.at(range(position, position + MICRO_BATCH))
+            yield from extract_rows(extractor, dataset, contexts, micro_batch=MICRO_BATCH)
+            position += MICRO_BATCH
+
+    return SiteTrainer.fresh(extractor.sites, spec, settings, sample(), device)
+
+
+def _say_started(
+    recorder: Recorder,
+    settings: Settings,
+    model: LanguageModel,
+    dataset: TokenDataset,
+    trainers: dict[str, SiteTrainer],
+    step: int,
+) -> None:
+    sites = ", ".join(trainers)
+    recorder.event(
+        "started",
+        f"Training {len(trainers)} SAE{'s' if len(trainers) > 1 else ''} of {settings.latents} latents at {sites}",
+        step=step,
+        data={
+            "num_steps": settings.num_steps,
+            "tokens": settings.num_steps * settings.batch_size,
+            "dataset_tokens": dataset.train_tokens,
+            "held_out_tokens": dataset.held_out_tokens,
+            "device": str(model.device),
+            "latents": settings.latents,
+            "settings": msgspec.to_builtins(settings),
+            "scales": {site: trainer.normalization.scale for site, trainer in trainers.items()},
+        },
+    )
