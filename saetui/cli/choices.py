@@ -1,0 +1,66 @@
+"""`saetui models` and `saetui datasets`: what can be chosen on this machine."""
+
+from __future__ import annotations
+
+import click
+
+from saetui.cli.figures import number, size
+from saetui.cli.output import Column, json_option, print_json, print_table, say
+
+
+@click.command()
+@json_option
+def models(as_json: bool) -> None:
+    """List the models that can be chosen here.
+
+    The bundled one, and those in the local cache of the Hub. A directory with a model can always be named.
+    """
+    from saetui.jobs.models import list_models
+
+    found = list_models()
+    if as_json:
+        print_json(found)
+        return
+    columns = (
+        Column("MODEL", gives_way=True),
+        Column("FAMILY"),
+        *(Column(title, right=True) for title in ("LAYERS", "WIDTH", "CONTEXT", "SIZE")),
+    )
+    print_table(
+        columns,
+        [
+            (
+                info.reference,
+                info.family,
+                str(info.num_layers),
+                str(info.hidden_size),
+                number(info.context_limit),
+                size(info.size_bytes),
+            )
+            for info in found
+        ],
+    )
+
+
+@click.command()
+@json_option
+def datasets(as_json: bool) -> None:
+    """List the datasets that can be chosen here.
+
+    The bundled one, and those in the local cache of the Hub. A file or directory of text can always be named.
+    """
+    from saetui.jobs.datasets import list_datasets
+
+    found = list_datasets()
+    if as_json:
+        print_json(found)
+        return
+    columns = (
+        Column("DATASET", gives_way=True),
+        Column("WHAT", gives_way=True),
+        Column("FILES", right=True),
+        Column("SIZE", right=True),
+    )
+    print_table(columns, [(info.source, info.description, str(info.files), size(info.size_bytes)) for info in found])
+    if len(found) < 2:
+        say("A .txt, .jsonl, .json or .csv file, or a directory of them, can be used too: name its path.")

@@ -1,0 +1,77 @@
+"""Jobs for people: one line each, state by glyph, word and colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from saetui.cli.figures import ABSENT, ago, duration, number, share
+from saetui.cli.output import Column, print_table
+from saetui.jobs.job import Job, Status
+
+GLYPHS = {
+    Status.QUEUED: "◌",
+    Status.STARTING: "◔",
+    Status.RUNNING: "●",
+    Status.PAUSED: "‖",
+    Status.STOPPING: "◑",
+    Status.COMPLETED: "✓",
+    Status.STOPPED: "■",
+    Status.FAILED: "✗",
+    Status.LOST: "?",
+}
+COLOURS = {
+    Status.RUNNING: "bright_green",
+    Status.PAUSED: "yellow",
+    Status.STOPPING: "yellow",
+    Status.COMPLETED: "green",
+    Status.FAILED: "red",
+    Status.LOST: "red",
+}
+
+_COLUMNS = (
+    Column("ID"),
+    Column("STATUS"),
+    Column("NAME", gives_way=True),
+    Column("ARCH"),
+    Column("DONE", right=True),
+    Column("L0", right=True),
+    Column("FVU", right=True),
+    Column("WHEN"),
+)
+
+
+def state_of(job: Job) -> str:
+    """The state as glyph and word."""
+    return f"{GLYPHS[job.status]} {job.status.value}"
+
+
+def mean_of(job: Job, metric: str) -> float | None:
+    """The mean of a metric over the job's sites; None where none has it."""
+    values = [figures[metric] for figures in job.metrics.values() if metric in figures]
+    return fmean(values) if values else None
+
+
+def when(job: Job) -> str:
+    """What a reader wants to know of the time: how long to the end, or since."""
+    if job.ended_at is not None:
+        return ago(job.ended_at)
+    if job.eta_seconds is not None:
+        return f"{duration(job.eta_seconds)} left"
+    return f"since {ago(job.started_at or job.created_at).removesuffix(' ago')}"
+
+
+def print_jobs(jobs: Sequence[Job]) -> None:
+    """The list, oldest first."""
+    print_table(_COLUMNS, [_row(job) for job in jobs], [COLOURS.get(job.status) for job in jobs])
+
+
+def named(jobs: Iterable[Job]) -> str:
+    """Jobs in a sentence."""
+    return ", ".join(f"{job.name} ({job.id})" for job in jobs)
+
+
+def _row(job: Job) -> tuple[str, ...]:
+    done = ABSENT if job.num_steps is None else share(job.progress)
+    l0, fvu = mean_of(job, "l0"), mean_of(job, "fvu")
+    return job.id, state_of(job), job.name, job.architecture, done, number(l0), number(fvu), when(job)

@@ -1,0 +1,87 @@
+"""`saetui metrics`: a job's history for people, programs and spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from saetui.cli.figures import count, number
+from saetui.cli.history import History, read_history, thin
+from saetui.cli.output import Column, json_option, print_json, print_table, say
+from saetui.client.blocking import ask
+from saetui.protocol.messages import GetJob
+from saetui.rundir.layout import RunDirectory
+
+_SHOWN_POINTS = 20
+_SHOWN_COLUMNS = {
+    "loss": "LOSS",
+    "l0": "L0",
+    "fvu": "FVU",
+    "dead": "DEAD",
+    "eval_fvu": "HELD-OUT",
+    "tokens_per_second": "TOK/S",
+}
+
+
+@click.command()
+@click.argument("job")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV; what does not exist is empty.")
+@click.option(
+    "--max-points", type=click.IntRange(min=1), metavar="N", help="At most N rows a site; extremes and the last stay."
+)
+@json_option
+def metrics(job: str, as_csv: bool, max_points: int | None, as_json: bool) -> None:
+    """Print a job's history as a table, JSON or CSV.
+
+    One row for each step and site. Columns that begin with eval_ were measured on held-out text. The table shows the main columns
+    of a few rows; JSON and CSV have all of them unless --max-points says otherwise.
+    """
+    if as_csv and as_json:
+        raise click.UsageError("Choose --csv or --json.")
+    found = ask(GetJob(job)).job
+    history = read_history(RunDirectory(Path(found.directory)), found.sites)
+    if max_points is not None or not (as_csv or as_json):
+        history = thin(history, max_points or _SHOWN_POINTS)
+    if as_json:
+        print_json(as_documents(history))
+    elif as_csv:
+        _print_csv(history)
+    elif history.rows:
+        _print_table(history)
+    else:
+        say("No metrics so far.")
+
+
+def as_documents(history: History) -> list[dict[str, Any]]:
+    """A flat object for each row; a value that does not exist is missing, one that is not finite is null."""
+    return [{"step": row.step, "site": row.site, **row.values} for row in history.rows]
+
+
+def _print_csv(history: History) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("step", "site", *history.columns))
+    for row in history.rows:
+        writer.writerow((row.step, row.site, *(_csv_cell(row.values.get(column)) for column in history.columns)))
+
+
+def _csv_cell(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else repr(value)
+
+
+def _print_table(history: History) -> None:
+    shown = [column for column in _SHOWN_COLUMNS if column in history.columns]
+    columns = [Column("STEP", right=True), Column("SITE", gives_way=True)]
+    columns += [Column(_SHOWN_COLUMNS[column], right=True) for column in shown]
+    rows = [(str(row.step), row.site, *(_cell(column, row.values) for column in shown)) for row in history.rows]
+    print_table(columns, rows)
+
+
+def _cell(column: str, values: Mapping[str, float]) -> str:
+    show = count if column == "tokens_per_second" else number
+    return show(values.get(column))

@@ -1,0 +1,127 @@
+"""What the commands print: one JSON document or a table on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import click
+
+from saetui.cli.plain import cells, fit, plain
+from saetui.jobs.problems import Problem
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+_BETWEEN = "  "
+_NARROWEST = 8
+
+
+def json_option(command: Command) -> Command:
+    """The `--json` that every command takes."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(command)
+
+
+def print_json(document: object) -> None:
+    """Print a document of structs, lists and dicts; what is not finite becomes null.
+
+    Everything outside ASCII is escaped: so nothing in a name can act on a terminal, whatever its encoding.
+    """
+    import msgspec
+
+    plain_document = _finite(msgspec.to_builtins(document))
+    if isinstance(plain_document, list) and plain_document:
+        # An element a line: long histories stay quick to write and to search.
+        lines = ",\n".join(json.dumps(element, allow_nan=False) for element in plain_document)
+        click.echo(f"[\n{lines}\n]")
+    else:
+        click.echo(json.dumps(plain_document, indent=2, allow_nan=False))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. `gives_way`: it is cut first when the terminal is too narrow."""
+
+    title: str
+    right: bool = False
+    gives_way: bool = False
+
+
+def print_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], colours: Sequence[str | None] | None = None
+) -> None:
+    """Print aligned columns; on a terminal they are cut to its width, elsewhere nothing is lost.
+
+    Args:
+        columns: their titles and alignment.
+        rows: one text a column; cleaned of what a terminal would act on.
+        colours: for each row the colour of its second cell (the state), where colours are shown at all.
+    """
+    texts = [[plain(cell) for cell in row] for row in rows]
+    titles = [column.title for column in columns]
+    widths = [max(cells(row[index]) for row in [titles, *texts]) for index in range(len(columns))]
+    if sys.stdout.isatty():
+        _narrow(widths, columns, shutil.get_terminal_size().columns)
+    click.echo(_line(columns, titles, widths))
+    for number, row in enumerate(texts):
+        colour = colours[number] if colours is not None and shows_colour() else None
+        click.echo(_line(columns, row, widths, colour))
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print titles and values, the values aligned."""
+    pairs = [(title, plain(value)) for title, value in facts]
+    width = max((len(title) for title, _ in pairs), default=0)
+    for title, value in pairs:
+        click.echo(f"{title:<{width}}  {value}")
+
+
+def say(message: str) -> None:
+    """Print a message to standard error."""
+    click.echo(plain(message), err=True)
+
+
+def warn(problems: Iterable[Problem]) -> None:
+    """Print warnings: shown, and accepted."""
+    for problem in problems:
+        say(f"warning: {problem.sentence()}")
+
+
+def shows_colour() -> bool:
+    """Whether standard output is a terminal that may be given colours."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return value
+
+
+def _narrow(widths: list[int], columns: Sequence[Column], available: int) -> None:
+    excess = sum(widths) + len(_BETWEEN) * (len(widths) - 1) - available
+    for index, column in enumerate(columns):
+        if column.gives_way and excess > 0:
+            given = min(excess, max(0, widths[index] - _NARROWEST))
+            widths[index] -= given
+            excess -= given
+
+
+def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int], colour: str | None = None) -> str:
+    parts = []
+    for index, (column, cell, width) in enumerate(zip(columns, row, widths)):
+        text = fit(cell, width)
+        blanks = " " * (width - cells(text))
+        if colour is not None and index == 1:
+            text = click.style(text, fg=colour)
+        parts.append(blanks + text if column.right else text + blanks)
+    return _BETWEEN.join(parts).rstrip()

@@ -1,0 +1,68 @@
+"""`saetui supervisor`: the process behind the jobs, for those who want to see it."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from saetui.cli.figures import ago
+from saetui.cli.output import json_option, print_facts, print_json, say
+from saetui.client.starting import run_supervisor, stop_supervisor, supervisor_status
+from saetui.errors import SupervisorError
+
+
+@click.group()
+def supervisor() -> None:
+    """The process that runs the queue; starts by itself.
+
+    One for each SAETUI_HOME. Running jobs live on without it, and the next one finds them.
+    """
+
+
+@supervisor.command("run")
+@json_option
+def run_in_foreground(as_json: bool) -> None:
+    """Run the supervisor here, in the foreground."""
+    found = supervisor_status()
+    if found is not None:
+        raise SupervisorError(
+            f"A supervisor (pid {found.pid}) serves {found.home} already.",
+            "Use it, or stop it with `saetui supervisor stop`; running jobs go on.",
+        )
+    run_supervisor()
+
+
+@supervisor.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Say whether a supervisor runs, without starting one."""
+    found = supervisor_status()
+    if as_json:
+        print_json({"running": found is not None} | (msgspec.to_builtins(found) if found is not None else {}))
+    elif found is None:
+        click.echo("No supervisor runs. It starts by itself when it is needed.")
+    else:
+        print_facts(
+            (
+                ("pid", str(found.pid)),
+                ("version", found.version),
+                ("started", ago(found.started_at)),
+                ("home", found.home),
+                ("socket", found.socket),
+                ("jobs", f"{found.jobs_running} running, {found.jobs_queued} queued"),
+                ("clients", str(found.clients)),
+            )
+        )
+
+
+@supervisor.command()
+@json_option
+def stop(as_json: bool) -> None:
+    """Stop the supervisor; running jobs go on, and the next one finds them."""
+    pid = stop_supervisor()
+    if as_json:
+        print_json({"stopped": pid})
+    elif pid is None:
+        say("No supervisor runs.")
+    else:
+        click.echo(f"The supervisor ({pid}) has stopped. Running jobs go on; queued ones wait for the next supervisor.")

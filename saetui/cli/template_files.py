@@ -1,0 +1,49 @@
+"""Template files on disk, as `saetui templates` reads and writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saetui.errors import Conflict, InvalidInput, SaetuiError
+from saetui.jobs.editing import FILE_LIMIT
+from saetui.rundir.durable import write_durably
+
+_WAY_OUT = "Give a file that `saetui templates export` wrote."
+
+
+def read_template_file(path: Path) -> str:
+    """The text of a template file.
+
+    Raises:
+        InvalidInput: it cannot be read, is too long, or is not text.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(FILE_LIMIT + 1)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", _WAY_OUT) from error
+    if len(data) > FILE_LIMIT:
+        raise InvalidInput(
+            f"{path} has more than {FILE_LIMIT} bytes, the most that a template file may have.", _WAY_OUT
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not a text in UTF-8.", _WAY_OUT) from error
+
+
+def write_template_file(path: Path, text: str) -> None:
+    """Write a new file, whole or not at all.
+
+    Raises:
+        Conflict: there is something of that name.
+        SaetuiError: the place cannot be written to.
+    """
+    if path.exists():
+        raise Conflict(f"{path} is there already.", "Choose another name; saetui overwrites nothing.")
+    try:
+        write_durably(path, text.encode())
+    except OSError as error:
+        raise SaetuiError(
+            f"{path} could not be written: {error.strerror}.", "Choose a place with room where you may write."
+        ) from error

@@ -1,0 +1,228 @@
+"""`saetui templates`: specs kept under a name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from saetui.cli.figures import ABSENT, ago
+from saetui.cli.jobs import confirmed
+from saetui.cli.output import Column, json_option, print_facts, print_json, print_table, say
+from saetui.cli.plain import plain
+from saetui.cli.template_files import read_template_file, write_template_file
+from saetui.cli.template_lookup import find_template
+from saetui.cli.train import final_spec, overrides_option, submit, wait_option
+from saetui.client.blocking import ask
+from saetui.errors import NotFound
+from saetui.jobs.editing import load_spec_file
+from saetui.jobs.template import Template
+from saetui.jobs.templates import export_text, search_templates
+from saetui.protocol.messages import (
+    DeleteTemplate,
+    DuplicateTemplate,
+    EditTemplate,
+    GetJob,
+    GetTemplates,
+    ImportTemplates,
+    SaveTemplate,
+)
+from saetui.rundir.layout import RunDirectory
+
+
+@click.group()
+def templates() -> None:
+    """Save specs under a name and use them again.
+
+    NAME is a template's name or id. Built-in templates can be used, duplicated and made favourites, not changed.
+    """
+
+
+@templates.command("list")
+@click.option("--search", metavar="TEXT", default="", help="Only those in which every word occurs.")
+@json_option
+def list_templates(search: str, as_json: bool) -> None:
+    """List the templates: favourites first, then by last use."""
+    found = search_templates(ask(GetTemplates()).templates, search)
+    if as_json:
+        print_json(found)
+    elif found:
+        _print_templates(found)
+    else:
+        say("No template matches." if search else "No templates.")
+
+
+@templates.command()
+@click.argument("name")
+@json_option
+def show(name: str, as_json: bool) -> None:
+    """Show one template with its spec."""
+    template = find_template(name)
+    if as_json:
+        print_json(template)
+        return
+    facts = [("name", template.name), ("id", template.id), ("description", template.description or ABSENT)]
+    used = f"{template.use_count} times, last {ago(template.last_used_at)}" if template.use_count else "never"
+    facts += [("used", used), ("updated", ago(template.updated_at))]
+    if template.missing:
+        facts.append(("not here", ", ".join(template.missing)))
+    print_facts(facts)
+    click.echo("spec")
+    print_json(template.spec)
+
+
+@templates.command()
+@click.argument("name", required=False, default="")
+@click.option("--job", metavar="JOB", help="Take the spec of a job.")
+@click.option("--file", "spec_file", metavar="SPEC.json", help="Take the spec of a file.")
+@click.option("--description", default="", help="Up to 500 characters.")
+@overrides_option
+@json_option
+def save(
+    name: str, job: str | None, spec_file: str | None, description: str, overrides: tuple[str, ...], as_json: bool
+) -> None:
+    """Save the spec of a job or a file as a template.
+
+    Without NAME one is made from the spec. A taken name gets _2.
+    """
+    if (job is None) == (spec_file is None):
+        raise click.UsageError("Give --job JOB or --file SPEC.json, one of them.")
+    spec = _spec_of_job(job) if job is not None else load_spec_file(Path(spec_file or ""))
+    _print_one(ask(SaveTemplate(final_spec(spec, overrides), name, description)).template, as_json, "Saved")
+
+
+@templates.command()
+@click.argument("name")
+@overrides_option
+@wait_option
+@click.option("--print", "only_print", is_flag=True, help="Print the spec as JSON; no job is made.")
+@json_option
+def apply(name: str, overrides: tuple[str, ...], wait: bool, only_print: bool, as_json: bool) -> int:
+    """Train what a template asks; as `saetui train --template`."""
+    template = find_template(name)
+    if only_print:
+        print_json(final_spec(template.spec, overrides))
+        return 0
+    return submit(template.spec, overrides, wait, as_json, template=template.id)
+
+
+@templates.command()
+@click.argument("name")
+@json_option
+def duplicate(name: str, as_json: bool) -> None:
+    """Copy a template under a free name."""
+    _print_one(ask(DuplicateTemplate(find_template(name).id)).template, as_json, "Made")
+
+
+@templates.command()
+@click.argument("name")
+@click.argument("new_name")
+@json_option
+def rename(name: str, new_name: str, as_json: bool) -> None:
+    """Give a template another name."""
+    _print_one(ask(EditTemplate(find_template(name).id, name=new_name)).template, as_json, "Renamed to")
+
+
+@templates.command()
+@click.argument("name")
+@click.option("--off", is_flag=True, help="No longer a favourite.")
+@json_option
+def favorite(name: str, off: bool, as_json: bool) -> None:
+    """Put a template on top of the list."""
+    edited = ask(EditTemplate(find_template(name).id, favorite=not off)).template
+    _print_one(edited, as_json, "No longer a favourite:" if off else "Favourite:")
+
+
+@templates.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete templates."""
+    chosen = list({found.id: found for found in map(find_template, names)}.values())
+    listed = ", ".join(found.name for found in chosen)
+    if not yes and not confirmed(f"Delete {plain(listed)}?", as_json):
+        say("Nothing deleted.")
+        return
+    deleted = [ask(DeleteTemplate(found.id)).template for found in chosen]
+    if as_json:
+        print_json(deleted)
+    else:
+        click.echo(f"Deleted {plain(listed)}.")
+
+
+@templates.command("import")
+@click.argument("file")
+@json_option
+def import_file(file: str, as_json: bool) -> int:
+    """Bring in the templates of a file.
+
+    Sound entries come in, the others are refused one by one with their reasons; exit 1 when any was refused.
+    """
+    result = ask(ImportTemplates(read_template_file(Path(file)))).result
+    for entry in result.refused:
+        say(f"error: {entry.name} (entry {entry.index + 1}): {entry.reason}")
+    if as_json:
+        print_json(result)
+    else:
+        for template in result.imported:
+            click.echo(f"Imported {plain(template.name)} ({template.id})")
+    return 1 if result.refused else 0
+
+
+@templates.command("export")
+@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.option("--output", metavar="FILE", help="Write to a new file, not to standard output.")
+@json_option
+def export_file(names: tuple[str, ...], output: str | None, as_json: bool) -> None:
+    """Write templates to a file that `import` reads; without NAME all that are not built in."""
+    chosen = [find_template(name) for name in names]
+    if not names:
+        chosen = [found for found in ask(GetTemplates()).templates if not found.builtin]
+    if not chosen:
+        raise NotFound("There is no template of your own to export.", "Save one, or name a built-in one.")
+    text = export_text(chosen)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    path = Path(output).expanduser().absolute()
+    write_template_file(path, text)
+    if as_json:
+        print_json({"file": str(path), "templates": [found.name for found in chosen]})
+    else:
+        click.echo(plain(str(path)))
+
+
+def _spec_of_job(key: str) -> dict[str, Any]:
+    """A job's spec without its name: that belongs to the one job."""
+    spec = RunDirectory(Path(ask(GetJob(key)).job.directory)).read_spec()
+    spec.pop("name", None)
+    return spec
+
+
+def _print_one(template: Template, as_json: bool, what: str) -> None:
+    if as_json:
+        print_json(template)
+    else:
+        click.echo(f"{what} {plain(template.name)} ({template.id})")
+
+
+def _print_templates(found: list[Template]) -> None:
+    columns = (
+        Column("ID"),
+        Column(""),
+        Column("NAME", gives_way=True),
+        Column("MODEL", gives_way=True),
+        Column("ARCH"),
+        Column("USED", right=True),
+        Column("LAST"),
+    )
+    rows = []
+    for template in found:
+        mark = "★" if template.favorite else ""
+        model = str(template.spec.get("model") or ABSENT) + (" (not here)" if "model" in template.missing else "")
+        architecture = str(template.spec.get("architecture") or ABSENT)
+        last = ago(template.last_used_at)
+        rows.append((template.id, mark, template.name, model, architecture, str(template.use_count), last))
+    print_table(columns, rows)

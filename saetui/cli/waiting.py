@@ -1,0 +1,127 @@
+"""Waiting for a job, with its progress on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from saetui.cli.figures import count, duration, number, share
+from saetui.cli.job_table import mean_of, named, state_of
+from saetui.cli.output import print_json, say
+from saetui.cli.plain import fit, plain
+from saetui.cli.site_table import print_sites, read_evaluation
+from saetui.client.blocking import follow_job
+from saetui.jobs.job import Job, Status
+from saetui.rundir.events import EventReader
+from saetui.rundir.layout import RunDirectory
+
+_SECONDS_BETWEEN_LINES = 5.0
+_USUAL_WIDTH = 80
+
+
+def wait_for(job: Job, as_json: bool) -> int:
+    """Show a job's progress until it ends, then print it; ctrl+c leaves, and the job goes on.
+
+    Returns:
+        0 when it completed, else 1.
+    """
+    progress = ProgressLine()
+    try:
+        for now in follow_job(job.id):
+            job = now
+            progress.show(job)
+    except KeyboardInterrupt:
+        progress.end()
+        say(f"The job {named([job])} goes on. See it with `saetui show {job.id}`, stop it with `saetui stop {job.id}`.")
+        if as_json:
+            print_json(job)
+        return 1
+    progress.end()
+    if as_json:
+        print_json(job)
+    else:
+        print_outcome(job)
+    if job.error is not None:
+        say("error: " + " ".join(part for part in (job.error.message, job.error.suggestion) if part))
+    return 0 if job.status is Status.COMPLETED else 1
+
+
+def print_outcome(job: Job) -> None:
+    """How a job ended, its figures, and where its results lie."""
+    run = RunDirectory(Path(job.directory))
+    click.echo(f"{plain(job.name)} ({job.id})  {state_of(job)} at step {job.step}")
+    if job.metrics:
+        print_sites(job, read_evaluation(run, job.sites))
+    for path in run.results():
+        click.echo(plain(str(path)))
+
+
+class ProgressLine:
+    """One line that is written over on a terminal; elsewhere a new line when something is new, or every few seconds.
+
+    Warnings of the training (dead latents, too little memory) get lines of their own.
+    """
+
+    def __init__(self) -> None:
+        self._over = sys.stderr.isatty()
+        self._events: EventReader | None = None
+        self._phase = ""
+        self._shown = ""
+        self._important: tuple[Status | None, str] = (None, "")
+        self._last_time = 0.0
+
+    def show(self, job: Job) -> None:
+        """Show the job as it is now."""
+        self._read_events(job)
+        text = plain(self._text(job))
+        if text == self._shown:
+            return
+        if self._over:
+            # Of standard error: standard output may well be a file here.
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_WIDTH
+            click.echo(f"\r\x1b[K{fit(text, width - 1)}", err=True, nl=False)
+        else:
+            important = (job.status, self._phase)
+            if important == self._important and time.monotonic() - self._last_time < _SECONDS_BETWEEN_LINES:
+                return
+            click.echo(text, err=True)
+            self._important, self._last_time = important, time.monotonic()
+        self._shown = text
+
+    def end(self) -> None:
+        """Leave the line as it stands."""
+        if self._over and self._shown:
+            click.echo(err=True)
+
+    def _read_events(self, job: Job) -> None:
+        """Take note of what a starting job is busy with, and pass its warnings on."""
+        if self._events is None:
+            self._events = EventReader(RunDirectory(Path(job.directory)).events)
+        for event in self._events.poll():
+            if event.kind == "phase":
+                self._phase = event.message
+            elif event.kind == "warning":
+                if self._over and self._shown:
+                    click.echo("\r\x1b[K", err=True, nl=False)
+                say(f"warning: {event.message}")
+
+    def _text(self, job: Job) -> str:
+        """What matters most comes first: a narrow terminal cuts the end."""
+        parts = [job.name, state_of(job)]
+        if job.status is Status.STARTING and self._phase:
+            parts.append(self._phase)
+        if job.num_steps is not None and job.step:
+            parts.append(f"{share(job.progress)}  {job.step}/{job.num_steps}")
+        if job.eta_seconds is not None and not job.status.ended:
+            parts.append(f"{duration(job.eta_seconds)} left")
+        for title, metric, show in (("FVU", "fvu", number), ("L0", "l0", number), ("dead", "dead_fraction", share)):
+            value = mean_of(job, metric)
+            if value is not None:
+                parts.append(f"{title} {show(value)}")
+        if job.tokens_per_second is not None:
+            parts.append(f"{count(job.tokens_per_second)} tok/s")
+        return "  ".join(parts)
