@@ -1,0 +1,204 @@
+"""What stands in the form of a new training: texts as they were typed. It knows no widget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Union
+
+import msgspec
+
+from saetui.errors import InvalidInput
+from saetui.jobs.hyperparameters import ARCHITECTURES, HYPERPARAMETERS, Value, for_architecture, plain, siblings
+from saetui.jobs.problems import Problem, SpecError, errors_of
+from saetui.jobs.settings import Settings, resolve
+from saetui.jobs.spec import SPEC_FIELDS, check_fields, parse_spec
+from saetui.tui.fields import ARCHITECTURE_FIELD, MODEL_FIELDS, PREFIX
+
+_WHOLE = ("seed", "dataset.context_length")
+_TEXTS = tuple(field.field for field in MODEL_FIELDS)
+DEFAULT_MODEL = "bundled:tiny"
+DEFAULT_DATASET = "bundled:stdlib"
+
+
+class Draft:
+    """The form's content. An empty text stands for the default; linked hyperparameters are set one at a time.
+
+    What the chosen architecture does not use is kept, so that trying another one loses nothing.
+
+    Attributes:
+        layers: chosen layers, ascending; None while nobody chose, which stands for the middle one.
+        template: the id of the template that it was loaded from.
+    """
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {"model": DEFAULT_MODEL, "dataset.source": DEFAULT_DATASET}
+        self.architecture = ARCHITECTURE_FIELD.usual
+        self.layers: tuple[int, ...] | None = None
+        self.hook_points: tuple[str, ...] = ("resid_post",)
+        self.template: str | None = None
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any], d_in: int | None = None, template: str | None = None) -> Draft:
+        """A form filled from a spec (any field may be missing). See `load`."""
+        draft = cls()
+        draft.load(raw, d_in)
+        draft.template = template
+        return draft
+
+    def text(self, field: str) -> str:
+        """What was typed there; empty: nothing."""
+        return self.architecture if field == "architecture" else self._texts.get(field, "")
+
+    def set_text(self, field: str, text: str) -> tuple[str, ...]:
+        """Type something. Returns the linked fields that it emptied."""
+        if field == "architecture":
+            self.architecture = text
+            return ()
+        if text:
+            self._texts[field] = text
+        else:
+            self._texts.pop(field, None)
+        if not (text and field.startswith(PREFIX)):
+            return ()
+        emptied = [PREFIX + name for name in siblings(field.removeprefix(PREFIX)) if PREFIX + name in self._texts]
+        for other in emptied:
+            del self._texts[other]
+        return tuple(emptied)
+
+    def set_default(self, field: str) -> None:
+        """Put one field back to what an empty form has."""
+        if field == "architecture":
+            self.architecture = ARCHITECTURE_FIELD.usual
+        else:
+            self.set_text(field, {"model": DEFAULT_MODEL, "dataset.source": DEFAULT_DATASET}.get(field, ""))
+
+    def raw(self) -> dict[str, Any]:
+        """The spec as JSON values, without what was left empty and what cannot be read as a value."""
+        return self._read()[0]
+
+    def typing_problems(self) -> list[Problem]:
+        """What was typed that is no value at all."""
+        return self._read()[1]
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong with the fields, without a look at the machine."""
+        raw, unreadable = self._read()
+        return unreadable + check_fields(raw)
+
+    def settings(self, d_in: int) -> Settings | None:
+        """The numbers of the run, as far as the fields are sound; None where they say nothing certain."""
+        raw, unreadable = self._read()
+        if unreadable or errors_of(check_fields(raw)):
+            return None
+        try:
+            return resolve(parse_spec(raw)[0], d_in)
+        except SpecError:
+            return None
+
+    def load(self, raw: Mapping[str, Any], d_in: int | None = None) -> None:
+        """Fill the form from a spec or template. Where it names no model or dataset, those in the form stay.
+
+        Args:
+            raw: a spec as JSON values.
+            d_in: the width of its model. With it, numbers that only follow from others (a warm-up of 1 % of the run) are
+                left open again, so that they go on following.
+        """
+        kept = {name: text for name, text in self._texts.items() if name in ("model", "dataset.source")}
+        self._texts = kept
+        for field, value in _flat(raw).items():
+            if value is not None:
+                self._texts[field] = _as_text(value)
+        for info in MODEL_FIELDS:
+            if info.usual and self._texts.get(info.field) == info.usual:
+                del self._texts[info.field]
+        self.architecture = str(raw.get("architecture") or ARCHITECTURE_FIELD.usual)
+        layers, points = raw.get("layers"), raw.get("hook_points")
+        self.layers = tuple(sorted(layers)) if layers else None
+        self.hook_points = tuple(points) if points else ("resid_post",)
+        self._load_hyperparameters(raw.get("hyperparameters") or {})
+        if d_in is not None:
+            self._forget_consequences(d_in)
+
+    def _load_hyperparameters(self, values: Mapping[str, Value]) -> None:
+        for name, value in values.items():
+            row = HYPERPARAMETERS.get(name)
+            if row is None or value is None or value == row.default_for(self.architecture):
+                continue
+            self._texts[PREFIX + name] = row.show(value)
+
+    def _forget_consequences(self, d_in: int) -> None:
+        """Empty what has the value that it would have anyway."""
+        open_rows = [row for row in for_architecture(self.architecture) if row.none_means and not siblings(row.name)]
+        given = {row.name: self._texts.pop(PREFIX + row.name, "") for row in open_rows}
+        settings = self.settings(d_in)
+        worked_out = {} if settings is None else msgspec.structs.asdict(settings)
+        for row in open_rows:
+            text = given[row.name]
+            if text and text != row.show(worked_out.get(row.name)):
+                self._texts[PREFIX + row.name] = text
+
+    def _read(self) -> tuple[dict[str, Any], list[Problem]]:
+        problems: list[Problem] = []
+        raw: dict[str, Any] = {"model": self._texts.get("model", ""), "architecture": self.architecture}
+        dataset: dict[str, Any] = {"source": self._texts.get("dataset.source", "")}
+        for field in _TEXTS:
+            text = self._texts.get(field, "").strip()
+            if not text or field in ("model", "dataset.source"):
+                continue
+            value: Union[str, int, None] = text
+            if field in _WHOLE:
+                value = _whole(text)
+                if value is None:
+                    problems.append(_unreadable(field, f"{text} is not a whole number."))
+                    continue
+            if field.startswith("dataset."):
+                dataset[field.removeprefix("dataset.")] = value
+            else:
+                raw[field] = value
+        raw["dataset"] = dataset
+        if self.layers:
+            raw["layers"] = list(self.layers)
+        elif self.layers is not None:
+            problems.append(_unreadable("layers", "no layer is selected.", "Select one with space, or all with a."))
+        raw["hook_points"] = list(self.hook_points)
+        raw["hyperparameters"] = self._hyperparameters(problems)
+        return raw, problems
+
+    def _hyperparameters(self, problems: list[Problem]) -> dict[str, Value]:
+        values: dict[str, Value] = {}
+        known = self.architecture if self.architecture in ARCHITECTURES else ARCHITECTURE_FIELD.usual
+        for row in for_architecture(known):
+            text = self._texts.get(PREFIX + row.name, "")
+            if not text:
+                continue
+            try:
+                values[row.name] = row.parse(text)
+            except InvalidInput as error:
+                hint = f"Recommended: {row.range_text()}." if row.recommended else None
+                message = error.message.removeprefix(f"{row.name}: ")
+                problems.append(_unreadable(PREFIX + row.name, message, hint))
+        return values
+
+
+def _flat(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Model, dataset and run fields by their names in the form."""
+    flat = {name: value for name, value in raw.items() if name in SPEC_FIELDS and name in _TEXTS}
+    dataset = raw.get("dataset")
+    if isinstance(dataset, Mapping):
+        flat |= {f"dataset.{name}": value for name, value in dataset.items() if f"dataset.{name}" in _TEXTS}
+    return flat
+
+
+def _as_text(value: Any) -> str:
+    return plain(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def _whole(text: str) -> int | None:
+    try:
+        return int(text.replace("_", "").replace(",", ""))
+    except ValueError:
+        return None
+
+
+def _unreadable(field: str, message: str, suggestion: str | None = None) -> Problem:
+    return Problem(field=field, message=message, suggestion=suggestion)

@@ -1,0 +1,190 @@
+"""The history of one job, read bit by bit from its directory: curves and events. Polled in a thread, read in the app."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from saetui.errors import FormatError
+from saetui.rundir.events import EventReader, LoggedEvent
+from saetui.rundir.layout import RunDirectory
+from saetui.rundir.metrics import MetricReader
+from saetui.tui.charts import Curve
+from saetui.tui.theme import CURVES
+
+JOB_SITE = "job"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One chart: which column of which log.
+
+    Attributes:
+        whole_job: in the log of the whole job, not of each site.
+        log_scale: makes sense on a logarithmic axis.
+        zero: its axis begins at 0.
+        share: a share of 1, read as a percentage.
+        held_out: its values on held-out text are drawn with it.
+    """
+
+    column: str
+    title: str
+    whole_job: bool = False
+    log_scale: bool = False
+    zero: bool = False
+    share: bool = False
+    held_out: bool = False
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("loss", "loss", log_scale=True),
+    Metric("fvu", "FVU", log_scale=True, zero=True, held_out=True),
+    Metric("l0", "L0", zero=True),
+    Metric("dead_fraction", "dead", zero=True, share=True),
+    Metric("learning_rate", "learning rate", zero=True),
+    Metric("tokens_per_second", "tokens/s", whole_job=True, zero=True),
+)
+"""In the order of the charts; the first four are the ones beside the list."""
+
+_Key = tuple[str, str]
+
+
+@dataclass
+class _Read:
+    """One consistent reading; replaced as a whole, never changed."""
+
+    training: dict[_Key, tuple[list[int], list[float]]] = field(default_factory=dict)
+    held_out: dict[_Key, tuple[list[int], list[float]]] = field(default_factory=dict)
+    whole_job: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
+    latest: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+class History:
+    """Curves and events of one job.
+
+    Attributes:
+        job: its id.
+        events: all events so far, oldest first.
+        trouble: why the metrics cannot be read, or "".
+        poll_seconds: what the last poll cost.
+    """
+
+    def __init__(self, job: str, run: RunDirectory, sites: Sequence[str]) -> None:
+        self.job = job
+        self.run = run
+        self.sites = tuple(sites)
+        self.events: tuple[LoggedEvent, ...] = ()
+        self.trouble = ""
+        self.poll_seconds = 0.0
+        self._polling = threading.Lock()
+        self._read = _Read()
+        self._training = MetricReader(run.training_metrics)
+        self._held_out = MetricReader(run.evaluation_metrics)
+        self._whole_job = MetricReader(run.job_metrics)
+        self._event_reader = EventReader(run.events)
+
+    def poll(self) -> bool:
+        """Read what is new; whether there was anything. Does nothing while another thread still polls."""
+        if not self._polling.acquire(blocking=False):
+            return False
+        try:
+            return self._poll()
+        finally:
+            self._polling.release()
+
+    def _poll(self) -> bool:
+        started = time.monotonic()
+        try:
+            rows = [reader.poll() for reader in (self._training, self._held_out, self._whole_job)]
+            self.trouble = ""
+        except (FormatError, OSError) as error:
+            changed = self.trouble != str(error)
+            self.trouble = str(error)
+            return changed
+        if any(rows):
+            self._read = self._collect()
+        new = self._event_reader.poll()
+        if new:
+            self.events += tuple(new)
+        self.poll_seconds = time.monotonic() - started
+        return bool(any(rows) or new)
+
+    def curves(self, metric: Metric, *, each_site: bool = False) -> list[Curve]:
+        """What a chart shows: the mean over sites or a curve for each, and where there is one the held-out curve."""
+        read = self._read
+        if metric.whole_job:
+            steps, values = read.whole_job.get(metric.column, ([], []))
+            return [Curve(steps, values, CURVES[0])] if steps else []
+        found = [(site, read.training.get((site, metric.column), ([], []))) for site in self.sites]
+        found = [(site, series) for site, series in found if series[0]]
+        if each_site and len(found) > 1:
+            return [
+                Curve(steps, values, CURVES[index % len(CURVES)], short_site(site, self.sites))
+                for index, (site, (steps, values)) in enumerate(found)
+            ]
+        label = f"mean of {len(found)}" if len(found) > 1 else ""
+        curves = _mean_curve([series for _, series in found], CURVES[0], label)
+        if metric.held_out:
+            tested = [read.held_out.get((site, metric.column), ([], [])) for site in self.sites]
+            curves += _mean_curve([series for series in tested if series[0]], CURVES[2], "held-out")
+        return curves
+
+    def latest(self, site: str) -> dict[str, float]:
+        """The newest figures of a site: of the training, and under `eval_…` on held-out text."""
+        return self._read.latest.get(site, {})
+
+    @property
+    def empty(self) -> bool:
+        """No row of the training has been read yet."""
+        return not self._read.training
+
+    @property
+    def last_step(self) -> int:
+        """The newest step that has a row; 0 before."""
+        return max((steps[-1] for steps, _ in self._read.training.values() if steps), default=0)
+
+    def _collect(self) -> _Read:
+        read = _Read()
+        for target, reader in ((read.training, self._training), (read.held_out, self._held_out)):
+            for site in reader.sites:
+                for metric in METRICS:
+                    steps, values = reader.series(site, metric.column)
+                    if steps:
+                        target[site, metric.column] = (steps, values)
+        for metric in METRICS:
+            steps, values = self._whole_job.series(JOB_SITE, metric.column)
+            if steps:
+                read.whole_job[metric.column] = (steps, values)
+        for site in self.sites:
+            trained, tested = self._training.latest(site), self._held_out.latest(site)
+            read.latest[site] = {
+                **(trained[1] if trained else {}),
+                **{f"eval_{column}": value for column, value in (tested[1] if tested else {}).items()},
+            }
+        return read
+
+
+def short_site(site: str, among: Sequence[str]) -> str:
+    """As little of a site's name as tells it from the others: `layer 2`, or `2.mlp_out` with several hook points."""
+    layer, _, point = site.removeprefix("layer_").partition(".")
+    points = {name.partition(".")[2] for name in among}
+    layers = {name.partition(".")[0] for name in among}
+    if len(points) == 1:
+        return f"layer {layer}"
+    return point if len(layers) == 1 else f"{layer}.{point}"
+
+
+def _mean_curve(series: Sequence[tuple[list[int], list[float]]], role: str, label: str) -> list[Curve]:
+    """The mean over sites, at the steps that all have; no curve where there are no series."""
+    if not series:
+        return []
+    if len(series) == 1:
+        return [Curve(*series[0], role, label)]
+    if all(steps == series[0][0] for steps, _ in series):
+        return [Curve(series[0][0], [fmean(row) for row in zip(*(values for _, values in series))], role, label)]
+    tables = [dict(zip(steps, values)) for steps, values in series]
+    shared = [step for step in series[0][0] if all(step in table for table in tables)]
+    return [Curve(shared, [fmean(table[step] for table in tables) for step in shared], role, label)] if shared else []

@@ -1,0 +1,69 @@
+"""Which jobs are listed, and in which order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any
+
+from saetui.jobs.job import Job, Status
+
+
+class Order(str, Enum):
+    """How the list is ordered; the key `o` goes to the next."""
+
+    STATE = "state"
+    NEWEST = "newest"
+    NAME = "name"
+    LOSS = "loss"
+    FVU = "FVU"
+
+    @property
+    def following(self) -> Order:
+        orders = list(Order)
+        return orders[(orders.index(self) + 1) % len(orders)]
+
+
+def listed(jobs: Iterable[Job], order: Order, text: str = "") -> list[Job]:
+    """The jobs that a filter lets through, in order."""
+    words = text.lower().split()
+    found = [job for job in jobs if all(word in _haystack(job) for word in words)]
+    newest_first = sorted(found, key=lambda job: job.created_at, reverse=True)
+    return sorted(newest_first, key=_KEYS[order])
+
+
+def mean_metric(job: Job, name: str) -> float | None:
+    """The mean of a metric over the job's sites, where it exists."""
+    values = [figures[name] for figures in job.metrics.values() if name in figures]
+    return sum(values) / len(values) if values else None
+
+
+_STATE_RANK = {Status.RUNNING: 0, Status.PAUSED: 0, Status.STOPPING: 0, Status.STARTING: 0, Status.QUEUED: 1}
+
+
+def _by_state(job: Job) -> tuple[int, str]:
+    """Live ones first, then the queue in its order, then what has ended, newest first."""
+    rank = _STATE_RANK.get(job.status, 2)
+    return rank, job.created_at if rank == 1 else ""
+
+
+def _by_metric(name: str) -> Callable[[Job], float]:
+    def key(job: Job) -> float:
+        value = mean_metric(job, name)
+        return value if value is not None and math.isfinite(value) else math.inf
+
+    return key
+
+
+_KEYS: dict[Order, Callable[[Job], Any]] = {
+    Order.STATE: _by_state,
+    Order.NEWEST: lambda job: 0,
+    Order.NAME: lambda job: job.name.lower(),
+    Order.LOSS: _by_metric("loss"),
+    Order.FVU: _by_metric("fvu"),
+}
+
+
+def _haystack(job: Job) -> str:
+    return " ".join((job.name, job.id, job.status.value, job.architecture, job.model, *job.sites)).lower()

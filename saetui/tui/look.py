@@ -1,0 +1,100 @@
+"""A look at the machine for a draft: is its model here, its text, and do they go together? Reads files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textual.suggester import Suggester
+
+from saetui.errors import DatasetError, ModelError
+from saetui.jobs.datasets import DatasetInfo, find_dataset
+from saetui.jobs.models import ModelInfo, find_model
+from saetui.jobs.problems import Problem
+from saetui.jobs.readiness import check_everything
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found.
+
+    Attributes:
+        problems: of fields and machine together.
+        model, dataset: None where they are not here.
+    """
+
+    problems: tuple[Problem, ...]
+    model: ModelInfo | None
+    dataset: DatasetInfo | None
+
+
+NOTHING_SEEN = Look((), None, None)
+
+
+def look_at(raw: Mapping[str, Any], unreadable: tuple[Problem, ...] = (), before: Look = NOTHING_SEEN) -> Look:
+    """Check a draft against the machine. Not for an event loop: it reads files.
+
+    Args:
+        raw: the spec as JSON values.
+        unreadable: what was typed that is no value, and so is not in `raw`.
+        before: what was found last; its dataset is not measured again.
+    """
+    problems = (*unreadable, *check_everything(raw))
+    dataset = raw.get("dataset")
+    source = dataset.get("source") if isinstance(dataset, Mapping) else None
+    measured = before.dataset if before.dataset is not None and before.dataset.source == source else _dataset_of(source)
+    return Look(problems, model_of(raw.get("model"), raw.get("revision")), measured)
+
+
+def model_of(reference: object, revision: object = None) -> ModelInfo | None:
+    """A model, or None where there is none of that name; why not is among the problems."""
+    if not isinstance(reference, str) or not reference.strip():
+        return None
+    try:
+        return find_model(reference, revision if isinstance(revision, str) else None)
+    except ModelError:
+        return None
+
+
+def _dataset_of(source: object) -> DatasetInfo | None:
+    if not isinstance(source, str) or not source.strip():
+        return None
+    try:
+        return find_dataset(source, 2)
+    except DatasetError:
+        return None
+
+
+class PathSuggester(Suggester):
+    """Completes known names, then paths of this machine; `→` accepts."""
+
+    def __init__(self, known: tuple[str, ...] = ()) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._known = known
+
+    async def get_suggestion(self, value: str) -> str | None:
+        if not value:
+            return None
+        for name in self._known:
+            if name.startswith(value) and name != value:
+                return name
+        return complete_path(value) if value.startswith(("/", "~", ".")) else None
+
+
+def complete_path(text: str) -> str | None:
+    """The first path that begins with a text; directories end in a slash."""
+    head, slash, start = text.rpartition("/")
+    folder = Path(head or ("/" if slash else ".")).expanduser()
+    try:
+        names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
+    except OSError:
+        return None
+    shown = [name for name in names if name.startswith(start) and (start or not name.startswith("."))]
+    return f"{head}{slash}{shown[0]}" if shown and name_is_plain(shown[0]) else None
+
+
+def name_is_plain(name: str) -> bool:
+    """Whether a file's name can be shown in an input as it is."""
+    return name.isprintable()

@@ -1,0 +1,57 @@
+"""The command palette: the same actions as the keys, found by their words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.dom import DOMNode
+
+from saetui.tui.actions import BY_BINDING, SCOPE_TITLES, Action, Scope
+
+_NOT_OFFERED = {"palette", "focus_next", "focus_previous", "back"}
+_NO_MOVEMENT = {Scope.LIST, Scope.DIALOG}
+
+
+class ActionCommands(Provider):
+    """Every action that can be done on the screen beneath."""
+
+    async def discover(self) -> Hits:
+        for action, node in self._actions():
+            yield DiscoveryHit(_title(action), partial(self._do, action, node), help=_help(action))
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for action, node in self._actions():
+            score = max(matcher.match(_title(action)), 0.6 * matcher.match(action.help))
+            if score > 0:
+                yield Hit(score, matcher.highlight(_title(action)), partial(self._do, action, node), help=_help(action))
+
+    def _actions(self) -> Iterator[tuple[Action, DOMNode]]:
+        seen: set[str] = set()
+        found: list[tuple[Action, DOMNode]] = []
+        for node, binding, enabled, _ in self.screen.active_bindings.values():
+            action = BY_BINDING.get(binding.id or "")
+            if (
+                action is None
+                or not enabled
+                or action.id in _NOT_OFFERED
+                or action.scope in _NO_MOVEMENT
+                or action.binding_id in seen
+            ):
+                continue
+            seen.add(action.binding_id)
+            found.append((action, node))
+        yield from sorted(found, key=lambda entry: list(BY_BINDING).index(entry[0].binding_id))
+
+    async def _do(self, action: Action, node: DOMNode) -> None:
+        await self.app.run_action(action.id, node)
+
+
+def _title(action: Action) -> str:
+    return f"{SCOPE_TITLES[action.scope]}: {action.label}"
+
+
+def _help(action: Action) -> str:
+    return f"{action.shown_keys}   {action.help}"

@@ -1,0 +1,117 @@
+"""What a form's numbers come to: how many SAEs of what size, and how long. Only what follows; nothing is guessed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from saetui.jobs.models import ModelInfo
+from saetui.jobs.problems import errors_of
+from saetui.jobs.readiness import generated_job_name
+from saetui.jobs.settings import Settings, check_together, count_active, count_latents, count_steps, with_defaults
+from saetui.jobs.spec import TrainingSpec, check_fields, parse_spec
+from saetui.tui.draft import Draft
+from saetui.tui.fields import PREFIX
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFigures:
+    """What will be trained.
+
+    Attributes:
+        sites: SAEs, one for each layer × hook point.
+        parameters: of one SAE.
+        active: latents that may fire for a token, where the architecture sets that.
+        steps, tokens, checkpoints: None while they wait for the length of the dataset.
+    """
+
+    sites: int
+    latents: int
+    d_in: int
+    parameters: int
+    active: int | None
+    batch_size: int
+    steps: int | None
+    tokens: int | None
+    checkpoints: int | None
+
+    @property
+    def weight_bytes(self) -> int:
+        """All SAEs' weights in float32."""
+        return 4 * self.parameters * self.sites
+
+
+def sound_spec(draft: Draft) -> TrainingSpec | None:
+    """The draft as a spec; None while a field is wrong."""
+    raw = draft.raw()
+    if draft.typing_problems() or errors_of(check_fields(raw)):
+        return None
+    return parse_spec(raw)[0]
+
+
+def run_figures(draft: Draft, model: ModelInfo | None) -> RunFigures | None:
+    """The figures of a draft for a model; None while a field is wrong or the model is not known."""
+    spec = sound_spec(draft)
+    if spec is None or model is None:
+        return None
+    values = with_defaults(spec)
+    if check_together(values, model.hidden_size):
+        return None
+    latents, batch_size = count_latents(values, model.hidden_size), int(values["batch_size"])
+    steps = count_steps(values, batch_size, None)
+    matrices = 1 if values.get("tie_weights") else 2
+    has_k = "k" in values or "top_k_sparsity" in values
+    return RunFigures(
+        sites=len(spec.layers or (model.middle_layer,)) * len(spec.hook_points),
+        latents=latents,
+        d_in=model.hidden_size,
+        parameters=matrices * latents * model.hidden_size + latents + model.hidden_size,
+        active=count_active(values, latents) if has_k else None,
+        batch_size=batch_size,
+        steps=steps,
+        tokens=None if steps is None else steps * batch_size,
+        checkpoints=None if steps is None else math.ceil(steps / int(values["checkpoint_interval"])),
+    )
+
+
+def worked_out(draft: Draft, model: ModelInfo | None) -> dict[str, str]:
+    """For every field that may be left empty because its value follows from others: that value, as people read it."""
+    figures = run_figures(draft, model)
+    if figures is None or model is None:
+        return {}
+    shown = {
+        "latent_dim": grouped(figures.latents),
+        "expansion_factor": f"{figures.latents / figures.d_in:.6g}",
+    }
+    if figures.active is not None:
+        shown["k"] = grouped(figures.active)
+        shown["top_k_sparsity"] = f"{100 * figures.active / figures.latents:.4g}"
+    if figures.steps is not None and figures.tokens is not None:
+        shown["num_steps"] = grouped(figures.steps)
+        shown["num_tokens"] = grouped(figures.tokens)
+    named = {PREFIX + name: text for name, text in shown.items()} | {"name": _job_name(draft, model)}
+    return named | _settled(draft.settings(model.hidden_size))
+
+
+def _job_name(draft: Draft, model: ModelInfo) -> str:
+    spec = sound_spec(draft)
+    if spec is None:
+        return ""
+    return generated_job_name(msgspec.structs.replace(spec, layers=spec.layers or (model.middle_layer,)))
+
+
+def grouped(number: int) -> str:
+    """A whole number that can be read at a glance and still be typed: 16,384."""
+    return f"{number:,}" if number >= 10_000 else str(number)
+
+
+def _settled(settings: Settings | None) -> dict[str, str]:
+    if settings is None:
+        return {}
+    known: Mapping[str, Any] = msgspec.structs.asdict(settings)
+    names = ("warmup_steps", "sparsity_warmup_steps", "aux_k", "micro_batch_size", "dead_neuron_window")
+    return {PREFIX + name: grouped(known[name]) for name in names if known.get(name) is not None}

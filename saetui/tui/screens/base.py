@@ -1,0 +1,65 @@
+"""What all screens share: the device on top, the keys at the bottom, and the model to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.screen import Screen
+
+from saetui.tui.exact_updates import ExactCompositor
+from saetui.tui.messages import ModelChanged
+from saetui.tui.state import Model
+from saetui.tui.widgets.device_bar import DeviceBar
+from saetui.tui.widgets.key_line import KeyLine
+
+if TYPE_CHECKING:
+    from saetui.tui.app import SaetuiApp
+    from saetui.tui.commands import Commands
+
+Result = TypeVar("Result")
+
+
+class SaetuiScreen(Screen[Result]):
+    """A full screen. Subclasses compose what lies between the two lines, and redraw in `show_model`."""
+
+    ESCAPE_TO_MINIMIZE: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = ExactCompositor()
+
+    @property
+    def saetui(self) -> SaetuiApp:
+        return cast("SaetuiApp", self.app)
+
+    @property
+    def model(self) -> Model:
+        """The newest state; read it, never change it."""
+        return self.saetui.model
+
+    @property
+    def commands(self) -> Commands:
+        """What may be asked of the supervisor."""
+        return self.saetui.commands
+
+    def compose(self) -> ComposeResult:
+        yield DeviceBar(self.model)
+        yield from self.compose_body()
+        yield KeyLine()
+
+    def compose_body(self) -> ComposeResult:
+        """What lies between the device's line and the keys."""
+        yield from ()
+
+    def show_model(self) -> None:
+        """The model has changed: redraw what depends on it."""
+
+    def step_back(self) -> bool:
+        """Leave a mode of this screen (a filter, a zoom). Returns False where there was none: then the screen closes."""
+        return False
+
+    def on_model_changed(self, event: ModelChanged) -> None:
+        self.query_one(DeviceBar).repaint()
+        self.show_model()
+        self.refresh_bindings()

@@ -1,0 +1,95 @@
+"""Help: the keys that work on the screen beneath, made from its bindings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen, Screen
+from textual.strip import Strip
+from textual.widgets import Static
+
+from saetui.tui.actions import BY_BINDING, SCOPE_TITLES, Action, Scope, bindings_for
+from saetui.tui.widgets.line_canvas import line
+from saetui.tui.widgets.line_list import LineList
+
+_KEYS_WIDTH = 10
+_LABEL_WIDTH = 14
+
+
+class HelpScreen(ModalScreen[None]):
+    """Every key of the screen beneath, also those that have nothing to act on just now."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.HELP)]
+
+    def __init__(self, screen: Screen[Any]) -> None:
+        super().__init__()
+        self._actions = actions_on(screen)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog help"):
+            yield HelpList(self._actions)
+            yield Static("↑ ↓ scroll   esc close", classes="dialog-keys")
+
+    def action_close(self) -> None:
+        self.dismiss(None)
+
+
+class HelpList(LineList):
+    """Groups of keys, each with a heading; long sentences go on in the next line."""
+
+    has_cursor: ClassVar[bool] = False
+    DEFAULT_CSS = "HelpList { height: 1fr; }"
+
+    def __init__(self, actions: Sequence[Action]) -> None:
+        super().__init__()
+        self._groups = [
+            (scope, [action for action in actions if action.scope is scope])
+            for scope in sorted({action.scope for action in actions}, key=_scope_order)
+        ]
+        self._rows: list[Strip] = []
+        self._width = 0
+
+    def row_count(self) -> int:
+        width = self.content_size.width
+        if width != self._width:
+            self._width = width
+            self._rows = self._build(width)
+        return len(self._rows)
+
+    def row(self, index: int, width: int, selected: bool) -> Strip:
+        return self._rows[index]
+
+    def _build(self, width: int) -> list[Strip]:
+        heading, key = self.colour("primary", bold=True), self.colour("strong", bold=True)
+        label, muted = self.colour("foreground"), self.colour("muted")
+        room = max(20, width - _KEYS_WIDTH - _LABEL_WIDTH)
+        rows: list[Strip] = []
+        for scope, actions in self._groups:
+            rows += [*([Strip([])] if rows else []), line((SCOPE_TITLES[scope], heading))]
+            for action in actions:
+                for index, part in enumerate(wrap(action.help, room)):
+                    keys, name = (action.shown_keys, action.label) if index == 0 else ("", "")
+                    rows.append(line((keys.ljust(_KEYS_WIDTH), key), (name.ljust(_LABEL_WIDTH), label), (part, muted)))
+        return rows
+
+
+def actions_on(screen: Screen[Any]) -> list[Action]:
+    """The actions whose bindings a screen, its widgets and the app have, in the table's order."""
+    nodes = [screen, *screen.query("*"), screen.app]
+    ids = {
+        binding.id or ""
+        for node in nodes
+        for bindings in node._bindings.key_to_bindings.values()
+        for binding in bindings
+    }
+    return [action for binding_id, action in BY_BINDING.items() if binding_id in ids]
+
+
+def _scope_order(scope: Scope) -> int:
+    order = [Scope.JOBS, Scope.JOB, Scope.NEW, Scope.TEMPLATES, Scope.CHART, Scope.LOG, Scope.LIST, Scope.APP]
+    return order.index(scope) if scope in order else len(order)

@@ -1,0 +1,248 @@
+"""Jobs, the first screen: the list, and the highlighted job's live charts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Vertical
+from textual.events import Resize
+from textual.widgets import Input
+
+from saetui.errors import SaetuiError
+from saetui.jobs.demo import DEMO_NAME, DEMO_SPEC
+from saetui.jobs.job import Job, Status
+from saetui.tui.actions import Scope, bindings_for
+from saetui.tui.history import METRICS
+from saetui.tui.job_actions import ask_and_delete, ask_and_stop, clone_job, copy_directory, save_job_as_template
+from saetui.tui.job_order import Order, listed
+from saetui.tui.screens.base import SaetuiScreen
+from saetui.tui.widgets.asking_line import AskingLine
+from saetui.tui.widgets.chart_grid import ChartGrid
+from saetui.tui.widgets.job_line import JobLine
+from saetui.tui.widgets.job_list import JobList
+from saetui.tui.widgets.line_list import LineList
+from saetui.tui.widgets.welcome import Welcome
+
+_BESIDE_FROM = 170
+"""Cells from which on the charts stand beside the list."""
+
+_CHARTS_AFTER = 0.08
+"""Seconds that the cursor rests on a job before its charts are read: j held down reads none."""
+
+
+class JobsScreen(SaetuiScreen[None]):
+    """List and charts; every action on jobs."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.JOBS)]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._marked: frozenset[str] = frozenset()
+        self._order = Order.STATE
+        self._filter = ""
+
+    def compose_body(self) -> ComposeResult:
+        yield Welcome()
+        with Container(id="jobs-body"):
+            with Vertical(id="jobs-left"):
+                yield AskingLine("filter", "name, state, architecture, model …", id="jobs-filter")
+                yield JobList()
+            with Vertical(id="jobs-right"):
+                yield JobLine()
+                yield ChartGrid(METRICS[:4], focusable=False, id="jobs-charts")
+
+    def on_mount(self) -> None:
+        self.query_one(JobList).focus()
+        self.show_model()
+
+    def on_resize(self, event: Resize) -> None:
+        self._arrange()
+
+    def show_model(self) -> None:
+        model = self.model
+        self.set_class(not model.jobs, "no-jobs")
+        self.set_class(not model.known, "unknown")
+        self._marked &= model.jobs.keys()
+        self._show_list()
+        if model.jobs and self.focused is None:
+            # The list can only take the focus once it is displayed.
+            self.call_after_refresh(self.query_one(JobList).focus)
+
+    def _show_list(self) -> None:
+        jobs = listed(self.model.jobs.values(), self._order, self._filter)
+        table = self.query_one(JobList)
+        nothing = f"No job has “{self._filter}”. esc shows all again." if self._filter else ""
+        table.show(jobs, self._marked, self._order, nothing)
+        wanted = self.saetui.wanted_job
+        if wanted is not None and table.highlight(wanted):
+            self.saetui.wanted_job = None
+            table.repaint()
+        self._arrange()
+        self._show_charts()
+
+    def _show_charts(self) -> None:
+        job = self.query_one(JobList).highlighted
+        self.query_one(JobLine).show(job)
+        grid = self.query_one(ChartGrid)
+        grid.ascii = self.saetui.ascii_charts
+        grid.show(job)
+
+    def on_line_list_moved(self, event: LineList.Moved) -> None:
+        self.query_one(JobLine).show(self.query_one(JobList).highlighted)
+        self.refresh_bindings()
+        self.set_timer(_CHARTS_AFTER, lambda index=event.index: self._show_charts_of(index))
+
+    def _show_charts_of(self, index: int) -> None:
+        if self.query_one(JobList).cursor == index:
+            self._show_charts()
+
+    def _arrange(self) -> None:
+        """Beside each other where it is wide; else the list takes what its rows need, the charts the rest."""
+        beside = self.size.width >= _BESIDE_FROM
+        self.set_class(beside, "beside")
+        left = self.query_one("#jobs-left")
+        if beside:
+            left.styles.height = "1fr"
+            return
+        room = max(6, self.size.height - 2)
+        filter_line = 1 if self.query_one(AskingLine).display else 0
+        rows = len(self.query_one(JobList).jobs) + 1 + filter_line
+        left.styles.height = min(max(rows, 4), max(5, int(room * 0.38)))
+
+    def step_back(self) -> bool:
+        if self._filter or self.query_one(AskingLine).display:
+            self._close_filter()
+            return True
+        if self._marked:
+            self._marked = frozenset()
+            self._show_list()
+            return True
+        return self.query_one(ChartGrid).leave_mode()
+
+    def _targets(self) -> list[Job]:
+        """The marked jobs, or else the highlighted one."""
+        if self._marked:
+            return [job for job in self.model.jobs.values() if job.id in self._marked]
+        job = self.query_one(JobList).highlighted
+        return [job] if job is not None else []
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what can be done now is offered."""
+        if not self.is_mounted:
+            return True
+        if action in _NEED_A_JOB and not self.model.jobs:
+            return False
+        if action == "stop":
+            return any(not job.status.ended for job in self._targets())
+        if action == "delete":
+            return any(job.status.ended for job in self._targets())
+        if action == "demo":
+            demos = [job for job in self.model.jobs.values() if job.name.startswith(DEMO_NAME)]
+            return not any(job.status is Status.COMPLETED or not job.status.ended for job in demos)
+        return True
+
+    def action_open(self) -> None:
+        job = self.query_one(JobList).highlighted
+        if job is not None:
+            from saetui.tui.screens.job import JobScreen
+
+            self.app.push_screen(JobScreen(job))
+
+    def action_new(self) -> None:
+        self.saetui.open_form()
+
+    def action_templates(self) -> None:
+        self.saetui.open_templates()
+
+    @work
+    async def action_demo(self) -> None:
+        try:
+            submitted = await self.commands.submit({"name": DEMO_NAME, **DEMO_SPEC})
+        except SaetuiError as error:
+            self.saetui.tell(error, "The demo cannot be started")
+            return
+        self.saetui.wanted_job = submitted.job.id
+        self.saetui.show_now()
+        self.notify("The demo is on its way. You may leave at any time: it goes on.")
+
+    @work
+    async def action_stop(self) -> None:
+        await ask_and_stop(self.saetui, self._targets())
+
+    @work
+    async def action_delete(self) -> None:
+        if await ask_and_delete(self.saetui, self._targets()):
+            self._marked = frozenset()
+
+    def action_mark(self) -> None:
+        table = self.query_one(JobList)
+        if table.highlighted is not None:
+            self._marked ^= {table.highlighted.id}
+            self._show_list()
+            table.move_to(table.cursor + 1)
+
+    def action_mark_all(self) -> None:
+        shown = frozenset(job.id for job in self.query_one(JobList).jobs)
+        self._marked = frozenset() if shown <= self._marked else self._marked | shown
+        self._show_list()
+
+    def action_sort(self) -> None:
+        self._order = self._order.following
+        self._show_list()
+
+    def action_filter(self) -> None:
+        self.query_one(AskingLine).open()
+        self._arrange()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._filter = event.value
+        self._show_list()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if not event.value:
+            self._close_filter()
+        self.query_one(JobList).focus()
+
+    def _close_filter(self) -> None:
+        self.query_one(AskingLine).close()
+        self._filter = ""
+        self.query_one(JobList).focus()
+        self._show_list()
+
+    @work
+    async def action_clone(self) -> None:
+        job = self.query_one(JobList).highlighted
+        if job is not None:
+            await clone_job(self.saetui, job)
+
+    @work
+    async def action_make_template(self) -> None:
+        job = self.query_one(JobList).highlighted
+        if job is not None:
+            await save_job_as_template(self.saetui, job)
+
+    def action_copy(self) -> None:
+        job = self.query_one(JobList).highlighted
+        if job is not None:
+            copy_directory(self.saetui, job)
+
+    def action_log_axis(self) -> None:
+        self.query_one(ChartGrid).toggle_log()
+
+    def action_smooth(self) -> None:
+        self.query_one(ChartGrid).next_smoothing()
+
+    def action_pane_1(self) -> None:
+        self.query_one(JobList).focus()
+
+    def action_pane_2(self) -> None:
+        self.action_open()
+
+
+_NEED_A_JOB = {
+    "open", "stop", "delete", "mark", "mark_all", "filter", "sort", "clone", "make_template", "copy", "log_axis",
+    "smooth", "pane_1", "pane_2",
+}  # fmt: skip

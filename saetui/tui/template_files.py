@@ -1,0 +1,44 @@
+"""Files of templates, as the user's own directories hold them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saetui.errors import FormatError, InvalidInput
+from saetui.jobs.editing import FILE_LIMIT
+from saetui.rundir.durable import write_durably
+
+EXPORT_NAME = "saetui-templates.json"
+"""What is offered as the name of an export."""
+
+
+def read_text(path: Path) -> str:
+    """A template file as text.
+
+    Raises:
+        InvalidInput: it cannot be read or is too long.
+        FormatError: it is not text.
+    """
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(FILE_LIMIT + 1)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", "Give another file.") from error
+    if len(data) > FILE_LIMIT:
+        raise InvalidInput(f"{path} is longer than {FILE_LIMIT} bytes.", "Is it the right file?")
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is not a text file.", "Give a file that an export wrote.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write an export whole or not at all.
+
+    Raises:
+        InvalidInput: it cannot be written there.
+    """
+    try:
+        write_durably(path, text.encode())
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be written: {error.strerror}.", "Give another path.") from error

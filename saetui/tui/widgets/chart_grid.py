@@ -1,0 +1,228 @@
+"""The charts of one job: reads its history in a thread, and draws it as it grows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.events import Resize
+from textual.widget import Widget
+
+from saetui.jobs.job import Job
+from saetui.rundir.layout import RunDirectory
+from saetui.tui.actions import Scope, bindings_for
+from saetui.tui.charts import GUTTER, View
+from saetui.tui.history import History, Metric
+from saetui.tui.messages import HistoryRead
+from saetui.tui.widgets.chart_panel import ChartPanel
+from saetui.tui.widgets.job_notice import JobNotice
+
+POLL_SECONDS = 0.5
+_POLL_SHARE = 20
+"""A poll that costs much (a long history) is made so much seldomer that it takes a twentieth of the time at most."""
+
+SMOOTHINGS = (0.0, 0.8, 0.97)
+_NARROWEST_ZOOM = 10
+
+
+@dataclass
+class ChartOptions:
+    """How curves are shown; shared by all charts of a screen."""
+
+    log: bool = False
+    smoothing: int = 0
+    each_site: bool = False
+    zoom: float = 1.0
+    centre: float | None = None
+    inspect: float | None = None
+
+
+class ChartGrid(Widget):
+    """Charts in a grid as wide as there is room. Posts `HistoryRead` when there was news."""
+
+    DEFAULT_CSS = """
+    ChartGrid { layout: vertical; }
+    ChartGrid #panels { layout: grid; grid-size: 2; grid-gutter: 0 1; }
+    ChartGrid JobNotice { display: none; }
+    ChartGrid.notice #panels { display: none; }
+    ChartGrid.notice JobNotice { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.CHART)]
+
+    def __init__(self, metrics: Sequence[Metric], *, focusable: bool = True, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.options = ChartOptions()
+        self.history: History | None = None
+        self.job: Job | None = None
+        self.ascii = False
+        self._panels = [ChartPanel(metric, focusable=focusable) for metric in metrics]
+        self._polled = 0.0
+        self._finished = ""
+        self._expanded = False
+
+    def compose(self) -> ComposeResult:
+        with Container(id="panels"):
+            yield from self._panels
+        yield JobNotice()
+
+    def on_mount(self) -> None:
+        self.set_interval(POLL_SECONDS, self._poll_if_due)
+
+    def on_resize(self, event: Resize) -> None:
+        self._arrange()
+
+    def show(self, job: Job | None) -> None:
+        """Show this job: at once what is known of it, then what its directory says."""
+        previous, self.job = self.job, job
+        if job is None:
+            self.history = None
+        elif self.history is None or self.history.job != job.id:
+            self.history = History(job.id, RunDirectory(Path(job.directory)), job.sites)
+            self.options.inspect = self.options.centre = None
+            self.options.zoom = 1.0
+            self._finished = ""
+            for panel in self._panels:
+                panel.clear()
+            self._poll()
+        elif previous is not None and previous.status is not job.status:
+            self._finished = ""
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the newest curves with the present options."""
+        job, history = self.job, self.history
+        waiting = job is None or history is None or history.empty
+        self.set_class(waiting, "notice")
+        if waiting or job is None or history is None:
+            self.query_one(JobNotice).show(job, history)
+            return
+        view = self._view(job, history)
+        for panel in self._panels:
+            if panel.display:
+                panel.show(history.curves(panel.metric, each_site=self.options.each_site), view)
+
+    def _view(self, job: Job, history: History) -> View:
+        options = self.options
+        end = float(job.num_steps or history.last_step or 1)
+        first, last = 0.0, end
+        if options.zoom < 1.0:
+            span = end * options.zoom
+            centre = options.inspect if options.inspect is not None else options.centre
+            middle = centre if centre is not None else history.last_step - span / 2
+            first = min(max(0.0, middle - span / 2), end - span)
+            last = first + span
+        return View(
+            first, last, log=options.log, smoothing=SMOOTHINGS[options.smoothing], ascii=self.ascii,
+            inspect=options.inspect,
+        )  # fmt: skip
+
+    def _poll_if_due(self) -> None:
+        """Running jobs again and again; an ended one once more after its end."""
+        job, history = self.job, self.history
+        if job is None or history is None or not self.is_attached or self._finished == job.id:
+            return
+        wait = max(POLL_SECONDS * 0.9, history.poll_seconds * _POLL_SHARE)
+        if time.monotonic() - self._polled >= wait:
+            if job.status.ended:
+                self._finished = job.id
+            self._poll()
+
+    @work(thread=True, exclusive=True, group="history", exit_on_error=True)
+    def _poll(self) -> None:
+        history = self.history
+        if history is not None and history.poll():
+            self.post_message(HistoryRead(history.job))
+        self._polled = time.monotonic()
+
+    def on_history_read(self, event: HistoryRead) -> None:
+        if self.history is not None and event.job == self.history.job:
+            self.redraw()
+
+    def toggle_log(self) -> None:
+        self.options.log = not self.options.log
+        self.redraw()
+
+    def next_smoothing(self) -> None:
+        self.options.smoothing = (self.options.smoothing + 1) % len(SMOOTHINGS)
+        self.redraw()
+
+    def toggle_sites(self) -> None:
+        self.options.each_site = not self.options.each_site
+        self.redraw()
+
+    def leave_mode(self) -> bool:
+        """Leave inspection, then the zoom, then the enlarged chart; whether there was one to leave."""
+        if self.options.inspect is not None:
+            self.options.inspect = None
+        elif self.options.zoom < 1.0:
+            self.options.zoom, self.options.centre = 1.0, None
+        elif self._expanded:
+            self.action_expand()
+        else:
+            return False
+        self.redraw()
+        return True
+
+    def action_inspect_left(self) -> None:
+        self._inspect(-1)
+
+    def action_inspect_right(self) -> None:
+        self._inspect(1)
+
+    def action_zoom_in(self) -> None:
+        self._zoom(0.5)
+
+    def action_zoom_out(self) -> None:
+        self._zoom(2.0)
+
+    def action_zoom_all(self) -> None:
+        self._zoom(1e9)
+
+    def action_expand(self) -> None:
+        focused = self.screen.focused
+        if not isinstance(focused, ChartPanel):
+            return
+        self._expanded = not self._expanded
+        for panel in self._panels:
+            panel.display = not self._expanded or panel is focused
+        self._arrange()
+        self.call_after_refresh(self.redraw)
+
+    def _inspect(self, columns: int) -> None:
+        job, history = self.job, self.history
+        if job is None or history is None or history.empty:
+            return
+        view = self._view(job, history)
+        width = max(8, self._panels[0].content_size.width - GUTTER)
+        stride = max(1.0, (view.last - view.first) / width)
+        at = self.options.inspect
+        at = float(history.last_step) if at is None else at + columns * stride
+        self.options.inspect = min(max(at, view.first), min(view.last, float(history.last_step)))
+        self.redraw()
+
+    def _zoom(self, factor: float) -> None:
+        if self.job is None:
+            return
+        steps = float(self.job.num_steps or 1)
+        narrowest = min(1.0, _NARROWEST_ZOOM / steps)
+        self.options.zoom = min(1.0, max(narrowest, self.options.zoom * factor))
+        self.redraw()
+
+    def _arrange(self) -> None:
+        """One column of charts where it is narrow and high, two (or three) elsewhere; all equally high."""
+        shown = sum(panel.display for panel in self._panels)
+        width, height = self.size
+        columns = 1
+        if shown > 1:
+            columns = 1 if width < 50 and height >= 6 * shown else 3 if width >= 150 and shown > 4 else 2
+        grid = self.query_one("#panels")
+        rows = max(1, -(-shown // columns))
+        grid.styles.grid_size_columns = columns
+        grid.styles.grid_size_rows = rows

@@ -1,0 +1,126 @@
+"""One chart with its title: name, newest value, and what the inspected step had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rich.cells import cell_len
+from textual.strip import Strip
+
+from saetui.tui.axes import Axis
+from saetui.tui.charts import Chart, Curve, View, draw_chart, smoothed
+from saetui.tui.figures import number
+from saetui.tui.history import Metric
+from saetui.tui.text import shorten
+from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
+
+_SMOOTHED_POINTS = 2000
+"""A longer curve is thinned to this many means before it is smoothed: no chart is wider."""
+
+_STEP_LABELS_FROM = 8
+
+
+class ChartPanel(LineCanvas):
+    """Draws one metric. `show` gives it curves and what of them to show."""
+
+    def __init__(self, metric: Metric, *, focusable: bool = False) -> None:
+        super().__init__(id=f"chart-{metric.column}")
+        self.can_focus = focusable
+        self.metric = metric
+        self.curves: Sequence[Curve] = ()
+        self.view = View(0, 1)
+        self._axis: Axis | None = None
+        self._drawn: tuple[object, Chart] | None = None
+
+    def show(self, curves: Sequence[Curve], view: View) -> None:
+        """Draw these; nothing is sent for cells that stay as they are."""
+        if view.log != self.view.log:
+            self._axis = None
+        self.curves = [_as_percentages(curve) for curve in curves] if self.metric.share else curves
+        self.view = replace(view, log=view.log and self.metric.log_scale, zero=self.metric.zero)
+        self.repaint()
+
+    def clear(self) -> None:
+        """Forget the curves and the axis: another job."""
+        self.curves = ()
+        self._axis = None
+        self._drawn = None
+
+    def draw(self, width: int, height: int) -> Sequence[Strip]:
+        chart = self._chart(width, height - 1)
+        styles = {role: self.colour(role) for role in {role for pieces in chart.lines for _, role in pieces} - _AXES}
+        styles |= {"label": self.colour("muted"), "axis": self.colour("faint"), "inspect": self.colour("muted")}
+        return [self._title(width)] + [line(*((text, styles[role]) for text, role in pieces)) for pieces in chart.lines]
+
+    def on_focus(self) -> None:
+        self.repaint()
+
+    def on_blur(self) -> None:
+        self.repaint()
+
+    def _chart(self, width: int, height: int) -> Chart:
+        """The drawn chart; drawn again only when something about it is different."""
+        newest = tuple((len(curve.steps), curve.steps[-1:], curve.values[-1:], curve.label) for curve in self.curves)
+        key = (newest, self.view, width, height)
+        if self._drawn is None or self._drawn[0] != key:
+            curves = self._smooth() if self.view.smoothing else self.curves
+            labels = height >= _STEP_LABELS_FROM
+            chart = draw_chart(
+                curves, self.view, width, height, self._axis, step_labels=labels, unit="%" if self.metric.share else ""
+            )
+            self._axis = chart.axis
+            self._drawn = (key, chart)
+        return self._drawn[1]
+
+    def _smooth(self) -> list[Curve]:
+        """Each curve as it is, faint, and its moving average above."""
+        beneath = [replace(curve, role="faint") for curve in self.curves if curve.label != "held-out"]
+        above = [_average(curve, self.view.smoothing) for curve in self.curves]
+        return beneath + above
+
+    def _title(self, width: int) -> Strip:
+        name_style = self.colour("primary" if self.has_focus else "foreground", bold=True)
+        muted = self.colour("muted")
+        pieces: list[Piece] = [(("▸ " if self.has_focus else "  ") + self.metric.title, name_style)]
+        pieces += self._readings(width - cell_len(pieces[0][0]) - 2)
+        notes = [note for note, on in (("log", self.view.log), ("smooth", self.view.smoothing > 0)) if on]
+        used = sum(cell_len(text) for text, _ in pieces)
+        note = " ".join(notes)
+        if notes and used + len(note) + 2 <= width:
+            pieces.append((" " * (width - used - len(note) - 1) + note, muted))
+        return line(*pieces)
+
+    def _readings(self, room: int) -> list[Piece]:
+        """The values at the inspected step, or the newest ones, as many as fit."""
+        inspect = self.view.inspect
+        pieces: list[Piece] = []
+        for curve in self.curves:
+            point = curve.at(inspect if inspect is not None else float("inf"))
+            if point is None:
+                continue
+            text = f"{point[1]:.2f}%" if self.metric.share else number(point[1])
+            label = f"{shorten(curve.label, 22)} " if curve.label else ""
+            if sum(cell_len(part) for part, _ in pieces) + len(text) + cell_len(label) + 2 > room:
+                break
+            pieces += [(f"  {label}", self.colour("muted")), (text, self.colour(curve.role, bold=True))]
+        if inspect is not None and self.has_focus and pieces:
+            pieces.append((f"  at {inspect:,.0f}", self.colour("muted")))
+        return pieces
+
+
+_AXES = {"label", "axis", "inspect"}
+
+
+def _as_percentages(curve: Curve) -> Curve:
+    return replace(curve, values=[100 * value for value in curve.values])
+
+
+def _average(curve: Curve, weight: float) -> Curve:
+    steps, values = curve.steps, curve.values
+    size = -(-len(steps) // _SMOOTHED_POINTS)
+    if size > 1:
+        starts = range(0, len(steps), size)
+        values = [sum(values[start : start + size]) / len(values[start : start + size]) for start in starts]
+        steps = [steps[min(start + size, len(steps)) - 1] for start in starts]
+    return replace(curve, steps=steps, values=smoothed(values, weight))

@@ -1,0 +1,287 @@
+"""One line of a form: label, value, unit and note; under it, when something is wrong, what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import Reactive
+from textual.strip import Strip
+from textual.suggester import Suggester
+from textual.widgets import Input
+
+from saetui.jobs.problems import Problem, Severity
+from saetui.tui.actions import Scope, bindings_for
+from saetui.tui.fields import Entry, FormField
+from saetui.tui.text import fit, shorten
+from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
+
+VALUE_COLUMN = 24
+"""Where values begin; tests and the style sheet count on it."""
+
+NUMBER_WIDTH = 14
+WIDE_WIDTH = 28
+UNIT_WIDTH = 12
+_LONG_WORD = 24
+_HELP_KEYS = "?:"
+
+
+class FieldRow(LineCanvas):
+    """A row of the form. It holds no value of its own: the draft does, and `show` brings what is new of it.
+
+    Attributes:
+        info: what it asks for.
+    """
+
+    DEFAULT_CSS = """
+    FieldRow { height: 1; width: 1fr; background: $background; }
+    FieldRow.-problem { height: 2; }
+    """
+
+    class Changed(Message):
+        """The user entered another value."""
+
+        def __init__(self, row: FieldRow, text: str) -> None:
+            super().__init__()
+            self.row = row
+            self.field = row.info.field
+            self.text = text
+
+        @property
+        def control(self) -> FieldRow:
+            return self.row
+
+    def __init__(self, info: FormField, text: str) -> None:
+        super().__init__()
+        self.info = info
+        self._text = text
+        self._worked_out = ""
+        self._note = ""
+        self._problem: Problem | None = None
+
+    @property
+    def text(self) -> str:
+        """The value as it stands in the form; empty: the default."""
+        return self._text
+
+    @property
+    def problem(self) -> Problem | None:
+        """What is wrong with the value."""
+        return self._problem
+
+    def show(self, *, text: str, worked_out: str = "", note: str = "", problem: Problem | None = None) -> None:
+        """Bring the row up to date.
+
+        Args:
+            text: the value in the draft.
+            worked_out: what an empty field comes to.
+            note: what is known of the value, e.g. a model's layers.
+            problem: what is wrong with it.
+        """
+        if (text, worked_out, note, problem) == (self._text, self._worked_out, self._note, self._problem):
+            return
+        self._text, self._worked_out, self._note, self._problem = text, worked_out, note, problem
+        self.set_class(problem is not None, "-problem")
+        self.repaint()
+
+    def focus_field(self) -> None:
+        """Put the focus where the value is entered."""
+        self.focus()
+
+    def on_descendant_focus(self) -> None:
+        self.repaint()
+
+    def on_descendant_blur(self) -> None:
+        self.repaint()
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        self.repaint()
+
+    def draw(self, width: int, height: int) -> Sequence[Strip]:
+        focused = self.has_focus_within
+        mark = ("▌ ", self.colour("primary")) if focused else ("  ", self.colour("muted"))
+        indent = "or " if self.info.linked else ""
+        room = VALUE_COLUMN - 3 - len(indent)
+        label = fit(self.info.label, room) + " "
+        strong = self.colour("strong", bold=True) if focused else self.colour("foreground")
+        first = line(mark, (indent, self.colour("muted")), (label, strong), *self.value_pieces(width - VALUE_COLUMN))
+        return [first] if self._problem is None else [first, self._problem_line(self._problem, width)]
+
+    def value_pieces(self, width: int) -> list[Piece]:
+        """Everything right of the label, in `width` cells."""
+        raise NotImplementedError
+
+    def _problem_line(self, problem: Problem, width: int) -> Strip:
+        error = problem.severity is Severity.ERROR
+        style = self.colour("error" if error else "warning")
+        return under_value(f"{'✗' if error else '▲'} {said_briefly(problem)}", style, width)
+
+
+class FieldInput(Input):
+    """A one-line input. In a number `?` and `:` mean nothing, so help and palette stay in reach."""
+
+    DEFAULT_CSS = """
+    FieldInput.-textual-compact, FieldInput.-textual-compact:focus { height: 1; border: none; padding: 0 1; background: $panel; background-tint: $background 0%; color: $strong; }
+    FieldInput > .input--placeholder, FieldInput > .input--suggestion { color: $muted; }
+    FieldInput.-textual-compact:focus { background: $cursor; }
+    """
+
+    virtual_size: Reactive[Size] = Reactive(Size(0, 0), layout=False)
+    """Its place does not depend on its text: without this every key would lay out and send the whole screen anew."""
+
+    def __init__(self, value: str, *, numeric: bool, suggester: Suggester | None = None) -> None:
+        super().__init__(value, compact=True, suggester=suggester)
+        self._numeric = numeric
+        self.cursor_blink = False  # a blink is a repaint, twice a second, over a line that may be slow
+
+    @property
+    def _value(self) -> Text:
+        """What is shown: letter for letter the value, but nothing that a terminal would obey (a template may hold it)."""
+        shown = "".join(letter if letter.isprintable() else "·" for letter in self.value)
+        return Text(shown, no_wrap=True, overflow="ignore", end="")
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        if self._numeric and character is not None and character in _HELP_KEYS:
+            return False
+        return super().check_consume_key(key, character)
+
+    async def _on_key(self, event: events.Key) -> None:
+        if self._numeric and event.character is not None and event.character in _HELP_KEYS:
+            event.prevent_default()
+
+
+class TextRow(FieldRow):
+    """A row whose value is typed. `enter` on a wide one asks for a list to pick from."""
+
+    DEFAULT_CSS = f"""
+    TextRow FieldInput {{ margin-left: {VALUE_COLUMN - 1}; width: {NUMBER_WIDTH + 2}; }}
+    TextRow.-wide FieldInput {{ width: {WIDE_WIDTH + 2}; }}
+    """
+
+    class Submitted(Message):
+        """Enter was pressed."""
+
+        def __init__(self, row: TextRow) -> None:
+            super().__init__()
+            self.row = row
+
+    def __init__(self, info: FormField, text: str, suggester: Suggester | None = None) -> None:
+        super().__init__(info, text)
+        self.set_class(info.wide, "-wide")
+        self._input = FieldInput(text, numeric=info.entry is Entry.NUMBER, suggester=suggester)
+        self._input.placeholder = self._placeholder()
+
+    def compose(self) -> ComposeResult:
+        yield self._input
+
+    def focus_field(self) -> None:
+        self._input.focus()
+
+    def show(self, *, text: str, worked_out: str = "", note: str = "", problem: Problem | None = None) -> None:
+        if text != self._input.value:
+            with self._input.prevent(Input.Changed):
+                self._input.value = text
+                self._input.cursor_position = len(text)
+        super().show(text=text, worked_out=worked_out, note=note, problem=problem)
+        placeholder = self._placeholder()
+        if placeholder != self._input.placeholder:
+            self._input.placeholder = placeholder
+
+    def value_pieces(self, width: int) -> list[Piece]:
+        taken = (WIDE_WIDTH if self.info.wide else NUMBER_WIDTH) + 2
+        unit = self.info.unit
+        note = self._note or (self.info.usual_means if not self._text and self.info.usual_means != "off" else "")
+        text = "  ".join(part for part in (fit(unit, UNIT_WIDTH) if unit and note else unit, note) if part)
+        return [(" " * taken, self.colour("muted")), (shorten(text, width - taken), self.colour("muted"))]
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if event.value != self._input.value or event.value == self._text:
+            return  # the value was set from the draft, not by a key
+        self._text = event.value
+        self.post_message(self.Changed(self, event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Submitted(self))
+
+    def _placeholder(self) -> str:
+        means = self.info.usual_means
+        return (
+            self._worked_out
+            or self.info.usual
+            or ("off" if means == "off" else "auto" if means and not self.info.linked else "")
+        )
+
+
+class ChoiceRow(FieldRow, can_focus=True):
+    """A row with a few choices, all in view; switches are such rows too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.CHOICE)]
+
+    @property
+    def chosen(self) -> str:
+        """The choice that holds."""
+        return self._text or self.info.usual
+
+    def value_pieces(self, width: int) -> list[Piece]:
+        words = {"true": "on", "false": "off"} if self.info.entry is Entry.SWITCH else {}
+        pieces: list[Piece] = []
+        for choice in self.info.choices:
+            word = words.get(choice, choice)
+            if choice == self.chosen:
+                strong = "primary" if self.has_focus else "strong" if self._text else "foreground"
+                pieces += [("● ", self.colour("primary")), (word, self.colour(strong, bold=self.has_focus))]
+            else:
+                pieces.append((f"○ {word}", self.colour("muted")))
+            pieces.append(("   ", self.colour("muted")))
+        if self.chosen not in self.info.choices:
+            pieces.append((shorten(self.chosen, 20), self.colour("error")))
+        return pieces
+
+    def action_next_choice(self) -> None:
+        self._step(1)
+
+    def action_previous_choice(self) -> None:
+        self._step(-1)
+
+    def action_next_row(self) -> None:
+        self.screen.focus_next()
+
+    def action_previous_row(self) -> None:
+        self.screen.focus_previous()
+
+    def _step(self, by: int) -> None:
+        choices = self.info.choices
+        index = choices.index(self.chosen) + by if self.chosen in choices else 0
+        if not 0 <= index < len(choices) and len(choices) > 2:
+            return
+        self._text = choices[index % len(choices)]
+        self.repaint()
+        self.post_message(self.Changed(self, "" if self._text == self.info.usual else self._text))
+
+
+def under_value(text: str, style: Style, width: int) -> Strip:
+    """A line under a value; a long one begins further left."""
+    start = max(4, min(VALUE_COLUMN - 2, width - cell_len(text)))
+    return line((" " * start, style), (shorten(text, width - start), style))
+
+
+def said_briefly(problem: Problem) -> str:
+    """A problem for one line: long words (paths) lose their beginning, so that what is wrong stays in view."""
+    words = " ".join(part for part in (problem.message, problem.suggestion) if part).split()
+    return " ".join(word if len(word) <= _LONG_WORD else "…" + word[1 - _LONG_WORD :] for word in words)
+
+
+def make_row(info: FormField, text: str, suggester: Suggester | None = None) -> FieldRow:
+    """The row that suits a field."""
+    return ChoiceRow(info, text) if info.choices else TextRow(info, text, suggester)

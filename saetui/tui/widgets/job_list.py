@@ -1,0 +1,165 @@
+"""The list of jobs. Columns drop out as it gets narrow; only the cells that change are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.style import Style
+from textual.strip import Strip
+
+from saetui.jobs.job import Job, Status
+from saetui.tui.figures import NONE, count, duration, number, percent, short_count
+from saetui.tui.job_order import Order, mean_metric
+from saetui.tui.text import fit, plain
+from saetui.tui.theme import LOOKS
+from saetui.tui.widgets.line_canvas import Piece, filled, line
+from saetui.tui.widgets.line_list import LineList
+from saetui.tui.widgets.progress import progress_bar
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of figures.
+
+    Attributes:
+        importance: the higher, the longer it stays as the list gets narrow.
+    """
+
+    title: str
+    width: int
+    importance: int
+    text: Callable[[Job], str]
+    right: bool = True
+
+
+def _eta(job: Job) -> str:
+    if job.status.ended:
+        return NONE
+    return duration(job.eta_seconds)
+
+
+def _metric(name: str) -> Callable[[Job], str]:
+    return lambda job: number(mean_metric(job, name))
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("state", 9, 50, lambda job: LOOKS[job.status].word, right=False),
+    Column("architecture", 12, 40, lambda job: job.architecture, right=False),
+    Column("model", 16, 20, lambda job: job.model, right=False),
+    Column("sites", 20, 10, lambda job: _sites(job), right=False),
+    Column("step", 15, 30, lambda job: f"{count(job.step)}/{short_count(job.num_steps)}"),
+    Column("loss", 7, 90, _metric("loss")),
+    Column("L0", 6, 80, lambda job: _short(mean_metric(job, "l0"))),
+    Column("FVU", 7, 100, _metric("fvu")),
+    Column("dead", 6, 70, lambda job: percent(mean_metric(job, "dead_fraction"), 1)),
+    Column("tok/s", 6, 55, lambda job: short_count(job.tokens_per_second)),
+    Column("ETA", 6, 75, _eta),
+)
+
+_BAR = 10
+_PERCENT = 5
+_NAME_LEAST, _NAME_MOST = 16, 40
+_GAP = 2
+
+
+class JobList(LineList):
+    """Jobs with their state and newest figures. `show` gives it the jobs in order."""
+
+    def __init__(self) -> None:
+        super().__init__(id="jobs")
+        self.jobs: Sequence[Job] = ()
+        self.marked: frozenset[str] = frozenset()
+        self.order = Order.STATE
+        self.nothing = ""
+
+    def show(self, jobs: Sequence[Job], marked: frozenset[str], order: Order, nothing: str) -> None:
+        """Show these jobs; the cursor stays on the job it was on. `nothing`: what to say when there are none."""
+        known = self.highlighted
+        self.jobs, self.marked, self.order, self.nothing = jobs, marked, order, nothing
+        if known is not None:
+            self.highlight(known.id)
+        self.cursor = max(0, min(self.cursor, len(jobs) - 1))
+        self.repaint()
+
+    @property
+    def highlighted(self) -> Job | None:
+        """The job that the cursor stands on."""
+        return self.jobs[self.cursor] if 0 <= self.cursor < len(self.jobs) else None
+
+    def highlight(self, job: str) -> bool:
+        """Put the cursor on a job, if it is listed."""
+        for index, listed in enumerate(self.jobs):
+            if listed.id == job:
+                self.cursor = index
+                return True
+        return False
+
+    def row_count(self) -> int:
+        return len(self.jobs)
+
+    def heading(self, width: int) -> Sequence[Strip]:
+        style = self.colour("muted")
+        columns, name = layout(width)
+        position = f"{self.cursor + 1}/{len(self.jobs)}" if len(self.jobs) > self.content_size.height - 1 else ""
+        title = "  name" if self.order is not Order.NAME else "  name ▾"
+        pieces: list[Piece] = [(fit(f"{title}  {position}", name + 3), style), ("  ", style)]
+        for column in columns:
+            text = column.title + (" ▾" if column.title == self.order.value else "")
+            pieces.append((fit(text, column.width, right=column.right) + " " * _GAP, style))
+        pieces.append((fit("progress", _BAR + _PERCENT), style))
+        return [line(*pieces)]
+
+    def row(self, index: int, width: int, selected: bool) -> Strip:
+        job = self.jobs[index]
+        on = ("cursor" if self.has_focus else "panel") if selected else ""
+        look = LOOKS[job.status]
+        state = self.colour(look.variable, on=on)
+        text = self.colour("foreground", on=on)
+        # Grey on a marked row is unreadable where a terminal has but one grey.
+        muted = text if selected else self.colour("muted", on=on)
+        strong = self.colour("strong", bold=selected, on=on)
+        columns, name = layout(width)
+        mark = "▌" if selected and self.has_focus else " "
+        glyph = "◆" if job.id in self.marked else look.glyph
+        pieces: list[Piece] = [
+            (mark, self.colour("primary", on=on)),
+            (f"{glyph} ", self.colour("warning", bold=True, on=on) if job.id in self.marked else state),
+            (fit(plain(job.name), name) + " " * _GAP, strong),
+        ]
+        for column in columns:
+            value = fit(plain(column.text(job)), column.width, right=column.right)
+            style = state if column.title == "state" else muted if value.strip() == NONE or not column.right else text
+            pieces.append((value + " " * _GAP, style))
+        pieces += self._progress(job, state, muted, text)
+        return filled(line(*pieces), width, self.colour("foreground", on=on))
+
+    def _progress(self, job: Job, state: Style, muted: Style, text: Style) -> list[Piece]:
+        if job.status is Status.QUEUED:
+            return [(fit("", _BAR + _PERCENT), muted)]
+        faint = Style(color=self.colour("faint").color, bgcolor=muted.bgcolor)
+        return [*progress_bar(job.progress, _BAR, state, faint), (percent(job.progress).rjust(_PERCENT), text)]
+
+    def empty(self, width: int, height: int) -> Sequence[Strip]:
+        return [Strip([]), line((f"  {self.nothing}", self.colour("muted")))]
+
+
+def layout(width: int) -> tuple[list[Column], int]:
+    """Which columns fit into so many cells, and how wide the name is."""
+    room = width - 3 - _NAME_LEAST - _GAP - _BAR - _PERCENT
+    kept: list[Column] = []
+    for column in sorted(COLUMNS, key=lambda column: -column.importance):
+        if column.width + _GAP > room:
+            continue
+        kept.append(column)
+        room -= column.width + _GAP
+    return [column for column in COLUMNS if column in kept], min(_NAME_MOST, _NAME_LEAST + room)
+
+
+def _sites(job: Job) -> str:
+    sites = job.sites
+    return sites[0] if len(sites) == 1 else f"{len(sites)} sites"
+
+
+def _short(value: float | None) -> str:
+    return NONE if value is None else f"{value:.1f}" if value < 1000 else short_count(value)

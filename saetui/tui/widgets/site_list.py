@@ -1,0 +1,77 @@
+"""The newest figures of every site of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.strip import Strip
+
+from saetui.jobs.job import Job
+from saetui.tui.figures import NONE, number, percent
+from saetui.tui.history import History
+from saetui.tui.text import fit
+from saetui.tui.widgets.line_canvas import Piece, filled, line
+from saetui.tui.widgets.line_list import LineList
+
+_COLUMNS: tuple[tuple[str, str, int], ...] = (
+    ("loss", "loss", 9),
+    ("fvu", "FVU", 9),
+    ("eval_fvu", "held-out", 9),
+    ("l0", "L0", 8),
+    ("dead_fraction", "dead", 7),
+    ("eval_ce_recovered", "CE kept", 8),
+    ("recon_loss", "recon.", 9),
+    ("sparsity_loss", "sparsity", 9),
+    ("grad_norm", "grad.", 9),
+)
+"""Metric, title, width; from the left, as many as there is room for."""
+
+_SHARES = {"dead_fraction", "eval_ce_recovered"}
+_NAME_WIDTH = 24
+
+
+class SiteList(LineList):
+    """One line a site. `result`: which of them have a finished SAE."""
+
+    def __init__(self) -> None:
+        super().__init__(id="sites")
+        self._job: Job | None = None
+        self._figures: dict[str, dict[str, float]] = {}
+
+    def show(self, job: Job, history: History | None) -> None:
+        self._job = job
+        read = history.latest if history is not None else None
+        self._figures = {site: {**job.metrics.get(site, {}), **(read(site) if read else {})} for site in job.sites}
+        self.repaint()
+
+    def row_count(self) -> int:
+        return len(self._figures)
+
+    def heading(self, width: int) -> Sequence[Strip]:
+        muted = self.colour("muted")
+        pieces: list[Piece] = [(fit("  site", _NAME_WIDTH), muted)]
+        pieces += [(fit(title, size, right=True), muted) for _, title, size in _fitting(width)]
+        return [line(*pieces)]
+
+    def row(self, index: int, width: int, selected: bool) -> Strip:
+        site, figures = list(self._figures.items())[index]
+        on = "cursor" if selected and self.has_focus else ""
+        pieces: list[Piece] = [
+            (fit(f"  {site}", _NAME_WIDTH), self.colour("strong", on=on)),
+        ]
+        for name, _, size in _fitting(width):
+            value = figures.get(name)
+            shown = NONE if value is None else percent(value, 1) if name in _SHARES else number(value)
+            pieces.append(
+                (fit(shown, size, right=True), self.colour("muted" if value is None else "foreground", on=on))
+            )
+        return filled(line(*pieces), width, self.colour("foreground", on=on))
+
+
+def _fitting(width: int) -> list[tuple[str, str, int]]:
+    kept: list[tuple[str, str, int]] = []
+    for column in _COLUMNS:
+        if _NAME_WIDTH + sum(size for _, _, size in kept) + column[2] > width:
+            break
+        kept.append(column)
+    return kept

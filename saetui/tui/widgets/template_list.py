@@ -1,0 +1,128 @@
+"""The list of templates: favourites first, then by last use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.strip import Strip
+
+from saetui.jobs.template import Template
+from saetui.tui.text import fit, shorten
+from saetui.tui.widgets.line_canvas import Piece, filled, line
+from saetui.tui.widgets.line_list import LineList
+
+_USES_WIDTH = 8
+_ARCHITECTURE_WIDTH = 12
+_ROOMY = 48
+
+
+class TemplateList(LineList):
+    """Templates with their marks.
+
+    Attributes:
+        marked: ids of those that were marked.
+    """
+
+    DEFAULT_CSS = "TemplateList { height: 1fr; width: 1fr; }"
+
+    def __init__(self) -> None:
+        super().__init__(id="template-list")
+        self.marked: set[str] = set()
+        self._templates: tuple[Template, ...] = ()
+        self._searched = ""
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """Those that are shown, in order."""
+        return self._templates
+
+    @property
+    def highlighted(self) -> Template | None:
+        """The one under the cursor."""
+        return self._templates[self.cursor] if self.cursor < len(self._templates) else None
+
+    def show(self, templates: Sequence[Template], searched: str = "") -> None:
+        """Show these; the cursor stays on its template while that is there. `searched`: the letters that they have."""
+        held = self.highlighted
+        self._templates, self._searched = tuple(templates), searched
+        self.marked &= {template.id for template in templates}
+        if held is not None:
+            self.highlight(held.id)
+        self.cursor = min(self.cursor, max(0, len(self._templates) - 1))
+        self.repaint()
+
+    def highlight(self, template: str) -> None:
+        """Put the cursor on a template, by its id; does nothing when it is not shown."""
+        for index, known in enumerate(self._templates):
+            if known.id == template:
+                self.move_to(index)
+
+    def toggle_mark(self) -> None:
+        """Mark the highlighted one, or no longer; then go on to the next."""
+        template = self.highlighted
+        if template is not None:
+            self.marked ^= {template.id}
+            self.move_to(self.cursor + 1)
+            self.repaint()
+
+    def toggle_all(self) -> None:
+        """Mark all that are shown, or none when all are."""
+        shown = {template.id for template in self._templates}
+        self.marked = set() if self.marked == shown else shown
+        self.repaint()
+
+    def row_count(self) -> int:
+        return len(self._templates)
+
+    def heading(self, width: int) -> Sequence[Strip]:
+        style = self.colour("muted")
+        tail = "architecture".ljust(_ARCHITECTURE_WIDTH) if width >= _ROOMY else ""
+        return [
+            line(
+                ("    ", style),
+                (fit("name", self._name_width(width)), style),
+                (f" {tail}{'used':>{_USES_WIDTH}}", style),
+            )
+        ]
+
+    def row(self, index: int, width: int, selected: bool) -> Strip:
+        template = self._templates[index]
+        on = "cursor" if selected else ""
+        muted = self.colour("muted", on=on)
+        mark: Piece = ("●", self.colour("primary", on=on)) if template.id in self.marked else (" ", muted)
+        star: Piece = ("★ ", self.colour("warning", on=on)) if template.favorite else ("  ", muted)
+        name = self.colour("strong" if selected else "foreground", bold=selected, on=on)
+        flag: Piece = ("▲ ", self.colour("warning", on=on)) if template.missing else ("", muted)
+        room = self._name_width(width) - len(flag[0])
+        pieces: list[Piece] = [
+            ("▌" if selected else " ", self.colour("primary", on=on)),
+            mark,
+            star,
+            (fit(template.name, room), name),
+            flag,
+            (" ", muted),
+        ]
+        if width >= _ROOMY:
+            pieces.append((fit(str(template.spec.get("architecture") or ""), _ARCHITECTURE_WIDTH), muted))
+        uses = f"{template.use_count}×" if template.use_count else "–"
+        pieces.append((f"{uses:>{_USES_WIDTH}}", muted))
+        return filled(line(*pieces), width, muted)
+
+    def empty(self, width: int, height: int) -> Sequence[Strip]:
+        muted, key = self.colour("muted"), self.colour("primary", bold=True)
+        if self._searched:
+            said = shorten(f"nothing has “{self._searched}”", width - 4)
+            return [
+                line(),
+                line(("    ", muted), (said, muted)),
+                line(("    ", muted), ("esc", key), (" shows all again", muted)),
+            ]
+        return [
+            line(),
+            line(("    no templates yet", muted)),
+            line(("    ", muted), ("n", key), (" fill the form and save it", muted)),
+            line(("    ", muted), ("i", key), (" import a file", muted)),
+        ]
+
+    def _name_width(self, width: int) -> int:
+        return max(8, width - 6 - _USES_WIDTH - (_ARCHITECTURE_WIDTH if width >= _ROOMY else 0))

@@ -1,0 +1,112 @@
+"""What a template says, by the form's own sections; what is missing on this machine is flagged."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from textual.strip import Strip
+
+from saetui.jobs.hyperparameters import HYPERPARAMETERS, Hyperparameter, Section, Value
+from saetui.jobs.template import Template
+from saetui.tui.fields import label_of
+from saetui.tui.run_figures import grouped
+from saetui.tui.text import plain, shorten
+from saetui.tui.widgets.line_canvas import LineCanvas, line
+
+_LABEL_WIDTH = 24
+
+
+class TemplatePreview(LineCanvas):
+    """One template in full."""
+
+    DEFAULT_CSS = "TemplatePreview { height: 1fr; width: 1fr; padding: 0 1; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._template: Template | None = None
+
+    def show(self, template: Template | None) -> None:
+        """Show another one; None: nothing."""
+        self._template = template
+        self.repaint()
+
+    def draw(self, width: int, height: int) -> Sequence[Strip]:
+        template = self._template
+        if template is None:
+            return []
+        muted = self.colour("muted")
+        lines = [line((shorten(plain(template.name), width), self.colour("strong", bold=True)))]
+        lines.append(line((shorten(_history(template), width), muted)))
+        lines += [line((part, self.colour("foreground"))) for part in textwrap.wrap(plain(template.description), width)]
+        lines += self._warnings(template, width)
+        for title, rows in preview_sections(template.spec):
+            lines += [] if height < 24 else [line()]
+            lines.append(
+                line((title, self.colour("primary")), (" " + "─" * max(0, width - len(title) - 1), self.colour("line")))
+            )
+            for name, value in rows:
+                bad = name in template.missing
+                style = self.colour("warning" if bad else "strong")
+                lines.append(
+                    line((name.ljust(_LABEL_WIDTH), muted), (shorten(plain(value), width - _LABEL_WIDTH), style))
+                )
+        return lines
+
+    def _warnings(self, template: Template, width: int) -> list[Strip]:
+        if not template.missing:
+            return []
+        what = " and ".join(template.missing)
+        said = f"▲ Its {what} {'are' if len(template.missing) > 1 else 'is'} not on this machine: choose another in the form."
+        return [line((part, self.colour("warning"))) for part in textwrap.wrap(said, width, subsequent_indent="  ")]
+
+
+def preview_sections(spec: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The sections of a partial spec with names and values; empty ones are left out."""
+    sections = [("Model and text", _text_rows(spec)), ("Where", _site_rows(spec))]
+    values: Mapping[str, Value] = spec.get("hyperparameters") or {}
+    for section in Section:
+        rows = [
+            (
+                label_of(row.name),
+                " ".join(part for part in (_shown(row, values[row.name]), row.unit) if part),
+            )
+            for row in HYPERPARAMETERS.values()
+            if row.section is section and row.name in values
+        ]
+        if section is Section.BASIC and spec.get("architecture"):
+            rows.insert(0, ("architecture", str(spec["architecture"])))
+        sections.append((section.value, rows))
+    rest = [(name, str(spec[name])) for name in ("name", "device", "dtype", "seed") if spec.get(name) is not None]
+    sections.append(("Run", rest))
+    return [(title, rows) for title, rows in sections if rows]
+
+
+def _shown(row: Hyperparameter, value: Value) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return grouped(value)
+    return row.show(value) or row.none_means
+
+
+def _text_rows(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [("model", str(spec["model"]))] if spec.get("model") else []
+    dataset = spec.get("dataset")
+    if isinstance(dataset, Mapping):
+        names = {"source": "dataset", "context_length": "context length", "split": "split", "text_field": "text field"}
+        rows += [(label, str(dataset[name])) for name, label in names.items() if dataset.get(name) is not None]
+    return rows
+
+
+def _site_rows(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lists = (("layers", "layers"), ("hook_points", "hook points"))
+    return [(label, ", ".join(map(str, spec[name]))) for name, label in lists if spec.get(name)]
+
+
+def _history(template: Template) -> str:
+    parts = ["built in, read-only"] if template.builtin else [f"changed {template.updated_at[:10]}"]
+    times = "once" if template.use_count == 1 else f"{template.use_count} times"
+    parts.append(f"used {times}" if template.use_count else "never used")
+    if template.last_used_at is not None:
+        parts.append(f"last {template.last_used_at[:10]}")
+    return " · ".join(parts)

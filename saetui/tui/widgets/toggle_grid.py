@@ -1,0 +1,136 @@
+"""Several things to select, side by side: a grid of toggles with a cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import ClassVar, Generic, TypeVar
+
+from textual.binding import BindingType
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from saetui.tui.actions import Scope, bindings_for
+from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
+    """Toggles in rows. Moving past its first or last row goes to the field before or after.
+
+    Attributes:
+        items: what can be selected, in order.
+        selected: what is.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.GRID)]
+    GAP: ClassVar[int] = 2
+    DEFAULT_CSS = "ToggleGrid { height: 1; width: 1fr; background: $background; }"
+
+    class Changed(Message):
+        """The user selected something, or no longer does."""
+
+        def __init__(self, grid: Widget) -> None:
+            super().__init__()
+            self.grid = grid
+
+        @property
+        def control(self) -> Widget:
+            return self.grid
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.items: tuple[Item, ...] = ()
+        self.selected: frozenset[Item] = frozenset()
+        self.cursor = 0
+        self._lines_taken = 0
+
+    @property
+    def chosen(self) -> tuple[Item, ...]:
+        """What is selected, in the order of the items."""
+        return tuple(item for item in self.items if item in self.selected)
+
+    def set_items(self, items: Sequence[Item], selected: Sequence[Item]) -> None:
+        """Show these items, with these selected."""
+        self.items, self.selected = tuple(items), frozenset(selected)
+        self.cursor = min(self.cursor, max(0, len(self.items) - 1))
+        self.repaint()
+
+    def columns(self) -> int:
+        """How many items stand in one row."""
+        return max(1, len(self.items))
+
+    def word(self, item: Item) -> str:
+        """How an item is written."""
+        return str(item)
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        self.repaint()
+
+    def toggle_pieces(self, index: int) -> list[Piece]:
+        """One item, selected or not, under the cursor or not; told by its mark as well as by colour."""
+        item = self.items[index]
+        here = self.has_focus and index == self.cursor
+        if item in self.selected:
+            style = self.colour("primary", bold=True, on="cursor" if here else "")
+            return [("■ ", style), (self.word(item), style)]
+        style = self.colour("strong" if here else "muted", bold=here, on="cursor" if here else "")
+        return [("□ ", style), (self.word(item), style)]
+
+    def grid_lines(self, indent: str) -> list[Strip]:
+        """The rows of toggles."""
+        columns, blank = self.columns(), self.colour("muted")
+        lines = []
+        for start in range(0, len(self.items), columns):
+            pieces: list[Piece] = [(indent, blank)]
+            for index in range(start, min(start + columns, len(self.items))):
+                pieces += [*self.toggle_pieces(index), (" " * self.GAP, blank)]
+            lines.append(line(*pieces))
+        return lines
+
+    def action_select_item(self) -> None:
+        if self.items:
+            self._select(self.selected ^ {self.items[self.cursor]})
+
+    def action_all(self) -> None:
+        self._select(frozenset(self.items))
+
+    def action_clear(self) -> None:
+        self._select(frozenset())
+
+    def action_left(self) -> None:
+        self._move(self.cursor - 1)
+
+    def action_right(self) -> None:
+        self._move(self.cursor + 1)
+
+    def action_up(self) -> None:
+        if self.cursor - self.columns() < 0:
+            self.screen.focus_previous()
+        else:
+            self._move(self.cursor - self.columns())
+
+    def action_down(self) -> None:
+        last_row = (len(self.items) - 1) // self.columns()
+        if self.cursor // self.columns() >= last_row:
+            self.screen.focus_next()
+        else:
+            self._move(self.cursor + self.columns())
+
+    def _set_height(self, height: int) -> None:
+        """Take so many lines. Setting it costs a new layout of the screen, so only where it changes."""
+        if height != self._lines_taken:
+            self._lines_taken = height
+            self.styles.height = height
+
+    def _move(self, index: int) -> None:
+        self.cursor = min(max(index, 0), max(0, len(self.items) - 1))
+        self.repaint()
+
+    def _select(self, selected: frozenset[Item]) -> None:
+        if selected != self.selected:
+            self.selected = selected
+            self.repaint()
+            self.post_message(self.Changed(self))

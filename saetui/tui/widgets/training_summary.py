@@ -1,0 +1,60 @@
+"""Always in view beside the form: what the numbers come to, and whether the training can start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.strip import Strip
+
+from saetui.tui import figures
+from saetui.tui.run_figures import RunFigures
+from saetui.tui.text import shorten
+from saetui.tui.widgets.line_canvas import LineCanvas, line
+from saetui.tui.widgets.start_row import Readiness, StartState
+
+
+class TrainingSummary(LineCanvas):
+    """SAEs, parameters, tokens, and the state of the form."""
+
+    DEFAULT_CSS = "TrainingSummary { height: 8; width: 1fr; padding: 0 1; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._figures: RunFigures | None = None
+        self._state = StartState(Readiness.LOOKING)
+
+    def show(self, run: RunFigures | None, state: StartState) -> None:
+        """Bring it up to date. `run` is None while the numbers are not known."""
+        self._figures, self._state = run, state
+        self.repaint()
+
+    def draw(self, width: int, height: int) -> Sequence[Strip]:
+        muted, strong = self.colour("muted"), self.colour("strong")
+        lines = [
+            line((f"{name:<12}", muted), (shorten(value, width - 12), strong if value != figures.NONE else muted))
+            for name, value in summary_rows(self._figures)
+        ]
+        lines = lines[: height - 1]
+        return [line(self._state.piece(self)), *lines]
+
+
+def summary_rows(run: RunFigures | None) -> list[tuple[str, str]]:
+    """Names and values, the most important first."""
+    names = ("SAEs", "parameters", "tokens", "active", "steps", "saved")
+    if run is None:
+        return [(name, figures.NONE) for name in names if name != "active"]
+    total = run.parameters * run.sites
+    values = {
+        "SAEs": f"{run.sites} × {run.latents:,} × {run.d_in:,}",
+        "parameters": f"{figures.short_count(total)} · {figures.size(run.weight_bytes)}",
+        "tokens": figures.NONE if run.tokens is None else figures.short_count(run.tokens),
+        "steps": "once the text is read" if run.steps is None else f"{run.steps:,} × {run.batch_size:,} tokens",
+        "saved": figures.NONE if run.checkpoints is None else _times(run.checkpoints, "checkpoint"),
+    }
+    if run.active is not None:
+        values["active"] = f"{run.active:,} a token ({figures.percent(run.active / run.latents, 1)})"
+    return [(name, values[name]) for name in names if name in values]
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

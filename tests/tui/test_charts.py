@@ -1,0 +1,124 @@
+"""Charts: sound data for plotext, steady lines for the wire."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from saetui.tui.charts import GUTTER, Chart, Curve, View, draw_chart, smoothed
+
+VIEW = View(0, 1000)
+STEPS = list(range(10, 1001, 10))
+NAN, INF = float("nan"), float("inf")
+
+
+def texts(chart: Chart) -> list[str]:
+    return ["".join(text for text, _ in pieces) for pieces in chart.lines]
+
+
+def dots(chart: Chart) -> int:
+    """Cells with something of a curve in them."""
+    return sum("\u2801" <= letter <= "\u28ff" for text in texts(chart) for letter in text)
+
+
+@pytest.mark.parametrize(("width", "height"), [(16, 3), (40, 6), (60, 12), (200, 40)])
+def test_a_chart_has_exactly_the_cells_it_was_given(width: int, height: int) -> None:
+    chart = draw_chart([Curve(STEPS, [1.0 / step for step in STEPS])], VIEW, width, height)
+    assert [len(text) for text in texts(chart)] == [width] * height
+
+
+def test_too_small_a_place_is_left_empty() -> None:
+    assert draw_chart([Curve(STEPS, STEPS)], VIEW, 12, 2).lines == []
+
+
+def test_without_values_there_are_axes_alone() -> None:
+    chart = draw_chart([], VIEW, 40, 8)
+    assert dots(chart) == 0
+    assert chart.axis is None
+    assert "1k" in texts(chart)[-1]
+
+
+def test_values_that_are_not_finite_are_gaps() -> None:
+    values = [NAN if 300 <= step <= 600 else 1.0 for step in STEPS]
+    chart = draw_chart([Curve(STEPS, values)], VIEW, 80 + GUTTER, 8)
+    row = next(text for text in texts(chart) if any("\u2801" <= letter <= "\u28ff" for letter in text))
+    assert row[GUTTER + 28 : GUTTER + 46].strip() == ""
+    assert row[GUTTER + 50 : GUTTER + 78].strip() != ""
+
+
+def test_infinities_do_not_move_the_axis() -> None:
+    values = [INF if step == 500 else -INF if step == 510 else 1.0 + step / 1000 for step in STEPS]
+    axis = draw_chart([Curve(STEPS, values)], VIEW, 60, 8).axis
+    assert axis is not None
+    assert axis.high <= 2.5
+
+
+def test_only_values_that_are_not_finite_draw_nothing() -> None:
+    assert dots(draw_chart([Curve(STEPS, [NAN] * len(STEPS))], VIEW, 60, 8)) == 0
+
+
+def test_values_below_zero_are_gaps_on_a_logarithmic_axis() -> None:
+    values = [-1.0 if step < 500 else 10.0 for step in STEPS]
+    chart = draw_chart([Curve(STEPS, values)], View(0, 1000, log=True), 60, 8)
+    assert chart.axis is not None
+    assert chart.axis.low > 0
+
+
+def test_a_spike_of_one_point_is_seen_among_a_hundred_thousand() -> None:
+    count = 100_000
+    values = [1.0] * count
+    values[77_777] = 50.0
+    chart = draw_chart([Curve(range(count), values)], View(0, count), 60, 12)
+    assert chart.axis is not None
+    assert chart.axis.high >= 50
+    assert any("\u2801" <= letter <= "\u28ff" for letter in texts(chart)[0] + texts(chart)[1])
+
+
+def test_a_spike_outside_the_viewport_neither_moves_the_axis_nor_is_drawn() -> None:
+    values = [1e300 if step < 400 else 1.0 for step in STEPS]
+    axis = draw_chart([Curve(STEPS, values)], View(500, 1000), 60, 10).axis
+    assert axis is not None
+    assert axis.high < 10
+
+
+def test_a_new_point_changes_few_cells() -> None:
+    values = [math.exp(-step / 200) + 0.1 for step in STEPS]
+    before = draw_chart([Curve(STEPS[:50], values[:50])], VIEW, 60, 12)
+    after = draw_chart([Curve(STEPS[:51], values[:51])], VIEW, 60, 12, before.axis)
+    old, new = texts(before), texts(after)
+    assert sum(a != b for row, other in zip(old, new) for a, b in zip(row, other)) <= 3
+
+
+def test_ascii_charts_have_ascii_letters_alone() -> None:
+    curves = [Curve(STEPS, STEPS), Curve(STEPS, list(reversed(STEPS)), "curve-2")]
+    chart = draw_chart(curves, View(0, 1000, ascii=True, inspect=500), 60, 12)
+    assert all(text.isascii() for text in texts(chart))
+
+
+def test_every_curve_keeps_its_role() -> None:
+    chart = draw_chart([Curve(STEPS, [1.0] * 100, "curve-3"), Curve(STEPS, [5.0] * 100, "curve-7")], VIEW, 60, 12)
+    assert {"curve-3", "curve-7"} <= {role for pieces in chart.lines for _, role in pieces}
+
+
+def test_the_inspected_step_is_marked_by_a_line() -> None:
+    chart = draw_chart([Curve(STEPS, [1.0] * 100)], View(0, 1000, inspect=500), 60, 12)
+    assert sum("│" in text[GUTTER + 20 :] for text in texts(chart)) >= 8
+
+
+def test_smoothing_of_a_constant_is_that_constant_from_the_first_point_on() -> None:
+    assert smoothed([2.0, 2.0, 2.0], 0.9) == pytest.approx([2.0, 2.0, 2.0])
+
+
+def test_smoothing_leaves_gaps_out_and_in_place() -> None:
+    result = smoothed([1.0, NAN, 3.0], 0.5)
+    assert math.isnan(result[1])
+    assert result[2] == pytest.approx((0.5 * 0.5 * 1.0 + 0.5 * 3.0) / 0.75)
+
+
+def test_the_nearest_point_to_a_step_is_found() -> None:
+    curve = Curve([10, 20, 40], [1.0, 2.0, 4.0])
+    assert [curve.at(step) for step in (0, 14, 16, 29, 31, 99)] == [
+        (10, 1.0), (10, 1.0), (20, 2.0), (20, 2.0), (40, 4.0), (40, 4.0),
+    ]  # fmt: skip
+    assert Curve([], []).at(3) is None

@@ -1,0 +1,166 @@
+"""The TUI in a real terminal: what travels over the wire, and what happens when the line is gone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from saetui.client.blocking import ask
+from saetui.jobs.job import Job, Status
+from saetui.protocol.environment import child_environment
+from saetui.protocol.messages import GetJobs
+from tests.conditions import eventually
+from tests.supervisor.conftest import Machine, machine
+
+__all__ = ["machine"]
+
+PROGRAM = "from saetui.home import find_home; from saetui.tui.app import run; raise SystemExit(run(find_home()))"
+BYTES_A_SECOND = 2000
+IDLE_BYTES_A_SECOND = 100
+
+
+class Terminal:
+    """A terminal of 120×40 with the TUI in it."""
+
+    def __init__(self, machine: Machine, *, controlling: bool = True) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        environment = {**child_environment(machine.home), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controlling else None,
+        )
+        os.close(slave)
+        self.seen = b""
+
+    def read_for(self, seconds: float) -> int:
+        """Read what comes in this time; how many bytes it was."""
+        end = time.monotonic() + seconds
+        count = 0
+        while (left := end - time.monotonic()) > 0:
+            count += self._read(left)
+        return count
+
+    def read_until(self, condition: Callable[[bytes], bool]) -> None:
+        def reached() -> bool:
+            self._read(0.05)
+            return condition(self.seen)
+
+        eventually(reached)
+
+    def press(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
+    def hang_up(self) -> None:
+        os.close(self.master)
+        self.master = -1
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        if self.master >= 0:
+            os.close(self.master)
+
+    def _read(self, seconds: float) -> int:
+        ready, _, _ = select.select([self.master], [], [], seconds)
+        if not ready:
+            return 0
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:
+            return 0  # the other end has gone
+        self.seen += data
+        return len(data)
+
+
+@pytest.fixture
+def terminal(machine: Machine) -> Iterator[Terminal]:
+    machine.start()
+    machine.submit(name="on-the-wire")
+    opened = Terminal(machine)
+    yield opened
+    opened.close()
+    running = [job.id for job in _jobs(machine) if not job.status.ended]
+    machine.stop(*running)
+    for job in running:
+        machine.until(job, Status.STOPPED)
+
+
+def _jobs(machine: Machine) -> tuple[Job, ...]:
+    return ask(GetJobs(), machine.home, start=False).jobs
+
+
+def has_charts(seen: bytes) -> bool:
+    return b"on-the-wire" in seen and any(letter in seen.decode("utf-8", "replace") for letter in "⠁⠂⠄⡀⢀⣀⠈")
+
+
+def test_live_charts_keep_within_the_bytes_of_a_slow_line(terminal: Terminal) -> None:
+    terminal.read_until(has_charts)
+    terminal.read_for(1.0)
+    assert terminal.read_for(3.0) < 3.0 * BYTES_A_SECOND
+
+
+def test_nothing_is_sent_while_nothing_changes(terminal: Terminal, machine: Machine) -> None:
+    terminal.read_until(has_charts)
+    (job,) = _jobs(machine)
+    machine.stop(job.id)
+    machine.until(job.id, Status.STOPPED)
+    terminal.read_until(lambda seen: b"stopped" in seen)
+    terminal.read_for(1.0)
+    assert terminal.read_for(2.0) < 2.0 * IDLE_BYTES_A_SECOND
+
+
+def test_leaving_says_that_jobs_go_on(terminal: Terminal, machine: Machine) -> None:
+    terminal.read_until(has_charts)
+    terminal.press(b"q")
+    terminal.read_until(lambda seen: b"1 job running (on-the-wire): the training goes on" in seen)
+    assert eventually(lambda: terminal.process.poll() is not None)
+    (job,) = _jobs(machine)
+    assert job.status is Status.RUNNING
+
+
+def test_a_terminal_that_hangs_up_ends_the_tui_and_not_the_job(terminal: Terminal, machine: Machine) -> None:
+    terminal.read_until(has_charts)
+    terminal.hang_up()
+    assert eventually(lambda: terminal.process.poll() is not None)
+    (job,) = _jobs(machine)
+    assert job.status is Status.RUNNING
+
+
+def test_a_dead_terminal_is_noticed_even_where_no_signal_comes(machine: Machine) -> None:
+    """A session of its own without a controlling terminal gets no SIGHUP: only the input ends."""
+    machine.start()
+    terminal = Terminal(machine, controlling=False)
+    terminal.read_until(lambda seen: b"train the demo" in seen)
+    terminal.hang_up()
+    assert eventually(lambda: terminal.process.poll() is not None)
+
+
+@pytest.mark.parametrize("name", ["dumb", ""])
+def test_a_terminal_that_can_show_nothing_is_told_of_the_command_line(machine: Machine, name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**child_environment(machine.home), "TERM": name},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "saetui jobs" in done.stderr
+    assert not machine.mine()
