@@ -1,0 +1,77 @@
+# make demo and make test are all that a newcomer needs; each makes .venv when it is missing.
+# A torch of the system that works is used (a Jetson's own must never be replaced); otherwise a pinned one is installed.
+
+PYTHON ?= python3
+TORCH := torch==2.13.0
+SAELENS := sae-lens==6.54.12
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SAELENS_VENV := .venv-peers/saelens
+BARE_VENV := .venv-bare
+STAMP := $(VENV)/installed
+
+.PHONY: demo test install lint types test-bare peers bench shots clean
+
+demo: $(STAMP)
+	$(BIN)/saetui demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@if $(PYTHON) -c 'import torch; torch.ones(2, 2) @ torch.ones(2, 2)' 2>/dev/null; then \
+	  echo "Using the torch of this system."; \
+	  $(PYTHON) -m venv --system-site-packages $(VENV); \
+	else \
+	  $(PYTHON) -m venv $(VENV) && $(PIP) install -q $(TORCH); \
+	fi
+	$(PIP) install -q --upgrade "pip>=25.1"
+	$(BIN)/python -c 'import torch; print("torch==" + torch.__version__)' > $(VENV)/constraints.txt
+	$(PIP) install -q -c $(VENV)/constraints.txt -e . --group dev
+	touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check saetui tests
+	$(BIN)/ruff format --check saetui tests
+	$(BIN)/lint-imports
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+# The parts that need no torch, under the oldest Python that is supported, where there is no torch at all.
+PYTHON310 ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10*/bin/python3.10 /opt/*/bin/python3.10; do \
+  "$$p" -c '' 2>/dev/null && echo "$$p" && break; done)
+
+test-bare: $(BARE_VENV)/installed
+	$(BARE_VENV)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is not None)'
+	$(BARE_VENV)/bin/python -m pytest -n 2 --dist loadscope tests/jobs tests/rundir tests/protocol tests/supervisor \
+	  tests/client tests/devices tests/cli tests/tui tests/test_runner.py tests/test_imports.py
+
+$(BARE_VENV)/installed: pyproject.toml
+	@test -n "$(PYTHON310)" || { echo "No Python 3.10 here: say where with PYTHON310=…"; exit 1; }
+	$(PYTHON310) -m venv $(BARE_VENV)
+	$(BARE_VENV)/bin/python -m pip install -q --upgrade "pip>=25.1"
+	$(BARE_VENV)/bin/python -m pip install -q -e . --group dev
+	touch $@
+
+# Peers live in environments of their own: they pin what saetui must not.
+peers: $(SAELENS_VENV)/installed
+
+$(SAELENS_VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(SAELENS_VENV)
+	$(SAELENS_VENV)/bin/python -m pip install -q $(TORCH)
+	echo "$(TORCH)" > $(SAELENS_VENV)/constraints.txt
+	$(SAELENS_VENV)/bin/python -m pip install -q -c $(SAELENS_VENV)/constraints.txt $(SAELENS)
+	touch $@
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.benchmarks.step
+
+shots: $(STAMP)
+	$(BIN)/python -m tests.shots
+
+clean:
+	rm -rf $(VENV) $(BARE_VENV) .venv-peers build dist shots
