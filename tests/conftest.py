@@ -12,6 +12,9 @@ import pytest
 
 from saetui.home import Home
 
+# Tests run side by side: two torch threads that wait for each other on a busy core are slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _DEADLINE_SECONDS = 20.0
 
 

@@ -92,10 +92,11 @@ def _plain_text(file: SourceFile, stream: BinaryIO) -> Iterator[Piece | BadRow]:
             raise _not_text(file, "a NUL byte or bytes that are not UTF-8")
         if not data:
             # The empty piece still ends the document whose text has all been handed out.
-            yield Piece(text)
+            yield Piece("" if text.isspace() else text)
             return
         cut = text.rfind("\n") + 1 or (len(text) if len(text) > 4 * _PIECE_BYTES else 0)
-        if cut:
+        # Blank stretches are no text: a file of them alone must be refused, not trained on.
+        if cut and not text[:cut].isspace():
             yield Piece(text[:cut], ends_document=False)
         rest = text[cut:]
 
@@ -166,7 +167,7 @@ def _rows_with_text(file: SourceFile, rows: Iterator[object], text_field: str) -
         if isinstance(row, dict):
             fields.update(dict.fromkeys(str(name) for name in row))
         text = row.get(text_field) if isinstance(row, dict) else row
-        if isinstance(text, str) and "\0" not in text:
+        if isinstance(text, str) and text.strip() and "\0" not in text:
             found += 1
             yield Piece(text)
         else:

@@ -62,10 +62,11 @@ def with_defaults(spec: TrainingSpec) -> dict[str, Any]:
         others = siblings(row.name)
         if row.name in given and (given[row.name] is not None or not others):
             filled[row.name] = given[row.name]
-        elif not others:
-            filled[row.name] = row.default_for(spec.architecture)
-        elif row.default is not None and not any(given.get(other) is not None for other in others):
-            filled[row.name] = row.default_for(spec.architecture)
+            continue
+        said_otherwise = any(given.get(other) is not None for other in others)
+        default = row.default_for(spec.architecture)
+        if not others or (default is not None and not said_otherwise):
+            filled[row.name] = default
     return filled
 
 

@@ -232,10 +232,12 @@ def _measure(
     estimators = {site.name: ScaleEstimator(first[site.name].shape[1]) for site in sites}
     block = first
     while True:
-        for name, estimator in estimators.items():
-            estimator.add(block[name])
-        if all(estimator.settled for estimator in estimators.values()):
+        # A site that is known well enough takes no more, so that its scale does not depend on the other sites.
+        unsettled = [name for name, estimator in estimators.items() if not estimator.settled]
+        if not unsettled:
             return {name: (estimator.result(), first[name]) for name, estimator in estimators.items()}
+        for name in unsettled:
+            estimators[name].add(block[name])
         block = next(sample)
 
 

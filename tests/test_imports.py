@@ -1,0 +1,52 @@
+"""What the torch-free programs really load, beside what the import contracts say of their source."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "numpy"}
+PROGRAMS = {
+    "the TUI": (
+        "import saetui.tui.app, saetui.tui.screens.jobs, saetui.tui.screens.job, saetui.tui.screens.new_training, "
+        "saetui.tui.screens.templates, saetui.tui.screens.help"
+    ),
+    "the command line": (
+        "import importlib, pkgutil, saetui.cli\n"
+        "for module in pkgutil.iter_modules(saetui.cli.__path__): importlib.import_module('saetui.cli.' + module.name)"
+    ),
+    "the supervisor": (
+        "import importlib, pkgutil, saetui.supervisor\n"
+        "for module in pkgutil.iter_modules(saetui.supervisor.__path__):\n"
+        "    if module.name != '__main__': importlib.import_module('saetui.supervisor.' + module.name)"
+    ),
+    "the domain": "import saetui.jobs.readiness, saetui.jobs.templates, saetui.rundir.metrics, saetui.rundir.checkpoints",
+}
+
+
+def loaded_by(program: str) -> set[str]:
+    code = f"{program}\nimport sys; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_torch_is_loaded(name: str) -> None:
+    assert not HEAVY & loaded_by(PROGRAMS[name])
+
+
+def test_the_runner_loads_nothing_outside_the_standard_library() -> None:
+    runner = Path(__file__).parents[1] / "saetui" / "runner.py"
+    code = (
+        f"import runpy, sys; sys.argv = ['runner']; runpy.run_path({os.fspath(runner)!r}, run_name='loaded'); "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    names = set(done.stdout.split()) - {"__main__"}
+    assert names <= set(sys.stdlib_module_names) | set(sys.builtin_module_names)
