@@ -70,8 +70,9 @@ $(SAELENS_VENV)/installed: pyproject.toml
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.step
 
+# Draws the pictures of every screen, 80×24 and 120×40, that the snapshot tests compare with.
 shots: $(STAMP)
-	$(BIN)/python -m tests.shots
+	$(BIN)/python -m pytest -q tests/tui/test_snapshots.py tests/tui/test_form_snapshots.py --snapshot-update
 
 clean:
 	rm -rf $(VENV) $(BARE_VENV) .venv-peers build dist shots

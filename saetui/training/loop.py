@@ -11,6 +11,7 @@ from saetui.training.checkpoint import save_checkpoint
 from saetui.training.results import export_results
 from saetui.training.retention import superfluous
 from saetui.training.setup import Prepared
+from saetui.training.speed import Speed
 from saetui.training.stopping import StopWish
 
 DEAD_WARNING = 0.10
@@ -45,8 +46,7 @@ class Training:
         self._step = prepared.step
         self._evaluated: dict[int, float] = {}
         self._warned: set[str] = set()
-        self._interval_began = time.monotonic()
-        self._interval_tokens = 0
+        self._speed = Speed(prepared.settings.batch_size)
 
     def run(self) -> Outcome:
         """Train to the end, save, and export the result.
@@ -76,24 +76,22 @@ class Training:
         for site, trainer in self._trainers.items():
             trainer.step(batch[site], self._step)
         self._step += 1
-        self._interval_tokens += self._settings.batch_size
+        self._speed.step()
 
     def _log(self) -> None:
         rows = {site: trainer.interval_metrics(self._step) for site, trainer in self._trainers.items()}
         self._refuse_non_finite()
-        seconds = time.monotonic() - self._interval_began
         self._recorder.training(self._step, rows)
         self._recorder.job(
             self._step,
             {
-                "tokens_per_second": self._interval_tokens / seconds,
+                "tokens_per_second": self._speed.tokens_per_second(),
                 "tokens": float(self._step * self._settings.batch_size),
                 "num_steps": float(self._settings.num_steps),
                 "epoch": self._prepared.stream.epoch,
             },
         )
         self._warn_of_dead(rows)
-        self._start_interval()
 
     def _evaluate(self) -> None:
         began = time.monotonic()
@@ -108,7 +106,7 @@ class Training:
                     f"fvu {site}",
                     f"{site}: FVU {row['fvu']:.2f} is no better than the mean. Lower the penalty or the learning rate.",
                 )
-        self._set_clock_back(began)
+        self._speed.leave_out(time.monotonic() - began)
 
     def _save(self) -> None:
         began = time.monotonic()
@@ -127,7 +125,7 @@ class Training:
         self._recorder.event("checkpoint", f"Saved the checkpoint of step {self._step}", step=self._step)
         for checkpoint in superfluous(list_checkpoints(directory), self._settings):
             delete_checkpoint(checkpoint.path)
-        self._set_clock_back(began)
+        self._speed.leave_out(time.monotonic() - began)
 
     def _refuse_non_finite(self) -> None:
         """Nothing non-finite is ever logged as progress or saved as good."""
@@ -159,11 +157,3 @@ class Training:
         if key not in self._warned:
             self._warned.add(key)
             self._recorder.event("warning", message, step=self._step)
-
-    def _start_interval(self) -> None:
-        self._interval_began = time.monotonic()
-        self._interval_tokens = 0
-
-    def _set_clock_back(self, began: float) -> None:
-        """Speed is that of the training alone: what evaluations and saves take is not counted."""
-        self._interval_began += time.monotonic() - began
