@@ -18,8 +18,7 @@ else:
 optimizer = torch.optim.Adam(sae.parameters(), lr=1e-4)
 x = torch.randn(batch, d)
 silent = torch.zeros(latents)
-coefficients = {name: value for name, value in sae.get_coefficients().items()}
-coefficients = {name: float(getattr(value, "value", value)) for name, value in coefficients.items()}
+coefficients = {name: float(getattr(value, "value", value)) for name, value in sae.get_coefficients().items()}
 
 for _ in sys.stdin:
     began = time.perf_counter()

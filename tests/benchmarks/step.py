@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -112,21 +113,30 @@ def main() -> None:
         for architecture in ("standard", "topk")
     ]
     if arguments.json:
-        print(json.dumps(rows))
+        print(json.dumps([asdict(row) for row in rows]))
         return
     print(
         f"{'d / latents / batch':22}{'':10}{'matmuls':>10}{'saetui':>10}{'of matmuls':>12}{'SAELens':>10}{'ratio':>8}"
     )
     for row in rows:
-        theirs = f"{row['saelens']:10.0f}{row['saelens'] / row['saetui']:7.1f}×" if row["saelens"] else ""
-        share = row["saetui"] / row["matmuls"]
-        print(
-            f"{row['size']:22}{row['architecture']:10}{row['matmuls']:10.0f}{row['saetui']:10.0f}{share:11.2f}×{theirs}"
-        )
+        theirs = f"{row.saelens:10.0f}{row.saelens / row.saetui:7.1f}×" if row.saelens is not None else ""
+        share = row.saetui / row.matmuls
+        print(f"{row.size:22}{row.architecture:10}{row.matmuls:10.0f}{row.saetui:10.0f}{share:11.2f}×{theirs}")
 
 
-def measure(architecture: str, size: tuple[int, int, int], rounds: int, python: Path | None) -> dict[str, object]:
-    """Medians in ms of one architecture at one size, the contenders taking turns."""
+@dataclass(frozen=True)
+class Row:
+    """Medians in milliseconds; SAELens's is None where it is not installed."""
+
+    size: str
+    architecture: str
+    matmuls: float
+    saetui: float
+    saelens: float | None
+
+
+def measure(architecture: str, size: tuple[int, int, int], rounds: int, python: Path | None) -> Row:
+    """The medians of one architecture at one size, the contenders taking turns."""
     limit, ours = products(*size), training_step(architecture, *size)
     theirs = SaelensBench(python, architecture, size) if python else None
     times: dict[str, list[float]] = {"matmuls": [], "saetui": [], "saelens": []}
@@ -139,8 +149,8 @@ def measure(architecture: str, size: tuple[int, int, int], rounds: int, python: 
                 times[name].append(value)
     if theirs:
         theirs.close()
-    medians = {name: statistics.median(values) if values else None for name, values in times.items()}
-    return {"size": " / ".join(map(str, size)), "architecture": architecture, **medians}
+    median = {name: statistics.median(values) for name, values in times.items() if values}
+    return Row(" / ".join(map(str, size)), architecture, median["matmuls"], median["saetui"], median.get("saelens"))
 
 
 if __name__ == "__main__":
