@@ -10,35 +10,42 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 SAELENS_VENV := .venv-peers/saelens
 BARE_VENV := .venv-bare
 STAMP := $(VENV)/installed
+DEVELOPER := $(VENV)/developer
 
 .PHONY: demo test install lint types test-bare peers bench shots clean
 
 demo: $(STAMP)
 	$(BIN)/saetui demo
 
-test: $(STAMP)
+test: $(DEVELOPER)
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-install: $(STAMP)
+install: $(DEVELOPER)
 
+# --no-compile: writing byte code for all of torch takes longer than for the modules that are used, when they are.
 $(STAMP): pyproject.toml
 	@if $(PYTHON) -c 'import torch; torch.ones(2, 2) @ torch.ones(2, 2)' 2>/dev/null; then \
 	  echo "Using the torch of this system."; \
 	  $(PYTHON) -m venv --system-site-packages $(VENV); \
 	else \
-	  $(PYTHON) -m venv $(VENV) && $(PIP) install -q $(TORCH); \
+	  echo "Installing torch and saetui into $(VENV)."; \
+	  $(PYTHON) -m venv $(VENV) && $(PIP) install -q --no-compile $(TORCH); \
 	fi
-	$(PIP) install -q --upgrade "pip>=25.1"
 	$(BIN)/python -c 'import torch; print("torch==" + torch.__version__)' > $(VENV)/constraints.txt
-	$(PIP) install -q -c $(VENV)/constraints.txt -e . --group dev
+	$(PIP) install -q --no-compile -c $(VENV)/constraints.txt -e .
 	touch $@
 
-lint: $(STAMP)
+$(DEVELOPER): $(STAMP)
+	$(PIP) install -q --upgrade "pip>=25.1"
+	$(PIP) install -q -c $(VENV)/constraints.txt --group dev
+	touch $@
+
+lint: $(DEVELOPER)
 	$(BIN)/ruff check saetui tests
 	$(BIN)/ruff format --check saetui tests
 	$(BIN)/lint-imports
 
-types: $(STAMP)
+types: $(DEVELOPER)
 	$(BIN)/mypy
 
 # The parts that need no torch, under the oldest Python that is supported, where there is no torch at all.
@@ -67,11 +74,11 @@ $(SAELENS_VENV)/installed: pyproject.toml
 	$(SAELENS_VENV)/bin/python -m pip install -q -c $(SAELENS_VENV)/constraints.txt $(SAELENS)
 	touch $@
 
-bench: $(STAMP)
+bench: $(DEVELOPER)
 	$(BIN)/python -m tests.benchmarks.step
 
 # Draws the pictures of every screen, 80×24 and 120×40, that the snapshot tests compare with.
-shots: $(STAMP)
+shots: $(DEVELOPER)
 	$(BIN)/python -m pytest -q tests/tui/test_snapshots.py tests/tui/test_form_snapshots.py --snapshot-update
 
 clean:
