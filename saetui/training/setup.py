@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,10 +35,7 @@ from saetui.training.line import Line
 from saetui.training.recorder import Recorder
 from saetui.training.site import SiteTrainer
 from saetui.training.stopping import StopWish
-
-MICRO_BATCH = 16
-BUFFER_BATCHES = 16
-"""The shuffling buffer holds about so many batches: neighbours in a batch come from hundreds of contexts."""
+from saetui.training.stream import MICRO_BATCH, open_stream
 
 
 @dataclass(frozen=True)
@@ -98,7 +94,7 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
     sweep(run.checkpoints)
     saved = newest_sound(run.checkpoints)
     state = load_checkpoint(saved.path, model.device) if saved is not None else None
-    stream = _stream(extractor, dataset, settings, spec)
+    stream = open_stream(extractor, dataset, settings, spec)
     if state is None:
         phase("scale", "Measuring the scale of the activations")
     trainers = _trainers(extractor, dataset, settings, spec, state, model.device)
@@ -136,22 +132,6 @@ def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Li
             "warning", f"{dataset.bad_rows} rows of {spec.dataset.source} could not be read and were left out."
         )
     return dataset
-
-
-def _stream(
-    extractor: ActivationExtractor, dataset: TokenDataset, settings: Settings, spec: TrainingSpec
-) -> BatchStream:
-    contexts = math.ceil(BUFFER_BATCHES * settings.batch_size / dataset.context_length)
-    whole = max(1, min(contexts, len(dataset.train)))
-    return BatchStream(
-        extractor,
-        dataset,
-        batch_size=settings.batch_size,
-        seed=spec.seed,
-        contexts_per_block=math.ceil(whole / MICRO_BATCH) * MICRO_BATCH,
-        micro_batch=MICRO_BATCH,
-        dtype=torch.float32,
-    )
 
 
 def _trainers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import json.decoder
 import os
@@ -104,8 +105,15 @@ class Trained:
 SITES = ("layer_1.resid_post", "layer_2.resid_post")
 
 
+def needs_trainer() -> None:
+    """Skip where no trainer can run: the bare environment of `make test-bare` has no torch, on purpose."""
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("trains for real, which needs torch; make test runs it")
+
+
 def small_spec(directory: Path, **changes: Any) -> Path:
     """A spec file of a training of a few seconds, on a small text beside it."""
+    needs_trainer()
     text = directory / "text.txt"
     text.write_text(Path(json.decoder.__file__).read_text() + Path(argparse.__file__).read_text())
     spec: dict[str, Any] = {

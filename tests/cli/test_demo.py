@@ -8,11 +8,12 @@ import subprocess
 import sys
 
 from saetui.home import Home
-from tests.cli.conftest import run_saetui
+from tests.cli.conftest import needs_trainer, run_saetui
 from tests.conditions import eventually
 
 
 def test_a_demo_that_runs_is_shown_and_not_doubled(home: Home) -> None:
+    needs_trainer()
     command = [sys.executable, "-m", "saetui", "demo"]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     eventually(lambda: run_saetui("jobs", "--status", "running", "--json").document, seconds=60)

@@ -250,9 +250,8 @@ class TestErrors:
             await form.type("x")
             await form.go_to("name")
             await form.pilot.press("ctrl+g")
-            await form.pilot.pause()
-            assert form.form.start.state.words() == "2 things to repair"
-            assert form.focused == "hyperparameters.batch_size"
+            await until(form.pilot, lambda: form.form.start.state.words() == "2 things to repair")
+            await until(form.pilot, lambda: form.focused == "hyperparameters.batch_size")
 
     async def test_a_folded_field_opens_when_it_is_wrong(self, tmp_path: Path) -> None:
         async with open_form(small_spec(tmp_path, hyperparameters={"aux_k": 0})) as form:
