@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from saetui.home import Home
 from saetui.jobs.readiness import complete_spec
 from saetui.jobs.spec import spec_json
 from saetui.rundir.layout import RunDirectory
+from tests.training.zygote import Trainer, zygote
 
 
 def write_text(path: Path, files: int = 12) -> Path:
@@ -48,13 +46,9 @@ def make_run(home: Home, name: str, spec: dict[str, Any]) -> RunDirectory:
     return run
 
 
-def start_trainer(home: Home, run: RunDirectory) -> subprocess.Popen[bytes]:
-    """The real trainer on a run, on one thread, its words in trainer.log."""
-    environment = {**os.environ, "SAETUI_HOME": str(home.root), "OMP_NUM_THREADS": "1"}
-    with open(run.log, "ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "saetui.training", str(run.path)], env=environment, stdout=log, stderr=log
-        )
+def start_trainer(home: Home, run: RunDirectory, **environment: str) -> Trainer:
+    """The real trainer on a run, a process of its own, on one thread, its words in trainer.log."""
+    return zygote().start(run.path, run.log, {"SAETUI_HOME": str(home.root), **environment})
 
 
 def train(home: Home, name: str, spec: dict[str, Any]) -> RunDirectory:
