@@ -33,6 +33,16 @@ class Home:
         return self.root / "cache"
 
     @property
+    def imported(self) -> Path:
+        """SAEs of others (`saetui import`), a directory each, by name."""
+        return self.root / "imported"
+
+    @property
+    def machine_figures(self) -> Path:
+        """What `saetui bench` measured."""
+        return self.root / "machine.json"
+
+    @property
     def supervisor_lock(self) -> Path:
         return self.root / "supervisor.lock"
 

@@ -16,10 +16,14 @@ from pathlib import Path
 import msgspec
 
 from saetui.errors import FormatError
+from saetui.failpoints import hit
 from saetui.rundir.durable import fsync_directory, fsync_file, write_durably
+from saetui.rundir.sealed import decode_sealed, seal
 
 MANIFEST = "manifest.json"
+WAY_OUT = "Resume from an older checkpoint; this one is not sound."
 _NAME = re.compile(r"step_(\d{9,})")
+_DELETED = ".deleted"
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -64,34 +68,40 @@ def new_checkpoint(directory: Path, step: int, fvu: float | None = None) -> Iter
     hidden = directory / f".{final.name}.{secrets.token_hex(4)}"
     hidden.mkdir(mode=0o700)
     try:
+        hit("checkpoint.begin")
         yield hidden
         files = {}
         for path in sorted(hidden.iterdir()):
+            hit("checkpoint.fsync")
             fsync_file(path)
             files[path.name] = _record(path)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
         manifest = Manifest(step=step, created_at=now, files=files, fvu=fvu)
-        write_durably(hidden / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-        if final.exists():
-            delete_checkpoint(final)
+        content = seal(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        write_durably(hidden / MANIFEST, content, point="manifest")
+        replaced = _step_aside(final) if final.exists() else None
+        # Killed from here on, `sweep` finds a whole checkpoint under the hidden name and gives it its own.
+        hit("checkpoint.rename")
         os.rename(hidden, final)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
+    hit("checkpoint.directory")
     fsync_directory(directory)
+    if replaced is not None:
+        shutil.rmtree(replaced)
 
 
 def list_checkpoints(directory: Path) -> list[CheckpointInfo]:
     """The checkpoints that have a readable manifest, oldest step first."""
-    if not directory.is_dir():
-        return []
     found = []
-    for path in directory.iterdir():
-        match = _NAME.fullmatch(path.name)
-        manifest = _read_manifest(path) if match else None
-        if manifest is not None:
-            size = sum(record.size for record in manifest.files.values())
-            found.append(CheckpointInfo(manifest.step, path, manifest.created_at, size, manifest.fvu))
+    for path in _named(directory):
+        try:
+            manifest = _read_manifest(path)
+        except FormatError:
+            continue
+        size = sum(record.size for record in manifest.files.values())
+        found.append(CheckpointInfo(manifest.step, path, manifest.created_at, size, manifest.fvu))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
@@ -102,41 +112,78 @@ def verify_checkpoint(path: Path) -> Manifest:
         FormatError: a file is missing, has another size, or another content.
     """
     manifest = _read_manifest(path)
-    way_out = "Resume from an older checkpoint; this one is not sound."
-    if manifest is None:
-        raise FormatError(f"{path} has no readable {MANIFEST}.", way_out)
     for name, expected in manifest.files.items():
         file = path / name
         if not file.is_file():
-            raise FormatError(f"{file} is missing.", way_out)
+            raise FormatError(f"{file} is missing.", WAY_OUT)
         if _record(file) != expected:
-            raise FormatError(f"{file} is not what its manifest says.", way_out)
+            raise FormatError(f"{file} is not what its manifest says.", WAY_OUT)
     return manifest
 
 
-def newest_sound(directory: Path) -> CheckpointInfo | None:
-    """The newest checkpoint whose files verify; there is no file that points at "the latest"."""
-    for checkpoint in reversed(list_checkpoints(directory)):
+def newest_sound(directory: Path, refused: list[FormatError] | None = None) -> CheckpointInfo | None:
+    """The newest checkpoint whose files verify; there is no file that points at "the latest".
+
+    Args:
+        directory: the job's `checkpoints`.
+        refused: is given the reason for each newer one that does not verify, newest first.
+    """
+    for path in sorted(_named(directory), key=_step_of, reverse=True):
         try:
-            verify_checkpoint(checkpoint.path)
-        except FormatError:
+            manifest = verify_checkpoint(path)
+        except FormatError as error:
+            if refused is not None:
+                refused.append(error)
             continue
-        return checkpoint
+        size = sum(record.size for record in manifest.files.values())
+        return CheckpointInfo(manifest.step, path, manifest.created_at, size, manifest.fvu)
     return None
 
 
 def delete_checkpoint(path: Path) -> None:
     """Remove a checkpoint; renamed first, so that a half removed one is never taken for a checkpoint."""
-    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.deleted")
-    os.rename(path, hidden)
+    hidden = _step_aside(path)
+    hit("checkpoint.delete")
     shutil.rmtree(hidden)
 
 
 def sweep(directory: Path) -> None:
-    """Remove what an interrupted save or removal left behind."""
-    if directory.is_dir():
-        for path in directory.glob(".step_*"):
+    """Remove what an interrupted save or removal left behind; a save that only lacked its name gets it."""
+    if not directory.is_dir():
+        return
+    for path in directory.glob(".step_*"):
+        final = directory / path.name.split(".")[1]
+        if not path.name.endswith(_DELETED) and not final.exists() and _is_whole(path):
+            os.rename(path, final)
+            fsync_directory(directory)
+        else:
             shutil.rmtree(path)
+
+
+def _named(directory: Path) -> list[Path]:
+    """The directories that are called checkpoints."""
+    return [path for path in directory.iterdir() if _NAME.fullmatch(path.name)] if directory.is_dir() else []
+
+
+def _step_of(path: Path) -> int:
+    """The step that a checkpoint's name says, hidden or not."""
+    found = _NAME.search(path.name)
+    assert found is not None, path
+    return int(found[1])
+
+
+def _step_aside(path: Path) -> Path:
+    hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_DELETED}")
+    os.rename(path, hidden)
+    return hidden
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        verify_checkpoint(path)
+    except FormatError:
+        return False
+    return True
 
 
 def _record(path: Path) -> FileRecord:
@@ -147,8 +194,11 @@ def _record(path: Path) -> FileRecord:
         return FileRecord(file.tell(), digest.hexdigest())
 
 
-def _read_manifest(path: Path) -> Manifest | None:
+def _read_manifest(path: Path) -> Manifest:
     try:
-        return msgspec.json.decode((path / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
-        return None
+        manifest = decode_sealed((path / MANIFEST).read_bytes(), Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise FormatError(f"{path} has no readable {MANIFEST}: {error}.", WAY_OUT) from error
+    if manifest.step != _step_of(path):
+        raise FormatError(f"{path} holds the checkpoint of step {manifest.step}.", WAY_OUT)
+    return manifest

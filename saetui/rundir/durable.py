@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
+
+from saetui.failpoints import cut, hit
 
 
 def fsync_directory(directory: Path) -> None:
@@ -25,8 +28,14 @@ def fsync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
+def write_durably(path: Path, data: bytes, mode: int = 0o600, *, point: str = "file") -> None:
     """Replace a file as one step: readers see the old content or the new, never a part.
+
+    Args:
+        path: the file; its directory must be there.
+        data: its new content.
+        mode: its permissions.
+        point: what the failpoints of this write are called.
 
     Raises:
         OSError: the disk is full or not writable; the old file is untouched then.
@@ -35,11 +44,17 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            part = cut(f"{point}.write", data)
+            file.write(part)
+            if len(part) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
             file.flush()
+            hit(f"{point}.fsync")
             os.fsync(file.fileno())
+        hit(f"{point}.rename")
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    hit(f"{point}.directory")
     fsync_directory(path.parent)

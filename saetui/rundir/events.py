@@ -1,13 +1,19 @@
-"""The event log of a job: one JSON object a line, appended, never changed."""
+"""The event log of a job: one JSON object a line, each with a checksum of itself, appended, never changed."""
 
 from __future__ import annotations
 
+import errno
 import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from saetui.failpoints import cut, hit
+from saetui.rundir.sealed import decode_sealed, seal
+
+DAMAGED = "A line of the event log is damaged and was left out."
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,29 +40,50 @@ class EventLog:
         self._file = open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
         if not _ends_with_newline(path):
             # A torn last line of an earlier process must not swallow the next event.
-            self._file.write(b"\n")
+            self._write(b"\n")
 
     def append(self, kind: str, message: str, *, step: int | None = None, data: dict[str, Any] | None = None) -> None:
         """Write one event.
 
         Raises:
-            OSError: the disk is full.
+            OSError: the disk is full; the log stays as it was.
         """
-        time = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        event = LoggedEvent(time=time, kind=kind, message=message, step=step, data=data or {})
-        self._file.write(msgspec.json.encode(event) + b"\n")
-        os.fsync(self._file.fileno())
+        event = LoggedEvent(
+            time=_iso(datetime.now(timezone.utc).timestamp()), kind=kind, message=message, step=step, data=data or {}
+        )
+        end = self._write(seal(msgspec.json.encode(event)) + b"\n")
+        try:
+            hit("events.fsync")
+            os.fsync(self._file.fileno())
+        except OSError:
+            # Not known to be durable is not written: whoever tries again must not write it twice.
+            self._file.truncate(end)
+            raise
 
     def close(self) -> None:
         self._file.close()
 
+    def _write(self, line: bytes) -> int:
+        """Append a line; where it begins."""
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            written = self._file.write(cut("events.append", line))
+        except OSError:
+            self._file.truncate(end)
+            raise
+        if written != len(line):
+            self._file.truncate(end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
+        return end
+
 
 class EventReader:
-    """Reads a log that may still grow, or not be there yet. A line that is torn or damaged is skipped."""
+    """Reads a log that may still grow, or not be there yet. For a damaged line there is a warning in its place."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._offset = 0
+        self._time: str | None = None
 
     def poll(self) -> list[LoggedEvent]:
         """The events since the last call."""
@@ -70,13 +97,15 @@ class EventReader:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
-        events = []
-        for line in whole.splitlines():
-            try:
-                events.append(msgspec.json.decode(line, type=LoggedEvent))
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue
-        return events
+        return [self._event(line) for line in whole.split(b"\n")[:-1]]
+
+    def _event(self, line: bytes) -> LoggedEvent:
+        try:
+            event = decode_sealed(line, LoggedEvent)
+        except msgspec.DecodeError:
+            return LoggedEvent(time=self._time or _iso(self.path.stat().st_mtime), kind="warning", message=DAMAGED)
+        self._time = event.time
+        return event
 
 
 def read_events(path: Path) -> list[LoggedEvent]:
@@ -91,3 +120,8 @@ def _ends_with_newline(path: Path) -> bool:
             return True
         file.seek(size - 1)
         return file.read(1) == b"\n"
+
+
+def _iso(seconds: float) -> str:
+    time = datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
+    return time.replace("+00:00", "Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 
 from saetui.errors import FormatError
+from saetui.failpoints import hit
 from saetui.rundir.durable import fsync_directory, write_durably
 
 
@@ -22,6 +24,11 @@ class RunDirectory:
     @property
     def spec(self) -> Path:
         return self.path / "spec.json"
+
+    @property
+    def spec_checksum(self) -> Path:
+        """The checksum of spec.json, as sha256sum writes and checks it."""
+        return self.path / "spec.json.sha256"
 
     @property
     def identity(self) -> Path:
@@ -96,17 +103,22 @@ class RunDirectory:
         try:
             made.metrics.mkdir(mode=0o700)
             made.checkpoints.mkdir(mode=0o700)
-            write_durably(made.spec, msgspec.json.format(msgspec.json.encode(spec), indent=1))
+            content = msgspec.json.format(msgspec.json.encode(spec), indent=1)
+            write_durably(made.spec, content)
+            write_durably(made.spec_checksum, _checksum_line(content))
             if self.path.exists():
                 raise FileExistsError(f"{self.path} is there already")
+            hit("run.rename")
             os.rename(hidden, self.path)
         except BaseException:
             for directory in (made.metrics, made.checkpoints):
                 if directory.is_dir():
                     directory.rmdir()
             made.spec.unlink(missing_ok=True)
+            made.spec_checksum.unlink(missing_ok=True)
             hidden.rmdir()
             raise
+        hit("run.directory")
         fsync_directory(self.path.parent)
 
     def read_spec(self) -> dict[str, Any]:
@@ -115,9 +127,15 @@ class RunDirectory:
         Raises:
             FormatError: it is missing or damaged.
         """
+        way_out = "The job cannot be resumed; delete it and start it anew."
         try:
-            return msgspec.json.decode(self.spec.read_bytes(), type=dict[str, Any])
-        except (OSError, msgspec.DecodeError) as error:
-            raise FormatError(
-                f"{self.spec} cannot be read: {error}.", "The job cannot be resumed; delete it and start it anew."
-            ) from error
+            content = self.spec.read_bytes()
+            if self.spec_checksum.exists() and self.spec_checksum.read_bytes() != _checksum_line(content):
+                raise FormatError(f"{self.spec} is damaged: it does not match {self.spec_checksum.name}.", way_out)
+            return msgspec.json.decode(content, type=dict[str, Any])
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise FormatError(f"{self.spec} cannot be read: {error}.", way_out) from error
+
+
+def _checksum_line(spec: bytes) -> bytes:
+    return f"{hashlib.sha256(spec).hexdigest()}  spec.json\n".encode()

@@ -1,37 +1,38 @@
-"""The metric log: append-only rows of fixed width with a checksum each, after a header that names their columns.
-
-A row is, little-endian, 8 bytes a field: checksum and site (two uint32), step (uint64), which columns are present (a bit
-each, uint64), then one float64 for each column. So a million values take 8 MB, a torn tail is found by its length or its
-checksum, absent is not NaN, and a reader needs nothing but the standard library.
-"""
+"""The metric log of a job: written by the trainer, read by everyone while it grows."""
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import struct
-import zlib
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 
-import msgspec
-
 from saetui.errors import FormatError
-
-_MAGIC = b"saetui-metrics 1 "
-_COLUMN_LIMIT = 64
-
-
-class _Header(msgspec.Struct, frozen=True):
-    sites: tuple[str, ...]
-    columns: tuple[str, ...]
-
-
-def _row_struct(columns: int) -> struct.Struct:
-    return struct.Struct(f"<IQQ{columns}d")
+from saetui.failpoints import cut, hit
+from saetui.rundir.durable import fsync_directory, write_durably
+from saetui.rundir.rows import (
+    BLOCK_ROWS,
+    COLUMN_LIMIT,
+    Block,
+    Header,
+    RowFollower,
+    RowPacker,
+    SiteRows,
+    read_header,
+    sound_rows,
+)
 
 
 class MetricWriter:
-    """Appends rows to one log; a torn or damaged tail of an earlier run is cut off first."""
+    """Appends rows to one log; a torn or damaged tail of an earlier run is cut off first.
+
+    Attributes:
+        damaged: rows in the middle of the log that cannot be read; they stay where they are and are left out by readers.
+    """
 
     def __init__(
         self, path: Path, sites: Sequence[str], columns: Sequence[str], *, keep_through: int | None = None
@@ -42,25 +43,35 @@ class MetricWriter:
             path: the log file.
             sites: the names that rows may carry.
             columns: the metrics that rows may have, 64 at most.
-            keep_through: rows of a later step are cut off: a resume goes on from its checkpoint's step.
+            keep_through: rows of a later step are cut off: a resume goes on from its checkpoint's step. With 0 nothing
+                is kept: then a file that is no such log is moved aside.
 
         Raises:
-            FormatError: the file there has another header.
+            FormatError: the file there is of other sites, or has columns that are not known here.
+            OSError: no room, or no permission.
         """
-        if len(columns) > _COLUMN_LIMIT:
-            raise ValueError(f"{len(columns)} columns; a row has room for {_COLUMN_LIMIT}")
+        if len(columns) > COLUMN_LIMIT:
+            raise ValueError(f"{len(columns)} columns; a row has room for {COLUMN_LIMIT}")
+        self.damaged = 0
         self._sites = {site: index for index, site in enumerate(sites)}
         self._columns = tuple(columns)
-        self._row = _row_struct(len(columns))
-        header = _Header(tuple(sites), self._columns)
-        if path.exists():
-            end = _sound_end(path, header, keep_through)
-            self._file = open(path, "r+b", buffering=0)
+        self._packer = RowPacker(len(columns))
+        header = Header(tuple(sites), self._columns)
+        if keep_through == 0:
+            _move_aside_unless(path, header)
+        has_header = path.exists() and _has_header(path, header)
+        hit("metrics.open")
+        self._file = open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
+        try:
+            if not has_header:
+                self._file.truncate(0)
+                self._write(header.line())
+                fsync_directory(path.parent)
+            end, self.damaged = _sound_end(path, keep_through)
             self._file.truncate(end)
-            self._file.seek(end)
-        else:
-            self._file = open(path, "xb", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
-            self._file.write(_MAGIC + msgspec.json.encode(header) + b"\n")
+        except BaseException:
+            self._file.close()
+            raise
 
     def append(self, step: int, site: str, values: Mapping[str, float]) -> None:
         """Write one row with a single system call, so that a reader sees all of it or (torn) none.
@@ -74,171 +85,194 @@ class MetricWriter:
             if column in values:
                 present |= 1 << index
                 fields[index] = values[column]
-        unknown = values.keys() - set(self._columns)
-        if unknown:
-            raise ValueError(f"the log has no column {', '.join(sorted(unknown))}")
-        body = self._row.pack(self._sites[site], step, present, *fields)
-        row = struct.pack("<I", zlib.crc32(body)) + body
-        start = self._file.tell()
-        try:
-            written = self._file.write(row)
-        except OSError:
-            self._file.truncate(start)
-            raise
-        if written != len(row):
-            self._file.truncate(start)
-            self._file.seek(start)
-            raise OSError(f"{self._file.name}: the disk is full")
+        if len(values) != present.bit_count():
+            raise ValueError(f"the log has no column {', '.join(sorted(values.keys() - set(self._columns)))}")
+        self._write(self._packer.pack(self._sites[site], step, present, fields))
 
     def sync(self) -> None:
-        """Make every row so far durable."""
+        """Make every row so far durable.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        hit("metrics.fsync")
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
 
+    def _write(self, data: bytes) -> None:
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            written = self._file.write(cut("metrics.append", data))
+        except OSError:
+            self._file.truncate(end)
+            raise
+        if written != len(data):
+            self._file.truncate(end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
 
-class MetricReader:
-    """Reads a log that may still grow, or not be there yet; keeps what it has read."""
+
+class MetricReader(RowFollower):
+    """Reads a log that may still grow, or not be there yet; keeps all that it has read, 8 bytes a value."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._offset = 0
-        self._header: _Header | None = None
-        self._row = _row_struct(0)
-        self._steps: dict[str, list[int]] = {}
-        self._values: dict[str, list[list[float | None]]] = {}
+        super().__init__(path)
+        self._histories: dict[str, SiteRows] = {}
 
-    @property
-    def sites(self) -> tuple[str, ...]:
-        return self._header.sites if self._header else ()
+    def begin(self, header: Header) -> None:
+        self._histories = {
+            site: SiteRows(array("Q"), array("Q"), [array("d") for _ in header.columns]) for site in header.sites
+        }
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self._header.columns if self._header else ()
-
-    def poll(self) -> int:
-        """Read what is new; the number of new rows. Costs one `stat` when nothing is.
-
-        A file that has become shorter (a resume cut it) is read from its start again.
-
-        Raises:
-            FormatError: the file is not a metric log.
-        """
-        try:
-            size = self.path.stat().st_size
-        except FileNotFoundError:
-            return 0
-        if size < self._offset:
-            self.__init__(self.path)  # type: ignore[misc]  # starting over is what it means
-        if size == self._offset:
-            return 0
-        with open(self.path, "rb") as file:
-            if self._header is None:
-                header = _read_header(file.readline(65536), self.path)
-                if header is None:
-                    return 0
-                self._start(header, file.tell())
-            file.seek(self._offset)
-            data = file.read()
-        return self._take(data)
+    def take(self, block: Block) -> None:
+        for number, site in enumerate(self.sites):
+            rows = block.of(number)
+            if rows is not None:
+                history = self._histories[site]
+                history.steps.extend(rows.steps)
+                history.present.extend(rows.present)
+                for column, values in zip(history.columns, rows.columns):
+                    column.extend(values)
 
     def series(self, site: str, column: str) -> tuple[list[int], list[float]]:
         """The history of one metric: its steps and values, where it is present."""
-        if column not in self.columns or site not in self._steps:
+        history = self._histories.get(site)
+        if column not in self.columns or history is None:
             return [], []
-        values = self._values[site][self.columns.index(column)]
-        pairs = [(step, value) for step, value in zip(self._steps[site], values) if value is not None]
-        return [step for step, _ in pairs], [value for _, value in pairs]
+        index = self.columns.index(column)
+        chosen = [mask >> index & 1 for mask in history.present]
+        return list(compress(history.steps, chosen)), list(compress(history.columns[index], chosen))
 
     def latest(self, site: str) -> tuple[int, dict[str, float]] | None:
         """The newest row of a site: its step and what it holds; None where there is none."""
-        steps = self._steps.get(site)
-        if not steps:
+        history = self._histories.get(site)
+        if history is None or not history.steps:
             return None
-        return steps[-1], self._row_values(site, len(steps) - 1)
+        return history.steps[-1], history.values(-1, self.columns)
 
     def rows(self) -> Iterator[tuple[int, str, dict[str, float]]]:
         """Every row read so far as (step, site, values), by step, then in the order of the sites."""
         order = [
-            (step, number, site, index)
+            (step, number, index)
             for number, site in enumerate(self.sites)
-            for index, step in enumerate(self._steps[site])
+            for index, step in enumerate(self._histories[site].steps)
         ]
-        for step, _, site, index in sorted(order):
-            yield step, site, self._row_values(site, index)
-
-    def _row_values(self, site: str, index: int) -> dict[str, float]:
-        values: dict[str, float] = {}
-        for column, history in zip(self.columns, self._values[site]):
-            value = history[index]
-            if value is not None:
-                values[column] = value
-        return values
-
-    def _start(self, header: _Header, offset: int) -> None:
-        self._header = header
-        self._offset = offset
-        self._row = _row_struct(len(header.columns))
-        self._steps = {site: [] for site in header.sites}
-        self._values = {site: [[] for _ in header.columns] for site in header.sites}
-
-    def _take(self, data: bytes) -> int:
-        assert self._header is not None
-        count = 0
-        for site_index, step, present, fields in _sound_rows(data, self._row, len(self._header.sites)):
-            site = self._header.sites[site_index]
-            self._steps[site].append(step)
-            for index, history in enumerate(self._values[site]):
-                history.append(fields[index] if present >> index & 1 else None)
-            count += 1
-        self._offset += count * (self._row.size + 4)
-        return count
+        for step, number, index in sorted(order):
+            site = self.sites[number]
+            yield step, site, self._histories[site].values(index, self.columns)
 
 
-def _sound_rows(data: bytes, row: struct.Struct, sites: int) -> Iterator[tuple[int, int, int, tuple[float, ...]]]:
-    """Rows up to the first one that is torn or whose checksum is wrong."""
-    view = memoryview(data)
-    width = row.size + 4
-    for start in range(0, len(data) - width + 1, width):
-        body = view[start + 4 : start + width]
-        if int.from_bytes(view[start : start + 4], "little") != zlib.crc32(body):
-            return
-        site, step, present, *fields = row.unpack(body)
-        if site >= sites:
-            return
-        yield site, step, present, tuple(fields)
+class NewestRows(RowFollower):
+    """Knows only the newest row of each site: the histories of long jobs would fill the supervisor's memory.
+
+    Of a log that is already long only the end is read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._newest: dict[str, tuple[int, dict[str, float]]] = {}
+
+    def begin(self, header: Header) -> None:
+        self._newest = {}
+
+    def take(self, block: Block) -> None:
+        for number, site in enumerate(self.sites):
+            rows = block.of(number)
+            if rows is not None:
+                self._newest[site] = (rows.steps[-1], rows.values(-1, self.columns))
+
+    def first_row(self, rows: int) -> int:
+        return max(0, rows - BLOCK_ROWS)
+
+    def latest(self, site: str) -> tuple[int, dict[str, float]] | None:
+        """The newest row of a site: its step and what it holds; None where there is none."""
+        return self._newest.get(site)
 
 
-def _read_header(line: bytes, path: Path) -> _Header | None:
-    """The header; None while it is still being written."""
-    if not line.endswith(b"\n") and _MAGIC.startswith(line[: len(_MAGIC)]):
-        return None
+def _move_aside_unless(path: Path, expected: Header) -> None:
+    """Keep a file that is no such log under another name."""
+    if not path.exists():
+        return
     try:
-        if not line.startswith(_MAGIC):
-            raise msgspec.DecodeError("no such header")
-        return msgspec.json.decode(line[len(_MAGIC) :], type=_Header)
-    except msgspec.DecodeError as error:
-        raise FormatError(
-            f"{path} is not a metric log ({error}).", "Move it away; the rest of the job is not touched by it."
-        ) from error
+        _has_header(path, expected)
+    except FormatError:
+        os.rename(path, path.with_name(f"{path.name}.damaged-{secrets.token_hex(4)}"))
 
 
-def _sound_end(path: Path, expected: _Header, keep_through: int | None) -> int:
-    """Where the sound rows (up to a step) end, in bytes."""
+def _has_header(path: Path, expected: Header) -> bool:
+    """Whether the file has the header; not so when it is new, or was killed while that was written.
+
+    A damaged header of a log with rows is put right: it is known what it must be.
+
+    Raises:
+        FormatError: the file is another log, or none.
+    """
+    line = expected.line()
     with open(path, "rb") as file:
-        header = _read_header(file.readline(65536), path)
-        if header != expected:
-            raise FormatError(
-                f"{path} was written with other sites or columns.",
-                "Retry the job from its start instead of resuming it.",
-            )
-        start = file.tell()
+        beginning = file.read(len(line))
+        if beginning == line:
+            return True
+        if len(beginning) < len(line) and line.startswith(beginning):
+            return False
+        first_rows = file.read(BLOCK_ROWS * expected.width)
+        file.seek(0)
+        try:
+            found = read_header(file, path)
+        except FormatError:
+            if not any(sound_rows(first_rows, expected)):
+                raise
+            found = None
+    if found is None:
+        with open(path, "r+b") as file:
+            file.write(line)
+    elif found.sites == expected.sites and set(found.columns) < set(expected.columns):
+        _give_columns(path, found, expected)
+    elif found != expected:
+        raise FormatError(
+            f"{path} was written with other sites or columns.",
+            "Retry the job from its start instead of resuming it.",
+        )
+    return True
+
+
+def _give_columns(path: Path, found: Header, expected: Header) -> None:
+    """Rewrite the log of an older saetui, which measured less; what it has not measured is absent."""
+    places = [expected.columns.index(column) for column in found.columns]
+    packer, old = RowPacker(len(expected.columns)), struct.Struct(f"<4xIQQ{len(found.columns)}d")
+    with open(path, "rb") as file:
+        read_header(file, path)
         data = file.read()
-    row = _row_struct(len(expected.columns))
-    end = start
-    for _, step, _, _ in _sound_rows(data, row, len(expected.sites)):
-        if keep_through is not None and step > keep_through:
-            break
-        end += row.size + 4
-    return end
+    rows = [expected.line()]
+    for number, good in enumerate(sound_rows(data, found)):
+        if good:
+            site, step, present, *values = old.unpack_from(data, number * found.width)
+            fields = [0.0] * len(expected.columns)
+            for place, value in zip(places, values):
+                fields[place] = value
+            moved = sum(1 << place for bit, place in enumerate(places) if present >> bit & 1)
+            rows.append(packer.pack(site, step, moved, fields))
+    write_durably(path, b"".join(rows))
+
+
+def _sound_end(path: Path, keep_through: int | None) -> tuple[int, int]:
+    """Where the rows to keep end, in bytes, and how many before that are damaged."""
+    with open(path, "rb") as file:
+        header = read_header(file, path)
+        assert header is not None
+        position = end = file.tell()
+        damaged = suspect = 0
+        while data := file.read(BLOCK_ROWS * header.width):
+            sound = sound_rows(data, header)
+            for number, good in enumerate(sound):
+                start = number * header.width
+                if not good:
+                    suspect += 1
+                    continue
+                step = int.from_bytes(data[start + 8 : start + 16], "little")
+                if keep_through is not None and step > keep_through:
+                    return end, damaged
+                damaged, suspect = damaged + suspect, 0
+                end = position + start + header.width
+            position += len(data)
+    return end, damaged

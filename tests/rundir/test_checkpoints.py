@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,8 +70,36 @@ def test_saving_the_same_step_again_replaces_it(tmp_path: Path) -> None:
 def test_what_interrupted_saves_and_removals_left_is_swept(tmp_path: Path) -> None:
     save(tmp_path, 10)
     (tmp_path / ".step_000000020.abcd").mkdir()
+    shutil.copytree(tmp_path / "step_000000010", tmp_path / ".step_000000010.abcd")
     (tmp_path / ".step_000000005.abcd.deleted").mkdir()
     sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step_000000010"]
     delete_checkpoint(tmp_path / "step_000000010")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_save_that_only_lacked_its_name_gets_it(tmp_path: Path) -> None:
+    os.rename(save(tmp_path, 10), tmp_path / ".step_000000010.abcd")
+    half = save(tmp_path, 20)
+    (half / "weights.safetensors").write_bytes(b"half")
+    os.rename(half, tmp_path / ".step_000000020.abcd")
+    sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_000000010"]
+    assert verify_checkpoint(tmp_path / "step_000000010").step == 10
+
+
+def test_a_checkpoint_that_is_refused_is_told_with_its_reason(tmp_path: Path) -> None:
+    save(tmp_path, 10)
+    (save(tmp_path, 20) / "weights.safetensors").write_bytes(b"")
+    (save(tmp_path, 30) / "manifest.json").write_bytes(b"{}")
+    refused: list[FormatError] = []
+    sound = newest_sound(tmp_path, refused)
+    assert sound is not None and sound.step == 10
+    assert ["manifest.json" in refused[0].message, "weights.safetensors" in refused[1].message] == [True, True]
+
+
+def test_a_checkpoint_under_another_steps_name_is_refused(tmp_path: Path) -> None:
+    os.rename(save(tmp_path, 10), tmp_path / "step_000000099")
+    assert list_checkpoints(tmp_path) == []
+    with pytest.raises(FormatError, match="of step 10"):
+        verify_checkpoint(tmp_path / "step_000000099")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,19 @@ def test_a_durable_write_that_fails_keeps_the_old_file(tmp_path: Path) -> None:
     write_durably(target, b"new")
     assert target.read_bytes() == b"new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "file"]
+
+
+def test_a_flipped_bit_in_a_spec_is_never_read_as_another_spec(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "abc")
+    run.create({"seed": 1, "hyperparameters": {"k": 32}})
+    content = run.spec.read_bytes()
+    for position in range(len(content)):
+        run.spec.write_bytes(content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :])
+        with pytest.raises(FormatError, match=r"spec\.json"):
+            run.read_spec()
+
+
+def test_the_checksum_of_a_spec_is_one_that_sha256sum_checks(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "abc")
+    run.create({"seed": 1})
+    subprocess.run(["sha256sum", "--check", "--status", run.spec_checksum.name], cwd=run.path, check=True)

@@ -21,6 +21,12 @@ def write(path: Path, steps: int) -> None:
     writer.close()
 
 
+def read(path: Path) -> list[tuple[int, str, dict[str, float]]]:
+    reader = MetricReader(path)
+    reader.poll()
+    return list(reader.rows())
+
+
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "training.rows"
     write(path, 3)
@@ -76,9 +82,10 @@ def test_cut_at_any_byte_every_whole_row_before_the_cut_is_read_and_the_log_can_
         assert again.latest(SITES[0]) == (99, {"fvu": 0.5})
 
 
-def test_a_flipped_bit_ends_the_log_there_and_is_never_read_as_a_value(tmp_path: Path) -> None:
+def test_a_flipped_bit_costs_its_own_row_and_is_never_read_as_a_value(tmp_path: Path) -> None:
     path = tmp_path / "rows"
     write(path, 4)
+    sound = read(path)
     data = bytearray(path.read_bytes())
     header = data.index(b"\n") + 1
     width = (len(data) - header) // 8
@@ -88,7 +95,93 @@ def test_a_flipped_bit_ends_the_log_there_and_is_never_read_as_a_value(tmp_path:
         position = rng.randrange(header, len(data))
         damaged[position] ^= 1 << rng.randrange(8)
         path.write_bytes(bytes(damaged))
-        assert MetricReader(path).poll() == (position - header) // width
+        hit = (position - header) // width
+        reader = MetricReader(path)
+        assert reader.poll() == 7
+        assert list(reader.rows()) == sound[:hit] + sound[hit + 1 :]
+        assert reader.damaged == (1 if hit < 7 else 0), "the last row may be one that is just being written"
+
+
+def test_a_damaged_row_in_the_middle_is_left_where_it_is_when_the_log_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    write(path, 3)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\n") + 30] ^= 1
+    path.write_bytes(bytes(data))
+    writer = MetricWriter(path, SITES, COLUMNS, keep_through=20)
+    assert writer.damaged == 1
+    writer.append(30, SITES[0], {"loss": 1.0})
+    assert [(step, site) for step, site, _ in read(path)] == [(10, SITES[1]), (20, SITES[0]), (20, SITES[1]), (30, SITES[0])]  # fmt: skip
+
+
+def test_a_zero_filled_tail_is_no_rows_and_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    write(path, 2)
+    sound, size = read(path), path.stat().st_size
+    path.write_bytes(path.read_bytes() + bytes(500))
+    assert read(path) == sound
+    MetricWriter(path, SITES, COLUMNS).close()
+    assert path.stat().st_size == size
+
+
+def test_a_damaged_header_is_refused_by_readers_and_put_right_by_the_next_writer(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    write(path, 2)
+    sound = read(path)
+    data = path.read_bytes()
+    for position in range(data.index(b"\n") + 1):
+        path.write_bytes(data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :])
+        with pytest.raises(FormatError):
+            read(path)
+        MetricWriter(path, SITES, COLUMNS).close()
+        assert read(path) == sound
+
+
+def test_what_is_no_log_is_moved_aside_when_nothing_of_it_is_to_be_kept(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(bytes(300))
+    MetricWriter(path, SITES, COLUMNS, keep_through=0).append(1, SITES[0], {"loss": 1.0})
+    assert len(read(path)) == 1
+    (aside,) = tmp_path.glob("rows.damaged-*")
+    assert aside.read_bytes() == bytes(300)
+
+
+def test_a_log_that_was_cut_and_grew_again_between_two_looks_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    write(path, 3)
+    reader = MetricReader(path)
+    reader.poll()
+    writer = MetricWriter(path, SITES, COLUMNS, keep_through=20)
+    for step in (30, 40):
+        for site in SITES:
+            writer.append(step, site, {"loss": 9.0})
+    reader.poll()
+    assert reader.series(SITES[0], "loss") == ([10, 20, 30, 40], [1 / 10, 1 / 20, 9.0, 9.0])
+
+
+def test_a_log_of_the_first_version_is_read_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    write(path, 2)
+    header, _, rows = path.read_bytes().partition(b"\n")
+    path.write_bytes(b"saetui-metrics 1 " + header.split(b" ", 3)[3] + b"\n" + rows)
+    writer = MetricWriter(path, SITES, COLUMNS, keep_through=20)
+    writer.append(30, SITES[0], {"loss": 1.0})
+    assert len(read(path)) == 5
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 0, 1), (0, 0, 0)], ids=str)
+def test_sites_may_come_in_any_order(tmp_path: Path, order: tuple[int, ...]) -> None:
+    path = tmp_path / "rows"
+    writer = MetricWriter(path, SITES, COLUMNS)
+    expected: dict[str, tuple[list[int], list[float]]] = {site: ([], []) for site in SITES}
+    for step in range(1, 20):
+        for number in order:
+            writer.append(step, SITES[number], {"loss": step + number / 10})
+            expected[SITES[number]][0].append(step)
+            expected[SITES[number]][1].append(step + number / 10)
+    reader = MetricReader(path)
+    reader.poll()
+    assert {site: reader.series(site, "loss") for site in SITES} == expected
 
 
 def test_a_resume_cuts_what_lies_past_its_checkpoint(tmp_path: Path) -> None:
@@ -120,6 +213,16 @@ def test_other_columns_than_the_log_has_are_refused(tmp_path: Path) -> None:
     writer = MetricWriter(path, SITES, COLUMNS)
     with pytest.raises(ValueError, match="no column speed"):
         writer.append(1, SITES[0], {"speed": 1.0})
+
+
+def test_a_newer_saetui_that_measures_more_goes_on_with_an_older_ones_log(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    write(path, 2)
+    before = read(path)
+    writer = MetricWriter(path, SITES, ("r2", "fvu", "loss", "l0"), keep_through=20)
+    assert read(path) == before
+    writer.append(30, SITES[0], {"r2": 0.5, "loss": 1.0})
+    assert read(path)[-1] == (30, SITES[0], {"r2": 0.5, "loss": 1.0})
 
 
 def test_rows_come_by_step_and_then_by_site(tmp_path: Path) -> None:

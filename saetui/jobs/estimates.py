@@ -1,0 +1,262 @@
+"""What a training will need, before it starts: memory by parts, time, and what would fit when it does not.
+
+The memory is that of the trainer's process: resident memory on a CPU, and on a board whose GPU shares it; on a card of its
+own what torch reserves there. Sizes that follow from the spec are exact; what a step or an evaluation needs on top, and
+what torch itself takes, was fitted to measured peaks (tests/benchmarks/memory.py), always from above.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Union
+
+import msgspec
+
+from saetui.jobs.architectures import TRANSCODERS
+from saetui.jobs.models import ModelInfo
+from saetui.jobs.problems import SpecError
+from saetui.jobs.settings import Settings, count_latents, count_steps, resolve, with_defaults
+from saetui.jobs.spec import TrainingSpec
+from saetui.jobs.speed import MachineFigures, predict_seconds
+from saetui.jobs.weights import ModelSize, read_model_size
+
+FLOAT = 4
+MIB = 1 << 20
+GIB = 1 << 30
+FORWARD_CONTEXTS = 16
+"""Contexts in one pass of the model; see training/stream.py."""
+BUFFER_BATCHES = 16
+KEPT_REST = 256 * MIB
+"""What lies behind the last layer stays loaded between evaluations up to this size."""
+LOGITS_AT_ONCE = 1 << 25
+"""An evaluation takes fewer contexts at once where the vocabulary is large; see training/evaluation.py."""
+SMALLEST_MICRO_BATCH = 256
+"""Smaller pieces make a step slow, and save little."""
+SPARE = 0.05
+"""Of what is available, so much is left to the rest of the machine when something is said to fit."""
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a training takes. Bytes and seconds; None where it cannot be said.
+
+    Attributes:
+        parts: name → bytes; they add up to `total_bytes`.
+        available_bytes: free for a new process now; None when the machine has not been asked.
+        fits: None with `available_bytes`.
+        suggestion: what would fit, when it does not.
+    """
+
+    total_bytes: int
+    available_bytes: Union[int, None]
+    fits: Union[bool, None]
+    parts: dict[str, int]
+    seconds: Union[float, None]
+    suggestion: Union[str, None]
+
+
+def estimate(
+    spec: TrainingSpec,
+    model: ModelInfo,
+    *,
+    available: int | None = None,
+    device: str = "cpu",
+    figures: MachineFigures | None = None,
+) -> Estimate:
+    """What a spec takes on this machine.
+
+    Args:
+        spec: complete but for layers, of which the middle one is assumed.
+        model: its model.
+        available: bytes that a new process could have on the device.
+        device: `cpu`, `cuda` or `jetson`.
+        figures: what `saetui bench` measured here; without them the time is not known.
+
+    Raises:
+        SpecError: values that are sound alone and not together.
+        ModelError: the model's files are damaged.
+    """
+    size = read_model_size(Path(model.directory))
+    parts = memory_parts(spec, model, size, device)
+    if available is not None and not _fits(parts, available):
+        # The layers behind the last site are loaded for an evaluation only where there is room for them.
+        parts = memory_parts(spec, model, size, device, rest=False)
+    total = sum(parts.values())
+    fits = None if available is None else _fits(parts, available)
+    return Estimate(
+        total_bytes=total,
+        available_bytes=available,
+        fits=fits,
+        parts=parts,
+        seconds=None if figures is None else _seconds(spec, model, size, figures),
+        suggestion=None if fits is not False else _what_fits(spec, model, size, device, int(available or 0)),
+    )
+
+
+def memory_parts(
+    spec: TrainingSpec, model: ModelInfo, size: ModelSize, device: str, *, rest: bool = True
+) -> dict[str, int]:
+    """What takes how many bytes at the training's peak.
+
+    Args:
+        spec: complete.
+        model: its model.
+        size: the model's parameters.
+        device: `cpu`, `cuda` or `jetson`.
+        rest: whether evaluations load the layers behind the last site for the cross-entropy.
+
+    Raises:
+        SpecError: values that are sound alone and not together.
+    """
+    settings = resolve(spec, model.hidden_size, dataset_tokens=spec.dataset.context_length)
+    assert settings is not None, "with a number of tokens every length is known"
+    layers = spec.layers or (model.middle_layer,)
+    sites = len(layers) * len(spec.hook_points)
+    weights = FLOAT * sae_parameters(spec.architecture, model.hidden_size, settings) * sites
+    item = _model_item(spec, device)
+    loaded = size.up_to(max(layers)) * item
+    behind = size.total * item - loaded
+    kept = rest and behind <= KEPT_REST
+    streams = sites * (2 if spec.architecture in TRANSCODERS else 1)
+    return {
+        "runtime": RUNTIME[device],
+        "model": loaded + (behind if kept else 0),
+        "sae_weights": weights,
+        "gradients": weights,
+        "moments": weights * MOMENTS[settings.optimizer],
+        "buffer": _buffer(spec, settings, model.hidden_size, streams) * item,
+        "step": max(
+            _step(spec.architecture, settings, model.hidden_size, streams),
+            _forward(spec, model.hidden_size, item, streams),
+            _evaluation(spec, model, size, item) + (0 if kept else behind) if rest else 0,
+        ),
+    }
+
+
+def sae_parameters(architecture: str, width: int, settings: Settings) -> int:
+    """Parameters of one SAE."""
+    latents = settings.latents
+    count = (1 if settings.tie_weights else 2) * width * latents + latents + width
+    if architecture == "jumprelu":
+        return count + latents
+    if architecture == "gated":
+        return count + 2 * latents
+    return count + (width * width if architecture == "skip_transcoder" else 0)
+
+
+RUNTIME = {"cpu": 470 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
+"""torch, transformers and Python themselves. cpu: measured with torch 2.13; the others: a CUDA context on top."""
+
+MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
+"""Numbers that the optimiser keeps for each weight."""
+
+STEP = {
+    "standard": (3.0, 6.0),
+    "jumprelu": (5.0, 6.0),
+    "gated": (5.0, 10.0),
+    "topk": (2.0, 5.0),
+    "batch_topk": (2.0, 5.0),
+    "matryoshka": (2.5, 40.0),
+    "skip": (3.0, 6.0),
+    "transcoder": (2.0, 5.0),
+    "skip_transcoder": (2.0, 6.0),
+}
+"""What a step holds at its peak, in float32 numbers for each token and latent, and for each token and dimension."""
+
+
+def _model_item(spec: TrainingSpec, device: str) -> int:
+    """Bytes of one of the model's weights as it is loaded."""
+    if spec.dtype == "float32":
+        return 4
+    return 4 if spec.dtype == "auto" and (device == "cpu" or spec.device == "cpu") else 2
+
+
+def _buffer(spec: TrainingSpec, settings: Settings, width: int, streams: int) -> int:
+    """Numbers in the shuffling buffer, which has the model's dtype."""
+    context = spec.dataset.context_length
+    contexts = math.ceil(BUFFER_BATCHES * settings.batch_size / context / FORWARD_CONTEXTS) * FORWARD_CONTEXTS
+    rows = contexts * context
+    return (rows + (rows + 1) // 2) * width * streams
+
+
+def _step(architecture: str, settings: Settings, width: int, streams: int) -> int:
+    by_latent, by_dimension = STEP[architecture]
+    tokens = min(settings.micro_batch_size, settings.batch_size)
+    batch = settings.batch_size * width * (streams + 1)
+    return int(FLOAT * (tokens * (by_latent * settings.latents + by_dimension * width) + batch))
+
+
+def _forward(spec: TrainingSpec, width: int, item: int, streams: int) -> int:
+    """A pass of the model on one micro-batch: the widest moment of a layer is in its MLP."""
+    tokens = FORWARD_CONTEXTS * spec.dataset.context_length
+    return tokens * width * item * (16 + streams)
+
+
+def _evaluation(spec: TrainingSpec, model: ModelInfo, size: ModelSize, item: int) -> int:
+    """A pass with its logits, and their logarithms in float32."""
+    context = spec.dataset.context_length
+    contexts = max(1, min(FORWARD_CONTEXTS, LOGITS_AT_ONCE // (context * max(1, size.vocabulary))))
+    return contexts * context * size.vocabulary * (item + 2 * FLOAT) + _forward(spec, model.hidden_size, item, 1)
+
+
+def _seconds(spec: TrainingSpec, model: ModelInfo, size: ModelSize, figures: MachineFigures) -> float | None:
+    values = with_defaults(spec)
+    steps = count_steps(values, int(values["batch_size"]), None)
+    if steps is None:
+        return None
+    layers = spec.layers or (model.middle_layer,)
+    return predict_seconds(
+        figures,
+        architecture=spec.architecture,
+        steps=steps,
+        batch_size=int(values["batch_size"]),
+        width=model.hidden_size,
+        latents=count_latents(values, model.hidden_size),
+        sites=len(layers) * len(spec.hook_points),
+        forward_parameters=sum(size.layers[: max(layers) + 1]),
+    )
+
+
+def _what_fits(spec: TrainingSpec, model: ModelInfo, size: ModelSize, device: str, available: int) -> str:
+    """The smallest change with which it fits: a smaller micro-batch costs only time, then fewer layers, then fewer latents."""
+
+    def fits(changed: TrainingSpec) -> bool:
+        return _fits(memory_parts(changed, model, size, device, rest=False), available)
+
+    tokens = spec_batch = int(with_defaults(spec)["batch_size"])
+    while tokens > SMALLEST_MICRO_BATCH:
+        tokens //= 2
+        pieces = msgspec.structs.replace(spec, hyperparameters={**spec.hyperparameters, "micro_batch_size": tokens})
+        if fits(pieces):
+            return f"It fits with micro_batch_size {tokens}."
+    in_pieces = f" at micro_batch_size {tokens}" if tokens < spec_batch else ""
+    layers = spec.layers or (model.middle_layer,)
+    values = {**spec.hyperparameters, "micro_batch_size": tokens}
+    for count in range(len(layers) - 1, 0, -1):
+        if fits(msgspec.structs.replace(spec, layers=layers[:count], hyperparameters=values)):
+            return f"It fits with {count} layer{'s' if count > 1 else ''}{in_pieces}."
+    latents = count_latents(with_defaults(spec), model.hidden_size)
+    others = {name: value for name, value in values.items() if name not in ("expansion_factor", "latent_dim")}
+    one = " and one layer" if len(layers) > 1 else ""
+    for factor in (32, 24, 16, 12, 8, 6, 4, 3, 2, 1):
+        narrower = msgspec.structs.replace(
+            spec, layers=layers[:1], hyperparameters={**others, "expansion_factor": float(factor)}
+        )
+        if factor * model.hidden_size < latents and _possible(narrower, model) and fits(narrower):
+            return f"It fits with an expansion factor of {factor}{one}{in_pieces}."
+    smaller = {**others, "expansion_factor": 1.0, "batch_size": 512, "micro_batch_size": None}
+    least = msgspec.structs.replace(spec, layers=layers[:1], hyperparameters=smaller)
+    if _possible(least, model) and fits(least):
+        return "It fits with one layer, an expansion factor of 1 and a batch of 512 tokens."
+    return f"Even the smallest SAE needs more than the {available / GIB:.1f} GiB that are free: choose a smaller model."
+
+
+def _fits(parts: dict[str, int], available: int) -> bool:
+    return sum(parts.values()) <= available * (1 - SPARE)
+
+
+def _possible(spec: TrainingSpec, model: ModelInfo) -> bool:
+    try:
+        return resolve(spec, model.hidden_size, dataset_tokens=spec.dataset.context_length) is not None
+    except SpecError:
+        return False

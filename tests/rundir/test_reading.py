@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from saetui.errors import NotFound
+from saetui.rundir.checkpoints import list_checkpoints, new_checkpoint
+from saetui.rundir.reading import delete_unless_read, reading
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    with new_checkpoint(tmp_path, 10) as path:
+        (path / "weights.safetensors").write_bytes(b"weights")
+    return tmp_path / "step_000000010"
+
+
+def test_what_is_read_is_not_deleted_until_its_last_reader_is_done(checkpoint: Path) -> None:
+    with reading(checkpoint), reading(checkpoint):
+        assert not delete_unless_read(checkpoint)
+    with reading(checkpoint) as path:
+        assert not delete_unless_read(checkpoint)
+        assert (path / "weights.safetensors").read_bytes() == b"weights"
+    assert delete_unless_read(checkpoint)
+    assert list(checkpoint.parent.iterdir()) == []
+
+
+def test_a_reader_that_fails_holds_nothing_back(checkpoint: Path) -> None:
+    with pytest.raises(RuntimeError), reading(checkpoint):
+        raise RuntimeError("it could not be used")
+    assert delete_unless_read(checkpoint)
+    assert list_checkpoints(checkpoint.parent) == []
+
+
+def test_what_was_deleted_cannot_be_read(checkpoint: Path) -> None:
+    delete_unless_read(checkpoint)
+    with pytest.raises(NotFound, match="step_000000010"), reading(checkpoint):
+        pass
