@@ -21,9 +21,13 @@ Usable from a notebook without the rest of saetui. All activations are in normal
 """
 
 from saetui.sae.base import SparseAutoencoder, WholeBatch
+from saetui.sae.continuing import take_over
 from saetui.sae.dead import DeadLatents, DeadSet
-from saetui.sae.export import ExportMetadata, export_saelens
-from saetui.sae.loading import LoadedSAE, load_saelens
+from saetui.sae.export import ExportMetadata, export_result, export_saelens, export_saetui
+from saetui.sae.gated import GatedSAE
+from saetui.sae.jumprelu import JumpReLUSAE
+from saetui.sae.layouts import load_sae
+from saetui.sae.loading import LoadedSAE, as_trained, load_saelens
 from saetui.sae.losses import BatchStatistics, Losses, combine
 from saetui.sae.normalization import Normalization, ScaleEstimator
 from saetui.sae.planted import PlantedDictionary, recovered
@@ -39,7 +43,9 @@ __all__ = [
     "DeadLatents",
     "DeadSet",
     "ExportMetadata",
+    "GatedSAE",
     "IntervalSums",
+    "JumpReLUSAE",
     "LoadedSAE",
     "Losses",
     "MomentReset",
@@ -50,12 +56,17 @@ __all__ = [
     "StandardSAE",
     "TopKSAE",
     "WholeBatch",
+    "as_trained",
     "build",
     "build_from",
     "combine",
+    "export_result",
     "export_saelens",
+    "export_saetui",
+    "load_sae",
     "load_saelens",
     "recovered",
     "resample_dead",
     "reset_moments",
+    "take_over",
 ]

@@ -7,7 +7,7 @@ h = (x − b_dec)·W_enc + b_enc, z = f(h) ≥ 0, x̂ = z·W_dec + b_dec. All in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -16,11 +16,14 @@ from torch import Tensor, nn
 from saetui.errors import InvalidInput
 from saetui.sae.centre import centre_of
 from saetui.sae.dead import DeadSet
-from saetui.sae.losses import Losses, combine
+from saetui.sae.losses import BatchStatistics, Losses, combine
 
 DecoderNorm = Literal["unit", "free"]
+Centre = Literal["mean", "geometric_median"]
 Path = Literal["auto", "dense", "sparse"]
-Option = bool | int | float | str | None
+Option = bool | int | float | str | list[int] | tuple[int, ...] | None
+Piece = tuple[Tensor, Tensor | None]
+"""A micro-batch: x, and its target where that is another."""
 
 
 class WholeBatch(NamedTuple):
@@ -28,9 +31,13 @@ class WholeBatch(NamedTuple):
 
     Attributes:
         residual_mean_square: mean over tokens and coordinates of (x − x̂)², shape (): AuxK's normaliser.
+        floor: what an activation must exceed to be among those that the batch keeps, shape ().
+        tokens: of the whole batch; 0 where nothing depends on it.
     """
 
-    residual_mean_square: Tensor
+    residual_mean_square: Tensor | None = None
+    floor: Tensor | None = None
+    tokens: int = 0
 
 
 class SparseAutoencoder(nn.Module, ABC):
@@ -95,10 +102,10 @@ class SparseAutoencoder(nn.Module, ABC):
         self._make_encoder(generator)
 
     def _make_encoder(self, generator: torch.Generator) -> None:
-        if self.d_in == self.d_out:
+        if self.centres_input and self.d_in == self.d_out:
             self.W_enc = nn.Parameter(self.W_dec.detach().t().contiguous())
         else:
-            # Between spaces of different widths a transpose means nothing: random columns of unit norm.
+            # Between two spaces a transpose means nothing: random columns of unit norm.
             columns = torch.randn(self.d_in, self.latents, generator=generator)
             self.W_enc = nn.Parameter(columns / columns.norm(dim=0, keepdim=True))
 
@@ -106,6 +113,16 @@ class SparseAutoencoder(nn.Module, ABC):
     def encoder_weight(self) -> Tensor:
         """W_enc, or what stands for it where the weights are tied: shape (d_in, F)."""
         return self.W_enc
+
+    @property
+    def encoder_bias(self) -> Tensor:
+        """What is added to (x − b_dec)·W_enc to make h: shape (F,)."""
+        return self.b_enc
+
+    @property
+    def sparsity_hyperparameter(self) -> str | None:
+        """The hyperparameter that `sparsity_coefficient` is the warmed-up value of: l1_alpha, l0_alpha, or None."""
+        return None
 
     @property
     def options(self) -> dict[str, Option]:
@@ -118,7 +135,7 @@ class SparseAutoencoder(nn.Module, ABC):
         sizes = {"d_in": self.d_in, "d_out": self.d_out, "latents": self.latents}
         return {"architecture": self.architecture, **sizes, **self.options}
 
-    def initialise_bias(self, tokens: Tensor, method: Literal["mean", "geometric_median"] = "mean") -> None:
+    def initialise_bias(self, tokens: Tensor, method: Centre = "mean", *, inputs: Tensor | None = None) -> None:
         """Sets b_dec to the centre of the first tokens (of the target, in a transcoder).
 
         Without it most latents die: the offset that all tokens share drives them one way.
@@ -126,14 +143,18 @@ class SparseAutoencoder(nn.Module, ABC):
         Args:
             tokens: normalised, shape (n, d_out).
             method: the mean, or the geometric median, which a few huge tokens do not move.
+            inputs: the same tokens' inputs, shape (n, d_in), where those are another thing (in a transcoder): b_enc
+                then takes their offset away.
         """
         with torch.no_grad():
             self.b_dec.copy_(centre_of(tokens, method).to(self.b_dec))
+            if inputs is not None and not self.centres_input:
+                self.b_enc.copy_(-(centre_of(inputs, method).to(self.b_enc) @ self.encoder_weight))
 
     def pre_activations(self, x: Tensor) -> Tensor:
         """h for x (B, d_in): shape (B, F), differentiable in everything, x included."""
         centred = x - self.b_dec if self.centres_input else x
-        return torch.addmm(self.b_enc, centred, self.encoder_weight)
+        return torch.addmm(self.encoder_bias, centred, self.encoder_weight)
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
@@ -198,21 +219,26 @@ class SparseAutoencoder(nn.Module, ABC):
             The whole batch's losses, detached. Nothing here waits for the device.
         """
         size = x.shape[0] if micro_batch is None else max(1, micro_batch)
-        whole = None
-        if dead is not None and size < x.shape[0]:
-            whole = self.survey(_pieces(x, target, size))
+        pieces = _pieces(x, target, size)
+        whole = self.survey(pieces, dead) if len(pieces) > 1 else None
         parts: list[Losses] = []
-        for part, goal in _pieces(x, target, size):
+        for part, goal in pieces:
             losses = self.loss(part, goal, sparsity_coefficient=sparsity_coefficient, dead=dead, whole_batch=whole)
             share = fraction * part.shape[0] / x.shape[0]
             torch.autograd.backward(losses.total * share)
             parts.append(losses.detached())
-        return combine(parts)
+        losses = combine(parts)
+        self.observe(losses.statistics)
+        return losses
 
-    def survey(self, pieces: Iterator[tuple[Tensor, Tensor | None]]) -> WholeBatch | None:
+    def survey(self, pieces: Sequence[Piece], dead: DeadSet | None) -> WholeBatch | None:
         """Gathers what `loss` must know of the whole batch; None where every term is a plain mean over tokens."""
-        del pieces
+        del pieces, dead
         return None
+
+    def observe(self, statistics: BatchStatistics) -> None:
+        """Remembers of a batch that was trained on what must outlast it; nothing, for most architectures."""
+        del statistics
 
     def before_step(self) -> None:
         """To be called between the gradient and its clipping: keeps unit rows on their sphere, to first order."""
@@ -227,12 +253,22 @@ class SparseAutoencoder(nn.Module, ABC):
             with torch.no_grad():
                 self.W_dec.div_(self.W_dec.norm(dim=1, keepdim=True).clamp_min_(1e-12))
 
+    def resampled_values(self, living: Tensor, share: float) -> dict[str, Tensor | float]:
+        """What a resampled latent gets in each of the encoder's parameters of shape (F,), by name.
+
+        Args:
+            living: which latents are not resampled, bool, shape (F,); all of them where none is alive.
+            share: of a living latent's encoder norm that a resampled one gets.
+        """
+        del living, share
+        return {"b_enc": 0.0}
+
     def decoder_norms(self) -> Tensor | None:
         """n_i, shape (F,), differentiable; None with `decoder_norm: unit`, where all are 1."""
         return None if self.decoder_norm == "unit" else self.W_dec.norm(dim=1)
 
 
-def _pieces(x: Tensor, target: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-    for start in range(0, x.shape[0], size):
-        stop = start + size
-        yield x[start:stop], None if target is None else target[start:stop]
+def _pieces(x: Tensor, target: Tensor | None, size: int) -> list[Piece]:
+    parts = torch.split(x, size)
+    goals = [None] * len(parts) if target is None else torch.split(target, size)
+    return list(zip(parts, goals, strict=True))

@@ -6,6 +6,7 @@ gradient. That sum is W_enc·Σ∂h = W_enc·∂b_enc: a product of a matrix and
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +15,15 @@ from torch.autograd.function import FunctionCtx
 
 # Rows handled at a time where a comparison would otherwise allocate a (B, F) mask: small enough for the cache.
 _ROWS = 256
+# Rows of a block that a product is made with; on a GPU, where each launch costs, more.
+_BLOCK = {"cpu": 512, "cuda": 4096}
+
+
+def row_blocks(h: Tensor) -> Iterator[slice]:
+    """Slices of h's rows (B, F), so that what is made of them on the way stays small."""
+    size = _BLOCK.get(h.device.type, _BLOCK["cuda"])
+    for start in range(0, h.shape[0], size):
+        yield slice(start, start + size)
 
 
 def product(a: Tensor, b: Tensor, dtype: torch.dtype | None, bias: Tensor | None = None) -> Tensor:
@@ -29,6 +39,19 @@ def product(a: Tensor, b: Tensor, dtype: torch.dtype | None, bias: Tensor | None
         return torch.mm(a, b) if bias is None else torch.addmm(bias, a, b)
     result = torch.mm(a.to(dtype), b.to(dtype)).to(a.dtype)
     return result if bias is None else result.add_(bias)
+
+
+def add_product(total: Tensor, a: Tensor, b: Tensor, dtype: torch.dtype | None) -> None:
+    """total += a·b, the product as in `product`."""
+    if dtype is None or dtype == a.dtype:
+        total.addmm_(a, b)
+    else:
+        total += product(a, b, dtype)
+
+
+def in_dtype(weight: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """The weight as `product` will want it: converted once, where it is used block by block."""
+    return weight if dtype is None else weight.to(dtype)
 
 
 def count_above(z: Tensor, threshold: float) -> Tensor:
@@ -94,12 +117,14 @@ class ReluOutcome(NamedTuple):
         l1: mean over tokens of Σ z·n, shape ().
         residual: y − x̂, detached, shape (B, d_out).
         fired: tokens on which each latent fired, int64, shape (F,).
+        active: entries of z that are not 0, shape ().
     """
 
     recon: Tensor
     l1: Tensor
     residual: Tensor
     fired: Tensor
+    active: Tensor
 
 
 def relu_losses(
@@ -119,7 +144,7 @@ def relu_losses(
 
     Args:
         x: shape (B, d_in); gets no gradient.
-        target: shape (B, d_out); gets no gradient.
+        target: shape (B, d_out); gets a gradient where it needs one.
         W_enc: shape (d_in, F).
         b_enc: shape (F,).
         W_dec: shape (F, d_out).
@@ -147,7 +172,7 @@ class _ReluLosses(torch.autograd.Function):
         centre: bool,
         firing_threshold: float,
         dtype: torch.dtype | None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         centred = x - b_dec if centre else x
         z = product(centred, W_enc, dtype, b_enc).relu_()
         residual = target - product(z, W_dec, dtype, b_dec)
@@ -155,10 +180,11 @@ class _ReluLosses(torch.autograd.Function):
         sums = z.sum(0)
         l1 = (sums.sum() if norms is None else sums.dot(norms)) / x.shape[0]
         fired = count_above(z, firing_threshold)
+        active = fired.sum() if firing_threshold == 0.0 else count_above(z, 0.0).sum()
         ctx.save_for_backward(centred, z, residual, sums, W_enc, W_dec, norms)
         ctx.centre, ctx.dtype = centre, dtype
-        ctx.mark_non_differentiable(residual, fired)
-        return recon, l1, residual, fired
+        ctx.mark_non_differentiable(residual, fired, active)
+        return recon, l1, residual, fired, active
 
     @staticmethod
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> Any:
@@ -170,13 +196,17 @@ def _relu_backward(ctx: Any, grad_recon: Tensor, grad_l1: Tensor) -> tuple[Tenso
     grad_l1 = grad_l1 / z.shape[0]
     grad_x_hat = residual * (grad_recon * (-2.0 / residual.numel()))
     penalty = grad_l1.expand(z.shape[1]) if norms is None else grad_l1 * norms
-    # The penalty enters as the product's bias: no pass of its own over (B, F).
-    grad_h = mask_where_inactive(product(grad_x_hat, W_dec.t(), ctx.dtype, penalty), z)
+    back = in_dtype(W_dec.t(), ctx.dtype)
+    grad_W_enc, grad_b_enc = W_enc.new_zeros(W_enc.shape), torch.zeros_like(sums)
+    for rows in row_blocks(z):
+        # The penalty enters as the product's bias: no pass of its own over (B, F).
+        grad_h = mask_where_inactive(product(grad_x_hat[rows], back, ctx.dtype, penalty), z[rows])
+        add_product(grad_W_enc, centred[rows].t(), grad_h, ctx.dtype)
+        grad_b_enc += grad_h.sum(0)
     grad_W_dec = product(z.t(), grad_x_hat, ctx.dtype)
-    grad_W_enc = product(centred.t(), grad_h, ctx.dtype)
-    grad_b_enc = grad_h.sum(0)
     grad_b_dec = grad_x_hat.sum(0)
     if ctx.centre:
         grad_b_dec -= torch.mv(W_enc, grad_b_enc)
     grad_norms = None if norms is None else sums * grad_l1
-    return None, None, grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec, grad_norms, None, None, None
+    grad_target = -grad_x_hat if ctx.needs_input_grad[1] else None
+    return None, grad_target, grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec, grad_norms, None, None, None

@@ -1,30 +1,25 @@
-"""The result, as SAELens loads it: cfg.json and sae_weights.safetensors, in raw activation units."""
+"""The result as a directory: in SAELens's layout, or in saetui's own where SAELens has no such architecture."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from safetensors.torch import save
-from torch import Tensor
 
-from saetui.errors import FormatError, InvalidInput
+from saetui.errors import InvalidInput
 from saetui.sae.base import SparseAutoencoder
+from saetui.sae.checksums import CHECKSUMS, checksums_of
+from saetui.sae.directories import CONFIG_FILE, WEIGHTS_FILE, replace_directory
 from saetui.sae.normalization import Normalization
-
-WEIGHTS_FILE = "sae_weights.safetensors"
-CONFIG_FILE = "cfg.json"
+from saetui.sae.rendering import JSON, Rendering, as_json, render_own, render_saelens
 
 # The layout's version. Without one of 6 or later SAELens runs an old converter, which drops the metadata.
 _SAE_LENS_VERSION = "6.54.12"
-
-JSON = str | int | float | bool | None | list["JSON"] | dict[str, "JSON"]
+OWN_FORMAT = "saetui"
+"""`format` in the configuration of a directory in saetui's own format; SAELens's has no such field."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +37,7 @@ class ExportMetadata:
         exclude_special_tokens: whether special tokens were left out of training.
         model_class_name: what SAELens loads the model with.
         hook_name_out: the target's site, for transcoders.
+        hf_hook_name_out: that site's module in transformers.
         extra: further facts (steps, tokens, l0, …), JSON values.
     """
 
@@ -55,9 +51,10 @@ class ExportMetadata:
     exclude_special_tokens: bool = True
     model_class_name: str = "HookedTransformer"
     hook_name_out: str | None = None
+    hf_hook_name_out: str | None = None
     extra: Mapping[str, JSON] = field(default_factory=dict)
 
-    def as_json(self, sae: SparseAutoencoder, normalization: Normalization) -> dict[str, JSON]:
+    def as_json(self, sae: SparseAutoencoder, normalization: Normalization, target: Normalization) -> dict[str, JSON]:
         """What SAELens's loader and its ActivationsStore.from_sae look for, and saetui's own facts under "saetui"."""
         facts: dict[str, JSON] = {
             "sae_lens_version": _SAE_LENS_VERSION,
@@ -76,120 +73,118 @@ class ExportMetadata:
             "seqpos_slice": [None],
             "training_architecture": sae.architecture,
             "saetui": {
-                "description": dict(sae.description),
-                "normalization": dict(normalization.description),
-                **dict(self.extra),
+                "description": as_json(sae.description),
+                "normalization": as_json(normalization.description),
+                **({} if sae.centres_input else {"target_normalization": as_json(target.description)}),
+                **as_json(self.extra),
             },
         }
         if self.hook_name_out is not None:
             facts["hook_name_out"] = self.hook_name_out
+            facts["hf_hook_name_out"] = self.hf_hook_name_out
         return facts
 
 
 def export_saelens(
-    directory: Path, sae: SparseAutoencoder, normalization: Normalization, metadata: ExportMetadata
+    directory: Path,
+    sae: SparseAutoencoder,
+    normalization: Normalization,
+    metadata: ExportMetadata,
+    *,
+    target: Normalization | None = None,
 ) -> None:
     """Writes the SAE as a directory that SAELens loads, all or nothing; an older export there is replaced.
 
-    constant_norm's scale s is folded in (W_enc·s, W_dec/s, b_dec/s; b_enc stays), so that the files take and give
-    raw activations. layer_norm cannot be folded: the configuration says it, and SAELens does the same.
+    The files take and give raw activations (rendering.py).
 
     Args:
         directory: of the result; its parent must exist.
         sae: trained in normalised units.
         normalization: those units.
         metadata: where it was trained.
+        target: the units of a transcoder's target; None: those of its input.
+
+    Raises:
+        InvalidInput: SAELens has no such architecture.
+        FormatError: a weight is not finite, or something that is not an export is in the way.
+        OSError: the disk would not take it; nothing is left behind.
+    """
+    goal = target or normalization
+    _write(directory, sae, normalization, goal, metadata, render_saelens(sae, normalization, goal), {})
+
+
+def export_saetui(
+    directory: Path,
+    sae: SparseAutoencoder,
+    normalization: Normalization,
+    metadata: ExportMetadata,
+    *,
+    target: Normalization | None = None,
+) -> None:
+    """Writes the SAE in saetui's own format: the same two files, under the architecture's own name. As `export_saelens`.
+
+    Raises:
+        InvalidInput: a transcoder's target cannot be brought back to raw units.
+        FormatError: a weight is not finite, or something that is not an export is in the way.
+        OSError: the disk would not take it; nothing is left behind.
+    """
+    goal = target or normalization
+    own: dict[str, JSON] = {"format": OWN_FORMAT, "d_out": sae.d_out}
+    _write(directory, sae, normalization, goal, metadata, render_own(sae, normalization, goal), own)
+
+
+def export_result(
+    directory: Path,
+    sae: SparseAutoencoder,
+    normalization: Normalization,
+    metadata: ExportMetadata,
+    *,
+    target: Normalization | None = None,
+) -> str | None:
+    """Writes a training's result: for SAELens where it has the architecture, else in saetui's own format.
+
+    Returns:
+        None, or why SAELens cannot have it.
 
     Raises:
         FormatError: a weight is not finite, or something that is not an export is in the way.
-        InvalidInput: SAELens has no such architecture.
+        InvalidInput: a transcoder's target cannot be brought back to raw units.
         OSError: the disk would not take it; nothing is left behind.
     """
-    writer = _ARCHITECTURES.get(sae.architecture)
-    if writer is None:
-        raise InvalidInput(
-            f"SAELens has no architecture for {sae.architecture}.", "Keep the checkpoint: it is saetui's own format."
-        )
-    weights = _folded(sae, normalization.scale)
-    for name, tensor in weights.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise FormatError(f"{name} holds values that are not finite.", "Export an earlier checkpoint.")
+    try:
+        export_saelens(directory, sae, normalization, metadata, target=target)
+    except InvalidInput as refused:
+        export_saetui(directory, sae, normalization, metadata, target=target)
+        return refused.message
+    return None
+
+
+def _write(
+    directory: Path,
+    sae: SparseAutoencoder,
+    units: Normalization,
+    target: Normalization,
+    metadata: ExportMetadata,
+    rendering: Rendering,
+    fields: dict[str, JSON],
+) -> None:
     config: dict[str, JSON] = {
+        **fields,
         "d_in": sae.d_in,
         "d_sae": sae.latents,
         "dtype": "float32",
         "device": "cpu",
         "apply_b_dec_to_input": sae.centres_input,
-        "normalize_activations": "layer_norm" if normalization.kind == "layer_norm" else "none",
+        "normalize_activations": "layer_norm" if units.kind == "layer_norm" else "none",
         "reshape_activations": "none",
-        **writer(sae),
-        "metadata": metadata.as_json(sae, normalization),
+        "architecture": rendering.architecture,
+        **rendering.config,
     }
-    files = {
-        CONFIG_FILE: json.dumps(config, indent=1, allow_nan=False).encode(),
-        WEIGHTS_FILE: save(weights),
-    }
-    _replace_directory(directory, files)
-
-
-def _standard(sae: SparseAutoencoder) -> dict[str, JSON]:
-    return {"architecture": "standard"}
-
-
-def _topk(sae: SparseAutoencoder) -> dict[str, JSON]:
-    # Ours chooses by h, whatever the norms: SAELens's rescaling must be off.
-    return {"architecture": "topk", "k": sae.options["k"], "rescale_acts_by_decoder_norm": False}
-
-
-_ARCHITECTURES: dict[str, Callable[[SparseAutoencoder], dict[str, JSON]]] = {"standard": _standard, "topk": _topk}
-
-
-def _folded(sae: SparseAutoencoder, scale: float) -> dict[str, Tensor]:
-    raw = {
-        "W_enc": sae.encoder_weight.detach() * scale,
-        "W_dec": sae.W_dec.detach() / scale,
-        "b_enc": sae.b_enc.detach(),
-        "b_dec": sae.b_dec.detach() / scale,
-    }
-    return {name: tensor.to("cpu", torch.float32).contiguous() for name, tensor in raw.items()}
-
-
-def _replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
-    foreign = [entry.name for entry in directory.iterdir() if entry.name not in files] if directory.is_dir() else []
-    if foreign or (directory.exists() and not directory.is_dir()):
-        raise FormatError(
-            f"{directory} is in the way: it holds {', '.join(sorted(foreign)[:3]) or 'a file'}, not an export.",
-            "Choose another directory.",
-        )
-    made = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
-        for name, content in files.items():
-            _write_synced(made / name, content)
-        _sync(made)
-        if directory.exists():
-            # A directory cannot be renamed over a full one: the old one steps aside, and goes last.
-            aside = made.with_name(made.name + ".old")
-            directory.rename(aside)
-            made.rename(directory)
-            shutil.rmtree(aside)
-        else:
-            made.rename(directory)
-        _sync(directory.parent)
-    except OSError:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    facts = metadata.as_json(sae, units, target)
+    config["metadata"] = facts
+    weights = save(rendering.weights)
+    own = facts["saetui"]
+    assert isinstance(own, dict)
+    own[CHECKSUMS] = dict(checksums_of(config, weights))
+    content = json.dumps(config, indent=1, allow_nan=False).encode()
+    replace_directory(directory, {CONFIG_FILE: content, WEIGHTS_FILE: weights})

@@ -18,17 +18,22 @@ class BatchStatistics:
         squared_error: Σ‖x̂ − y‖² over tokens, shape ().
         l1: Σ over tokens and latents of z·n (n: decoder norms, 1 with `decoder_norm: unit`), shape ().
         fired: on how many tokens each latent exceeded the firing threshold, int64, shape (F,).
+        smallest_kept: the smallest activation that a selection over the batch kept (infinite where it kept none),
+            shape (); None for architectures that select otherwise.
+        not_zero: entries of z that are not 0, over tokens and latents, shape (); None where those are the firings.
     """
 
     tokens: int
     squared_error: Tensor
     l1: Tensor
     fired: Tensor
+    smallest_kept: Tensor | None = None
+    not_zero: Tensor | None = None
 
     @property
     def active(self) -> Tensor:
-        """Firings over all tokens and latents: tokens × L0, shape ()."""
-        return self.fired.sum()
+        """Active entries over all tokens and latents, however weak: tokens × L0, shape ()."""
+        return self.fired.sum() if self.not_zero is None else self.not_zero
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,14 @@ def combine(parts: Iterable[Losses]) -> Losses:
         name: torch.stack([part.terms[name] * (part.statistics.tokens / tokens) for part in everyone]).sum()
         for name in first.terms
     }
+    not_zero = [part.statistics.not_zero for part in everyone if part.statistics.not_zero is not None]
+    smallest = [part.statistics.smallest_kept for part in everyone if part.statistics.smallest_kept is not None]
     statistics = BatchStatistics(
         tokens=tokens,
         squared_error=torch.stack([part.statistics.squared_error for part in everyone]).sum(),
         l1=torch.stack([part.statistics.l1 for part in everyone]).sum(),
         fired=torch.stack([part.statistics.fired for part in everyone]).sum(0),
+        smallest_kept=torch.stack(smallest).min() if smallest else None,
+        not_zero=torch.stack(not_zero).sum() if not_zero else None,
     )
     return Losses(terms, statistics)

@@ -1,4 +1,4 @@
-"""A planted dictionary: activations that are sparse sums of known directions, to see whether an SAE finds them."""
+"""Planted dictionaries: activations made of known directions, to see whether an SAE finds them."""
 
 from __future__ import annotations
 
@@ -29,24 +29,72 @@ class PlantedDictionary:
     @staticmethod
     def make(directions: int, d: int, active: float, noise: float, generator: torch.Generator) -> PlantedDictionary:
         """Random directions in d dimensions; strengths are 1 to 2, each direction as likely as the others."""
-        rows = torch.randn(directions, d, generator=generator)
-        rows = rows / rows.norm(dim=1, keepdim=True)
+        rows = _unit(torch.randn(directions, d, generator=generator))
         offset = torch.randn(d, generator=generator) * 0.2
         trial = PlantedDictionary(rows, offset, active, noise, 1.0).sample(4096, generator)
         return PlantedDictionary(rows, offset, active, noise, float(trial.square().mean().rsqrt()))
 
     def sample(self, tokens: int, generator: torch.Generator) -> Tensor:
         """Activations in normalised units, shape (tokens, d)."""
-        count, d = self.directions.shape
+        return self.mixed(self.strengths(tokens, generator), generator)
+
+    def strengths(self, tokens: int, generator: torch.Generator) -> Tensor:
+        """How much of each direction is in each token, shape (tokens, n): mostly nothing."""
+        count = self.directions.shape[0]
         present = torch.rand(tokens, count, generator=generator) < self.active / count
-        strengths = 1.0 + torch.rand(tokens, count, generator=generator)
-        noise = torch.randn(tokens, d, generator=generator) * self.noise
-        return ((strengths * present) @ self.directions + self.offset + noise) * self.scale
+        return (1.0 + torch.rand(tokens, count, generator=generator)) * present
+
+    def mixed(self, strengths: Tensor, generator: torch.Generator) -> Tensor:
+        """The activations of tokens with these strengths (tokens, n), noise added: shape (tokens, d)."""
+        noise = torch.randn(strengths.shape[0], self.directions.shape[1], generator=generator) * self.noise
+        return (strengths @ self.directions + self.offset + noise) * self.scale
+
+
+@dataclass(frozen=True)
+class PlantedMap:
+    """What a transcoder has to find: directions read from the input, and what each of them writes to the target.
+
+    Attributes:
+        inputs: the directions that are read.
+        targets: those that are written, one for each, beside nothing else.
+        linear: what of the input the target has besides, shape (d_in, d_out).
+    """
+
+    inputs: PlantedDictionary
+    targets: PlantedDictionary
+    linear: Tensor
+
+    @staticmethod
+    def make(
+        directions: int, d_in: int, d_out: int, active: float, noise: float, linear: float, generator: torch.Generator
+    ) -> PlantedMap:
+        """Random directions on both sides, and a random linear map whose part of the target has that norm."""
+        inputs = PlantedDictionary.make(directions, d_in, active, noise, generator)
+        targets = PlantedDictionary.make(directions, d_out, active, noise, generator)
+        return PlantedMap(inputs, targets, torch.randn(d_in, d_out, generator=generator) * (linear / d_in**0.5))
+
+    def sample(self, tokens: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Inputs (tokens, d_in) and targets (tokens, d_out), both in normalised units."""
+        strengths = self.inputs.strengths(tokens, generator)
+        x = self.inputs.mixed(strengths, generator)
+        return x, self.targets.mixed(strengths, generator) + x @ self.linear
+
+    def written(self, skip: Tensor | None = None) -> Tensor:
+        """What each direction adds to the target that a linear path (d_in, d_out) does not: unit rows, (n, d_out).
+
+        What is linear in x can be told by the path or by the latents: only both together are determined.
+        """
+        remaining = self.linear if skip is None else self.linear - skip
+        rows = self.targets.directions * self.targets.scale
+        return _unit(rows + (self.inputs.directions * self.inputs.scale) @ remaining)
 
 
 def recovered(W_dec: Tensor, directions: Tensor, cosine: float = 0.9) -> float:
     """The share of directions (n, d) that some row of W_dec (F, d) matches at that cosine or better."""
-    rows = W_dec.detach().to("cpu", torch.float32)
-    rows = rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    rows = _unit(W_dec.detach().to("cpu", torch.float32))
     best = (directions @ rows.t()).amax(dim=1)
     return float((best >= cosine).to(torch.float32).mean())
+
+
+def _unit(rows: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(rows, dim=1)

@@ -8,12 +8,26 @@ import torch
 
 from saetui.errors import InvalidInput
 from saetui.sae.base import Option, SparseAutoencoder
+from saetui.sae.batch_topk import BatchTopKSAE
+from saetui.sae.gated import GatedSAE
+from saetui.sae.jumprelu import JumpReLUSAE
+from saetui.sae.matryoshka import MatryoshkaSAE
+from saetui.sae.skip import SkipSAE
+from saetui.sae.skip_transcoder import SkipTranscoder
 from saetui.sae.standard import StandardSAE
 from saetui.sae.topk import TopKSAE
+from saetui.sae.transcoder import Transcoder
 
 ARCHITECTURES: dict[str, type[SparseAutoencoder]] = {
     "standard": StandardSAE,
+    "jumprelu": JumpReLUSAE,
+    "gated": GatedSAE,
     "topk": TopKSAE,
+    "batch_topk": BatchTopKSAE,
+    "matryoshka": MatryoshkaSAE,
+    "skip": SkipSAE,
+    "transcoder": Transcoder,
+    "skip_transcoder": SkipTranscoder,
 }
 
 

@@ -41,7 +41,7 @@ def resample_dead(
 
     An input is drawn with probability in proportion to its squared loss (its ‖y − x̂‖² squared). The latent's decoder
     row becomes that input's target, relative to b_dec, at unit norm; its encoder column the input's own direction at 0.2 × the mean
-    norm of living columns; its bias 0. Afterwards call `reset_moments`, and `DeadLatents.revive`.
+    norm of living columns; its bias 0 (`resampled_values` of the architecture). Afterwards call `reset_moments`, and `DeadLatents.revive`.
 
     Args:
         sae: a ReLU architecture.
@@ -62,11 +62,16 @@ def resample_dead(
         errors = (y - sae(x)).square().sum(1)
         drawn = _draw(errors.square(), dead.count, generator)
         sae.W_dec[dead.indices] = _unit(y[drawn] - sae.b_dec)
-        sae.b_enc[dead.indices] = 0.0
-        resets = [MomentReset(sae.W_dec, 0, dead.indices), MomentReset(sae.b_enc, 0, dead.indices)]
+        resets = [MomentReset(sae.W_dec, 0, dead.indices)]
+        living = _living(sae, dead)
+        for name, value in sae.resampled_values(living, _ENCODER_SHARE).items():
+            parameter = sae.get_parameter(name)
+            parameter[dead.indices] = value
+            resets.append(MomentReset(parameter, 0, dead.indices))
         if "W_enc" in dict(sae.named_parameters()):
             directions = _unit(x[drawn] - sae.b_dec if sae.centres_input else x[drawn])
-            sae.W_enc[:, dead.indices] = (directions * (_ENCODER_SHARE * _living_norm(sae, dead))).t()
+            norm = sae.encoder_weight.norm(dim=0)[living].mean()
+            sae.W_enc[:, dead.indices] = (directions * (_ENCODER_SHARE * norm)).t()
             resets.append(MomentReset(sae.W_enc, 1, dead.indices))
     return resets
 
@@ -87,11 +92,11 @@ def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
     return chosen.to(device=weights.device)
 
 
-def _living_norm(sae: SparseAutoencoder, dead: DeadSet) -> Tensor:
-    norms: Tensor = sae.encoder_weight.norm(dim=0)
-    living = torch.ones_like(norms, dtype=torch.bool)
-    living[dead.indices] = False
-    return (norms[living] if dead.count < sae.latents else norms).mean()
+def _living(sae: SparseAutoencoder, dead: DeadSet) -> Tensor:
+    living = torch.ones(sae.latents, dtype=torch.bool, device=dead.indices.device)
+    if dead.count < sae.latents:
+        living[dead.indices] = False
+    return living
 
 
 def _unit(rows: Tensor) -> Tensor:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from saetui.errors import InvalidInput
-from saetui.sae.base import DecoderNorm, Option, Path, SparseAutoencoder, WholeBatch
+from saetui.sae.base import DecoderNorm, Option, Path, WholeBatch
 from saetui.sae.dead import DeadSet
-from saetui.sae.dense import relu_losses
-from saetui.sae.ghost import ghost_loss
 from saetui.sae.losses import BatchStatistics, Losses
+from saetui.sae.relu import ReluSAE
+from saetui.sae.relu_losses import l1_losses
 
 
-class StandardSAE(SparseAutoencoder):
+class StandardSAE(ReluSAE):
     """z = relu(h); loss = recon + sparsity_coefficient · mean over tokens of Σ z_i·n_i (n_i = 1 with unit rows)."""
 
     architecture = "standard"
@@ -29,8 +27,8 @@ class StandardSAE(SparseAutoencoder):
         *,
         decoder_norm: DecoderNorm = "unit",
         firing_threshold: float = 0.0,
-        tie_weights: bool = False,
         ghost_gradients: bool = False,
+        tie_weights: bool = False,
     ) -> None:
         """As the base; and:
 
@@ -41,8 +39,8 @@ class StandardSAE(SparseAutoencoder):
             generator: see the base.
             decoder_norm: see the base.
             firing_threshold: see the base.
+            ghost_gradients: see the base.
             tie_weights: W_enc is W_decᵀ throughout, and no parameter of its own.
-            ghost_gradients: give dead latents a gradient through exp(h) (ghost.py).
 
         Raises:
             InvalidInput: tied weights between an input and a target of different widths.
@@ -50,8 +48,15 @@ class StandardSAE(SparseAutoencoder):
         if tie_weights and d_in != d_out:
             raise InvalidInput(f"Weights cannot be tied between widths {d_in} and {d_out}.", "Turn tie_weights off.")
         self.tie_weights = tie_weights
-        self.ghost_gradients = ghost_gradients
-        super().__init__(d_in, d_out, latents, generator, decoder_norm=decoder_norm, firing_threshold=firing_threshold)
+        super().__init__(
+            d_in,
+            d_out,
+            latents,
+            generator,
+            decoder_norm=decoder_norm,
+            firing_threshold=firing_threshold,
+            ghost_gradients=ghost_gradients,
+        )
 
     def _make_encoder(self, generator: torch.Generator) -> None:
         if not self.tie_weights:
@@ -65,7 +70,7 @@ class StandardSAE(SparseAutoencoder):
     @property
     def options(self) -> dict[str, Option]:
         """The keyword arguments that this SAE was made with."""
-        return {**super().options, "tie_weights": self.tie_weights, "ghost_gradients": self.ghost_gradients}
+        return {**super().options, "tie_weights": self.tie_weights}
 
     def encode(self, x: Tensor) -> Tensor:
         """relu(h) for x (B, d_in): shape (B, F)."""
@@ -81,39 +86,18 @@ class StandardSAE(SparseAutoencoder):
         whole_batch: WholeBatch | None = None,
         path: Path = "auto",
     ) -> Losses:
-        """Terms: recon, sparsity, and with ghost gradients aux. See the base for the arguments.
-
-        Raises:
-            InvalidInput: the sparse path was asked for by name; this architecture has none yet.
-        """
-        self._choose(path)
+        """Terms: recon, sparsity, and with ghost gradients aux. See the base for the arguments."""
         y = x if target is None else target
-        outcome = relu_losses(
-            x,
-            y,
-            self.encoder_weight,
-            self.b_enc,
-            self.W_dec,
-            self.b_dec,
-            norms=self.decoder_norms(),
-            centre=self.centres_input,
-            firing_threshold=self.firing_threshold,
-            dtype=self.compute_dtype,
-        )
+        outcome = l1_losses(self, x, y, path)
         terms = {"recon": outcome.recon, "sparsity": sparsity_coefficient * outcome.l1}
         if self.ghost_gradients:
-            terms["aux"] = outcome.recon.new_zeros(()) if dead is None else ghost_loss(self, x, outcome.residual, dead)
+            terms["aux"] = self.ghost_term(x, outcome.residual, dead)
         tokens = x.shape[0]
         statistics = BatchStatistics(
             tokens=tokens,
             squared_error=outcome.recon.detach() * y.numel(),
             l1=outcome.l1.detach() * tokens,
             fired=outcome.fired,
+            not_zero=outcome.active,
         )
         return Losses(terms, statistics)
-
-    def _choose(self, path: Path) -> Literal["dense"]:
-        # The seam for the sparse path: once L0 is below F / SPARSE_ADVANTAGE everything but h can be sparse.
-        if path == "sparse":
-            raise InvalidInput("standard has no sparse path.", "Use auto or dense.")
-        return "dense"

@@ -31,6 +31,7 @@ class IntervalSums:
         self._error = torch.zeros((), dtype=torch.float64, device=device)
         self._l1 = torch.zeros((), dtype=torch.float64, device=device)
         self._fired = torch.zeros(latents, dtype=torch.int64, device=device)
+        self._active = torch.zeros((), dtype=torch.int64, device=device)
         self._terms: dict[str, Tensor] = {}
 
     @property
@@ -66,6 +67,7 @@ class IntervalSums:
             self._error += statistics.squared_error
             self._l1 += statistics.l1
             self._fired += statistics.fired
+            self._active += statistics.active
             for name, term in losses.terms.items():
                 total = self._terms.setdefault(name, torch.zeros((), dtype=torch.float64, device=self._device))
                 total += term.detach().to(torch.float64) * statistics.tokens
@@ -85,7 +87,7 @@ class IntervalSums:
         self._require_tokens()
         terms = {_COLUMNS.get(name, name): total / self._tokens for name, total in self._terms.items()}
         variation = self._spread - self._offset.square().sum() / self._tokens
-        l0 = self._fired.sum().to(torch.float64) / self._tokens
+        l0 = self._active.to(torch.float64) / self._tokens
         wanted = {
             "loss": torch.stack(list(terms.values())).sum(),
             **terms,
@@ -108,7 +110,7 @@ class IntervalSums:
         """Starts a new interval."""
         self._tokens = 0
         self._terms.clear()
-        for tensor in (self._offset, self._spread, self._error, self._l1, self._fired):
+        for tensor in (self._offset, self._spread, self._error, self._l1, self._fired, self._active):
             tensor.zero_()
 
     def state(self) -> dict[str, Tensor]:
@@ -120,6 +122,7 @@ class IntervalSums:
             "error": self._error,
             "l1": self._l1,
             "fired": self._fired,
+            "active": self._active,
             **{f"term.{name}": total for name, total in self._terms.items()},
         }
         tokens = torch.tensor(self._tokens, dtype=torch.int64)
@@ -135,6 +138,7 @@ class IntervalSums:
             ("error", self._error),
             ("l1", self._l1),
             ("fired", self._fired),
+            ("active", self._active),
         ):
             tensor.copy_(state[name])
         self._terms = {

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from saetui.errors import InvalidInput
-from saetui.sae.base import DecoderNorm, Option, Path, SparseAutoencoder, WholeBatch
+from saetui.sae.base import DecoderNorm, Option, Path, Piece, SparseAutoencoder, WholeBatch
 from saetui.sae.dead import DeadSet
 from saetui.sae.losses import BatchStatistics, Losses
+from saetui.sae.selection import LargestOfEach, Selection
 from saetui.sae.sparse import sparse_is_faster
 from saetui.sae.topk_dense import dense_outcome
-from saetui.sae.topk_sparse import AuxK, TopKOutcome, sparse_outcome
+from saetui.sae.topk_sparse import AuxK, sparse_outcome
 
 
 class TopKSAE(SparseAutoencoder):
@@ -68,11 +69,24 @@ class TopKSAE(SparseAutoencoder):
         """The keyword arguments that this SAE was made with."""
         return {**super().options, "k": self.k, "aux_k": self.aux_k, "aux_k_alpha": self.aux_k_alpha}
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The prefixes of the latents that reconstruct each for themselves: all latents, and nothing else."""
+        return (self.latents,)
+
+    def selection(self, tokens: int, whole_batch: WholeBatch | None) -> Selection:
+        """Which latents are kept on a training batch.
+
+        Args:
+            tokens: of this batch, or micro-batch.
+            whole_batch: facts of the batch that it is a part of; None where it is all of it.
+        """
+        del tokens, whole_batch
+        return LargestOfEach(self.k)
+
     def encode(self, x: Tensor) -> Tensor:
         """z for x (B, d_in), dense: shape (B, F)."""
-        h = self.pre_activations(x)
-        values, indices = h.topk(self.k, dim=1, sorted=False)
-        return torch.zeros_like(h).scatter(1, indices, values.relu())
+        return LargestOfEach(self.k).dense(self.pre_activations(x))
 
     def loss(
         self,
@@ -90,39 +104,52 @@ class TopKSAE(SparseAutoencoder):
         latents, through relu, give ê = z_aux·W_dec for the detached residual e = x − x̂.
         """
         del sparsity_coefficient
-        y = x if target is None else target
-        outcome = self._outcome(x, y, dead if self.aux_k_alpha > 0 else None, whole_batch, path)
+        selection = self.selection(x.shape[0], whole_batch)
+        return self.losses_of(selection, x, x if target is None else target, dead, whole_batch, path)
+
+    def losses_of(
+        self,
+        selection: Selection,
+        x: Tensor,
+        y: Tensor,
+        dead: DeadSet | None,
+        whole_batch: WholeBatch | None,
+        path: Path,
+    ) -> Losses:
+        """`loss` with the given selection of latents, and y (B, d_out) as the target."""
+        aux = self._aux(dead, whole_batch)
+        sparse = sparse_is_faster(self.k, self.latents) if path == "auto" else path == "sparse"
+        outcome = (sparse_outcome if sparse else dense_outcome)(self, x, y, selection, self.widths, aux)
         terms = {"recon": outcome.recon}
         if self.aux_k_alpha > 0:
             terms["aux"] = outcome.aux
         statistics = BatchStatistics(
             tokens=x.shape[0],
-            squared_error=outcome.recon.detach() * y.numel(),
+            squared_error=outcome.squared_error,
             l1=outcome.l1,
             fired=outcome.fired,
+            smallest_kept=outcome.smallest,
         )
         return Losses(terms, statistics)
 
-    def survey(self, pieces: Iterator[tuple[Tensor, Tensor | None]]) -> WholeBatch | None:
+    def survey(self, pieces: Sequence[Piece], dead: DeadSet | None) -> WholeBatch | None:
         """The whole batch's mean-square residual, by one pass without gradients (while latents are dead)."""
-        if self.aux_k_alpha <= 0:
+        if dead is None or self.aux_k_alpha <= 0:
             return None
-        squared_error, numel = self.b_dec.new_zeros(()), 0
-        for x, target in pieces:
-            squared_error = squared_error + self.measure(x, target).statistics.squared_error
-            numel += x.shape[0] * self.d_out
-        return WholeBatch(squared_error / numel)
+        return WholeBatch(residual_mean_square=self._mean_square_residual(pieces, None))
 
-    def _outcome(
-        self, x: Tensor, y: Tensor, dead: DeadSet | None, whole_batch: WholeBatch | None, path: Path
-    ) -> TopKOutcome:
-        aux = None
-        if dead is not None:
-            aux = AuxK(
-                dead=dead.indices,
-                count=min(self.aux_k, dead.count),
-                coefficient=self.aux_k_alpha * min(dead.count / self.aux_k, 1.0),
-                residual_mean_square=None if whole_batch is None else whole_batch.residual_mean_square,
-            )
-        sparse = sparse_is_faster(self.k, self.latents) if path == "auto" else path == "sparse"
-        return (sparse_outcome if sparse else dense_outcome)(self, x, y, self.k, aux)
+    @torch.no_grad()
+    def _mean_square_residual(self, pieces: Sequence[Piece], whole_batch: WholeBatch | None) -> Tensor:
+        parts = [self.loss(x, target, whole_batch=whole_batch).statistics for x, target in pieces]
+        numel = sum(part.tokens for part in parts) * self.d_out
+        return torch.stack([part.squared_error for part in parts]).sum() / numel
+
+    def _aux(self, dead: DeadSet | None, whole_batch: WholeBatch | None) -> AuxK | None:
+        if dead is None or self.aux_k_alpha <= 0:
+            return None
+        return AuxK(
+            dead=dead.indices,
+            count=min(self.aux_k, dead.count),
+            coefficient=self.aux_k_alpha * min(dead.count / self.aux_k, 1.0),
+            residual_mean_square=None if whole_batch is None else whole_batch.residual_mean_square,
+        )

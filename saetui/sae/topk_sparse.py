@@ -1,10 +1,11 @@
-"""The sparse path of topk: one dense product for h; decoding and all gradients cost k of F.
+"""The sparse path of the top-k family: one dense product for h; decoding and all gradients cost L0 of F.
 
 Nothing of shape (B, F) but h itself is made, and h is freed within the forward pass; nothing of shape (B, k, d) at all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,10 +13,13 @@ import torch
 from torch import Tensor
 
 from saetui.sae.dense import mask_where_inactive, product
+from saetui.sae.selection import Selection
 from saetui.sae.sparse import (
     Codes,
     by_latent,
+    by_prefix,
     decode,
+    fixed_codes,
     gradient_of_values,
     sparse_is_faster,
     sums_by_latent,
@@ -52,32 +56,49 @@ class AuxK:
 
 
 class TopKOutcome(NamedTuple):
-    """Both paths' result: the two terms (differentiable), Σ z·n and the firings (not)."""
+    """Both paths' result; each of shape () but `fired`, and only the first two differentiable.
+
+    Attributes:
+        recon: mean over prefixes (one: all latents), tokens and coordinates of (x̂ − y)².
+        aux: AuxK's term.
+        squared_error: Σ‖x̂ − y‖² with all latents.
+        l1: Σ z·n.
+        fired: tokens on which each latent fired, int64, shape (F,).
+        smallest: the smallest activation that was kept; infinite where none was.
+    """
 
     recon: Tensor
     aux: Tensor
+    squared_error: Tensor
     l1: Tensor
     fired: Tensor
+    smallest: Tensor
 
 
-def sparse_outcome(sae: SparseAutoencoder, x: Tensor, y: Tensor, k: int, aux: AuxK | None) -> TopKOutcome:
+def sparse_outcome(
+    sae: SparseAutoencoder, x: Tensor, y: Tensor, selection: Selection, widths: Sequence[int], aux: AuxK | None
+) -> TopKOutcome:
     """Reconstruction error and AuxK of one batch.
 
     Args:
         sae: the weights.
-        x: shape (B, d_in).
-        y: the target, shape (B, d_out).
-        k: active latents a token.
+        x: shape (B, d_in); gets no gradient.
+        y: the target, shape (B, d_out); gets a gradient if it asks for one.
+        selection: which entries of h are kept.
+        widths: the nested prefixes of the latents that reconstruct each for themselves, ascending, the last F.
         aux: the auxiliary term, or None while nothing is dead.
     """
-    recon, aux_term, values, indices = _SparseTopK.apply(  # type: ignore[no-untyped-call]  # torch's apply
-        x, y, sae.encoder_weight, sae.b_enc, sae.W_dec, sae.b_dec, sae.centres_input, k, aux, sae.compute_dtype
+    weights = (sae.encoder_weight, sae.b_enc, sae.W_dec, sae.b_dec)
+    recon, aux_term, squared_error, values, indices = _SparseTopK.apply(  # type: ignore[no-untyped-call]  # torch's
+        x, y, *weights, sae.centres_input, selection, tuple(widths), aux, sae.compute_dtype
     )
     with torch.no_grad():
         fired = sums_by_latent((values > sae.firing_threshold).to(torch.int64), indices, sae.latents)
         norms = sae.decoder_norms()
         l1 = values.sum() if norms is None else (values * norms[indices]).sum()
-    return TopKOutcome(recon, aux_term, l1, fired)
+        nothing = values.new_full((1,), torch.inf)
+        smallest = torch.cat([torch.where(values > 0, values, torch.inf), nothing]).min()
+    return TopKOutcome(recon, aux_term, squared_error, l1, fired, smallest)
 
 
 class _SparseTopK(torch.autograd.Function):
@@ -91,36 +112,48 @@ class _SparseTopK(torch.autograd.Function):
         W_dec: Tensor,
         b_dec: Tensor,
         centre: bool,
-        k: int,
+        selection: Selection,
+        widths: tuple[int, ...],
         aux: AuxK | None,
         dtype: torch.dtype | None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         centred = x - b_dec if centre else x
         h = product(centred, W_enc, dtype, b_enc)
-        codes = _largest(h, k)
-        residual = decode(codes, W_dec).add_(b_dec).neg_().add_(y)
+        codes = selection.codes(h)
+        if len(widths) > 1:
+            codes = by_prefix(codes, widths)
+        # One reconstruction for each prefix, (m, B, d_out): what its own latents add to the prefix before it.
+        residual = decode(codes, W_dec).view(len(widths), *y.shape)
+        if len(widths) > 1:
+            residual = residual.cumsum(0)
+        residual.add_(b_dec).neg_().add_(y)
         recon = residual.square().mean()
+        squared_error = recon * y.numel() if len(widths) == 1 else residual[-1].square().sum()
         aux_term = recon.new_zeros(())
         ctx.aux_codes = None
         if aux is not None:
-            ctx.aux_codes, error = _aux_forward(h, residual, W_dec, aux, dtype)
+            ctx.aux_codes, error = _aux_forward(h, residual[-1], W_dec, aux, dtype)
             ctx.aux_error = error
-            ctx.aux_factor = aux.coefficient / aux.normaliser(residual)
+            ctx.aux_factor = aux.coefficient / aux.normaliser(residual[-1])
             aux_term = error.square().mean() * ctx.aux_factor
-        ctx.save_for_backward(centred, residual, codes.values, codes.indices, W_enc, W_dec)
+        ctx.save_for_backward(centred, residual, *codes, W_enc, W_dec)
         ctx.centre, ctx.aux, ctx.dtype = centre, aux, dtype
-        ctx.mark_non_differentiable(codes.values, codes.indices)
-        return recon, aux_term, codes.values, codes.indices
+        ctx.mark_non_differentiable(squared_error, codes.values, codes.indices)
+        return recon, aux_term, squared_error, codes.values, codes.indices
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        centred, residual, values, indices, W_enc, W_dec = ctx.saved_tensors
-        codes = Codes(values, indices)
+        centred, residual, *entries, W_enc, W_dec = ctx.saved_tensors
+        codes = Codes(*entries)
         grad_x_hat = residual * (gradients[0] * (-2.0 / residual.numel()))
-        grad_b_dec = grad_x_hat.sum(0)
-        grad_W_dec, grad_columns, grad_b_enc = _sparse_gradients(grad_x_hat, centred, W_dec, codes)
+        grad_y = grad_x_hat.sum(0).neg_() if ctx.needs_input_grad[1] else None
+        grad_b_dec = grad_x_hat.sum((0, 1))
+        if grad_x_hat.shape[0] > 1:
+            # A latent is in its own prefix and in all longer ones.
+            grad_x_hat = grad_x_hat.flip(0).cumsum(0).flip(0)
+        grad_W_dec, grad_columns, grad_b_enc = _sparse_gradients(grad_x_hat.flatten(0, 1), centred, W_dec, codes)
         if ctx.aux is not None:
-            grad_e_hat = ctx.aux_error * (gradients[1] * ctx.aux_factor * (2.0 / residual.numel()))
+            grad_e_hat = ctx.aux_error * (gradients[1] * ctx.aux_factor * (2.0 / ctx.aux_error.numel()))
             if isinstance(ctx.aux_codes, Codes):
                 for whole, part in zip(
                     (grad_W_dec, grad_columns, grad_b_enc),
@@ -137,12 +170,7 @@ class _SparseTopK(torch.autograd.Function):
         if ctx.centre:
             grad_b_dec -= torch.mv(W_enc, grad_b_enc)
         grad_W_enc = grad_columns.t().contiguous()
-        return None, None, grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec, None, None, None, None
-
-
-def _largest(h: Tensor, k: int) -> Codes:
-    values, indices = h.topk(k, dim=1, sorted=False)
-    return Codes(values.relu_(), indices)
+        return None, grad_y, grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec, None, None, None, None, None
 
 
 def _aux_forward(
@@ -151,26 +179,36 @@ def _aux_forward(
     """The auxiliary codes, sparse or (where most dead latents are used) dense over the dead, and ê − e."""
     h_dead = h.index_select(1, aux.dead)
     if sparse_is_faster(aux.count, aux.dead.shape[0]):
-        places = _largest(h_dead, aux.count)
-        codes = Codes(places.values, aux.dead[places.indices])
+        values, places = h_dead.topk(aux.count, dim=1, sorted=False)
+        codes = fixed_codes(values.relu_(), aux.dead[places])
         return codes, decode(codes, W_dec).sub_(residual)
     if aux.count == aux.dead.shape[0]:
         z = h_dead.relu_()
     else:
-        places = _largest(h_dead, aux.count)
-        z = h_dead.zero_().scatter_(1, places.indices, places.values)
+        values, places = h_dead.topk(aux.count, dim=1, sorted=False)
+        z = h_dead.zero_().scatter_(1, places, values.relu_())
     return z, product(z, W_dec[aux.dead], dtype).sub_(residual)
 
 
 def _sparse_gradients(
     grad_x_hat: Tensor, centred: Tensor, W_dec: Tensor, codes: Codes
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of W_dec (F, d_out), of W_enc's columns as rows (F, d_in), and of b_enc (F,)."""
-    latents = W_dec.shape[0]
+    """The gradients of W_dec (F, d_out), of W_enc's columns as rows (F, d_in), and of b_enc (F,).
+
+    Args:
+        grad_x_hat: one row for each of the codes', (m·B, d_out): m times as many as there are tokens.
+        centred: shape (B, d_in).
+        W_dec: shape (F, d_out).
+        codes: the entries.
+    """
+    latents, tokens = W_dec.shape[0], centred.shape[0]
     grad_h = gradient_of_values(grad_x_hat, W_dec, codes)
     entries = by_latent(codes, latents)
+    grad_W_dec = weight_gradient(codes.values, entries, grad_x_hat)
+    if grad_x_hat.shape[0] > tokens:
+        entries = entries._replace(rows=entries.rows % tokens)
     return (
-        weight_gradient(codes.values, entries, grad_x_hat),
+        grad_W_dec,
         weight_gradient(grad_h, entries, centred),
         sums_by_latent(grad_h, codes.indices, latents),
     )

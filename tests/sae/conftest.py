@@ -36,6 +36,5 @@ def stirred(architecture: str, generator: torch.Generator, **options: Option) ->
     with torch.no_grad():
         for parameter in sae.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    if sae.decoder_norm == "unit":
-        sae.after_step()
+    sae.after_step()
     return sae

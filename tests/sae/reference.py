@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saetui.sae import SparseAutoencoder
+from saetui.sae import JumpReLUSAE, SparseAutoencoder
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,55 @@ def standard(sae: SparseAutoencoder, x: Tensor, alpha: float, *, free: bool = Fa
     x_hat = z @ p["W_dec"] + p["b_dec"]
     n = p["W_dec"].norm(dim=1) if free else torch.ones_like(p["b_enc"])
     return differentiate({"recon": ((x_hat - x) ** 2).mean(), "sparsity": alpha * (z * n).sum(1).mean()}, p)
+
+
+def jumprelu(
+    sae: JumpReLUSAE, x: Tensor, alpha: float, *, y: Tensor | None = None, dead: Tensor | None = None
+) -> Rendering:
+    """The straight-through gradients as a surrogate: its value is the formula's, its derivative the paper's.
+
+    For ∂/∂θ a term −(·/ε)·K·(θ − detached θ), which is 0 itself; everything else is ordinary arithmetic.
+    """
+    p = leaves(sae)
+    x = x.double()
+    y = x if y is None else y.double()
+    centred = x - p["b_dec"] if sae.centres_input else x
+    h = centred @ p["W_enc"] + p["b_enc"]
+    theta = p["threshold"]
+    on = (h > theta).double().detach()
+    kernel = ((((h - theta) / sae.bandwidth).abs() < 0.5).double() / sae.bandwidth).detach()
+    moved = theta - theta.detach()
+    step = on - kernel * moved
+    z = h * on - kernel * theta.detach() * moved
+    x_hat = z @ p["W_dec"] + p["b_dec"]
+    n = p["W_dec"].norm(dim=1) if sae.decoder_norm == "free" else torch.ones_like(theta)
+    l0 = step.sum(1)
+    penalty = {
+        "step": l0.mean(),
+        "quadratic": (2.0 / sae.l0_target * (l0 - sae.l0_target) ** 2).mean(),
+        "tanh": torch.tanh(4.0 * z * n).sum(1).mean(),
+    }[sae.sparsity_mode]
+    terms = {"recon": ((x_hat - y) ** 2).mean(), "sparsity": alpha * penalty}
+    if dead is not None:
+        terms["aux"] = sae.pre_activation_alpha * ((theta - h).relu() * n)[:, dead].sum(1).mean()
+    return differentiate(terms, p)
+
+
+def gated(sae: SparseAutoencoder, x: Tensor, alpha: float) -> Rendering:
+    p = leaves(sae)
+    x = x.double()
+    a = (x - p["b_dec"]) @ p["W_enc"]
+    pi = a + p["b_gate"]
+    z = (pi > 0) * (p["r_mag"].exp() * a + p["b_mag"]).relu()
+    x_hat = z @ p["W_dec"] + p["b_dec"]
+    by_gate = pi.relu() @ p["W_dec"].detach() + p["b_dec"].detach()
+    n = p["W_dec"].detach().norm(dim=1) if sae.decoder_norm == "free" else torch.ones_like(p["b_gate"])
+    terms = {
+        "recon": ((x_hat - x) ** 2).mean(),
+        "sparsity": alpha * (pi.relu() * n).sum(1).mean(),
+        "aux": ((by_gate - x) ** 2).mean(),
+    }
+    return differentiate(terms, p)
 
 
 def topk(

@@ -19,7 +19,14 @@ EVERY = [
     ("standard", {"decoder_norm": "free"}),
     ("standard", {"tie_weights": True}),
     ("standard", {"ghost_gradients": True}),
+    ("jumprelu", {"bandwidth": 0.5, "ghost_gradients": True}),
+    ("jumprelu", {"sparsity_mode": "quadratic", "l0_target": 9.0, "pre_activation_alpha": 0.1}),
+    ("jumprelu", {"sparsity_mode": "tanh", "decoder_norm": "free"}),
+    ("gated", {"decoder_norm": "free", "ghost_gradients": True}),
     ("topk", {"k": 6}),
+    ("batch_topk", {"k": 6}),
+    ("matryoshka", {"k": 6, "widths": [7, 40, 80]}),
+    ("skip", {"skip_coeff": 0.2}),
 ]
 DEAD = DeadSet(torch.arange(3, 78, 5), 15)
 
@@ -35,7 +42,7 @@ def test_the_start_is_unit_rows_their_transpose_and_zero_biases(
     sae = build(architecture, 24, 24, 80, generator, **options)
     assert torch.allclose(sae.W_dec.norm(dim=1), torch.ones(80))
     assert torch.equal(sae.encoder_weight, sae.W_dec.t())
-    assert not sae.b_enc.any() and not sae.b_dec.any()
+    assert not sae.encoder_bias.any() and not sae.b_dec.any()
 
 
 def test_the_same_seed_gives_the_same_sae() -> None:

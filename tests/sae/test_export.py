@@ -9,8 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from saetui.errors import FormatError
-from saetui.sae import ExportMetadata, Normalization, export_saelens, load_saelens
+from saetui.errors import FormatError, InvalidInput
+from saetui.sae import (
+    ExportMetadata,
+    Normalization,
+    SparseAutoencoder,
+    as_trained,
+    export_result,
+    export_saelens,
+    load_saelens,
+)
 from saetui.sae.base import Option
 from tests.sae.conftest import stirred
 
@@ -26,14 +34,44 @@ METADATA = ExportMetadata(
 )
 
 
-@pytest.mark.parametrize(
-    ("architecture", "options"),
-    [("standard", {}), ("standard", {"tie_weights": True}), ("topk", {"k": 6})],
-)
-@pytest.mark.parametrize(
-    "normalization", [Normalization(), Normalization("constant_norm", 0.037), Normalization("layer_norm")]
-)
+CASES: list[tuple[str, dict[str, Option], str]] = [
+    ("standard", {}, "standard"),
+    ("standard", {"tie_weights": True}, "standard"),
+    ("topk", {"k": 6}, "topk"),
+    ("batch_topk", {"k": 6}, "jumprelu"),
+    ("matryoshka", {"k": 6}, "jumprelu"),
+    ("jumprelu", {}, "jumprelu"),
+    ("gated", {}, "gated"),
+]
+UNITS = [Normalization(), Normalization("constant_norm", 0.037), Normalization("layer_norm")]
+
+
+@pytest.mark.parametrize(("architecture", "options", "read_as"), CASES)
+@pytest.mark.parametrize("normalization", UNITS)
 def test_an_export_takes_and_gives_raw_activations(
+    architecture: str,
+    options: dict[str, Option],
+    read_as: str,
+    normalization: Normalization,
+    x: Tensor,
+    generator: torch.Generator,
+    tmp_path: Path,
+) -> None:
+    sae = with_threshold(stirred(architecture, generator, **options))
+    raw = x / normalization.scale
+    export_saelens(tmp_path / "sae", sae, normalization, METADATA)
+    loaded = load_saelens(tmp_path / "sae")
+    wanted = normalization.restore(sae(normalization.normalise(raw)), raw)
+    assert torch.allclose(loaded.encode(raw), sae.encode(normalization.normalise(raw)), rtol=1e-5, atol=1e-5)
+    assert float((loaded.reconstruct(raw) - wanted).detach().abs().max()) <= 1e-5 * float(wanted.detach().abs().max())
+    assert loaded.sae.architecture == read_as
+    assert as_trained(loaded).architecture == architecture
+
+
+@pytest.mark.parametrize("options", [{}, {"k": 6}])
+@pytest.mark.parametrize("architecture", ["transcoder", "skip_transcoder"])
+@pytest.mark.parametrize("normalization", [Normalization("constant_norm", 0.037), Normalization("layer_norm")])
+def test_a_transcoder_has_units_of_its_own_on_either_side(
     architecture: str,
     options: dict[str, Option],
     normalization: Normalization,
@@ -41,14 +79,42 @@ def test_an_export_takes_and_gives_raw_activations(
     generator: torch.Generator,
     tmp_path: Path,
 ) -> None:
-    sae = stirred(architecture, generator, **options)
-    raw = x / normalization.scale
-    export_saelens(tmp_path / "sae", sae, normalization, METADATA)
+    sae, target = stirred(architecture, generator, **options), Normalization("constant_norm", 5.0)
+    refusal = export_result(tmp_path / "sae", sae, normalization, METADATA, target=target)
+    # SAELens has no linear path beside a top-k or after layer_norm, and no top-k that predicts after layer_norm.
+    allowed = 1 if normalization.kind == "constant_norm" else 0
+    assert (refusal is None) == (len(options) + (architecture == "skip_transcoder") <= allowed)
     loaded = load_saelens(tmp_path / "sae")
-    wanted = normalization.restore(sae(normalization.normalise(raw)), raw)
-    assert torch.allclose(loaded.encode(raw), sae.encode(normalization.normalise(raw)), rtol=1e-5, atol=1e-5)
-    assert float((loaded.reconstruct(raw) - wanted).detach().abs().max()) <= 1e-5 * float(wanted.detach().abs().max())
+    wanted = target.restore(sae(normalization.normalise(x)), x)
     assert loaded.sae.architecture == architecture
+    assert loaded.layout == ("saelens" if refusal is None else "saetui")
+    assert float((loaded.reconstruct(x) - wanted).detach().abs().max()) <= 1e-5 * float(wanted.detach().abs().max())
+
+
+def test_a_target_in_layer_norm_units_is_refused(generator: torch.Generator, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="layer_norm"):
+        export_result(tmp_path / "sae", stirred("transcoder", generator), Normalization("layer_norm"), METADATA)
+
+
+def test_skip_is_refused_with_the_reason_and_kept_in_our_own_format(
+    x: Tensor, generator: torch.Generator, tmp_path: Path
+) -> None:
+    sae, normalization = stirred("skip", generator, tie_weights=True), Normalization("constant_norm", 0.1)
+    with pytest.raises(InvalidInput, match=r"\(1 − c\)·decode\(z\)") as refused:
+        export_saelens(tmp_path / "sae", sae, normalization, METADATA)
+    assert export_result(tmp_path / "sae", sae, normalization, METADATA) == refused.value.message
+    loaded = load_saelens(tmp_path / "sae")
+    assert (loaded.layout, loaded.sae.architecture, loaded.sae.options["skip_coeff"]) == ("saetui", "skip", 0.1)
+    wanted = normalization.restore(sae(normalization.normalise(x)), x)
+    assert torch.allclose(loaded.reconstruct(x), wanted, rtol=1e-5, atol=1e-4)
+
+
+def with_threshold(sae: SparseAutoencoder) -> SparseAutoencoder:
+    """A batch_topk as if it had been trained: with a threshold of its own."""
+    buffers = dict(sae.named_buffers())
+    if "threshold" in buffers:
+        buffers["threshold"].fill_(0.3)
+    return sae
 
 
 def test_the_configuration_says_what_the_loader_needs(generator: torch.Generator, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
-from saetui.sae import DeadSet, resample_dead, reset_moments
+from saetui.sae import DeadSet, GatedSAE, JumpReLUSAE, resample_dead, reset_moments
 from tests.sae.conftest import stirred
 from tests.sae.reference import assert_close, leaves
 
@@ -69,26 +70,59 @@ def test_nothing_dead_changes_nothing(x: Tensor, generator: torch.Generator) -> 
     assert torch.equal(sae.W_dec, before)
 
 
-def test_ghost_gradients_are_those_of_the_formula(x: Tensor, generator: torch.Generator) -> None:
-    sae = stirred("standard", generator, ghost_gradients=True)
+def test_a_resampled_jumprelu_latent_has_a_threshold_in_proportion_to_its_encoder(
+    x: Tensor, generator: torch.Generator
+) -> None:
+    sae = stirred("jumprelu", generator, initial_threshold=3.0)
+    assert isinstance(sae, JumpReLUSAE)
     with torch.no_grad():
-        sae.b_enc[DEAD.indices] -= 8.0
-    losses = sae.loss(x, dead=DEAD)
-    losses.terms["aux"].backward()  # type: ignore[no-untyped-call]
+        sae.threshold[DEAD.indices] = 50.0
+    living = [i for i in range(80) if i not in (4, 17)]
+    before = sae.threshold.detach().clone()
+    resets = resample_dead(sae, DEAD, x, generator)
+    assert torch.allclose(sae.threshold[DEAD.indices], 0.2 * before[living].mean())
+    assert torch.equal(sae.threshold[living], before[living])
+    assert {id(reset.parameter) for reset in resets} >= {id(sae.threshold), id(sae.b_enc), id(sae.W_enc)}
+    assert bool(sae.encode(x)[:, DEAD.indices].any(dim=0).all()), "they fire again"
+
+
+def test_a_resampled_gated_latent_has_gate_and_magnitude_anew(x: Tensor, generator: torch.Generator) -> None:
+    sae = stirred("gated", generator)
+    assert isinstance(sae, GatedSAE)
+    with torch.no_grad():
+        sae.b_gate[DEAD.indices] = -50.0
+    resets = resample_dead(sae, DEAD, x, generator)
+    for parameter in (sae.b_gate, sae.r_mag, sae.b_mag):
+        assert not parameter[DEAD.indices].any() and parameter.any()
+        assert any(reset.parameter is parameter for reset in resets)
+    assert bool(sae.encode(x)[:, DEAD.indices].any(dim=0).all()), "they fire again"
+
+
+@pytest.mark.parametrize("architecture", ["standard", "jumprelu", "gated"])
+def test_ghost_gradients_are_those_of_the_formula(architecture: str, x: Tensor, generator: torch.Generator) -> None:
+    sae = stirred(architecture, generator, ghost_gradients=True)
+    with torch.no_grad():
+        sae.encoder_bias[DEAD.indices] -= 8.0
+    losses, without = sae.loss(x, dead=DEAD), sae.loss(x)
+    aux = losses.terms["aux"] - without.terms["aux"]
+    aux.backward()  # type: ignore[no-untyped-call]
     p = leaves(sae)
     e = (x - sae(x)).detach().double()
-    h = (x.double() - p["b_dec"].detach()) @ p["W_enc"] + p["b_enc"]
+    a = (x.double() - p["b_dec"].detach()) @ p["W_enc"]
+    # gated: gate and magnitude share the work, for either may be what keeps a latent silent.
+    gated = architecture == "gated"
+    h = (a + p["b_gate"] + p["r_mag"].exp() * a + p["b_mag"]) / 2 if gated else a + p["b_enc"]
     ghost = h[:, DEAD.indices].exp() @ p["W_dec"][DEAD.indices]
     ghost = ghost * (0.5 * e.norm(dim=1) / ghost.norm(dim=1)).detach()[:, None]
     error = ((ghost - e) ** 2).mean(1)
     term = (error * ((e**2).mean(1) / error).detach()).mean()
     term.backward()
-    assert_close(losses.terms["aux"], term, "ghost term", 1e-4)
-    for name in ("W_enc", "W_dec", "b_enc"):
-        gradient = dict(sae.named_parameters())[name].grad
+    assert_close(aux, term.detach(), "ghost term", 1e-4)
+    names = ("W_dec", "W_enc", *(("b_gate", "r_mag", "b_mag") if gated else ("b_enc",)))
+    for name in names:
         wanted = p[name].grad
         assert wanted is not None
-        assert_close(gradient, wanted, name, 1e-4)
+        assert_close(sae.get_parameter(name).grad, wanted, name, 1e-4)
     assert sae.W_enc.grad is not None and sae.W_enc.grad[:, 4].any() and not sae.W_enc.grad[:, 5].any()
 
 

@@ -1,8 +1,9 @@
-"""SAELens itself: it loads our exports and computes the same, and its own training has the same gradients."""
+"""SAELens itself: its own training has the same gradients. (That it loads our exports: tests/peers/test_exports.py.)"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -10,89 +11,123 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from saetui.sae import DeadSet, Normalization, SparseAutoencoder, export_saelens, load_saelens
+from saetui.sae import DeadSet, Losses, SparseAutoencoder
 from tests.peers.environment import run_saelens, saelens_python
 from tests.sae.conftest import stirred
 from tests.sae.reference import assert_close
-from tests.sae.test_export import METADATA
 
 pytestmark = pytest.mark.skipif(saelens_python() is None, reason="SAELens is not installed (make peers)")
 
-
-def test_exports_load_and_agree(x: Tensor, generator: torch.Generator, tmp_path: Path) -> None:
-    scaled = Normalization("constant_norm", 0.11)
-    saes = {
-        "standard": (stirred("standard", generator), Normalization()),
-        "tied": (stirred("standard", generator, tie_weights=True), scaled),
-        "topk": (stirred("topk", generator, k=6), Normalization()),
-        "topk_scaled": (stirred("topk", generator, k=6), scaled),
-    }
-    raw = x / 0.11
-    save_file({"x": raw}, tmp_path / "activations.safetensors")
-    for name, (sae, normalization) in saes.items():
-        export_saelens(tmp_path / name, sae, normalization, METADATA)
-    run_saelens("saelens_load.py", tmp_path)
-    results = load_file(tmp_path / "results.safetensors")
-    facts = json.loads((tmp_path / "facts.json").read_text())
-    for name, (sae, normalization) in saes.items():
-        with torch.no_grad():
-            units = normalization.normalise(raw)
-            wanted = normalization.restore(sae(units), raw)
-            assert_close(results[f"{name}.z"], sae.encode(units), f"{name}: z")
-            assert_close(results[f"{name}.x_hat"], wanted, f"{name}: x_hat")
-            assert_close(load_saelens(tmp_path / name).reconstruct(raw), wanted, f"{name}: ours, loaded")
-        assert facts[name] == {
-            "class": "StandardSAE" if sae.architecture == "standard" else "TopKSAE",
-            "model_name": "gpt2",
-            "model_class_name": "HookedTransformer",
-            "model_from_pretrained_kwargs": {},
-            "hook_name": "blocks.2.hook_resid_post",
-            "hook_head_index": None,
-            "context_size": 128,
-            "prepend_bos": True,
-            "dataset_path": "bundled:stdlib",
-            "exclude_special_tokens": True,
-            "seqpos_slice": [None],
-        }
+D = 24
+DEAD = DeadSet(torch.arange(20), 20)
+NOBODY = torch.zeros(80)
+FIRST_TWENTY = (torch.arange(80) < 20).float()
 
 
-def test_our_gradients_are_those_of_their_training(x: Tensor, generator: torch.Generator, tmp_path: Path) -> None:
-    """Theirs sums squares over coordinates: d × our loss, with d × l1_alpha as their coefficient.
+def test_gradients_of_standard_are_those_of_their_training(
+    x: Tensor, generator: torch.Generator, tmp_path: Path
+) -> None:
+    """Theirs sums squares over coordinates: d × our loss, with d × l1_alpha as their coefficient."""
+    sae = stirred("standard", generator, decoder_norm="free")
+    losses = sae.accumulate(x, sparsity_coefficient=0.02)
+    coefficient = 0.02 * D
+    write_case(
+        tmp_path / "standard",
+        sae.state_dict(),
+        x,
+        NOBODY,
+        architecture="standard",
+        config={"l1_coefficient": coefficient},
+        coefficients={"l1": coefficient},
+    )
+    run_saelens("saelens_gradients.py", tmp_path)
+    compare(tmp_path / "standard", sae, losses, {"recon": "mse_loss", "sparsity": "l1_loss"}, D)
 
-    Their AuxK lacks the division by the residual's mean square, and the relu, which does nothing here.
+
+def test_gradients_of_the_topk_family_are_those_of_their_training(
+    x: Tensor, generator: torch.Generator, tmp_path: Path
+) -> None:
+    """Theirs sums squares over coordinates: d × our loss; and matryoshka's over its prefixes too: m·d × ours.
+
+    Meant differences, switched to their way here: their AuxK lacks the division by the residual's mean square (their
+    coefficient makes it up), and the relu (which does nothing where all dead pre-activations are positive).
     """
-    standard = stirred("standard", generator, decoder_norm="free")
-    l1 = standard.accumulate(x, sparsity_coefficient=0.02)
-    topk = stirred("topk", generator, k=6)
-    with torch.no_grad():
-        # Every dead pre-activation positive, and none among the six largest.
-        topk.W_enc[:, :20] *= 0.01
-        topk.b_enc[:20] = 0.3
-        assert float(topk.pre_activations(x)[:, :20].min()) > 0 and not topk.encode(x)[:, :20].any()
-    auxk = topk.accumulate(x, dead=DeadSet(torch.arange(20), 20))
-    coefficient = (1 / 32) / float(auxk.terms["recon"])
-    nobody = torch.zeros(80)
-    write_case(tmp_path / "standard", standard, x, nobody, architecture="standard", coefficient=0.02 * 24)
-    first_twenty = (torch.arange(80) < 20).float()
-    write_case(tmp_path / "topk", topk, x, first_twenty, architecture="topk", k=6, coefficient=coefficient)
+    widths = [8, 30, 80]
+    family: dict[str, tuple[SparseAutoencoder, dict[str, object]]] = {
+        "topk": (stirred("topk", generator, k=6), {}),
+        "batchtopk": (stirred("batch_topk", generator, k=6), {}),
+        "matryoshka_batchtopk": (
+            stirred("matryoshka", generator, k=6, widths=widths),
+            {"matryoshka_widths": widths},
+        ),
+    }
+    done: dict[str, tuple[SparseAutoencoder, Losses, int]] = {}
+    for name, (sae, config) in family.items():
+        with_living_dead(sae, x)
+        state = {key: value.clone() for key, value in sae.state_dict().items()}
+        if "threshold" in state:
+            # Theirs starts its average at 0, ours at the first batch: compared in the middle of a run.
+            sae.get_buffer("threshold_batches").fill_(1000)
+            del state["threshold_batches"]
+            state["topk_threshold"] = state.pop("threshold").fill_(1.5).double()
+            sae.get_buffer("threshold").fill_(1.5)
+        losses = sae.accumulate(x, dead=DEAD)
+        levels = len(widths) if config else 1
+        mean_square = float(losses.statistics.squared_error) / x.numel()
+        auxiliary = {"k": 6, "aux_loss_coefficient": levels / 32 / mean_square}
+        write_case(tmp_path / name, state, x, FIRST_TWENTY, architecture=name, config={**config, **auxiliary})
+        done[name] = sae, losses, levels
     run_saelens("saelens_gradients.py", tmp_path)
 
-    for name, sae, losses, theirs in (
-        ("standard", standard, l1, {"recon": "mse_loss", "sparsity": "l1_loss"}),
-        ("topk", topk, auxk, {"recon": "mse_loss", "aux": "auxiliary_reconstruction_loss"}),
-    ):
-        answer = load_file(tmp_path / name / "gradients.safetensors")
-        for ours, their in theirs.items():
-            assert float(losses.terms[ours]) > 0
-            assert_close(losses.terms[ours] * 24, answer[f"loss.{their}"], f"{name}: {ours}")
-        for parameter_name, parameter in sae.named_parameters():
-            assert parameter.grad is not None
-            wanted = answer[f"grad.{parameter_name}"]
-            assert_close(parameter.grad * 24, wanted, f"{name}: gradient of {parameter_name}")
+    for name, (sae, losses, levels) in done.items():
+        terms = {"recon": "mse_loss", "aux": "auxiliary_reconstruction_loss"}
+        answer = compare(tmp_path / name, sae, losses, terms, levels * D)
+        if name != "topk":
+            assert_close(sae.get_buffer("threshold"), answer["buffer.topk_threshold"][0], f"{name}: threshold")
+            assert float(sae.get_buffer("threshold")) != 1.5
 
 
-def write_case(directory: Path, sae: SparseAutoencoder, x: Tensor, dead: Tensor, **case: float | str) -> None:
+def with_living_dead(sae: SparseAutoencoder, x: Tensor) -> None:
+    """Makes every pre-activation of the first twenty latents positive, and so small that none is kept."""
+    with torch.no_grad():
+        sae.W_enc[:, :20] *= 0.01
+        sae.b_enc[:20] = 0.3
+        assert float(sae.pre_activations(x)[:, :20].min()) > 0
+        assert not sae.loss(x).statistics.fired[:20].any()
+
+
+def write_case(
+    directory: Path,
+    state: Mapping[str, Tensor],
+    x: Tensor,
+    dead: Tensor,
+    *,
+    architecture: str,
+    config: Mapping[str, object],
+    coefficients: Mapping[str, float] | None = None,
+) -> None:
+    """What saelens_gradients.py reads."""
     directory.mkdir()
-    weights = {name: tensor.clone() for name, tensor in sae.state_dict().items()}
+    weights = {name: tensor.clone() for name, tensor in state.items()}
     save_file({**weights, "x": x, "dead": dead}, directory / "weights.safetensors")
+    case = {"architecture": architecture, "config": dict(config), "coefficients": dict(coefficients or {})}
     (directory / "case.json").write_text(json.dumps(case))
+
+
+def compare(
+    directory: Path, sae: SparseAutoencoder, losses: Losses, terms: Mapping[str, str], scale: float
+) -> dict[str, Tensor]:
+    """Our terms (under our names → theirs) and gradients, times the scale, are those of their answer, which is returned.
+
+    Where theirs keeps a term in parts (the inner widths' errors), the parts are added.
+    """
+    answer: dict[str, Tensor] = load_file(directory / "gradients.safetensors")
+    inner = [value for name, value in answer.items() if name.startswith("loss.inner_")]
+    for ours, theirs in terms.items():
+        wanted = answer[f"loss.{theirs}"] + (sum(inner) if ours == "recon" else 0)
+        assert float(losses.terms[ours]) > 0
+        assert_close(losses.terms[ours] * scale, wanted, f"{directory.name}: {ours}")
+    for name, parameter in sae.named_parameters():
+        assert parameter.grad is not None
+        assert_close(parameter.grad * scale, answer[f"grad.{name}"], f"{directory.name}: gradient of {name}")
+    return answer

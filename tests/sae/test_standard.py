@@ -68,8 +68,3 @@ def test_products_in_bfloat16_leave_float32_gradients_near_the_exact_ones(
     for name, parameter in sae.named_parameters():
         assert parameter.grad is not None and parameter.grad.dtype == torch.float32
         reference.assert_close(parameter.grad, wanted.gradients[name], name, tolerance=0.05)
-
-
-def test_the_sparse_path_is_refused_by_name(x: Tensor, generator: torch.Generator) -> None:
-    with pytest.raises(InvalidInput, match="no sparse path"):
-        stirred("standard", generator).loss(x, path="sparse")

@@ -1,0 +1,105 @@
+"""`batch_topk`: the k·B largest activations of a batch of B tokens (Bussmann et al. 2024, arXiv 2412.06410), with AuxK."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from saetui.sae.base import DecoderNorm, Path, Piece, WholeBatch
+from saetui.sae.dead import DeadSet
+from saetui.sae.dense import pre_activations
+from saetui.sae.losses import BatchStatistics, Losses
+from saetui.sae.selection import Above, LargestOfAll, Selection, floor_of, largest_values
+from saetui.sae.topk import TopKSAE
+
+# The newest batch's weight in the threshold's moving average (SAELens's choice too), once so many have been seen.
+_NEWEST = 0.01
+
+
+class BatchTopKSAE(TopKSAE):
+    """z = the k·B largest positive h of the batch: k a token on average, more where more is needed. Loss as topk.
+
+    A single token has no batch: what it keeps is what exceeds `threshold`, the moving average of the smallest
+    activation that each training batch kept. `encode`, `measure` and exports go by it; training never does.
+
+    Attributes:
+        threshold: shape (), float32; 0 until the first batch.
+        threshold_batches: how many batches it has seen, shape (), int64.
+    """
+
+    architecture = "batch_topk"
+
+    threshold: Tensor
+    threshold_batches: Tensor
+
+    def __init__(
+        self,
+        d_in: int,
+        d_out: int,
+        latents: int,
+        generator: torch.Generator,
+        *,
+        k: int,
+        aux_k: int | None = None,
+        aux_k_alpha: float = 1 / 32,
+        decoder_norm: DecoderNorm = "unit",
+        firing_threshold: float = 0.0,
+    ) -> None:
+        """As topk; k is the average over a batch."""
+        super().__init__(
+            d_in,
+            d_out,
+            latents,
+            generator,
+            k=k,
+            aux_k=aux_k,
+            aux_k_alpha=aux_k_alpha,
+            decoder_norm=decoder_norm,
+            firing_threshold=firing_threshold,
+        )
+        self.register_buffer("threshold", torch.zeros(()))
+        self.register_buffer("threshold_batches", torch.zeros((), dtype=torch.int64))
+
+    def selection(self, tokens: int, whole_batch: WholeBatch | None) -> Selection:
+        """The k·B largest of the whole batch, of which `survey` has found the floor where this is a part."""
+        if whole_batch is None or whole_batch.floor is None:
+            return LargestOfAll(self.k * tokens)
+        return LargestOfAll(self.k * whole_batch.tokens, whole_batch.floor)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """z for x (B, d_in) by the threshold, dense: shape (B, F)."""
+        return Above(self.threshold).dense(self.pre_activations(x))
+
+    def measure(self, x: Tensor, target: Tensor | None = None, *, sparsity_coefficient: float = 0.0) -> Losses:
+        """The loss that the SAE has as it is used: by the threshold, each token for itself."""
+        del sparsity_coefficient
+        path: Path = "dense" if x.device.type != "cpu" else "auto"
+        with torch.no_grad():
+            return self.losses_of(Above(self.threshold), x, x if target is None else target, None, None, path)
+
+    @torch.no_grad()
+    def survey(self, pieces: Sequence[Piece], dead: DeadSet | None) -> WholeBatch | None:
+        """The floor of the whole batch's k·B largest; and while latents are dead its mean-square residual."""
+        tokens = sum(x.shape[0] for x, _ in pieces)
+        largest = self.b_dec.new_zeros(0)
+        for x, _ in pieces:
+            b_in = self.b_dec if self.centres_input else None
+            h = pre_activations(x, self.encoder_weight, self.encoder_bias, b_in, self.compute_dtype)
+            largest = torch.cat([largest, largest_values(h, self.k * tokens)])
+        whole = WholeBatch(floor=floor_of(largest, self.k * tokens), tokens=tokens)
+        if dead is None or self.aux_k_alpha <= 0:
+            return whole
+        return whole._replace(residual_mean_square=self._mean_square_residual(pieces, whole))
+
+    @torch.no_grad()
+    def observe(self, statistics: BatchStatistics) -> None:
+        """Takes the smallest activation that the batch kept into the threshold: a plain mean at first."""
+        smallest = statistics.smallest_kept
+        assert smallest is not None
+        weight = (1.0 / (self.threshold_batches + 1)).clamp_min(_NEWEST)
+        renewed = self.threshold.lerp(smallest, weight.to(self.threshold.dtype))
+        kept_any = torch.isfinite(smallest)
+        self.threshold.copy_(torch.where(kept_any, renewed, self.threshold))
+        self.threshold_batches.add_(kept_any)

@@ -1,0 +1,156 @@
+"""SAE directories on disk: written whole or not at all, and read with suspicion."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from saetui.errors import FormatError
+
+CONFIG_FILE = "cfg.json"
+WEIGHTS_FILE = "sae_weights.safetensors"
+LARGEST_CONFIG = 1 << 20
+"""Bytes that a JSON file of an SAE may have: 1 MiB."""
+AGAIN = "Export or download the SAE again."
+
+
+def replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a directory of files as one step; an older one with the same file names is replaced.
+
+    Args:
+        directory: of the result (mode 0700, its files 0600); its parent must exist.
+        files: name → content.
+
+    Raises:
+        FormatError: something else is in the way.
+        OSError: the disk would not take it; nothing is left behind.
+    """
+    foreign = [entry.name for entry in directory.iterdir() if entry.name not in files] if directory.is_dir() else []
+    if foreign or (directory.exists() and not directory.is_dir()):
+        raise FormatError(
+            f"{directory} is in the way: it holds {', '.join(sorted(foreign)[:3]) or 'a file'}, not an export.",
+            "Choose another directory.",
+        )
+    made = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        for name, content in files.items():
+            _write_synced(made / name, content)
+        sync_directory(made)
+        if directory.exists():
+            # A directory cannot be renamed over a full one: the old one steps aside, and goes last.
+            aside = made.with_name(made.name + ".old")
+            directory.rename(aside)
+            made.rename(directory)
+            shutil.rmtree(aside)
+        else:
+            made.rename(directory)
+        sync_directory(directory.parent)
+    except OSError:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of at most 1 MiB.
+
+    Raises:
+        FormatError: it cannot be read, is too large, is not JSON, or is not an object.
+    """
+    content = read_file(path, LARGEST_CONFIG)
+    try:
+        found = json.loads(content, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as wrong:
+        raise FormatError(f"{path} is not JSON: {wrong}.", AGAIN) from wrong
+    if not isinstance(found, dict):
+        raise FormatError(f"{path} is not a JSON object.", AGAIN)
+    return found
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file: floating-point ones as float32, the others as they are.
+
+    Raises:
+        FormatError: the file cannot be read or is damaged, or a value is not finite.
+    """
+    require_regular(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except (SafetensorError, ValueError, KeyError, OSError) as wrong:
+        raise FormatError(f"{path} is damaged: {wrong}.", AGAIN) from wrong
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            continue
+        tensors[name] = tensor.to(torch.float32)
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise FormatError(f"{name} in {path} holds values that are not finite.", "Take another checkpoint.")
+    return tensors
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The content of a plain file of at most `limit` bytes.
+
+    Raises:
+        FormatError: it cannot be read, is larger, or is a device or a pipe.
+    """
+    require_regular(path, limit)
+    try:
+        return path.read_bytes()
+    except OSError as wrong:
+        raise _unreadable(path, wrong) from wrong
+
+
+def require_regular(path: Path, limit: int | None = None) -> None:
+    """Sees that a path leads to a plain file: a pipe would wait for ever, a device never end.
+
+    A link is followed (the Hub's cache is made of links): what it leads to is only read, and must hold up as an SAE.
+
+    Raises:
+        FormatError: there is none, or it has more than `limit` bytes.
+    """
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as wrong:
+        raise _unreadable(path, wrong) from wrong
+    if not stat.S_ISREG(found.st_mode):
+        raise FormatError(f"{path} is not a plain file.", AGAIN)
+    if limit is not None and found.st_size > limit:
+        raise FormatError(f"{path} is larger than {limit} bytes.", "It is not an SAE's configuration.")
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON's")
+
+
+def _unreadable(path: Path, wrong: OSError | ValueError) -> FormatError:
+    reason = wrong.strerror if isinstance(wrong, OSError) else wrong
+    return FormatError(
+        f"{path} cannot be read: {reason}.",
+        f"An SAE in SAELens's layout is a directory with {CONFIG_FILE} and {WEIGHTS_FILE}.",
+    )
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,204 @@
+"""Whether each architecture finds what was planted: the proof that a falling loss is not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from saetui.errors import InvalidInput
+from saetui.sae.base import Option, SparseAutoencoder
+from saetui.sae.dead import DeadLatents
+from saetui.sae.planted import PlantedDictionary, PlantedMap, recovered
+from saetui.sae.registry import ARCHITECTURES, build
+from saetui.sae.skip_transcoder import SkipTranscoder
+from saetui.sae.sums import IntervalSums
+
+LEAST_RECOVERED = 0.95
+"""Share of the planted directions that must be found, at a cosine of 0.9."""
+MOST_DEAD = 0.30
+"""Share of the latents that may be dead at the end: a quarter is one too many, and has nothing left to find."""
+MOST_FVU = 0.25
+"""Of held-out tokens. An L1 penalty takes its share of every activation: that much is allowed for."""
+
+# More directions than dimensions, so that no orthogonal basis will do, and a third as many latents again.
+_DIRECTIONS, _D, _LATENTS, _ACTIVE, _NOISE = 96, 64, 128, 3.0, 0.05
+# A linear map sees d_in of the n directions, and what it explains no latent is needed for: so a narrow input.
+_SKIP_D_IN, _SKIP_ACTIVE = 32, 2.0
+_TOKENS = 512
+_HELD_OUT = 8192
+# Of the target's coordinates, beside what the planted directions write: for the skip transcoder's linear path.
+_LINEAR = 0.5
+
+
+@dataclass(frozen=True)
+class SelftestRow:
+    """How one architecture did.
+
+    Attributes:
+        architecture: its name.
+        recovered: share of the planted directions that it found.
+        dead: share of its latents that are dead.
+        fvu: of held-out tokens.
+        l0: of held-out tokens; three directions are in each on average.
+        seconds: that it took.
+        passed: whether all of it is good enough.
+        why: what falls short; empty where nothing does.
+    """
+
+    architecture: str
+    recovered: float
+    dead: float
+    fvu: float
+    l0: float
+    seconds: float
+    passed: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Sane:
+    """Settings that an architecture should do well with.
+
+    Attributes:
+        options: of the architecture's class.
+        coefficient: of its sparsity penalty, once warmed up.
+        learning_rate: of Adam; it falls to 0 over the last fifth.
+        steps: of 512 tokens.
+    """
+
+    options: Mapping[str, Option] = field(default_factory=dict)
+    coefficient: float = 0.0
+    learning_rate: float = 8e-3
+    steps: int = 800
+
+
+SETTINGS: Mapping[str, Sane] = {
+    "standard": Sane(coefficient=0.03, learning_rate=5e-3),
+    "jumprelu": Sane(coefficient=0.03, learning_rate=6e-3),
+    "gated": Sane(coefficient=0.07, learning_rate=6e-3),
+    "topk": Sane({"k": 4}),
+    "batch_topk": Sane({"k": 4}),
+    # The inner prefix has room for every direction: these have no order that it could bring out.
+    "matryoshka": Sane({"k": 4, "widths": [112, _LATENTS]}, learning_rate=1e-2, steps=1000),
+    "skip": Sane(coefficient=0.03, learning_rate=5e-3),
+    "transcoder": Sane({"k": 4}),
+    "skip_transcoder": Sane({"k": 4}, steps=1200),
+}
+"""What is not named here is tried with L1-like settings."""
+_OTHERWISE = Sane(coefficient=0.03, learning_rate=5e-3)
+
+
+def selftest(architectures: Sequence[str] | None = None, seed: int = 0) -> Iterator[SelftestRow]:
+    """Trains each architecture on planted directions and says what it has found, one row as each is done.
+
+    Args:
+        architectures: names; None for all.
+        seed: of the directions, the tokens and the weights.
+
+    Raises:
+        InvalidInput: a name that is not an architecture's.
+    """
+    names = list(ARCHITECTURES) if architectures is None else list(architectures)
+    for name in names:
+        if name not in ARCHITECTURES:
+            raise InvalidInput(f"The architecture {name!r} is unknown.", f"Choose one of {', '.join(ARCHITECTURES)}.")
+    return (try_planted(name, SETTINGS.get(name, _OTHERWISE), seed) for name in names)
+
+
+def try_planted(architecture: str, settings: Sane, seed: int = 0) -> SelftestRow:
+    """Trains one architecture on planted directions, and judges it by what it has found."""
+    began = time.monotonic()
+    generator = torch.Generator().manual_seed(seed)
+    task = _Task.make(ARCHITECTURES[architecture], generator)
+    sae = build(architecture, task.d_in, _D, _LATENTS, generator, **settings.options)
+    first, goal = task.sample(_HELD_OUT, generator)
+    sae.initialise_bias(first if goal is None else goal, inputs=None if goal is None else first)
+    dead = _train(sae, task, settings, generator)
+    sums = IntervalSums(_LATENTS, _D)
+    x, goal = task.sample(_HELD_OUT, generator)
+    sums.add(x if goal is None else goal, sae.measure(x, goal))
+    metrics = sums.read()
+    found, share = recovered(sae.W_dec, task.directions(sae)), dead / _LATENTS
+    failings = _failings(found, share, metrics["fvu"])
+    return SelftestRow(
+        architecture=architecture,
+        recovered=found,
+        dead=share,
+        fvu=metrics["fvu"],
+        l0=metrics["l0"],
+        seconds=time.monotonic() - began,
+        passed=not failings,
+        why="; ".join(failings),
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is planted: for a transcoder a map, for all others a dictionary."""
+
+    planted: PlantedDictionary | PlantedMap
+
+    @staticmethod
+    def make(kind: type[SparseAutoencoder], generator: torch.Generator) -> _Task:
+        if kind.centres_input:
+            return _Task(PlantedDictionary.make(_DIRECTIONS, _D, _ACTIVE, _NOISE, generator))
+        if issubclass(kind, SkipTranscoder):
+            sizes = (_DIRECTIONS, _SKIP_D_IN, _D)
+            return _Task(PlantedMap.make(*sizes, _SKIP_ACTIVE, _NOISE, _LINEAR, generator))
+        return _Task(PlantedMap.make(_DIRECTIONS, _D, _D, _ACTIVE, _NOISE, 0.0, generator))
+
+    @property
+    def d_in(self) -> int:
+        inputs = self.planted.inputs if isinstance(self.planted, PlantedMap) else self.planted
+        return inputs.directions.shape[1]
+
+    def sample(self, tokens: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """x, and the target where that is another thing."""
+        if isinstance(self.planted, PlantedMap):
+            return self.planted.sample(tokens, generator)
+        return self.planted.sample(tokens, generator), None
+
+    def directions(self, sae: SparseAutoencoder) -> Tensor:
+        """What the decoder's rows should be."""
+        if isinstance(self.planted, PlantedDictionary):
+            return self.planted.directions
+        return self.planted.written(dict(sae.named_parameters()).get("W_skip"))
+
+
+def _train(sae: SparseAutoencoder, task: _Task, settings: Sane, generator: torch.Generator) -> int:
+    """Trains it; the number of latents that are dead in the end."""
+    optimizer = torch.optim.Adam(sae.parameters(), lr=settings.learning_rate, fused=True)
+    dead = DeadLatents(sae.latents, window=100 * _TOKENS)
+    for step in range(settings.steps):
+        rate = min(1.0, (settings.steps - step) / (0.2 * settings.steps))
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * rate
+        optimizer.zero_grad(set_to_none=True)
+        x, goal = task.sample(_TOKENS, generator)
+        losses = sae.accumulate(
+            x,
+            goal,
+            sparsity_coefficient=settings.coefficient * min(1.0, step / (0.05 * settings.steps)),
+            dead=dead.current,
+        )
+        sae.before_step()
+        optimizer.step()
+        sae.after_step()
+        dead.update(losses.statistics)
+        if step % 10 == 9:
+            dead.refresh()
+    return dead.refresh()
+
+
+def _failings(found: float, dead: float, fvu: float) -> list[str]:
+    failings = []
+    if not found >= LEAST_RECOVERED:
+        failings.append(f"{found:.0%} of the directions recovered, not {LEAST_RECOVERED:.0%}")
+    if not dead <= MOST_DEAD:
+        failings.append(f"{dead:.0%} of the latents dead, more than {MOST_DEAD:.0%}")
+    if not fvu <= MOST_FVU:
+        failings.append(f"FVU {fvu:.2f}, above {MOST_FVU:.2f}")
+    return failings
