@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from saetui.activations.sites import HookPoint, Location, Site
     from saetui.activations.splice import Splice, TokenLoss, cross_entropy
     from saetui.activations.tokens import TokenDataset, TokenProgress, prepare_tokens
+    from saetui.activations.whole import Predictor, Unavailable
 
 __all__ = [
     "ActivationExtractor",
@@ -33,11 +34,13 @@ __all__ = [
     "HookPoint",
     "LanguageModel",
     "Location",
+    "Predictor",
     "Site",
     "Splice",
     "TokenDataset",
     "TokenLoss",
     "TokenProgress",
+    "Unavailable",
     "buffer_bytes",
     "cross_entropy",
     "extract_rows",
@@ -53,6 +56,7 @@ _MODULES = {
     "sites": ("HookPoint", "Location", "Site"),
     "splice": ("Splice", "TokenLoss", "cross_entropy"),
     "tokens": ("TokenDataset", "TokenProgress", "prepare_tokens"),
+    "whole": ("Predictor", "Unavailable"),
 }
 _HOME_OF = {name: module for module, names in _MODULES.items() for name in names}
 

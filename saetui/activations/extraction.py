@@ -101,7 +101,7 @@ class ActivationExtractor:
         device = self.model.device
         tokens = tokens.to(device)
         mask = None if attention_mask is None else attention_mask.to(device)
-        with self._reading(sink, tokens.shape) as missing:
+        with self.model.lock, self._reading(sink, tokens.shape) as missing:
             try:
                 self._body(input_ids=tokens, attention_mask=mask)
             except _LastSiteRead:
@@ -127,7 +127,7 @@ class ActivationExtractor:
 
         with ExitStack() as stack:
             for location in self.locations:
-                module = self.model.network.get_submodule(location.module_name)
+                module = self.model.module_at(location)
                 hook = hook_inputs if location.side == "input" else hook_outputs
                 stack.enter_context(hook(module, partial(read, location.site.name)))
             yield missing

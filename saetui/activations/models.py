@@ -3,36 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import json
+import threading
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PretrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-)
-from transformers.utils import logging
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from saetui.activations.model_files import model_directory
+from saetui.activations.model_loading import count_layers, load_network, loading_error, predicts, read_config
 from saetui.activations.sites import HookPoint, Location, Site
 from saetui.activations.structure import find_in_layer, find_layers, text_config
 from saetui.errors import ModelError
 
 __all__ = ["LanguageModel", "open_model"]
+
+_NOT_CONTENT = frozenset(
+    {
+        "num_hidden_layers",
+        "layer_types",
+        "_name_or_path",
+        "transformers_version",
+        "architectures",
+        "dtype",
+        "torch_dtype",
+    }
+)
+"""What a configuration says that no activation depends on, or that follows from how much was loaded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,18 +43,46 @@ class LanguageModel:
     Attributes:
         reference: what it was opened by.
         revision: the revision of a Hub model, or None.
-        network: the transformer itself, with its language modelling head where it has one.
+        directory: where its files are.
+        network: the transformer itself, with its language modelling head where it is whole and has one.
         tokenizer: its fast tokenizer.
         layers_name: the path of its list of layers in `network`, as `transformer.h`.
-        can_predict: whether it predicts next tokens, so that `cross_entropy` means something.
+        num_layers: the layers of the whole model, loaded or not.
+        is_whole: whether it was opened with all its layers and its head, not up to a layer.
+        can_predict: whether `network` predicts next tokens, so that `cross_entropy` means something.
+        lock: held while the network is run: hooks that one thread has set see what another one runs.
     """
 
     reference: str
     revision: str | None
+    directory: Path
     network: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     layers_name: str
+    num_layers: int
+    is_whole: bool
     can_predict: bool
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @classmethod
+    def of(
+        cls,
+        reference: str,
+        revision: str | None,
+        directory: Path,
+        network: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerFast,
+        can_predict: bool,
+        whole_layers: int | None = None,
+    ) -> LanguageModel:
+        """Looks over a loaded network; `whole_layers` is given where it was loaded up to a layer.
+
+        Raises:
+            ModelError: its structure is not understood.
+        """
+        name, layers = find_layers(network)
+        total = len(layers) if whole_layers is None else whole_layers
+        return cls(reference, revision, directory, network, tokenizer, name, total, whole_layers is None, can_predict)
 
     @property
     def device(self) -> torch.device:
@@ -62,10 +91,6 @@ class LanguageModel:
     @property
     def dtype(self) -> torch.dtype:
         return next(self.network.parameters()).dtype
-
-    @property
-    def num_layers(self) -> int:
-        return len(self.layers)
 
     @property
     def d_model(self) -> int:
@@ -94,15 +119,25 @@ class LanguageModel:
 
     @cached_property
     def layers(self) -> nn.ModuleList:
-        """The layers, in order."""
+        """The layers that are loaded, in order."""
         return cast(nn.ModuleList, self.network.get_submodule(self.layers_name))
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """A hash of the configuration and all weights: equal for equal models, wherever they lie."""
-        digest = hashlib.blake2b(digest_size=16)
-        digest.update(type(self.network).__name__.encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
+    def fingerprint(self, last_layer: int) -> str:
+        """A hash of all that the activations up to a layer depend on: configuration, embedding, layers.
+
+        Equal for equal models, wherever they lie and whether or not the layers behind are loaded. Reads all
+        those weights: seconds for a model of billions of parameters.
+        """
+        body: nn.Module = self.network.base_model
+        prefix = next(name for name, module in body.named_modules() if module is self.layers)
+        config = text_config(self.network)
+        left_out = _NOT_CONTENT | {config.attribute_map.get("num_hidden_layers")}
+        settings = {key: value for key, value in config.to_dict().items() if key not in left_out}
+        digest = hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=16)
+        for name, tensor in sorted(body.state_dict().items()):
+            inner = name.removeprefix(f"{prefix}.") if name.startswith(f"{prefix}.") else None
+            if "pooler." in name or (inner is not None and int(inner.partition(".")[0]) > last_layer):
+                continue
             digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
@@ -114,13 +149,24 @@ class LanguageModel:
             ModelError: the model has no such layer, or the layer no such part.
         """
         if not 0 <= site.layer < self.num_layers:
+            raise _no_such_layer(self.reference, site.layer, self.num_layers)
+        if site.layer >= len(self.layers):
             raise ModelError(
-                f"{self.reference} has no layer {site.layer}: it has {self.num_layers}.",
-                f"Choose layers from 0 to {self.num_layers - 1}.",
+                f"{self.reference} was opened up to layer {len(self.layers) - 1}, so {site.name} cannot be read.",
+                "Open it with a last_layer that reaches there.",
             )
         inner, side = find_in_layer(self.layers[site.layer], site.hook_point)
-        name = f"{self.layers_name}.{site.layer}" + (f".{inner}" if inner else "")
+        name = f"{self._outer}{self.layers_name}.{site.layer}" + (f".{inner}" if inner else "")
         return Location(site, name, side, self.d_model)
+
+    def module_at(self, location: Location) -> nn.Module:
+        """The module that a location names, in `network`."""
+        return self.network.get_submodule(location.module_name.removeprefix(self._outer))
+
+    @property
+    def _outer(self) -> str:
+        """What stands before the names of `network` in the whole model, so that a site has one name only."""
+        return f"{self.network.base_model_prefix}." if not self.is_whole and predicts(self.network.config) else ""
 
     def check_reads(self, context_length: int, largest_token: int = 0) -> None:
         """Makes sure that contexts of this length, of tokens up to this id, can be read.
@@ -157,6 +203,7 @@ def open_model(
     revision: str | None = None,
     device: str | torch.device = "auto",
     dtype: str | torch.dtype = "auto",
+    last_layer: int | None = None,
 ) -> LanguageModel:
     """Opens a model from local files. Nothing is downloaded, and no code that came with a model is run.
 
@@ -165,81 +212,39 @@ def open_model(
         revision: of a Hub model; None is the cached `main`.
         device: a device, or `auto`: the GPU where there is one.
         dtype: `float32`, `bfloat16`, `float16`, or `auto`: bfloat16 on a GPU that has it, else float32.
+        last_layer: the last layer that will be read, counted from 0: those behind it and the head are
+            neither loaded nor run (`whole_model` brings them). None opens the whole model.
 
     Raises:
-        ModelError: there is no such model here, it is damaged, or its structure is not understood.
+        ModelError: there is no such model here, it is damaged, it has no such layer, or its structure is
+            not understood.
     """
     directory = model_directory(reference, revision)
     place = _device(device)
+    precision = _dtype(dtype, place)
     try:
-        config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        config = read_config(directory)
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-        network, can_predict = _load(directory, config, _dtype(dtype, place))
-    # What a loader raises over a broken model is of any type: strict fields, tensors, plain KeyErrors.
+    # What a broken model makes transformers raise is of any type: strict fields, tensors, plain KeyErrors.
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise ModelError(
-            f"The model in {directory} cannot be loaded: {reason}",
-            "Check that the directory was copied whole, and that this version of transformers knows the model.",
-        ) from error
+        raise loading_error(directory, error) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ModelError(
             f"The model in {directory} has no fast tokenizer.",
             "Convert its tokenizer to a tokenizer.json (load it with transformers and save_pretrained it).",
         )
-    layers_name, _ = find_layers(network)
+    total = count_layers(config)
+    if last_layer is not None and total is not None and not 0 <= last_layer < total:
+        raise _no_such_layer(reference, last_layer, total)
+    network, can_predict = load_network(directory, config, precision, last_layer)
     module: nn.Module = network
-    nn.Module.eval(module)
-    module.requires_grad_(False).to(place)
-    return LanguageModel(reference, revision, network, tokenizer, layers_name, can_predict)
+    module.to(place)
+    whole_layers = None if last_layer is None else total
+    return LanguageModel.of(reference, revision, directory, network, tokenizer, can_predict, whole_layers)
 
 
-def _load(directory: Path, config: PretrainedConfig, dtype: torch.dtype) -> tuple[PreTrainedModel, bool]:
-    """Loads the weights; returns the network and whether it predicts next tokens."""
-    config.use_cache = False
-    config.get_text_config().use_cache = False
-    kind = config.model_type
-    # Families in both lists (BERT) are encoders unless their configuration says otherwise.
-    causal = kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and (
-        kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or bool(getattr(config, "is_decoder", False))
-    )
-    with _without_progress_bars():
-        loaded: object = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(
-            directory,
-            config=config,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    network, report = cast(tuple[PreTrainedModel, dict[str, Iterable[str]]], loaded)
-    missing = sorted(report["missing_keys"])
-    body = [key for key in missing if _is_body(network, key)]
-    if body:
-        raise ValueError(
-            f"its weights lack {len(body)} of the tensors that its config.json asks for, the first being {body[0]}"
-        )
-    return network, causal and not missing
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """A bar for each file of weights would fill a log and break a screen."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
-
-
-def _is_body(network: PreTrainedModel, key: str) -> bool:
-    """Whether a parameter belongs to what produces activations, not to a head or a pooler on top of it."""
-    prefix = network.base_model_prefix
-    inside = key.startswith(f"{prefix}.") if hasattr(network, prefix) else True
-    return inside and "pooler." not in key
+def _no_such_layer(reference: str, layer: int, total: int) -> ModelError:
+    return ModelError(f"{reference} has no layer {layer}: it has {total}.", f"Choose layers from 0 to {total - 1}.")
 
 
 def _separator_id(tokenizer: PreTrainedTokenizerFast) -> int | None:

@@ -86,7 +86,7 @@ class Location:
 
     Attributes:
         site: the site that was looked up.
-        module_name: the module's path in the network, in Hugging Face's naming: `transformer.h.2`.
+        module_name: the module's path in the whole network, in Hugging Face's naming: `transformer.h.2`.
         side: whether the activation is that module's input or its output.
         d: the activation's width.
     """

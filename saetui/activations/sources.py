@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from saetui import bundled
 from saetui.errors import DatasetError
@@ -19,6 +24,9 @@ class FileKind(str, Enum):
     JSON_LINES = ".jsonl"
     JSON = ".json"
     CSV = ".csv"
+    PARQUET = ".parquet"
+    ARROW = ".arrow"
+    """A file of a dataset that `save_to_disk` of Hugging Face's datasets wrote."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,13 @@ class SourceFile:
     optional: bool = False
 
 
-def find_files(source: str) -> list[SourceFile]:
+def find_files(source: str, split: str = "train") -> list[SourceFile]:
     """Finds the files of a dataset, in an order that depends on their names alone.
 
     Args:
-        source: `bundled:stdlib`, a file, or a directory, which is searched with all below it.
+        source: `bundled:stdlib`, a file, a directory, which is searched with all below it, a directory that
+            `save_to_disk` wrote, or the Hub id of a dataset that lies in the local cache.
+        split: which part of a saved or downloaded dataset; files and plain directories have none.
 
     Raises:
         DatasetError: there is nothing, or nothing that can be read.
@@ -52,11 +62,15 @@ def find_files(source: str) -> list[SourceFile]:
             raise DatasetError(f"There is no bundled dataset {source!r}.", "The bundled text is bundled:stdlib.")
         return [SourceFile(path, FileKind.TEXT, False, optional=True) for path in bundled.stdlib_files()]
     path = Path(source).expanduser()
+    if not path.exists() and _HUB_ID.fullmatch(source):
+        return _of_split(_in_directory(_from_hub_cache(source)), source, split)
     if not path.exists():
         raise DatasetError(
             f"The dataset {source} does not exist.",
             "Give a file or a directory on this machine, or choose bundled:stdlib.",
         )
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        return _saved(path, split)
     if path.is_dir():
         return _in_directory(path)
     file = _recognise(path)
@@ -65,7 +79,57 @@ def find_files(source: str) -> list[SourceFile]:
     return [file]
 
 
-_KINDS = f"It reads {' '.join(kind.value for kind in FileKind)}, each also with .gz."
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_KINDS = f"It reads {' '.join(kind.value for kind in FileKind)}, text also with .gz."
+_SPLITS = ("train", "validation", "valid", "dev", "test")
+
+
+def _from_hub_cache(reference: str) -> Path:
+    try:
+        return Path(snapshot_download(reference, repo_type="dataset", local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        raise DatasetError(
+            f"{reference} is neither a file here nor a dataset in the local Hugging Face cache.",
+            f"Download it where there is a network (hf download --repo-type dataset {reference}), or give a file.",
+        ) from error
+
+
+def _of_split(files: list[SourceFile], reference: str, split: str) -> list[SourceFile]:
+    """The files whose path names the split, as Hub repositories are laid out; all where none names any."""
+    named = {split: [file for file in files if _names(file.path, split)] for split in (*_SPLITS, split)}
+    if named[split] or not any(named.values()):
+        return named[split] or files
+    there = [name for name, found in named.items() if found]
+    raise DatasetError(f"The dataset {reference} has no split {split!r}.", f"It has {', '.join(there)}.")
+
+
+def _names(path: Path, split: str) -> bool:
+    return (
+        re.search(rf"(?:^|[^a-z0-9]){re.escape(split)}(?:[^a-z0-9]|$)", "/".join(path.parts[-2:]).lower()) is not None
+    )
+
+
+def _saved(directory: Path, split: str) -> list[SourceFile]:
+    """The files of a dataset that `save_to_disk` wrote, in their own order."""
+    try:
+        if (directory / "dataset_dict.json").is_file():
+            splits = json.loads((directory / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+            if split not in splits:
+                raise DatasetError(
+                    f"The dataset {directory} has no split {split!r}.", f"It has {', '.join(map(str, splits))}."
+                )
+            directory = directory / split
+        state = json.loads((directory / "state.json").read_text(encoding="utf-8"))
+        # Names alone: a path from inside a file is not followed.
+        paths = [directory / Path(entry["filename"]).name for entry in state["_data_files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"The dataset {directory} is damaged: {error}.", "Save it again with save_to_disk."
+        ) from error
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise DatasetError(f"The dataset {directory} lacks its file {missing[0].name}.", "Copy the directory again.")
+    return [SourceFile(path, FileKind.ARROW, False) for path in paths]
 
 
 def _in_directory(directory: Path) -> list[SourceFile]:
@@ -89,4 +153,6 @@ def _recognise(path: Path) -> SourceFile | None:
     if compressed:
         suffixes.pop()
     kinds = [kind for kind in FileKind if suffixes and kind.value == suffixes[-1]]
-    return SourceFile(path, kinds[0], compressed) if kinds else None
+    if not kinds or (compressed and kinds[0] in (FileKind.PARQUET, FileKind.ARROW)):
+        return None
+    return SourceFile(path, kinds[0], compressed)

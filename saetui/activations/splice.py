@@ -91,7 +91,7 @@ def cross_entropy(
 
 
 def _loss_of_one_pass(model: LanguageModel, tokens: Tensor, keep: Tensor, splices: Sequence[Splice]) -> TokenLoss:
-    with ExitStack() as stack:
+    with model.lock, ExitStack() as stack:
         for splice in splices:
             _install(stack, model, splice, keep)
         logits = model.network(input_ids=tokens).logits
@@ -135,5 +135,5 @@ def _passed(rows: list[Tensor], splice: Splice) -> Tensor:
 
 
 def _hook(stack: ExitStack, model: LanguageModel, location: Location, visit: Callable[[object], Tensor | None]) -> None:
-    module = model.network.get_submodule(location.module_name)
+    module = model.module_at(location)
     stack.enter_context((hook_inputs if location.side == "input" else hook_outputs)(module, visit))

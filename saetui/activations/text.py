@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from saetui.activations.columns import read_column
 from saetui.activations.json_stream import DamagedJson, iterate_json
 from saetui.activations.sources import FileKind, SourceFile
 from saetui.errors import DatasetError
@@ -53,6 +54,8 @@ def read_pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
         with _opened(file) as stream:
             if file.kind is FileKind.TEXT:
                 yield from _plain_text(file, stream)
+            elif file.kind in (FileKind.PARQUET, FileKind.ARROW):
+                yield from _rows_with_text(file, read_column(file, text_field), text_field)
             else:
                 yield from _rows_with_text(file, _rows(file, stream), text_field)
     except (OSError, EOFError, zlib.error) as error:

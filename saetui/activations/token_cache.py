@@ -37,6 +37,7 @@ class TokenManifest:
         tokens: tokens of text, without separators and beginnings.
         largest_token: the largest token id.
         checksum: BLAKE2b (16 bytes) of the tokens file.
+        source: what the text was named when it was read, for people; the key goes by content.
         version: of this layout.
     """
 
@@ -48,6 +49,7 @@ class TokenManifest:
     tokens: int
     largest_token: int
     checksum: str
+    source: str | None = None
     version: int = _VERSION
 
 
@@ -79,6 +81,8 @@ def find_or_make(directory: Path, key: str, make: Callable[[BinaryIO], TokenMani
     with _writable(directory), _locked(directory, key):
         manifest = _sound(place)
         if manifest is not None:
+            # The time of the last use, for who lists the cache.
+            os.utime(place)
             return CacheEntry(key, manifest, place / _TOKENS, found=True)
         for stale in directory.glob(f".{key}.*"):
             # Left by a process that was killed: whoever else could be writing it would hold the lock.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -19,6 +21,7 @@ __all__ = ["Packing", "Written", "write_contexts"]
 _BATCH_CHARACTERS = 2**21
 """Of text tokenised at a time: enough to fill the cores; a token costs some 100 bytes while in the tokenizer."""
 _BATCH_PIECES = 2048
+_AT_A_TIME = 2
 
 
 @dataclass(frozen=True)
@@ -75,34 +78,64 @@ def write_contexts(
     """
     packer = _Packer(out, packing)
     written = packer.written
-    batch: list[Piece] = []
-    characters = 0
-    finished = 0
-    for file in files:
-        size = file.path.stat().st_size
-        inside = 0
-        for piece in read_pieces(file, text_field):
-            if isinstance(piece, BadRow):
-                written.bad_rows += 1
-                continue
-            batch.append(piece)
-            characters += len(piece.text)
-            inside += len(piece.text)
-            if characters >= _BATCH_CHARACTERS or len(batch) >= _BATCH_PIECES:
-                packer.add(_tokenise(tokenizer, batch))
-                batch, characters = [], 0
-                progress(finished + min(inside, size), written)
-        finished += size
-    packer.add(_tokenise(tokenizer, batch))
+
+    def batches() -> Iterator[_Batch]:
+        batch: list[Piece] = []
+        characters = 0
+        finished = 0
+        for file in files:
+            size = file.path.stat().st_size
+            inside = 0
+            for piece in read_pieces(file, text_field):
+                if isinstance(piece, BadRow):
+                    written.bad_rows += 1
+                    continue
+                batch.append(piece)
+                characters += len(piece.text)
+                inside += len(piece.text)
+                if characters >= _BATCH_CHARACTERS or len(batch) >= _BATCH_PIECES:
+                    yield _Batch(batch, finished + min(inside, size))
+                    batch, characters = [], 0
+            finished += size
+        yield _Batch(batch, finished)
+
+    for done, pieces in _tokenised(tokenizer, batches()):
+        packer.add(pieces)
+        progress(done, written)
     packer.finish()
-    progress(finished, written)
     return written
 
 
-def _tokenise(tokenizer: Tokenizer, pieces: Sequence[Piece]) -> Iterable[tuple[list[int], bool]]:
-    """For each piece its tokens, and whether it ends a document."""
-    encodings = tokenizer.encode_batch_fast([piece.text for piece in pieces], add_special_tokens=False)
-    return ((encoding.ids, piece.ends_document) for encoding, piece in zip(encodings, pieces, strict=True))
+@dataclass(frozen=True)
+class _Batch:
+    """Some pieces, and the bytes of the files that are done with the last of them, about."""
+
+    pieces: list[Piece]
+    done: int
+
+
+def _tokenised(
+    tokenizer: Tokenizer, batches: Iterator[_Batch]
+) -> Iterator[tuple[int, list[tuple[npt.NDArray[np.int64], bool]]]]:
+    """For each batch, in order, how far it reaches, and for each piece its tokens and whether it ends a document."""
+
+    def tokenise(batch: _Batch) -> tuple[int, list[tuple[npt.NDArray[np.int64], bool]]]:
+        encodings = tokenizer.encode_batch_fast([piece.text for piece in batch.pieces], add_special_tokens=False)
+        found = [
+            (np.array(encoding.ids, np.int64), piece.ends_document) for encoding, piece in zip(encodings, batch.pieces)
+        ]
+        return batch.done, found
+
+    # The tokenizer's own threads fill the cores, but only while it computes; a second batch fills them while
+    # the first one's tokens are taken out of it, and while the next one is read.
+    with ThreadPoolExecutor(_AT_A_TIME, "tokeniser") as pool:
+        waiting: deque[Future[tuple[int, list[tuple[npt.NDArray[np.int64], bool]]]]] = deque()
+        for batch in batches:
+            waiting.append(pool.submit(tokenise, batch))
+            if len(waiting) > _AT_A_TIME:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class _Packer:
@@ -117,16 +150,16 @@ class _Packer:
         self._document_tokens = 0
         self._separate = False
 
-    def add(self, pieces: Iterable[tuple[list[int], bool]]) -> None:
+    def add(self, pieces: Iterable[tuple[npt.NDArray[np.int64], bool]]) -> None:
         """Adds the tokens of some pieces, with separators between documents that have any."""
         parts: list[npt.NDArray[np.int64]] = [self._rest]
         for ids, ends_document in pieces:
-            if ids:
+            if len(ids):
                 if self._separate and self._packing.separator_id is not None:
                     parts.append(np.array([self._packing.separator_id], np.int64))
                 self._separate = False
                 self._document_tokens += len(ids)
-                parts.append(np.array(ids, np.int64))
+                parts.append(ids)
             if ends_document:
                 self.written.documents += self._document_tokens > 0
                 self.written.tokens += self._document_tokens

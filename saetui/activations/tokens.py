@@ -102,12 +102,23 @@ class TokenDataset:
     @cached_property
     def train_tokens(self) -> int:
         """Tokens of one epoch: those of `train` that are not special."""
-        return self._count(self.train)
+        return int(self.kept[self.train].sum())
 
     @cached_property
     def held_out_tokens(self) -> int:
         """Tokens of `held_out` that are not special."""
-        return self._count(self.held_out)
+        return int(self.kept[self.held_out].sum())
+
+    @cached_property
+    def kept(self) -> Contexts:
+        """For each context the number of its tokens that are not special: rows that it gives, (contexts,)."""
+        counts = np.full(self.contexts, self.context_length, np.int64)
+        # In slices and in the tokens' own type: a large dataset's tokens would not fit into memory.
+        for start in range(0, self.contexts, 4096):
+            part = self._tokens[start : start + 4096]
+            for special in self.special_ids:
+                counts[start : start + 4096] -= np.count_nonzero(part == special, axis=1)
+        return counts
 
     def read(self, indices: Contexts) -> Tensor:
         """Reads contexts as a tensor (len(indices), context_length) int64."""
@@ -123,11 +134,6 @@ class TokenDataset:
         shape = (self.contexts, self.context_length)
         return np.memmap(self.path, dtype=np.dtype(self.manifest.dtype), mode="r", shape=shape)
 
-    def _count(self, indices: Contexts) -> int:
-        # In slices, because a mask over all tokens of a large dataset would not fit into memory.
-        slices = (indices[start : start + 4096] for start in range(0, len(indices), 4096))
-        return sum(int(self.keep(self.read(part)).sum()) for part in slices)
-
 
 def prepare_tokens(
     source: str,
@@ -136,6 +142,7 @@ def prepare_tokens(
     context_length: int,
     cache_directory: Path,
     text_field: str = "text",
+    split: str = "train",
     begin_contexts: bool = True,
     progress: Callable[[TokenProgress], None] | None = None,
 ) -> TokenDataset:
@@ -146,11 +153,13 @@ def prepare_tokens(
     by content: the bytes of the text, the tokenizer, the context length; names and dates do not matter.
 
     Args:
-        source: `bundled:stdlib`, a file, or a directory with all below it.
+        source: `bundled:stdlib`, a file, a directory with all below it, a saved dataset of the Hub's
+            library, or the id of one that lies in the local cache.
         tokenizer: the model's.
         context_length: tokens in a context, at least 2.
         cache_directory: tokens are kept in `tokens/` below it.
-        text_field: the field that holds the text in .jsonl, .json and .csv.
+        text_field: the field that holds the text of a row, in all kinds but .txt.
+        split: which part of a saved or downloaded dataset.
         begin_contexts: whether each context begins with the tokenizer's beginning-of-text token, where it
             has one. Many models put an activation of extreme norm at the first position, whatever token
             stands there; as a special token it is left out of the training.
@@ -163,7 +172,7 @@ def prepare_tokens(
     """
     if context_length < 2:
         raise InvalidInput(f"A context length of {context_length} is too short.", "Choose 2 or more, 128 for instance.")
-    files = find_files(source)
+    files = find_files(source, split)
     backend = _plain(tokenizer)
     packing = _packing(tokenizer, context_length, begin_contexts)
     report = progress if progress is not None else _ignore
@@ -185,6 +194,7 @@ def prepare_tokens(
             tokens=written.tokens,
             largest_token=written.largest_token,
             checksum=written.checksum,
+            source=source,
         )
 
     entry: CacheEntry = find_or_make(cache_directory / "tokens", key, make)

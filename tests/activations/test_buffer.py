@@ -11,10 +11,11 @@ from torch import Tensor
 from saetui.activations.buffer import BatchStream, buffer_bytes
 from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.models import LanguageModel
+from saetui.activations.rows import ContextIndices, ModelRows, RowSink
 from saetui.activations.sites import HookPoint, Site
 from saetui.activations.token_cache import TokenManifest
 from saetui.activations.tokens import TokenDataset
-from saetui.errors import InvalidInput, ModelError
+from saetui.errors import FormatError, InvalidInput, ModelError
 
 from .families import WIDTH
 
@@ -29,6 +30,7 @@ def make_stream(
     batch_size: int = 50,
     contexts_per_block: int = 24,
     micro_batch: int = 5,
+    background: bool = False,
 ) -> BatchStream:
     return BatchStream(
         ActivationExtractor(model, SITES),
@@ -37,6 +39,7 @@ def make_stream(
         batch_size=batch_size,
         contexts_per_block=contexts_per_block,
         micro_batch=micro_batch,
+        background=background,
     )
 
 
@@ -135,6 +138,37 @@ def test_a_stream_killed_at_any_place_goes_on_bit_for_bit(
     assert resumed.tokens == stream.tokens
 
 
+def test_a_window_filled_in_the_background_has_the_same_rows(gpt2: LanguageModel, dataset: TokenDataset) -> None:
+    expected = make_stream(gpt2, dataset)
+    stream = make_stream(gpt2, dataset, background=True)
+    assert torch.equal(rows_of(stream, 40), rows_of(expected, 40))
+    state = stream.state()
+    assert state == expected.state()
+    after = rows_of(expected, 20)
+    assert torch.equal(rows_of(stream, 20), after)
+    stream.restore(state)
+    assert torch.equal(rows_of(stream, 20), after)
+    resumed = make_stream(gpt2, dataset, background=True)
+    resumed.restore(state)
+    assert torch.equal(rows_of(resumed, 20), after)
+
+
+def test_what_fails_in_the_background_is_told(gpt2: LanguageModel, dataset: TokenDataset) -> None:
+    class Broken(ModelRows):
+        left = 8
+
+        def read(self, contexts: ContextIndices, sink: RowSink) -> None:
+            self.left -= 1
+            if self.left < 0:
+                raise FormatError("damaged")
+            super().read(contexts, sink)
+
+    source = Broken(ActivationExtractor(gpt2, SITES), dataset)
+    stream = BatchStream(source, dataset, batch_size=50, seed=0, contexts_per_block=24, micro_batch=5, background=True)
+    with pytest.raises(FormatError, match="damaged"):
+        rows_of(stream, 40)
+
+
 def test_a_stream_can_go_back(gpt2: LanguageModel, dataset: TokenDataset) -> None:
     stream = make_stream(gpt2, dataset)
     start = stream.state()
@@ -184,6 +218,8 @@ def test_the_memory_held_is_the_memory_foretold(gpt2: LanguageModel, dataset: To
     assert stream.nbytes == foretold
     rows_of(stream, 40)
     assert stream.nbytes == foretold
+    ahead = make_stream(gpt2, dataset, background=True)
+    assert ahead.nbytes == buffer_bytes(24, 16, [WIDTH] * 3, 4, background=True)
 
 
 def test_rows_are_handed_out_in_the_dtype_asked_for(gpt2: LanguageModel, dataset: TokenDataset) -> None:
@@ -200,13 +236,11 @@ def test_a_batch_belongs_to_who_took_it(gpt2: LanguageModel, dataset: TokenDatas
         batch[FIRST].zero_()
 
 
-@pytest.mark.parametrize("change", [{"contexts_per_block": 25}, {"micro_batch": 4}, {"seed": 3}])
-def test_a_state_of_another_stream_is_refused(
-    change: dict[str, int], gpt2: LanguageModel, dataset: TokenDataset
-) -> None:
+@pytest.mark.parametrize("name", ["contexts_per_block", "micro_batch", "seed"])
+def test_a_state_of_another_stream_is_refused(name: str, gpt2: LanguageModel, dataset: TokenDataset) -> None:
     state = make_stream(gpt2, dataset).state()
-    with pytest.raises(InvalidInput, match=next(iter(change))):
-        make_stream(gpt2, dataset, **change).restore(state)
+    with pytest.raises(InvalidInput, match=name):
+        make_stream(gpt2, dataset).restore({**state, name: state[name] + 1})
 
 
 def test_tokens_that_the_model_does_not_know_are_refused(gpt2: LanguageModel, dataset: TokenDataset) -> None:

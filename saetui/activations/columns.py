@@ -1,0 +1,64 @@
+"""The text column of parquet and arrow files, batch by batch; what reads them comes with the extra `datasets`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from types import ModuleType
+
+from saetui.activations.sources import FileKind, SourceFile
+from saetui.errors import DatasetError
+
+__all__ = ["read_column"]
+
+_ROWS = 1024
+
+
+def read_column(file: SourceFile, field: str) -> Iterator[dict[str, object]]:
+    """Reads one column as rows of that field alone.
+
+    Raises:
+        DatasetError: the extra is not installed, the file is damaged, or it has no such column.
+    """
+    arrow = _module("pyarrow")
+    try:
+        columns = _parquet(file, field) if file.kind is FileKind.PARQUET else _arrow(arrow, file, field)
+        for column in columns:
+            yield from ({field: value} for value in column)
+    except (arrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DatasetError(f"{file.path} is damaged: {reason}.", "Check that it was copied whole.") from error
+
+
+def _parquet(file: SourceFile, field: str) -> Iterator[list[object]]:
+    with _module("pyarrow.parquet").ParquetFile(file.path) as opened:
+        _refuse_without(file, field, opened.schema_arrow.names)
+        for batch in opened.iter_batches(batch_size=_ROWS, columns=[field]):
+            yield batch.column(0).to_pylist()
+
+
+def _arrow(arrow: ModuleType, file: SourceFile, field: str) -> Iterator[list[object]]:
+    with arrow.memory_map(str(file.path)) as mapped, arrow.ipc.open_stream(mapped) as stream:
+        _refuse_without(file, field, stream.schema.names)
+        for batch in stream:
+            column = batch.column(field)
+            for start in range(0, len(column), _ROWS):
+                yield column.slice(start, _ROWS).to_pylist()
+
+
+def _refuse_without(file: SourceFile, field: str, names: list[str]) -> None:
+    if field not in names:
+        raise DatasetError(
+            f"The rows of {file.path} have no field {field!r}; they have {', '.join(names[:20])}.",
+            "Name the field that holds the text as text_field.",
+        )
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise DatasetError(
+            "Parquet files and saved datasets are read with pyarrow, which is not installed.",
+            "Install the extra: pip install 'saetui[datasets]'.",
+        ) from error

@@ -1,0 +1,76 @@
+"""Where rows of activations come from: a model that is run, or what it once gave and was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from saetui.activations.extraction import ActivationExtractor
+from saetui.activations.tokens import TokenDataset
+
+__all__ = ["ContextIndices", "ModelRows", "RowReader", "RowSink"]
+
+ContextIndices = npt.NDArray[np.int64]
+RowSink = Callable[[str, Tensor], None]
+"""Takes a site's name and the rows (n, d) of all contexts asked for, special tokens left out.
+
+The rows are the sink's own. A site may come again, whole, after memory was short.
+"""
+
+
+class RowReader(Protocol):
+    """Gives the rows of some contexts of a dataset, context by context, each in the order of its text."""
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The width d of each site's rows."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the rows."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the rows are handed out."""
+
+    def read(self, contexts: ContextIndices, sink: RowSink) -> None:
+        """Hands the rows of these contexts to `sink`, once for each site; row j is the same token at all sites."""
+
+
+class ModelRows:
+    """Rows straight from a model.
+
+    Args:
+        extractor: what to read.
+        dataset: the tokens.
+
+    Raises:
+        ModelError: the model cannot read the dataset's contexts.
+    """
+
+    def __init__(self, extractor: ActivationExtractor, dataset: TokenDataset) -> None:
+        extractor.model.check_reads(dataset.context_length, dataset.manifest.largest_token)
+        self._extractor = extractor
+        self._dataset = dataset
+
+    @property
+    def widths(self) -> dict[str, int]:
+        return self._extractor.widths
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._extractor.model.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self._extractor.model.device
+
+    def read(self, contexts: ContextIndices, sink: RowSink) -> None:
+        tokens = self._dataset.read(contexts)
+        kept = torch.nonzero(self._dataset.keep(tokens).reshape(-1))[:, 0].to(self.device)
+        self._extractor.run(tokens, lambda name, value: sink(name, value.reshape(-1, value.shape[-1])[kept]))
