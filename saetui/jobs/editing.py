@@ -70,10 +70,11 @@ def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[
 
 
 def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """A copy whose model and dataset, where they are paths, are absolute: the supervisor lives elsewhere."""
+    """A copy whose model, dataset and start, where they are paths, are absolute: the supervisor lives elsewhere."""
     changed = copy.deepcopy(dict(raw))
-    if isinstance(changed.get("model"), str):
-        changed["model"] = absolute_reference(changed["model"], base)
+    for field in ("model", "start_from"):
+        if isinstance(changed.get(field), str):
+            changed[field] = absolute_reference(changed[field], base)
     dataset = changed.get("dataset")
     if isinstance(dataset, dict) and isinstance(dataset.get("source"), str):
         dataset["source"] = absolute_reference(dataset["source"], base)

@@ -2,177 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import Union
 
-from saetui.errors import InvalidInput
+from saetui.jobs.architectures import ARCHITECTURES, BY_K, BY_L1, RELU, RESAMPLED, TIED, TRANSCODERS
+from saetui.jobs.hyperparameter import Hyperparameter, Kind, Section, Value, When, plain
 
-ARCHITECTURES = ("standard", "topk")
-RELU = ("standard",)
-TOPK = ("topk",)
+__all__ = [
+    "ARCHITECTURES", "HYPERPARAMETERS", "LINKED", "Hyperparameter", "Kind", "Section", "Value", "When",
+    "complete", "for_architecture", "linked_problem", "plain", "siblings", "without_effect",
+]  # fmt: skip
 
-Value = Union[bool, int, float, str, None]
-
-
-class Section(str, Enum):
-    """The parts of the form."""
-
-    BASIC = "Basic"
-    SPARSITY = "Sparsity"
-    OPTIMIZATION = "Optimization"
-    CHECKPOINTS = "Checkpoints"
-
-
-class Kind(str, Enum):
-    """The type of a value."""
-
-    INTEGER = "a whole number"
-    NUMBER = "a number"
-    SWITCH = "true or false"
-    CHOICE = "one of a list"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hyperparameter:
-    """One row of the table.
-
-    Attributes:
-        unit: what is counted or measured; empty for a pure number.
-        default: for every architecture that has none of its own in `defaults`.
-        none_means: what an empty value stands for; empty: a value is needed.
-        recommended: outside these limits: a warning.
-        limits: outside these: an error.
-        architectures: which use it; others hide it and refuse it.
-        help: what it does; which way to turn it.
-    """
-
-    name: str
-    section: Section
-    kind: Kind
-    help: str
-    default: Value
-    unit: str = ""
-    defaults: Mapping[str, Value] = field(default_factory=dict)
-    none_means: str = ""
-    recommended: tuple[float, float] | None = None
-    limits: tuple[float, float] = (-math.inf, math.inf)
-    choices: tuple[str, ...] = ()
-    architectures: tuple[str, ...] = ARCHITECTURES
-    advanced: bool = False
-
-    @property
-    def accepts_none(self) -> bool:
-        """Whether it may be left empty."""
-        return bool(self.none_means)
-
-    def default_for(self, architecture: str) -> Value:
-        """The value that a job of this architecture gets when it says nothing."""
-        return self.defaults.get(architecture, self.default)
-
-    def range_text(self) -> str:
-        """The recommended range, else the limits, for people."""
-        if self.choices:
-            return ", ".join(self.choices)
-        if self.kind is Kind.SWITCH:
-            return "true or false"
-        low, high = self.recommended or self.limits
-        if math.isinf(high):
-            return f"at least {plain(low)}" if not math.isinf(low) else ""
-        return f"{plain(low)} to {plain(high)}"
-
-    def check(self, value: object) -> str | None:
-        """Why a value cannot be, as the end of a sentence that begins with the value; None where it can."""
-        if value is None:
-            return None if self.accepts_none else f"must be {self._wanted()}, not empty"
-        if self.kind is Kind.SWITCH:
-            return None if isinstance(value, bool) else "must be true or false"
-        if self.kind is Kind.CHOICE:
-            return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            return f"must be {self.kind.value}"
-        if self.kind is Kind.INTEGER and not (isinstance(value, int) or value.is_integer()):
-            return "must be a whole number"
-        if not math.isfinite(value):
-            return "must be a finite number"
-        low, high = self.limits
-        if value < low:
-            return f"is below its limit of {plain(low)}"
-        if value > high:
-            return f"is above its limit of {plain(high)}"
-        return None
-
-    def outside_recommended(self, value: Value) -> bool:
-        """Whether an allowed value deserves a warning."""
-        if self.recommended is None or isinstance(value, (bool, str)) or value is None:
-            return False
-        low, high = self.recommended
-        return not low <= value <= high
-
-    def normal(self, value: Value) -> Value:
-        """The same value in the row's own type: 512 for 512.0, 1.0 for 1."""
-        if value is None or isinstance(value, (bool, str)):
-            return value
-        return int(value) if self.kind is Kind.INTEGER else float(value)
-
-    def parse(self, text: str) -> Value:
-        """Read a value that was typed.
-
-        Raises:
-            InvalidInput: it is not of the row's kind, or out of its limits.
-        """
-        value = self._read(text.strip())
-        wrong = self.check(value)
-        if wrong:
-            raise InvalidInput(f"{self.name}: {text.strip() or 'an empty value'} {wrong}.")
-        return self.normal(value)
-
-    def show(self, value: Value) -> str:
-        """A value as it is typed and shown; empty for None."""
-        if value is None:
-            return ""
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return value if isinstance(value, str) else plain(value)
-
-    def _read(self, text: str) -> Value:
-        lower = text.lower()
-        if (
-            lower in ("", "none", "null", "auto", "off")
-            and self.kind is not Kind.CHOICE
-            and self.kind is not Kind.SWITCH
-        ):
-            return None
-        if self.kind is Kind.SWITCH:
-            return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False,
-                    "0": False}.get(lower, text)  # fmt: skip
-        if self.kind is Kind.CHOICE:
-            return text
-        cleaned = lower.replace("_", "").replace(",", "")
-        scale = {"k": 1e3, "m": 1e6}.get(cleaned[-1:], 1.0)
-        try:
-            number = float(cleaned[:-1] if scale != 1.0 else cleaned) * scale
-        except ValueError:
-            return text
-        return int(number) if self.kind is Kind.INTEGER and number.is_integer() and abs(number) < 1e15 else number
-
-    def _wanted(self) -> str:
-        return f"one of {', '.join(self.choices)}" if self.choices else self.kind.value
-
-
-def plain(number: float) -> str:
-    """A number the way people write it: 100000, 0.001, 6e-05, 1.5."""
-    if float(number).is_integer() and abs(number) < 1e15:
-        return str(int(number))
-    return f"{number:.6g}"
+L1_CHOSEN = When("l1_alpha", architectures=TRANSCODERS)
+K_CHOSEN = When("l1_alpha", given=False, architectures=TRANSCODERS)
+PENALISED = ("jumprelu", *BY_L1)
 
 
 def _rows() -> tuple[Hyperparameter, ...]:
     row = Hyperparameter
     basic, sparsity, optimization, checkpoints = Section
-    integer, number, switch, choice = Kind
+    integer, number, switch, choice, widths = Kind
     return (
         row(name="expansion_factor", section=basic, kind=number, default=8.0, unit="× d_in", recommended=(2, 32),
             limits=(0.01, 1024),
@@ -198,31 +46,64 @@ def _rows() -> tuple[Hyperparameter, ...]:
             unit="passes", limits=(0.001, 100_000),
             help="How long the training goes on, in passes over the dataset, instead of steps. "
                  "Above about four passes little new is learned."),
-        row(name="l1_alpha", section=sparsity, kind=number, default=1e-3, recommended=(1e-4, 1e-1), limits=(0, 1000),
-            architectures=RELU,
-            help="The weight of the L1 penalty against the mean squared error of a coordinate; times d_in it is the "
-                 "coefficient that papers quote. Raise it when L0 is too high, lower it when FVU is."),
         row(name="k", section=sparsity, kind=integer, default=32, unit="latents", recommended=(8, 256),
-            limits=(1, 1_048_576), architectures=TOPK,
+            limits=(1, 1_048_576), architectures=BY_K,
             help="How many latents may be active for a token: L0 is set, not sought. "
                  "Raise it for a smaller error, lower it for latents that are easier to read."),
         row(name="top_k_sparsity", section=sparsity, kind=number, default=None, none_means="as k says", unit="% of latents",
-            recommended=(0.1, 10), limits=(0.0001, 100), architectures=TOPK,
+            recommended=(0.1, 10), limits=(0.0001, 100), architectures=BY_K,
             help="k as a share of the latents, in percent, so that it scales with the width. "
                  "Raise it for a smaller error, lower it for sparser codes."),
+        row(name="l1_alpha", section=sparsity, kind=number, default=None,
+            none_means="0.11 / √d_in (gated: 0.22 / √d_in); a transcoder: sparse by k", recommended=(1e-4, 1e-1),
+            limits=(0, 1000), architectures=BY_L1,
+            help="The weight of the L1 penalty against the mean squared error of a coordinate; times d_in it is the "
+                 "coefficient that papers quote. Raise it when L0 is too high, lower it when FVU is."),
+        row(name="l0_alpha", section=sparsity, kind=number, default=6e-4, recommended=(1e-5, 1e-2), limits=(0, 1000),
+            architectures=("jumprelu",),
+            help="The weight of the penalty on the number of active latents against the mean squared error of a coordinate. "
+                 "Raise it when L0 is too high, lower it when FVU is."),
+        row(name="sparsity_mode", section=sparsity, kind=choice, default="step", choices=("step", "quadratic", "tanh"),
+            architectures=("jumprelu",),
+            help="What the penalty counts: step every active latent, quadratic the distance of L0 from a target, tanh the "
+                 "active latents in a smooth way. Choose quadratic to get a certain L0 without a search for the weight."),
+        row(name="l0_target", section=sparsity, kind=number, default=50.0, unit="latents", recommended=(8, 256),
+            limits=(0.1, 1_048_576), architectures=("jumprelu",), when=When("sparsity_mode", ("quadratic",)),
+            help="The number of active latents that the quadratic penalty steers to. "
+                 "Raise it for a smaller error, lower it for latents that are easier to read."),
+        row(name="bandwidth", section=sparsity, kind=number, default=0.05, recommended=(1e-3, 1.0), limits=(1e-9, 1000),
+            architectures=("jumprelu",), advanced=True,
+            help="How near to its threshold an activation must be for the threshold to learn from it. "
+                 "Wider moves thresholds faster and less exactly; raise it when L0 does not follow the penalty."),
+        row(name="initial_threshold", section=sparsity, kind=number, default=0.01, recommended=(0, 1), limits=(0, 1000),
+            architectures=("jumprelu",), advanced=True,
+            help="Where every threshold begins, in units in which a coordinate has mean square 1. "
+                 "Higher starts sparser; too high, and latents are dead from the start."),
+        row(name="pre_activation_alpha", section=sparsity, kind=number, default=0.0, recommended=(0, 1e-2), limits=(0, 1000),
+            architectures=("jumprelu",), advanced=True,
+            help="The weight of a loss that lifts dead latents towards their thresholds; 0 switches it off. "
+                 "Raise it when latents stay dead."),
+        row(name="matryoshka_widths", section=sparsity, kind=widths, default=None,
+            none_means="1/16, 1/8, 1/4, 1/2 and all of the latents", unit="latents", architectures=("matryoshka",),
+            help="The nested widths: the first so many latents must reconstruct alone, for each number in the list. "
+                 "More and smaller ones make early latents more general and the whole a little worse."),
+        row(name="skip_coeff", section=sparsity, kind=number, default=0.1, recommended=(0, 0.3), limits=(0, 0.5),
+            architectures=("skip",),
+            help="The share of the input that is copied to the output in training; metrics judge the SAE without it. "
+                 "Lower it when FVU is poor: what is copied need not be learned."),
         row(name="aux_k", section=sparsity, kind=integer, default=None, none_means="half of d_in", unit="latents",
-            limits=(1, 1_048_576), architectures=TOPK, advanced=True,
+            limits=(1, 1_048_576), architectures=BY_K, when=K_CHOSEN, advanced=True,
             help="How many dead latents try to explain what is left over (AuxK), so that they come back. "
                  "Raise it when many stay dead."),
         row(name="aux_k_alpha", section=sparsity, kind=number, default=1 / 32, recommended=(0, 1), limits=(0, 1000),
-            architectures=TOPK, advanced=True,
+            architectures=BY_K, when=K_CHOSEN, advanced=True,
             help="The weight of the AuxK loss. "
                  "Raise it when latents stay dead, set it to 0 to switch AuxK off."),
         row(name="sparsity_warmup_steps", section=sparsity, kind=integer, default=None, none_means="5 % of the run",
-            unit="steps", limits=(0, 1_000_000_000), architectures=RELU, advanced=True,
+            unit="steps", limits=(0, 1_000_000_000), architectures=PENALISED, when=L1_CHOSEN, advanced=True,
             help="Over how many steps the penalty rises from 0 to its full weight. "
                  "Longer keeps more latents alive at the start."),
-        row(name="tie_weights", section=sparsity, kind=switch, default=False, architectures=RELU, advanced=True,
+        row(name="tie_weights", section=sparsity, kind=switch, default=False, architectures=TIED, advanced=True,
             help="Let the encoder be the transposed decoder, one matrix instead of two. "
                  "Saves memory; usually costs some quality."),
         row(name="decoder_norm", section=sparsity, kind=choice, default="unit", choices=("unit", "free"), advanced=True,
@@ -232,7 +113,8 @@ def _rows() -> tuple[Hyperparameter, ...]:
             choices=("constant_norm", "layer_norm", "none"), advanced=True,
             help="constant_norm scales each site by one measured number, so that penalties mean the same everywhere, and "
                  "is folded away in the result. none is for activations that are scaled already."),
-        row(name="learning_rate", section=optimization, kind=number, default=1e-4, recommended=(1e-5, 1e-3),
+        row(name="learning_rate", section=optimization, kind=number, default=None,
+            none_means="2e-4 × √(16384 / latents), at most 1e-3", recommended=(1e-5, 1e-3),
             limits=(1e-9, 10),
             help="How far one step goes. Raise it until the loss turns unsteady, then take half; wider SAEs want less."),
         row(name="optimizer", section=optimization, kind=choice, default="adam", choices=("adam", "adamw", "sgd"),
@@ -244,11 +126,12 @@ def _rows() -> tuple[Hyperparameter, ...]:
             help="How the learning rate goes after its warm-up: constant until the final decay, or falling all the way. "
                  "constant is best when you may want to train on; cosine often ends a little lower."),
         row(name="warmup_steps", section=optimization, kind=integer, default=None, none_means="1 % of the run",
-            unit="steps", limits=(0, 1_000_000_000), advanced=True,
+            unit="steps", limits=(0, 1_000_000_000), when=When("lr_schedule", ("constant", "linear", "cosine")),
+            advanced=True,
             help="Over how many steps the learning rate rises from 0. "
                  "Longer helps when the loss jumps at the start."),
         row(name="decay_fraction", section=optimization, kind=number, default=0.2, unit="of the run", recommended=(0, 0.5),
-            limits=(0, 1), advanced=True,
+            limits=(0, 1), when=When("lr_schedule", ("constant",)), advanced=True,
             help="The last part of the run over which a constant learning rate falls to 0. "
                  "Without any decay the result is noticeably worse."),
         row(name="grad_clip_norm", section=optimization, kind=number, default=1.0, none_means="off",
@@ -272,7 +155,7 @@ def _rows() -> tuple[Hyperparameter, ...]:
             help="A latent that has not fired for so many tokens counts as dead, and is revived by the architecture's "
                  "means. Shorter revives sooner but may catch latents that are only rare."),
         row(name="resample_steps", section=optimization, kind=integer, default=None, none_means="off", unit="steps",
-            limits=(1, 1_000_000_000), architectures=RELU, advanced=True,
+            limits=(1, 1_000_000_000), architectures=RESAMPLED, when=L1_CHOSEN, advanced=True,
             help="Every so many steps dead latents start anew on inputs that are explained badly (Bricken et al. 2023). "
                  "Switch it on, at about a tenth of the run, when many latents die."),
         row(name="ghost_grad_penalty", section=optimization, kind=switch, default=False, architectures=RELU,
@@ -313,16 +196,59 @@ HYPERPARAMETERS: Mapping[str, Hyperparameter] = {row.name: row for row in _rows(
 LINKED: tuple[tuple[str, ...], ...] = (
     ("expansion_factor", "latent_dim"),
     ("num_steps", "num_tokens", "num_epochs"),
-    ("k", "top_k_sparsity"),
+    ("k", "top_k_sparsity", "l1_alpha"),
 )
-"""Different words for one quantity: a spec sets at most one of each group."""
+"""Different words for one quantity, or ways to one end: a spec sets at most one of each group."""
 
 
-def siblings(name: str) -> tuple[str, ...]:
-    """The other words for the same quantity."""
-    return tuple(other for group in LINKED if name in group for other in group if other != name)
+def siblings(name: str, architecture: str | None = None) -> tuple[str, ...]:
+    """The other words for the same quantity; with an architecture, those among them that it uses."""
+    others = tuple(other for group in LINKED if name in group for other in group if other != name)
+    return others if architecture is None else tuple(other for other in others if _uses(architecture, other))
 
 
 def for_architecture(architecture: str) -> list[Hyperparameter]:
     """The rows that an architecture uses, in the order of the table."""
     return [row for row in HYPERPARAMETERS.values() if architecture in row.architectures]
+
+
+def complete(architecture: str, given: Mapping[str, Value]) -> dict[str, Value]:
+    """What is given and every default that matters; of linked ones only the one that was set, or the usual one."""
+    filled: dict[str, Value] = {}
+    for row in for_architecture(architecture):
+        others = siblings(row.name, architecture)
+        if row.name in given and (given[row.name] is not None or not others):
+            filled[row.name] = given[row.name]
+            continue
+        said_otherwise = any(given.get(other) is not None for other in others)
+        default = row.default_for(architecture)
+        if not others or (default is not None and not said_otherwise):
+            filled[row.name] = default
+    idle = set(without_effect(architecture, filled)) - set(given)
+    return {name: value for name, value in filled.items() if name not in idle}
+
+
+def without_effect(architecture: str, values: Mapping[str, Value]) -> dict[str, str]:
+    """Which of complete values do not matter beside the others, and when they would: `only with lr_schedule constant`."""
+    rows = (HYPERPARAMETERS[name] for name in values)
+    return {
+        row.name: f"only {row.when.sentence()}"
+        for row in rows
+        if row.when is not None and architecture in row.when.architectures and not row.when.holds(values)
+    }
+
+
+def linked_problem(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """For each group of which more than one is set, the last one's name and what is wrong."""
+    found = []
+    for group in LINKED:
+        given = [name for name in group if values.get(name) is not None]
+        if len(given) < 2:
+            continue
+        ways = "are two ways to sparse codes" if "l1_alpha" in given else "say the same thing in different words"
+        found.append((given[-1], f"{' and '.join(given)} {ways}."))
+    return found
+
+
+def _uses(architecture: str, name: str) -> bool:
+    return architecture in HYPERPARAMETERS[name].architectures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 
 import msgspec
@@ -26,24 +26,31 @@ class Status(str, Enum):
         """Nothing more happens to the job by itself."""
         return self in ENDED
 
-    @property
-    def holds_device(self) -> bool:
-        """A process of the job lives."""
-        return self in LIVE
+
+class Wish(str, Enum):
+    """What the user wants of a job that lives: to go on, to hold with everything in memory, or to free that too."""
+
+    RUN = "run"
+    PAUSE = "pause"
+    RELEASE = "release"
 
 
 ENDED = frozenset({Status.COMPLETED, Status.STOPPED, Status.FAILED, Status.LOST})
 LIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STOPPING})
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.STARTING, Status.STOPPED, Status.FAILED}),
-    Status.STARTING: frozenset({Status.RUNNING, Status.STOPPING, Status.QUEUED}) | ENDED,
-    Status.RUNNING: frozenset({Status.PAUSED, Status.STOPPING}) | ENDED,
-    Status.PAUSED: frozenset({Status.RUNNING, Status.STOPPING}) | ENDED,
+    Status.QUEUED: frozenset({Status.STARTING, Status.PAUSED, Status.STOPPED, Status.FAILED}),
+    Status.STARTING: frozenset({Status.RUNNING, Status.PAUSED, Status.STOPPING, Status.QUEUED}) | ENDED,
+    Status.RUNNING: frozenset({Status.PAUSED, Status.STOPPING, Status.QUEUED}) | ENDED,
+    Status.PAUSED: frozenset({Status.RUNNING, Status.STOPPING, Status.QUEUED}) | ENDED,
     Status.STOPPING: ENDED,
     **{status: frozenset({Status.QUEUED}) for status in ENDED},
 }
-"""Which state may follow which. starting → queued: nothing had been started yet."""
+"""Which state may follow which.
+
+queued → paused: it is held back, without a process. starting → queued: nothing had been started yet. running → queued:
+it freed its memory for a pause that was taken back meanwhile. paused → queued: it had freed its memory.
+"""
 
 
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +68,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         progress: finished steps over all steps, 0 to 1.
         tokens_per_second: over a moving window; None unless the job runs.
         metrics: the latest value of each metric, for each site.
+        wish: what was asked of it last; `pause` or `release` until it is told to go on.
+        released: paused without a process: its memory is free, and it goes on from its checkpoint through the queue.
+        queue_rank: its place among the queued ones, lowest first; None unless it is queued.
+        after: the id of the job that must complete before this one starts.
+        degraded: what the training has to do without for now (no room for a checkpoint), or None.
+        resumes: how often it was started again by itself since a person last started it.
     """
 
     id: str
@@ -81,8 +94,45 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error: JobError | None = None
     started_at: str | None = None
     ended_at: str | None = None
+    wish: Wish = Wish.RUN
+    released: bool = False
+    queue_rank: int | None = None
+    after: str | None = None
+    degraded: str | None = None
+    resumes: int = 0
 
     @property
     def sites(self) -> tuple[str, ...]:
         """The names of the job's sites, one SAE each: `layer_2.resid_post`."""
         return tuple(f"layer_{layer}.{point}" for layer in self.layers for point in self.hook_points)
+
+    @property
+    def holds_device(self) -> bool:
+        """A process of the job lives."""
+        return self.status in LIVE and not self.released
+
+    @property
+    def state(self) -> str:
+        """The state in a word, with what is on its way or amiss: `pausing` is a running job that shall pause.
+
+        `waiting`: queued, and not before another job has completed.
+        """
+        if self.status is Status.QUEUED and self.after is not None:
+            return "waiting"
+        if self.status in (Status.STARTING, Status.RUNNING) and self.wish is not Wish.RUN:
+            return "pausing"
+        if self.status is Status.PAUSED and not self.released and self.wish is not Wish.PAUSE:
+            return "resuming" if self.wish is Wish.RUN else "releasing"
+        if self.status is Status.RUNNING and self.degraded is not None:
+            return "degraded"
+        return self.status.value
+
+
+def queue_order(jobs: Iterable[Job]) -> list[Job]:
+    """Those that wait in the queue, the next one first."""
+    return sorted((job for job in jobs if job.status is Status.QUEUED), key=queue_key)
+
+
+def queue_key(job: Job) -> tuple[int, str]:
+    """What the queue is ordered by."""
+    return job.queue_rank or 0, job.created_at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Union
@@ -11,6 +10,7 @@ import msgspec
 
 from saetui.bundled import TINY
 from saetui.errors import ModelError
+from saetui.jobs.hub_cache import find_snapshot, list_references
 
 BUNDLED_MODEL = "bundled:tiny"
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
@@ -71,6 +71,7 @@ def find_model(reference: str, revision: str | None = None) -> ModelInfo:
             f"{reference} has no weights in safetensors.{found}",
             "Save it again with save_pretrained, which writes safetensors.",
         )
+    _refuse_missing_shards(reference, directory)
     if not any((directory / name).is_file() for name in _TOKENIZERS):
         raise ModelError(
             f"{reference} has no tokenizer ({', '.join(_TOKENIZERS[:3])}, …).",
@@ -90,22 +91,12 @@ def find_model(reference: str, revision: str | None = None) -> ModelInfo:
 def list_models() -> list[ModelInfo]:
     """The bundled model, then those in the local Hub cache that can be loaded."""
     found = [find_model(BUNDLED_MODEL)]
-    cache = hub_cache()
-    for entry in sorted(cache.glob("models--*")) if cache.is_dir() else []:
-        reference = entry.name.removeprefix("models--").replace("--", "/")
+    for reference in list_references("models"):
         try:
             found.append(find_model(reference))
         except ModelError:
             continue  # the cache also holds what is no language model, or only a part of one
     return found
-
-
-def hub_cache() -> Path:
-    """Where the Hub's library keeps what it downloaded."""
-    if "HF_HUB_CACHE" in os.environ:
-        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
-    home = os.environ.get("HF_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
-    return Path(home).expanduser() / "hub"
 
 
 def _locate(reference: str, revision: str | None) -> Path:
@@ -120,8 +111,7 @@ def _locate(reference: str, revision: str | None) -> Path:
         raise ModelError(f"{reference} is a file, not the directory of a model.", "Give the directory that holds it.")
     if path.is_absolute() or reference.startswith((".", "~")) or reference.count("/") > 1:
         raise ModelError(f"There is no model directory {reference}.", f"Check the path, or use {BUNDLED_MODEL}.")
-    snapshots = hub_cache() / f"models--{reference.replace('/', '--')}"
-    snapshot = _snapshot(snapshots, revision or "main")
+    snapshot = find_snapshot("models", reference, revision)
     if snapshot is None:
         wanted = reference if revision is None else f"{reference} (revision {revision})"
         raise ModelError(
@@ -129,13 +119,6 @@ def _locate(reference: str, revision: str | None) -> Path:
             f"Give a directory, download it with `hf download {reference}`, or use {BUNDLED_MODEL}.",
         )
     return snapshot
-
-
-def _snapshot(repository: Path, revision: str) -> Path | None:
-    pointer = repository / "refs" / revision
-    name = pointer.read_text().strip() if pointer.is_file() else revision
-    snapshot = repository / "snapshots" / name
-    return snapshot if snapshot.is_dir() else None
 
 
 def _read_config(reference: str, directory: Path) -> Mapping[str, Any]:
@@ -152,6 +135,27 @@ def _read_config(reference: str, directory: Path) -> Mapping[str, Any]:
         ) from error
     inner = config.get("text_config")
     return {**config, **inner} if isinstance(inner, dict) else config
+
+
+def _refuse_missing_shards(reference: str, directory: Path) -> None:
+    """A download that broke off leaves an index that names more files than there are."""
+    index = directory / "model.safetensors.index.json"
+    if not index.is_file():
+        return
+    try:
+        places = msgspec.json.decode(index.read_bytes(), type=_ShardIndex).weight_map
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{index} cannot be read: {error}.", "Copy or download the model again.") from error
+    missing = sorted({name for name in places.values() if not (directory / name).is_file()})
+    if missing:
+        more = f" and {len(missing) - 1} more of its files" if len(missing) > 1 else ""
+        raise ModelError(f"{reference} lacks {missing[0]}{more}.", "Copy or download the model again.")
+
+
+class _ShardIndex(msgspec.Struct):
+    """Which file holds which tensor."""
+
+    weight_map: dict[str, str]
 
 
 def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

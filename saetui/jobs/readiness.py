@@ -9,12 +9,14 @@ from typing import Any
 import msgspec
 
 from saetui.errors import DatasetError, ModelError, SaetuiError
+from saetui.jobs.architectures import default_hook_points
 from saetui.jobs.datasets import DatasetInfo, find_dataset
 from saetui.jobs.models import ModelInfo, find_model
 from saetui.jobs.names import plain_name
 from saetui.jobs.problems import Problem, SpecError, errors_of, warnings_of
 from saetui.jobs.settings import Settings, resolve, with_defaults
 from saetui.jobs.spec import CONTEXT_LIMITS, TrainingSpec, check_fields, parse_spec
+from saetui.jobs.starts import find_starts, latents_of
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def generated_job_name(spec: TrainingSpec) -> str:
     """A name from what is trained where: `tiny-l2-topk`."""
     model = spec.model.rstrip("/").rpartition("/")[2].removeprefix("bundled:")
     layers = "-".join(f"l{layer}" for layer in spec.layers[:4]) + ("-more" if len(spec.layers) > 4 else "")
-    points = [point for point in spec.hook_points if point != "resid_post"]
+    points = [point for point in spec.hook_points if point not in default_hook_points(spec.architecture)]
     return plain_name("-".join([model[:30], layers, *points[:2], spec.architecture]))
 
 
@@ -76,7 +78,9 @@ def _look(raw: Mapping[str, Any]) -> tuple[list[Problem], ModelInfo | None, Data
             problems.append(_from_world("model", error))
     if "dataset" not in bad:
         try:
-            dataset = find_dataset(raw["dataset"]["source"], _context_length(raw))
+            dataset = find_dataset(
+                raw["dataset"]["source"], _context_length(raw), raw["dataset"].get("split") or "train"
+            )
         except DatasetError as error:
             problems.append(_from_world("dataset.source", error))
     if model is not None:
@@ -86,6 +90,8 @@ def _look(raw: Mapping[str, Any]) -> tuple[list[Problem], ModelInfo | None, Data
             problems += _check_context(_context_length(raw), model)
         if not errors_of(problems):
             problems += _check_together(raw, model)
+        if raw.get("start_from") and not errors_of(problems):
+            problems += _check_start(raw, model)
     return problems, model, dataset
 
 
@@ -123,6 +129,30 @@ def _check_together(raw: Mapping[str, Any], model: ModelInfo) -> list[Problem]:
     except SpecError as error:
         return list(error.problems)
     return []
+
+
+def _check_start(raw: Mapping[str, Any], model: ModelInfo) -> list[Problem]:
+    """Whether there is an SAE of the right size for every site."""
+    spec, _ = parse_spec(raw)
+    start = spec.start_from
+    assert start is not None
+    spec = msgspec.structs.replace(spec, layers=spec.layers or (model.middle_layer,))
+    settings = resolve(spec, model.hidden_size)
+    try:
+        sizes = {site: latents_of(path) for site, path in find_starts(start, spec.sites).items()}
+    except SaetuiError as error:
+        return [_from_world("start_from", error)]
+    if settings is None:
+        return []
+    return [
+        Problem(
+            field="start_from",
+            message=f"has {size} latents at {site}; the training has {settings.latents}.",
+            suggestion=f"Set latent_dim to {size}.",
+        )
+        for site, size in sizes.items()
+        if size is not None and size != settings.latents
+    ]
 
 
 def _context_length(raw: Mapping[str, Any]) -> int:

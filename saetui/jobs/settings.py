@@ -7,13 +7,22 @@ from typing import Any, Union
 
 import msgspec
 
-from saetui.jobs.hyperparameters import HYPERPARAMETERS, for_architecture, siblings
+from saetui.jobs.hyperparameter import read_widths
+from saetui.jobs.hyperparameters import HYPERPARAMETERS, complete, plain
 from saetui.jobs.problems import Problem, SpecError
 from saetui.jobs.spec import TrainingSpec
 
 DEAD_WINDOW_TOKENS = 10_000_000
 SPARSITY_WARMUP = 0.05
 LEARNING_RATE_WARMUP = 0.01
+LEARNING_RATE = 2e-4
+LEARNING_RATE_LATENTS = 16_384
+LARGEST_LEARNING_RATE = 1e-3
+"""Wider SAEs want less, with the square root of the width (Gao et al. 2024, arXiv 2406.04093, appendix A; sparsify's rule)."""
+L1_STRENGTH = {"standard": 0.11, "skip": 0.11, "gated": 0.22}
+"""l1_alpha · √d_in. In units in which a coordinate has mean square 1 the L1 of codes of one L0 grows with √d_in, and the
+mean squared error does not. Measured on the bundled model; at d_in 768 it is 3 in the papers' units. A gated SAE's penalty shrinks
+nothing, so for the same L0 it must be heavier."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +54,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_interval: int
     eval_interval: int
     l1_alpha: Union[float, None] = None
+    l0_alpha: Union[float, None] = None
+    sparsity_mode: Union[str, None] = None
+    l0_target: Union[float, None] = None
+    bandwidth: Union[float, None] = None
+    initial_threshold: Union[float, None] = None
+    pre_activation_alpha: float = 0.0
     sparsity_warmup_steps: int = 0
     tie_weights: bool = False
     resample_steps: Union[int, None] = None
@@ -52,22 +67,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     k: Union[int, None] = None
     aux_k: Union[int, None] = None
     aux_k_alpha: float = 0.0
+    matryoshka_widths: Union[tuple[int, ...], None] = None
+    skip_coeff: Union[float, None] = None
+
+    @property
+    def sparsity_coefficient(self) -> Union[float, None]:
+        """The full weight of the sparsity penalty, L1 or L0; None where k says how sparse codes are."""
+        return self.l0_alpha if self.l1_alpha is None else self.l1_alpha
+
+    @property
+    def target_l0(self) -> Union[float, None]:
+        """The L0 that was asked for; None where it is what comes out."""
+        return self.l0_target if self.k is None else float(self.k)
 
 
 def with_defaults(spec: TrainingSpec) -> dict[str, Any]:
     """The hyperparameters with every default filled in; of linked ones only the one that was set, or the usual one."""
-    given = spec.hyperparameters
-    filled: dict[str, Any] = {}
-    for row in for_architecture(spec.architecture):
-        others = siblings(row.name)
-        if row.name in given and (given[row.name] is not None or not others):
-            filled[row.name] = given[row.name]
-            continue
-        said_otherwise = any(given.get(other) is not None for other in others)
-        default = row.default_for(spec.architecture)
-        if not others or (default is not None and not said_otherwise):
-            filled[row.name] = default
-    return filled
+    return complete(spec.architecture, spec.hyperparameters)
 
 
 def count_steps(values: dict[str, Any], batch_size: int, dataset_tokens: int | None) -> int | None:
@@ -108,6 +124,7 @@ def resolve(spec: TrainingSpec, d_in: int, dataset_tokens: int | None = None) ->
     if num_steps is None:
         return None
     latents = count_latents(values, d_in)
+    values |= _derived(values, spec.architecture, d_in, latents)
     decays = values["lr_schedule"] == "constant"
     settled: dict[str, Any] = {
         name: value for name, value in values.items() if name in Settings.__struct_fields__ and value is not None
@@ -129,7 +146,20 @@ def resolve(spec: TrainingSpec, d_in: int, dataset_tokens: int | None = None) ->
     if "k" in values or "top_k_sparsity" in values:
         settled["k"] = count_active(values, latents)
         settled["aux_k"] = min(latents, _or(values["aux_k"], max(1, d_in // 2)))
+    if values.get("matryoshka_widths") is not None:
+        settled["matryoshka_widths"] = read_widths(values["matryoshka_widths"])
     return Settings(**settled)
+
+
+def _derived(values: dict[str, Any], architecture: str, d_in: int, latents: int) -> dict[str, float]:
+    """What follows from the sizes where nobody says it, in two digits."""
+    found: dict[str, float] = {}
+    if values["learning_rate"] is None:
+        rate = LEARNING_RATE * math.sqrt(LEARNING_RATE_LATENTS / latents)
+        found["learning_rate"] = float(f"{min(LARGEST_LEARNING_RATE, rate):.2g}")
+    if architecture in L1_STRENGTH and values["l1_alpha"] is None:
+        found["l1_alpha"] = float(f"{L1_STRENGTH[architecture] / math.sqrt(d_in):.2g}")
+    return found
 
 
 def count_active(values: dict[str, Any], latents: int) -> int:
@@ -146,13 +176,22 @@ def check_together(values: dict[str, Any], d_in: int) -> list[Problem]:
     limit = int(HYPERPARAMETERS["latent_dim"].limits[1])
     if latents > limit:
         problems.append(_problem("expansion_factor", f"{latents} latents are above the limit of {limit}.", "Lower it."))
-    if values.get("k") is not None and values["k"] > latents:
-        problems.append(
-            _problem(
-                "k", f"{values['k']} is more than the {latents} latents that there are.", "Lower k or widen the SAE."
-            )
-        )
+    for name in ("k", "l0_target"):
+        if values.get(name) is not None and values[name] > latents:
+            message = f"{plain(values[name])} is more than the {latents} latents that there are."
+            problems.append(_problem(name, message, f"Lower {name} or widen the SAE."))
+    if values.get("matryoshka_widths") is not None:
+        problems += _check_widths(values["matryoshka_widths"], latents)
     return problems
+
+
+def _check_widths(text: str, latents: int) -> list[Problem]:
+    widths = read_widths(text)
+    if widths[-1] != latents:
+        message = f"{text} ends with {widths[-1]}, but there are {latents} latents."
+        fitting = [width for width in widths if width < latents]
+        return [_problem("matryoshka_widths", message, f"Write {','.join(map(str, [*fitting, latents]))}.")]
+    return []
 
 
 def _problem(name: str, message: str, suggestion: str) -> Problem:

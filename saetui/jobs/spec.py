@@ -8,12 +8,20 @@ from typing import Any, Union
 
 import msgspec
 
-from saetui.jobs.hyperparameters import ARCHITECTURES, HYPERPARAMETERS, LINKED, Hyperparameter, Value
+from saetui.jobs.architectures import ARCHITECTURES, HOOK_POINTS, allowed_hook_points, default_hook_points
+from saetui.jobs.hyperparameters import (
+    HYPERPARAMETERS,
+    Hyperparameter,
+    Value,
+    complete,
+    linked_problem,
+    without_effect,
+)
 from saetui.jobs.names import NAME_RULE, is_name
 from saetui.jobs.problems import Problem, Severity, SpecError, errors_of, warnings_of
 
-HOOK_POINTS = ("resid_pre", "resid_post", "mlp_in", "mlp_out", "attn_out")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+DEFAULT_ARCHITECTURE = "topk"
 SOURCE_DATASET = "bundled:stdlib"
 CONTEXT_LIMITS = (2, 1_048_576)
 LAYER_LIMIT = 1000
@@ -29,7 +37,11 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A spec whose every field is sound in itself (the world has not been asked yet)."""
+    """A spec whose every field is sound in itself (the world has not been asked yet).
+
+    A transcoder has one hook point, `mlp_in`, after which its sites are named; it predicts `mlp_out` of the same layer.
+    `start_from`: a directory or the name of an imported SAE whose weights the training goes on from; None: from scratch.
+    """
 
     model: str
     dataset: DatasetSpec
@@ -37,11 +49,12 @@ class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True):
     revision: Union[str, None] = None
     layers: tuple[int, ...] = ()
     hook_points: tuple[str, ...] = ("resid_post",)
-    architecture: str = "topk"
+    architecture: str = DEFAULT_ARCHITECTURE
     hyperparameters: dict[str, Value] = {}
     device: str = "auto"
     dtype: str = "auto"
     seed: int = 0
+    start_from: Union[str, None] = None
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -71,6 +84,7 @@ def parse_spec(raw: Mapping[str, Any]) -> tuple[TrainingSpec, list[Problem]]:
     values = {name: value for name, value in raw.items() if value is not None}
     given = values.get("hyperparameters", {})
     values["hyperparameters"] = {name: HYPERPARAMETERS[name].normal(value) for name, value in given.items()}
+    values.setdefault("hook_points", default_hook_points(values.get("architecture", DEFAULT_ARCHITECTURE)))
     return msgspec.convert(values, TrainingSpec), warnings_of(problems)
 
 
@@ -90,11 +104,12 @@ def check_fields(raw: Mapping[str, Any], *, partial: bool = False) -> list[Probl
     dataset = raw.get("dataset")
     if isinstance(dataset, Mapping) and not partial and "source" not in dataset:
         problems.append(Problem(field="dataset.source", message="is missing.", suggestion=_HOW_TO_GIVE["dataset"]))
-    architecture = raw.get("architecture") or ("topk" if not partial else None)
-    hyperparameters = raw.get("hyperparameters")
-    if hyperparameters is not None:
-        known = architecture if architecture in ARCHITECTURES else None
-        problems += check_hyperparameters(hyperparameters, known)
+    architecture = raw.get("architecture") or (DEFAULT_ARCHITECTURE if not partial else None)
+    known = architecture if architecture in ARCHITECTURES else None
+    if raw.get("hyperparameters") is not None:
+        problems += check_hyperparameters(raw["hyperparameters"], known)
+    if known is not None and raw.get("hook_points") and not any(problem.field == "hook_points" for problem in problems):
+        problems += _check_readable(raw["hook_points"], known)
     return problems
 
 
@@ -109,7 +124,7 @@ def check_hyperparameters(values: object, architecture: str | None) -> list[Prob
             problems.append(_unknown(name, tuple(HYPERPARAMETERS), prefix="hyperparameters."))
         elif architecture is not None and architecture not in row.architectures:
             if value is not None:
-                users = " and ".join(row.architectures)
+                users = _listed(row.architectures)
                 problems.append(
                     Problem(
                         field=f"hyperparameters.{name}",
@@ -119,17 +134,36 @@ def check_hyperparameters(values: object, architecture: str | None) -> list[Prob
                 )
         else:
             problems += _check_value(row, value)
-    for group in LINKED:
-        given = [name for name in group if values.get(name) is not None]
-        if len(given) > 1:
-            problems.append(
-                Problem(
-                    field=f"hyperparameters.{given[-1]}",
-                    message=f"{' and '.join(given)} say the same thing in different words.",
-                    suggestion="Set one of them.",
-                )
+    # A template without an architecture may hold what any of them uses, so also both ways to sparse codes.
+    used = {name: value for name, value in values.items() if architecture in _users(name) or architecture is None}
+    if architecture is None:
+        used.pop("l1_alpha", None)
+    problems += [
+        Problem(field=f"hyperparameters.{name}", message=message, suggestion="Set one of them.")
+        for name, message in linked_problem(used)
+    ]
+    if architecture is not None and not errors_of(problems):
+        idle = without_effect(architecture, complete(architecture, used))
+        problems += [
+            Problem(
+                field=f"hyperparameters.{name}",
+                message=f"changes nothing here: it matters {when}.",
+                severity=Severity.WARNING,
             )
+            for name, when in idle.items()
+            if used.get(name) is not None
+        ]
     return problems
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _users(name: str) -> tuple[str, ...]:
+    row = HYPERPARAMETERS.get(name)
+    return () if row is None else row.architectures
 
 
 def _check_value(row: Hyperparameter, value: object) -> list[Problem]:
@@ -207,6 +241,19 @@ def _check_hook_points(value: object) -> list[Problem]:
     return problems
 
 
+def _check_readable(points: Iterable[str], architecture: str) -> list[Problem]:
+    """A transcoder's input and target are given by what it is."""
+    if set(points) <= set(allowed_hook_points(architecture)):
+        return []
+    return [
+        Problem(
+            field="hook_points",
+            message=f"{_shown(list(points))} is not possible: a {architecture} reads mlp_in and predicts mlp_out.",
+            suggestion='Leave hook_points out, or set it to ["mlp_in"].',
+        )
+    ]
+
+
 def _check_device(value: object) -> list[Problem]:
     if isinstance(value, str) and (value in ("auto", "cpu", "cuda") or value.removeprefix("cuda:").isdigit()):
         return []
@@ -269,4 +316,5 @@ _CHECKS: dict[str, Any] = {
     "device": _check_device,
     "dtype": _check_choice("dtype", DTYPES),
     "seed": lambda value: _check_whole("seed", value, 0, 2**63 - 1),
+    "start_from": _check_text("start_from"),
 }

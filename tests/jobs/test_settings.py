@@ -51,7 +51,7 @@ def test_widths_and_k_have_two_words_each() -> None:
 
 def test_standard_has_a_penalty_with_warm_up_and_no_k() -> None:
     settings = known(settle("standard", num_steps=1000))
-    assert (settings.l1_alpha, settings.sparsity_warmup_steps, settings.k) == (1e-3, 50, None)
+    assert (settings.l1_alpha, settings.sparsity_warmup_steps, settings.k) == (0.0097, 50, None)
 
 
 def test_a_falling_schedule_has_no_decay_of_its_own() -> None:
@@ -66,3 +66,40 @@ def test_more_active_latents_than_there_are_is_an_error() -> None:
 def test_clipping_can_be_switched_off() -> None:
     assert known(settle()).grad_clip_norm == 1.0
     assert known(settle(grad_clip_norm=None)).grad_clip_norm is None
+
+
+def test_a_transcoder_is_sparse_by_k_unless_a_penalty_is_set() -> None:
+    by_k = known(settle("transcoder"))
+    assert (by_k.k, by_k.aux_k, by_k.l1_alpha, by_k.target_l0) == (32, 64, None, 32)
+    by_l1 = known(settle("transcoder", l1_alpha=0.01, num_steps=1000))
+    assert (by_l1.k, by_l1.aux_k, by_l1.sparsity_coefficient, by_l1.sparsity_warmup_steps) == (None, None, 0.01, 50)
+    assert by_l1.target_l0 is None
+
+
+def test_jumprelu_has_a_target_only_where_it_steers_to_one() -> None:
+    assert known(settle("jumprelu")).target_l0 is None
+    assert known(settle("jumprelu", sparsity_mode="quadratic")).target_l0 == 50
+    assert known(settle("jumprelu", l0_alpha=1e-3)).sparsity_coefficient == 1e-3
+    with pytest.raises(SpecError, match="300 is more than the 100 latents"):
+        settle("jumprelu", sparsity_mode="quadratic", l0_target=300, latent_dim=100)
+
+
+def test_widths_must_end_with_all_latents() -> None:
+    assert known(settle("matryoshka", latent_dim=64, matryoshka_widths="16,64")).matryoshka_widths == (16, 64)
+    assert known(settle("matryoshka")).matryoshka_widths is None
+    with pytest.raises(SpecError, match="ends with 32, but there are 64 latents") as caught:
+        settle("matryoshka", latent_dim=64, matryoshka_widths="8,32")
+    assert caught.value.problems[0].suggestion == "Write 8,32,64."
+
+
+@pytest.mark.parametrize(("latents", "rate"), [(256, 1e-3), (1024, 8e-4), (16_384, 2e-4), (65_536, 1e-4)])
+def test_a_wider_sae_learns_more_slowly_unless_told(latents: int, rate: float) -> None:
+    assert known(settle(latent_dim=latents)).learning_rate == rate
+    assert known(settle(latent_dim=latents, learning_rate=5e-4)).learning_rate == 5e-4
+
+
+def test_the_l1_penalty_follows_the_width_of_the_activations_unless_told() -> None:
+    assert known(settle("gated")).l1_alpha == 0.019
+    assert known(settle("skip")).l1_alpha == 0.0097
+    assert known(settle("standard", l1_alpha=0.002)).l1_alpha == 0.002
+    assert known(settle("transcoder")).l1_alpha is None

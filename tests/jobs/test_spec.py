@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from saetui.jobs.architectures import TRANSCODERS
 from saetui.jobs.hyperparameters import ARCHITECTURES, HYPERPARAMETERS, LINKED, for_architecture
 from saetui.jobs.problems import Severity, SpecError
 from saetui.jobs.spec import check_fields, parse_spec, spec_json
@@ -64,7 +65,7 @@ def test_every_problem_is_named_at_once() -> None:
         (spec(hyperparameters={"k": "many"}), "hyperparameters.k", '"many" must be a whole number'),
         (spec(hyperparameters={"k": True}), "hyperparameters.k", "must be a whole number"),
         (spec(hyperparameters={"learning_rate": float("nan")}), "hyperparameters.learning_rate", "must be a finite"),
-        (spec(hyperparameters={"learning_rate": None}), "hyperparameters.learning_rate", "not empty"),
+        (spec(hyperparameters={"batch_size": None}), "hyperparameters.batch_size", "not empty"),
         (spec(hyperparameters={"optimizer": "adamm"}), "hyperparameters.optimizer", "must be one of"),
         (spec(hyperparameters={"keep_best": 1}), "hyperparameters.keep_best", "must be true or false"),
         (spec(hyperparameters={"l1_alpha": 0.1}), "hyperparameters.l1_alpha", "is not used by topk, only by standard"),
@@ -113,15 +114,112 @@ def test_every_row_of_the_table_is_whole(row: Any) -> None:
         assert row.parse(shown) == row.default
 
 
-def test_linked_rows_exist_and_have_one_default_a_group() -> None:
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_of_linked_rows_an_architecture_has_one_default_a_group(architecture: str) -> None:
     for group in LINKED:
-        assert [HYPERPARAMETERS[name].default is not None for name in group].count(True) == 1
+        used = [HYPERPARAMETERS[name] for name in group if architecture in HYPERPARAMETERS[name].architectures]
+        # l1_alpha alone follows from d_in.
+        alone = [row.name for row in used] in ([], ["l1_alpha"])
+        assert [row.default_for(architecture) is not None for row in used].count(True) == (0 if alone else 1)
 
 
-def test_an_architecture_sees_only_its_rows() -> None:
-    names = {architecture: {row.name for row in for_architecture(architecture)} for architecture in ARCHITECTURES}
-    assert names["topk"] - names["standard"] == {"k", "top_k_sparsity", "aux_k", "aux_k_alpha"}
-    assert "l1_alpha" in names["standard"] - names["topk"]
+OWN_ROWS = {
+    "standard": {"l1_alpha", "sparsity_warmup_steps", "tie_weights", "resample_steps", "ghost_grad_penalty"},
+    "topk": {"k", "top_k_sparsity", "aux_k", "aux_k_alpha"},
+    "batch_topk": {"k", "top_k_sparsity", "aux_k", "aux_k_alpha"},
+    "jumprelu": {
+        "l0_alpha", "sparsity_mode", "l0_target", "bandwidth", "initial_threshold", "pre_activation_alpha",
+        "sparsity_warmup_steps", "resample_steps", "ghost_grad_penalty",
+    },
+    "gated": {"l1_alpha", "sparsity_warmup_steps", "resample_steps", "ghost_grad_penalty"},
+    "matryoshka": {"k", "top_k_sparsity", "aux_k", "aux_k_alpha", "matryoshka_widths"},
+    "skip": {"l1_alpha", "sparsity_warmup_steps", "tie_weights", "resample_steps", "ghost_grad_penalty", "skip_coeff"},
+    "transcoder": {"k", "top_k_sparsity", "aux_k", "aux_k_alpha", "l1_alpha", "sparsity_warmup_steps", "resample_steps"},
+    "skip_transcoder": {
+        "k", "top_k_sparsity", "aux_k", "aux_k_alpha", "l1_alpha", "sparsity_warmup_steps", "resample_steps",
+    },
+}  # fmt: skip
+COMMON_ROWS = {row.name for row in HYPERPARAMETERS.values() if row.architectures == ARCHITECTURES}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_architecture_sees_only_its_rows(architecture: str) -> None:
+    shown = {row.name for row in for_architecture(architecture)}
+    assert shown == COMMON_ROWS | OWN_ROWS[architecture]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_what_an_architecture_does_not_use_is_refused_by_name(architecture: str) -> None:
+    foreign = {
+        row.name: _any_value(row)
+        for row in HYPERPARAMETERS.values()
+        if row.name not in COMMON_ROWS | OWN_ROWS[architecture]
+    }
+    found = check_fields(spec(architecture=architecture, hyperparameters=foreign))
+    assert {problem.field for problem in found} == {f"hyperparameters.{name}" for name in foreign}
+    assert all(f"is not used by {architecture}, only by" in problem.message for problem in found)
+
+
+def _any_value(row: Any) -> Any:
+    return next(value for value in (8, 0.1, True, "1,2", *row.choices) if row.check(value) is None)
+
+
+def test_two_ways_to_sparse_codes_cannot_be_asked_of_one_transcoder() -> None:
+    raw = spec(architecture="transcoder", hyperparameters={"k": 8, "l1_alpha": 0.01})
+    (problem,) = check_fields(raw)
+    assert problem.message == "k and l1_alpha are two ways to sparse codes."
+
+
+@pytest.mark.parametrize(
+    ("architecture", "hyperparameters", "field", "when"),
+    [
+        ("jumprelu", {"l0_target": 30}, "l0_target", "only with sparsity_mode quadratic"),
+        ("transcoder", {"resample_steps": 100}, "resample_steps", "only when l1_alpha is set"),
+        ("transcoder", {"l1_alpha": 0.01, "aux_k": 16}, "aux_k", "only while l1_alpha is not set"),
+        ("topk", {"lr_schedule": "cosine", "decay_fraction": 0.1}, "decay_fraction", "only with lr_schedule constant"),
+    ],
+)
+def test_what_matters_only_in_another_mode_is_accepted_with_a_warning(
+    architecture: str, hyperparameters: dict[str, Any], field: str, when: str
+) -> None:
+    _, (warning,) = parse_spec(spec(architecture=architecture, hyperparameters=hyperparameters))
+    assert warning.field == f"hyperparameters.{field}"
+    assert warning.message == f"changes nothing here: it matters {when}."
+
+
+@pytest.mark.parametrize(
+    ("architecture", "hyperparameters"),
+    [
+        ("jumprelu", {"sparsity_mode": "quadratic", "l0_target": 30}),
+        ("transcoder", {"l1_alpha": 0.01, "resample_steps": 100}),
+        ("standard", {"resample_steps": 100}),
+        ("topk", {"decay_fraction": 0.1}),
+    ],
+)
+def test_in_its_own_mode_it_is_accepted_without(architecture: str, hyperparameters: dict[str, Any]) -> None:
+    assert parse_spec(spec(architecture=architecture, hyperparameters=hyperparameters))[1] == []
+
+
+@pytest.mark.parametrize("architecture", TRANSCODERS)
+def test_a_transcoder_reads_what_enters_the_mlp(architecture: str) -> None:
+    parsed, _ = parse_spec(spec(architecture=architecture, layers=[2]))
+    assert parsed.sites == ("layer_2.mlp_in",)
+    (problem,) = check_fields(spec(architecture=architecture, hook_points=["resid_post"]))
+    assert f"a {architecture} reads mlp_in and predicts mlp_out" in problem.message
+    assert problem.suggestion == 'Leave hook_points out, or set it to ["mlp_in"].'
+
+
+@pytest.mark.parametrize("text", ["", "8,4", "8,8", "0,8", "8,a", "8;16", "-1"])
+def test_widths_must_rise(text: str) -> None:
+    raw = spec(architecture="matryoshka", hyperparameters={"matryoshka_widths": text})
+    (problem,) = check_fields(raw)
+    assert "must be rising whole numbers with commas between them" in problem.message
+
+
+def test_widths_are_read_as_people_type_them() -> None:
+    row = HYPERPARAMETERS["matryoshka_widths"]
+    assert row.parse(" 256, 512 1024 ") == "256,512,1024"
+    assert row.parse("auto") is None
 
 
 @pytest.mark.parametrize(("text", "value"), [("4096", 4096), ("4k", 4000), ("100_000", 100_000), ("1M", 1_000_000)])

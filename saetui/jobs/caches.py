@@ -1,0 +1,273 @@
+"""Tokens and activations kept on disk: what there is, whether it is sound, and how much of it there may be.
+
+saetui.activations writes it (cache_layout.py and token_cache.py there say how it lies); here it is read without torch.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar, Union
+
+import msgspec
+
+from saetui.errors import Conflict, InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from hashlib import _Hash, blake2b
+
+    _Digest = Union[_Hash, blake2b]
+
+Kind = Literal["tokens", "activations"]
+
+ACTIVATIONS, TOKENS = "activations", "tokens"
+
+
+class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is kept.
+
+    Attributes:
+        key: its name: a hash of everything that it depends on.
+        kind: tokens of a text, or activations of one site of a model over such tokens.
+        directory: where it lies.
+        model, revision, site, dtype: of activations; None for tokens.
+        dataset: what the text was named when it was read; None where that was not noted.
+        dataset_key: the key of the tokens.
+        tokens: that it holds when it is complete.
+        done: the share of it that is there, 0..1.
+        complete: whether it can be used.
+        bytes: on disk, now.
+        created_at, used_at: ISO 8601, UTC.
+    """
+
+    key: str
+    kind: Kind
+    directory: str
+    model: Union[str, None]
+    revision: Union[str, None]
+    site: Union[str, None]
+    dtype: Union[str, None]
+    dataset: Union[str, None]
+    dataset_key: str
+    context_length: int
+    tokens: int
+    done: float
+    complete: bool
+    bytes: int
+    created_at: Union[str, None]
+    used_at: str
+
+    @property
+    def what(self) -> str:
+        """In words: `layer_2.resid_post of bundled:tiny`."""
+        return f"tokens of {self.dataset or 'a text'}" if self.site is None else f"{self.site} of {self.model}"
+
+
+class _Shard(msgspec.Struct):
+    file: str
+    contexts: int
+    rows: int
+    bytes: int
+    checksum: str
+
+
+class _Activations(msgspec.Struct):
+    model: str
+    revision: Union[str, None]
+    site: str
+    dtype: str
+    dataset: str
+    dataset_key: str
+    context_length: int
+    contexts: int
+    rows: int
+    shards: list[_Shard]
+    created_at: str
+
+
+class _Tokens(msgspec.Struct):
+    contexts: int
+    context_length: int
+    tokens: int
+    checksum: str
+    source: Union[str, None] = None
+
+
+def list_caches(cache: Path) -> list[CacheEntry]:
+    """Everything in the cache directory of a home, activations first, the last used first."""
+    found = [
+        entry
+        for kind, read in ((ACTIVATIONS, _read_activations), (TOKENS, _read_tokens))
+        for manifest in sorted((cache / kind).glob("[!.]*/manifest.json"))
+        if (entry := _if_there(read, manifest)) is not None
+    ]
+    newest_first = sorted(found, key=lambda entry: entry.used_at, reverse=True)
+    return sorted(newest_first, key=lambda entry: entry.kind)
+
+
+def find_caches(cache: Path, names: Sequence[str]) -> list[CacheEntry]:
+    """The entries that keys, or unique beginnings of keys, mean.
+
+    Raises:
+        NotFound: there is none of that name.
+        InvalidInput: the beginning means several.
+    """
+    entries = list_caches(cache)
+    found = []
+    for name in names:
+        meant = [entry for entry in entries if name and entry.key.startswith(name)]
+        if not meant:
+            raise NotFound(f"Nothing in the cache is named {name!r}.", "See `saetui cache list`.")
+        if len(meant) > 1:
+            raise InvalidInput(f"{name!r} means {len(meant)} entries of the cache.", "Write more of the key.")
+        found.append(meant[0])
+    return found
+
+
+def verify_cache(entry: CacheEntry, progress: Callable[[str], None] | None = None) -> list[str]:
+    """Reads an entry whole; what is wrong with it, a sentence each, none when it is sound."""
+    directory = Path(entry.directory)
+    if entry.kind == TOKENS:
+        tokens = msgspec.json.decode((directory / "manifest.json").read_bytes(), type=_Tokens)
+        wrong = _wrong_file(directory / "tokens.bin", tokens.checksum, hashlib.blake2b(digest_size=16), None)
+        return [wrong] if wrong else []
+    shards = msgspec.json.decode((directory / "manifest.json").read_bytes(), type=_Activations).shards
+    problems = []
+    for number, shard in enumerate(shards, start=1):
+        # A name alone: a path from inside a file is not followed.
+        wrong = _wrong_file(directory / Path(shard.file).name, shard.checksum, hashlib.sha256(), shard.bytes)
+        problems += [wrong] if wrong else []
+        if progress is not None:
+            progress(f"{entry.key[:8]}: {number} of {len(shards)} files read")
+    return problems
+
+
+def delete_cache(entry: CacheEntry) -> None:
+    """Removes an entry, as one step for whoever looks.
+
+    Raises:
+        Conflict: a job or a build is using it.
+        OSError: it cannot be removed.
+    """
+    directory = Path(entry.directory)
+    with _exclusive(directory) as held:
+        if not held:
+            raise Conflict(
+                f"{entry.key[:8]} ({entry.what}) is in use.", "Stop the jobs that use it, or wait for their end."
+            )
+        gone = directory.with_name(f".{directory.name}.deleted")
+        shutil.rmtree(gone, ignore_errors=True)
+        directory.rename(gone)
+        shutil.rmtree(gone)
+
+
+def _if_there(read: Callable[[Path], CacheEntry | None], manifest: Path) -> CacheEntry | None:
+    try:
+        return read(manifest)
+    except FileNotFoundError:
+        return None  # deleted while it was looked at
+
+
+def _read_activations(path: Path) -> CacheEntry | None:
+    found = _decoded(path, _Activations)
+    if found is None:
+        return None
+    done = sum(shard.contexts for shard in found.shards)
+    return CacheEntry(
+        key=path.parent.name,
+        kind="activations",
+        directory=str(path.parent),
+        model=found.model,
+        revision=found.revision,
+        site=found.site,
+        dtype=found.dtype,
+        dataset=found.dataset,
+        dataset_key=found.dataset_key,
+        context_length=found.context_length,
+        tokens=found.rows,
+        done=done / found.contexts if found.contexts else 1.0,
+        complete=done == found.contexts,
+        bytes=_bytes_in(path.parent),
+        created_at=found.created_at,
+        used_at=_used_at(path.parent),
+    )
+
+
+def _read_tokens(path: Path) -> CacheEntry | None:
+    found = _decoded(path, _Tokens)
+    if found is None:
+        return None
+    return CacheEntry(
+        key=path.parent.name,
+        kind="tokens",
+        directory=str(path.parent),
+        model=None,
+        revision=None,
+        site=None,
+        dtype=None,
+        dataset=found.source,
+        dataset_key=path.parent.name,
+        context_length=found.context_length,
+        tokens=found.tokens,
+        done=1.0,
+        complete=True,
+        bytes=_bytes_in(path.parent),
+        created_at=None,
+        used_at=_used_at(path.parent),
+    )
+
+
+_Manifest = TypeVar("_Manifest", _Activations, _Tokens)
+
+
+def _decoded(path: Path, kind: type[_Manifest]) -> _Manifest | None:
+    """A manifest; None where it is not one: it will be made anew by whoever needs it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _bytes_in(directory: Path) -> int:
+    total = 0
+    for path in directory.iterdir():
+        try:
+            total += path.stat().st_size
+        except FileNotFoundError:
+            continue  # a part that its writer has just renamed
+    return total
+
+
+def _used_at(directory: Path) -> str:
+    return datetime.fromtimestamp(directory.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
+
+
+@contextmanager
+def _exclusive(directory: Path) -> Iterator[bool]:
+    """Whether nobody else reads or writes an entry, as long as the context lasts."""
+    locks = directory.parent / "locks"
+    locks.mkdir(mode=0o700, exist_ok=True)
+    with (locks / directory.name).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _wrong_file(path: Path, checksum: str, digest: _Digest, size: int | None) -> str | None:
+    try:
+        if size is not None and path.stat().st_size != size:
+            return f"{path} has {path.stat().st_size} bytes, not {size}."
+        with path.open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}."
+    return None if digest.hexdigest() == checksum else f"{path} is damaged: its checksum is not the one written down."

@@ -1,0 +1,67 @@
+"""What a form learns of a dataset before anything is read whole."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from saetui.errors import DatasetError
+from saetui.jobs.datasets import BUNDLED_DATASET, find_dataset, list_datasets
+
+TEXT = "the cat jumps over the river\n" * 100
+
+
+@pytest.fixture(autouse=True)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+def download(hub: Path, reference: str, files: dict[str, str]) -> None:
+    """What `hf download --repo-type dataset` leaves."""
+    repository = hub / f"datasets--{reference.replace('/', '--')}"
+    for name, content in files.items():
+        path = repository / "snapshots" / "abc" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+
+
+def refusal(source: object, split: str = "train") -> str:
+    with pytest.raises(DatasetError) as caught:
+        find_dataset(str(source), 128, split)
+    assert caught.value.suggestion
+    return str(caught.value)
+
+
+def test_a_downloaded_dataset_is_listed_and_looked_at_by_split(hub: Path) -> None:
+    download(hub, "someone/stories", {"data/train.jsonl": TEXT, "data/test.jsonl": TEXT * 2, "README.md": "x"})
+    download(hub, "someone/pictures", {"a.png": "x"})
+    assert [info.source for info in list_datasets()] == [BUNDLED_DATASET, "someone/stories"]
+    found = find_dataset("someone/stories", 128)
+    assert (found.files, found.size_bytes) == (1, len(TEXT))
+    assert find_dataset("someone/stories", 128, "test").size_bytes == 2 * len(TEXT)
+
+
+def test_what_is_not_downloaded_is_refused_with_the_way_to_get_it() -> None:
+    assert "hf download --repo-type dataset someone/stories" in refusal("someone/stories")
+
+
+def test_a_saved_dataset_is_looked_at_by_split(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / "saved" / split).mkdir(parents=True)
+        (tmp_path / "saved" / split / "state.json").write_text("{}")
+        (tmp_path / "saved" / split / "data-00000-of-00001.arrow").write_text(TEXT)
+    (tmp_path / "saved" / "dataset_dict.json").write_text("{}")
+    assert "It has test, train" in refusal(tmp_path / "saved", "validation")
+    if importlib.util.find_spec("pyarrow") is not None:
+        assert find_dataset(str(tmp_path / "saved"), 128).files == 1
+
+
+def test_columns_are_refused_where_nothing_can_read_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.parquet").write_text(TEXT)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert "saetui[datasets]" in refusal(tmp_path / "a.parquet")
