@@ -8,6 +8,7 @@ descriptor that it passes on by not closing it: the lock is held for as long as 
 
 from __future__ import annotations
 
+import binascii
 import ctypes
 import json
 import os
@@ -28,6 +29,8 @@ def main(arguments: list[str]) -> int:
     if separator != "--" or not command:
         raise SystemExit("usage: runner.py RUN_DIRECTORY -- COMMAND…")
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # Inherited by the trainer: until it has a handler of its own, the signal to read its wishes must not kill it.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     become_subreaper()
     # Until the trainer lives a signal has nobody to go to: it waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
@@ -58,7 +61,7 @@ def become_subreaper() -> None:
     """Orphans of the trainer become our children, so that none stays a zombie where process 1 does not reap."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        sys.stderr.write(f"prctl: {os.strerror(ctypes.get_errno())}\n")
+        complain(f"prctl: {os.strerror(ctypes.get_errno())}\n")
 
 
 def start(directory: str, command: list[str]) -> int:
@@ -82,7 +85,7 @@ def start(directory: str, command: list[str]) -> int:
             file.write(str(OOM_SCORE_ADJ))
     except OSError as error:
         # It trains as well without; some sandboxes forbid it.
-        sys.stderr.write(f"oom_score_adj: {error}\n")
+        complain(f"oom_score_adj: {error}\n")
     return trainer
 
 
@@ -126,7 +129,7 @@ def count_memory_kills() -> int:
                 if line.startswith("oom_kill "):
                     return int(line.split()[1])
     except OSError as error:
-        sys.stderr.write(f"/proc/vmstat: {error}\n")
+        complain(f"/proc/vmstat: {error}\n")
     return 0
 
 
@@ -144,7 +147,7 @@ def write(directory: str, name: str, content: object) -> None:
     while True:
         try:
             with open(temporary, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                json.dump(content, file)
+                file.write(seal(json.dumps(content)))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -156,8 +159,23 @@ def write(directory: str, name: str, content: object) -> None:
             # The run directory itself has been removed.
             raise SystemExit(1) from None
         except OSError as error:
-            sys.stderr.write(f"{path}: {error}\n")
+            complain(f"{path}: {error}\n")
             time.sleep(1.0)
+
+
+def complain(text: str) -> None:
+    """Say in the trainer's log what went wrong here."""
+    try:
+        os.write(2, text.encode())
+    except OSError:
+        # The disk of the log is the one that is full. Nothing is left to tell it to, and what we are here for goes on.
+        return
+
+
+def seal(text: str) -> str:
+    """A JSON object with a checksum of itself as the last member (as rundir/sealed.py makes and checks it)."""
+    body = text[:-1]
+    return f'{body},"crc":"{binascii.crc32(body.encode()):08x}"}}'
 
 
 def append(path: str, text: str) -> None:

@@ -138,3 +138,12 @@ def test_the_runner_loads_nothing_outside_the_standard_library(start: Any) -> No
     assert run.trainer
     loaded = Path(f"/proc/{run.process.pid}/maps").read_text()
     assert "site-packages" not in loaded and "libtorch" not in loaded
+
+
+def test_a_trainer_that_has_no_handler_yet_survives_the_signal_to_read_its_wishes(start: Any) -> None:
+    run = start("import time; print('up', flush=True); time.sleep(60)")
+    run.wait_for_line("up")
+    os.kill(run.trainer, signal.SIGUSR1)
+    assert lives(run.trainer)
+    os.kill(run.trainer, signal.SIGTERM)
+    assert run.read("exit.json")["signal"] == signal.SIGTERM

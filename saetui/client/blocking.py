@@ -33,6 +33,7 @@ from saetui.protocol.messages import (
     Snapshot,
     Subscribe,
 )
+from saetui.protocol.versions import see_that_it_can
 
 ANSWER_SECONDS = 60.0
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -48,7 +49,9 @@ class BlockingClient:
         self._events: deque[Event] = deque()
         self._ids = itertools.count(1)
         self._send(Hello(client=name))
-        self.supervisor_pid = welcomed(self._next(ANSWER_SECONDS)).pid
+        welcome = welcomed(self._next(ANSWER_SECONDS))
+        self.supervisor_pid = welcome.pid
+        self._version = welcome.version
 
     @classmethod
     def connect(cls, home: Home | None = None, *, start: bool = True, name: str = "cli") -> BlockingClient:
@@ -88,8 +91,10 @@ class BlockingClient:
 
         Raises:
             SaetuiError: the supervisor refused it; of the class that it says.
+            ProtocolError: the supervisor is too old for it.
             SupervisorError: the connection was lost, or no answer came within the timeout (seconds).
         """
+        see_that_it_can(request, self._version)
         number = next(self._ids)
         self._send(msgspec.structs.replace(request, id=number))
         deadline = time.monotonic() + timeout

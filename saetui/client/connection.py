@@ -28,17 +28,20 @@ from saetui.protocol.messages import (
     Reply,
     Snapshot,
     Subscribe,
+    Welcome,
 )
+from saetui.protocol.versions import see_that_it_can
 
 
 class Client:
     """A connection; an async context manager. Requests may be made from several tasks at once."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int, early: list[bytes]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, welcome: Welcome, early: list[bytes]
     ) -> None:
         """Made by `connect`."""
-        self.supervisor_pid = pid
+        self.supervisor_pid = welcome.pid
+        self._version = welcome.version
         self._reader = reader
         self._writer = writer
         self._decoder = FrameDecoder(TO_CLIENT_LIMIT)
@@ -86,7 +89,7 @@ class Client:
             if not data:
                 raise lost()
             payloads = decoder.feed(data)
-        return cls(reader, writer, welcomed(from_supervisor(payloads[0])).pid, payloads[1:])
+        return cls(reader, writer, welcomed(from_supervisor(payloads[0])), payloads[1:])
 
     async def __aenter__(self) -> Client:
         return self
@@ -101,8 +104,10 @@ class Client:
 
         Raises:
             SaetuiError: the supervisor refused it; of the class that it says.
+            ProtocolError: the supervisor is too old for it.
             SupervisorError: the connection was lost, or no answer came within the timeout (seconds).
         """
+        see_that_it_can(request, self._version)
         if self._end is not None:
             raise self._end
         number = next(self._ids)

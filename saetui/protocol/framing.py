@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from saetui.errors import ProtocolError
+from saetui.failpoints import hit
 from saetui.jobs.problems import Problem, SpecError
 from saetui.protocol.messages import FromClient, FromSupervisor
 
@@ -96,6 +97,7 @@ def encode(message: msgspec.Struct, limit: int) -> bytes:
         ProtocolError: it is too long, or holds what JSON cannot say.
         SpecError: its spec holds a number that is not finite (JSON would silently lose it).
     """
+    hit("frame.encode")
     refuse_non_finite(getattr(message, "spec", None))
     try:
         payload = msgspec.json.encode(message)

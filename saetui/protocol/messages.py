@@ -8,15 +8,17 @@ was replaced before it was sent is not counted), and a gap means: subscribe agai
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar, Union, get_args
+from enum import Enum
+from typing import Any, ClassVar, Generic, TypeVar, Union, get_args
 
 import msgspec
 
 from saetui.jobs.job import Job
+from saetui.jobs.preferences import Preferences
 from saetui.jobs.problems import Problem
 from saetui.jobs.template import ImportResult, Template
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 OLDEST_VERSION = 1
 
 
@@ -67,6 +69,7 @@ class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", kw_only=True):
     jobs: tuple[Job, ...]
     templates: tuple[Template, ...]
     device: DeviceReading | None = None
+    preferences: Preferences | None = None
 
 
 class Submitted(msgspec.Struct, frozen=True, tag="submitted", kw_only=True):
@@ -94,6 +97,10 @@ class Imported(msgspec.Struct, frozen=True, tag="imported"):
     result: ImportResult
 
 
+class KeptPreferences(msgspec.Struct, frozen=True, tag="kept_preferences"):
+    preferences: Preferences
+
+
 class SupervisorStatus(msgspec.Struct, frozen=True, tag="supervisor_status", kw_only=True):
     pid: int
     version: str
@@ -110,7 +117,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 Result = Union[
-    Snapshot, Submitted, OneJob, ManyJobs, OneTemplate, ManyTemplates, Imported, SupervisorStatus, Done,
+    Snapshot, Submitted, OneJob, ManyJobs, OneTemplate, ManyTemplates, Imported, KeptPreferences, SupervisorStatus, Done,
 ]  # fmt: skip
 
 
@@ -122,7 +129,13 @@ R = TypeVar("R", bound=Result)
 class Asking(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """What all requests share: `id`, which the client fills in, and the type of their answer."""
 
+    since: ClassVar[int] = 1
     id: int = 0
+
+    @property
+    def needs(self) -> int:
+        """The version of the protocol that the other end must speak to do what is asked."""
+        return self.since
 
     def answer_type(self) -> type[R]:
         """The type that a reply to this request has."""
@@ -135,10 +148,18 @@ class Subscribe(Asking[Snapshot], frozen=True, tag="subscribe"):
 
 
 class Submit(Asking[Submitted], frozen=True, tag="submit"):
-    """A training spec as JSON (paths absolute). Answered by `Submitted`. `template`: its use is counted."""
+    """A training spec as JSON (paths absolute). Answered by `Submitted`.
+
+    `template`: its use is counted. `after`: a job that must complete before this one starts.
+    """
 
     spec: dict[str, Any]
     template: str | None = None
+    after: str | None = None
+
+    @property
+    def needs(self) -> int:
+        return 1 if self.after is None else 2
 
 
 class GetJob(Asking[OneJob], frozen=True, tag="get_job"):
@@ -155,6 +176,63 @@ class StopJobs(Asking[ManyJobs], frozen=True, tag="stop_jobs"):
     """Answered by `ManyJobs` as soon as the wish is recorded; the jobs end later."""
 
     jobs: tuple[str, ...]
+
+
+class PauseJobs(Asking[ManyJobs], frozen=True, tag="pause_jobs"):
+    """Hold jobs between two steps; `release`: save, and free their memory. Answered as soon as the wish is recorded."""
+
+    since: ClassVar[int] = 2
+    jobs: tuple[str, ...]
+    release: bool = False
+
+
+class ResumeJobs(Asking[ManyJobs], frozen=True, tag="resume_jobs"):
+    """Let paused jobs go on, and ended ones from their newest sound checkpoint. Answered as `PauseJobs`."""
+
+    since: ClassVar[int] = 2
+    jobs: tuple[str, ...]
+
+
+class CheckpointJobs(Asking[ManyJobs], frozen=True, tag="checkpoint_jobs"):
+    """Save a checkpoint after the present step. Answered as soon as the wish is recorded."""
+
+    since: ClassVar[int] = 2
+    jobs: tuple[str, ...]
+
+
+class RetryJobs(Asking[ManyJobs], frozen=True, tag="retry_jobs"):
+    """Queue ended jobs again, from the start; what the earlier try wrote is removed, except its log."""
+
+    since: ClassVar[int] = 2
+    jobs: tuple[str, ...]
+
+
+class Place(str, Enum):
+    """Where in the queue."""
+
+    FIRST = "first"
+    LAST = "last"
+    UP = "up"
+    DOWN = "down"
+
+
+class MoveJobs(Asking[ManyJobs], frozen=True, tag="move_jobs"):
+    """Give queued jobs another place. Answered by all queued jobs, in their order."""
+
+    since: ClassVar[int] = 2
+    jobs: tuple[str, ...]
+    to: Place
+
+
+class GetPreferences(Asking[KeptPreferences], frozen=True, tag="get_preferences"):
+    since: ClassVar[int] = 2
+
+
+class SetPreferences(Asking[KeptPreferences], frozen=True, tag="set_preferences"):
+    """Change the named ones; all or none."""
+
+    since: ClassVar[int] = 2
+    values: dict[str, Any]
 
 
 class DeleteJobs(Asking[ManyJobs], frozen=True, tag="delete_jobs"):
@@ -214,7 +292,8 @@ class Shutdown(Asking[Done], frozen=True, tag="shutdown"):
 
 
 Request = Union[
-    Subscribe, Submit, GetJob, GetJobs, StopJobs, DeleteJobs, GetTemplates, SaveTemplate, EditTemplate,
+    Subscribe, Submit, GetJob, GetJobs, StopJobs, PauseJobs, ResumeJobs, CheckpointJobs, RetryJobs, MoveJobs, DeleteJobs,
+    GetPreferences, SetPreferences, GetTemplates, SaveTemplate, EditTemplate,
     DuplicateTemplate, DeleteTemplate, RestoreTemplate, ImportTemplates, GetStatus, Shutdown,
 ]  # fmt: skip
 
@@ -258,7 +337,13 @@ class DeviceChanged(msgspec.Struct, frozen=True, tag="device_changed"):
     reading: DeviceReading
 
 
-Change = Union[JobChanged, JobRemoved, TemplatesChanged, DeviceChanged]
+class PreferencesChanged(msgspec.Struct, frozen=True, tag="preferences_changed"):
+    """Since version 2; not sent to a client that speaks an older one."""
+
+    preferences: Preferences
+
+
+Change = Union[JobChanged, JobRemoved, TemplatesChanged, DeviceChanged, PreferencesChanged]
 
 
 class Event(msgspec.Struct, frozen=True, tag="event"):

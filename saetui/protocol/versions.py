@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from saetui.errors import ProtocolError
-from saetui.protocol.messages import OLDEST_VERSION, PROTOCOL_VERSION, Hello
+from saetui.protocol.messages import (
+    OLDEST_VERSION,
+    PROTOCOL_VERSION,
+    Asking,
+    Change,
+    Hello,
+    PreferencesChanged,
+    R,
+)
 
 HANDSHAKE_SECONDS = 5.0
 """How long a connection may take to say `Hello`."""
@@ -25,6 +33,24 @@ def negotiate(hello: Hello) -> int:
     else:
         way_out = "This client is older than the supervisor: use the saetui that the supervisor was started with."
     raise ProtocolError(f"The client speaks protocol {theirs}, the supervisor {ours}.", way_out)
+
+
+def understood(change: Change, version: int) -> bool:
+    """Whether an end that speaks a version knows this kind of news."""
+    return version >= 2 or not isinstance(change, PreferencesChanged)
+
+
+def see_that_it_can(request: Asking[R], version: int) -> None:
+    """See that a supervisor which speaks a version can do what is asked.
+
+    Raises:
+        ProtocolError: it is older than that.
+    """
+    if request.needs > version:
+        raise ProtocolError(
+            f"The supervisor is older (protocol {version}) and cannot do this; protocol {request.needs} can.",
+            "Run `saetui supervisor stop` (trainings go on), then try again: the new one takes over.",
+        )
 
 
 def _range(oldest: int, newest: int) -> str:

@@ -12,8 +12,8 @@ from saetui.jobs.job import JobError, Status
 from saetui.rundir.layout import RunDirectory
 from saetui.supervisor.board import Board
 from saetui.supervisor.locks import is_held
-from saetui.supervisor.outcome import never_started
 from saetui.supervisor.record import rebuild
+from saetui.supervisor.tries import never_started
 from saetui.supervisor.workforce import Workforce
 
 log = logging.getLogger(__name__)
@@ -36,11 +36,11 @@ def adopt_all(home: Home, board: Board, workforce: Workforce, *, store_is_sound:
     for record in board.records():
         run = RunDirectory(home.runs / record.id)
         status = record.job.status
-        if status is Status.QUEUED and (is_held(run.lock) or not never_started(run)):
+        if status is Status.QUEUED and not record.clean and _has_begun(run, record.events_from):
             # The store is older than what happened.
             board.move(record.id, Status.STARTING)
             workforce.adopt(record)
-        elif status.holds_device:
+        elif record.job.holds_device:
             workforce.adopt(record)
         elif status is Status.QUEUED and not run.spec.exists():
             board.move(record.id, Status.FAILED, _vanished(run))
@@ -60,7 +60,7 @@ def sweep(home: Home) -> None:
 
 
 def _take_in(run: RunDirectory, board: Board, *, store_is_sound: bool) -> None:
-    if store_is_sound and never_started(run) and not is_held(run.lock):
+    if store_is_sound and not _has_begun(run, 0):
         log.info("%s was never acknowledged and is removed", run.path)
         shutil.rmtree(run.path)
         return
@@ -74,6 +74,10 @@ def _take_in(run: RunDirectory, board: Board, *, store_is_sound: bool) -> None:
         record = msgspec.structs.replace(record, job=job)
     log.warning("job %s (%s) was rebuilt from its directory", record.id, record.job.name)
     board.add(record)
+
+
+def _has_begun(run: RunDirectory, events_from: int) -> bool:
+    return is_held(run.lock) or not never_started(run, events_from)
 
 
 def _vanished(run: RunDirectory) -> JobError:

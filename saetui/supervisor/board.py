@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from saetui.errors import Conflict, InvalidInput, NotFound
-from saetui.jobs.job import TRANSITIONS, Job, JobError, Status
+from saetui.jobs.job import TRANSITIONS, Job, JobError, Status, Wish, queue_key
 from saetui.jobs.times import now
 from saetui.protocol.messages import Change, JobChanged, JobRemoved
 from saetui.supervisor.record import Record, write_copy
@@ -59,27 +59,39 @@ class Board:
         Raises:
             HomeError: the store cannot be written; the job is as before then.
         """
-        record = self._records[job_id]
-        assert status in TRANSITIONS[record.job.status], f"{record.job.status.value} → {status.value}"
-        job = msgspec.structs.replace(
-            record.job,
-            status=status,
-            error=error,
-            started_at=record.job.started_at or (now() if status is Status.STARTING else None),
-            ended_at=now() if status.ended else None,
-        )
-        if status.ended:
-            job = msgspec.structs.replace(job, tokens_per_second=None, eta_seconds=None)
-        changed = msgspec.structs.replace(record, job=job)
-        self._store.save_job(changed)
-        self._records[job_id] = changed
-        self._publish(JobChanged(job))
-        log.info("job %s (%s): %s → %s", job_id, job.name, record.job.status.value, status.value)
-        try:
-            write_copy(changed)
-        except OSError as failure:
-            log.warning("job %s: its copy of the record was not written: %s", job_id, failure)
-        return job
+        self.write([moved(self._records[job_id], status, error)])
+        return self._records[job_id].job
+
+    def write(self, changed: Sequence[Record]) -> None:
+        """Record jobs that have changed, all in one step, and tell everyone.
+
+        Raises:
+            HomeError: the store cannot be written; every job is as before then.
+        """
+        if not changed:
+            return
+        for record in changed:
+            before, after = self._records[record.id].job.status, record.job.status
+            assert before is after or after in TRANSITIONS[before], f"{before.value} → {after.value}"
+        self._store.save_jobs(changed)
+        for record in changed:
+            before = self._records[record.id].job.status
+            self._records[record.id] = record
+            self._publish(JobChanged(record.job))
+            log.info("job %s (%s): %s → %s", record.id, record.job.name, before.value, record.job.state)
+            try:
+                write_copy(record)
+            except OSError as failure:
+                log.warning("job %s: its copy of the record was not written: %s", record.id, failure)
+
+    def queue(self) -> list[Record]:
+        """The jobs that wait, in the order in which they shall start."""
+        waiting = [record for record in self._records.values() if record.job.status is Status.QUEUED]
+        return sorted(waiting, key=lambda record: queue_key(record.job))
+
+    def last_rank(self) -> int:
+        """The rank behind which a job is the last of the queue."""
+        return max((record.job.queue_rank or 0 for record in self._records.values()), default=0)
 
     def show_progress(self, job: Job) -> None:
         """New figures of a job whose state is the same."""
@@ -88,15 +100,16 @@ class Board:
             self._records[job.id] = msgspec.structs.replace(record, job=job)
             self._publish(JobChanged(job, progress_only=True))
 
-    def remove(self, job_id: str) -> None:
-        """Forget a job.
+    def remove(self, *job_ids: str) -> None:
+        """Forget jobs, all in one step.
 
         Raises:
-            HomeError: the store cannot be written; the job is still there then.
+            HomeError: the store cannot be written; they are still there then.
         """
-        self._store.remove_job(job_id)
-        del self._records[job_id]
-        self._publish(JobRemoved(job_id))
+        self._store.remove_jobs(frozenset(job_ids))
+        for job_id in job_ids:
+            del self._records[job_id]
+            self._publish(JobRemoved(job_id))
 
     def find(self, text: str) -> Record:
         """The job with this id, this name, or this unique beginning of an id.
@@ -136,3 +149,42 @@ class Board:
                     f"name: {name!r} is taken by job {record.id} ({record.job.status.value}).",
                     "Choose another name, or leave it out and one is made.",
                 )
+
+
+def moved(record: Record, status: Status, error: JobError | None = None, *, released: bool = False) -> Record:
+    """A record in another state, with its times. What only a live job has is gone from one that is not.
+
+    Args:
+        record: as it was.
+        status: the state that it has now.
+        error: why it failed.
+        released: it is paused without a process.
+    """
+    before = record.job
+    goes = status in (Status.STARTING, Status.RUNNING) or (status is Status.PAUSED and not released)
+    job = msgspec.structs.replace(
+        before,
+        status=status,
+        error=error,
+        released=released,
+        wish=before.wish if goes else Wish.RUN,
+        queue_rank=before.queue_rank if status is Status.QUEUED else None,
+        degraded=before.degraded if goes else None,
+        started_at=before.started_at or (now() if status is Status.STARTING else None),
+        ended_at=now() if status.ended else None,
+    )
+    if status not in (Status.STARTING, Status.RUNNING, Status.STOPPING):
+        job = msgspec.structs.replace(job, tokens_per_second=None, eta_seconds=None)
+    return msgspec.structs.replace(record, job=job, revive=False)
+
+
+def queued(record: Record, rank: int, *, resumes: int = 0) -> Record:
+    """A record that waits for its turn.
+
+    Args:
+        record: as it was.
+        rank: its place in the queue.
+        resumes: how often in a row it was started again by itself.
+    """
+    found = moved(record, Status.QUEUED)
+    return msgspec.structs.replace(found, job=msgspec.structs.replace(found.job, queue_rank=rank, resumes=resumes))

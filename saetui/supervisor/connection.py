@@ -14,6 +14,7 @@ import msgspec
 
 from saetui import __version__
 from saetui.errors import ProtocolError, SaetuiError, SupervisorError
+from saetui.failpoints import hit
 from saetui.protocol.failures import failure_of
 from saetui.protocol.framing import (
     TO_CLIENT_LIMIT,
@@ -23,7 +24,7 @@ from saetui.protocol.framing import (
     from_client,
     request_id,
 )
-from saetui.protocol.messages import Failure, Goodbye, Hello, Look, Reply, Request, Result, Welcome
+from saetui.protocol.messages import PROTOCOL_VERSION, Failure, Goodbye, Hello, Look, Reply, Request, Result, Welcome
 from saetui.protocol.versions import HANDSHAKE_SECONDS, negotiate
 from saetui.supervisor.outbox import Outbox, Overflow
 
@@ -55,6 +56,7 @@ class Connection:
         self._payloads: list[bytes] = []
         self.outbox = Outbox()
         self.name = "unknown"
+        self.version = PROTOCOL_VERSION
         writer.transport.set_write_buffer_limits(high=SEND_BUFFER)
 
     async def serve(self) -> None:
@@ -120,7 +122,8 @@ class Connection:
         if not isinstance(hello, Hello):
             raise ProtocolError("The first message must be a greeting.", "Only saetui itself can talk on this socket.")
         self.name = hello.client
-        self._put(Welcome(version=negotiate(hello), saetui=__version__, pid=os.getpid()))
+        self.version = negotiate(hello)
+        self._put(Welcome(version=self.version, saetui=__version__, pid=os.getpid()))
 
     async def _take(self, payload: bytes) -> None:
         try:
@@ -167,7 +170,9 @@ class Connection:
 
     async def _send(self) -> None:
         while True:
-            self._writer.write(await self.outbox.take())
+            content = await self.outbox.take()
+            hit("connection.send")
+            self._writer.write(content)
             await self._drain()
 
     async def _drain(self) -> None:

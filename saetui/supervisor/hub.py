@@ -8,10 +8,14 @@ from typing import Protocol
 import msgspec
 
 from saetui.protocol.messages import Change, JobChanged, JobRemoved
+from saetui.protocol.versions import understood
 
 
 class Listener(Protocol):
     """A client that has subscribed."""
+
+    version: int
+    """Of the protocol that it speaks."""
 
     def hear(self, change: bytes, job_id: str | None, *, progress_only: bool) -> None:
         """Queue a change, encoded."""
@@ -45,4 +49,5 @@ class Hub:
         elif isinstance(change, JobRemoved):
             job_id = change.id
         for listener in list(self._listeners):
-            listener.hear(content, job_id, progress_only=progress_only)
+            if understood(change, listener.version):
+                listener.hear(content, job_id, progress_only=progress_only)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from saetui.rundir.sealed import decode_sealed
+
 
 class Identity(msgspec.Struct, frozen=True):
     """One process of one boot.
@@ -71,9 +73,48 @@ def send_signal(who: Identity, number: signal.Signals) -> bool:
     return True
 
 
+def send_if_caught(who: Identity, number: signal.Signals) -> None:
+    """Signal exactly this process, if it lives and has a handler for that: one that has none would die of it."""
+    descriptor = open_process(who)
+    if descriptor is None:
+        return
+    try:
+        if catches(who.pid, number):
+            signal.pidfd_send_signal(descriptor, number)
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    finally:
+        os.close(descriptor)
+
+
+def is_deaf_to(who: Identity, number: signal.Signals) -> bool:
+    """Whether exactly this process lives and has no handler for a signal."""
+    descriptor = open_process(who)
+    if descriptor is None:
+        return False
+    try:
+        return not catches(who.pid, number)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal (SigCgt in /proc/PID/status).
+
+    Raises:
+        FileNotFoundError, ProcessLookupError: it lives no more.
+    """
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    return False
+
+
 def read_identities(path: Path) -> Identities | None:
     """What the runner wrote; None while it has written nothing (readable)."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Identities)
+        return decode_sealed(path.read_bytes(), Identities)
     except (FileNotFoundError, msgspec.DecodeError):
         return None

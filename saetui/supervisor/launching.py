@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from saetui import runner
+from saetui.failpoints import hit
 from saetui.home import Home
 from saetui.protocol.environment import child_environment
 from saetui.rundir.layout import RunDirectory
@@ -35,8 +36,9 @@ def launch(home: Home, run: RunDirectory, trainer: Sequence[str] = TRAINER) -> s
     if lock is None:
         raise StillAlive(str(run.path))
     try:
+        hit("launch.spawn")
         with open(run.log, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-I", "-S", runner.__file__, str(run.path), "--", *trainer, str(run.path)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -46,5 +48,7 @@ def launch(home: Home, run: RunDirectory, trainer: Sequence[str] = TRAINER) -> s
                 pass_fds=(lock,),
                 start_new_session=True,
             )
+        hit("launch.spawned")
+        return process
     finally:
         os.close(lock)

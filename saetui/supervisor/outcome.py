@@ -12,10 +12,20 @@ import msgspec
 from saetui.jobs.job import Job, JobError, Status
 from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
+from saetui.rundir.sealed import decode_sealed
 from saetui.supervisor.identity import boot_id, read_identities
+from saetui.supervisor.tries import never_started
 
-_SAID = {"completed": Status.COMPLETED, "stopped": Status.STOPPED, "failed": Status.FAILED}
+_SAID = {
+    "completed": Status.COMPLETED,
+    "stopped": Status.STOPPED,
+    "failed": Status.FAILED,
+    "paused": Status.PAUSED,
+}
 _LINE_LIMIT = 200
+
+KILLED, LOST = "killed", "lost"
+"""Kinds of errors that came from outside: the training itself did nothing wrong."""
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -35,26 +45,22 @@ class Outcome:
     error: JobError | None = None
 
 
-def never_started(run: RunDirectory) -> bool:
-    """Whether no trainer of the job has ever lived: neither it nor its runner has left a trace."""
-    return not run.identity.exists() and not run.exit.exists() and not run.events.exists()
-
-
-def judge(job: Job, run: RunDirectory, ended: LoggedEvent | None) -> Outcome:
-    """How a job of which no process lives has ended.
+def judge(job: Job, run: RunDirectory, ended: LoggedEvent | None, events_from: int = 0) -> Outcome:
+    """How a job of which no process lives has ended. `paused`: it freed its memory, as it was asked.
 
     Args:
         job: as it was last known; `stopping` when its end had been asked for.
         run: its directory.
-        ended: the trainer's own last word, if it said one.
+        ended: the trainer's own last word in this try, if it said one.
+        events_from: where in the event log this try begins.
     """
     asked_to_stop = job.status is Status.STOPPING
     found = read_exit(run.exit)
     said = _SAID.get(str(ended.data.get("outcome"))) if ended is not None else None
     if ended is not None and said is not None:
         error = _error_said(ended) if said is Status.FAILED else None
-        return Outcome(said, error)
-    if asked_to_stop and never_started(run):
+        return Outcome(Status.STOPPED if asked_to_stop and said is Status.PAUSED else said, error)
+    if asked_to_stop and never_started(run, events_from):
         return Outcome(Status.STOPPED)
     if found is None:
         return _judge_without_exit(run)
@@ -68,7 +74,7 @@ def judge(job: Job, run: RunDirectory, ended: LoggedEvent | None) -> Outcome:
 def read_exit(path: Path) -> Exit | None:
     """What the runner wrote; None when it wrote nothing (readable)."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Exit)
+        return decode_sealed(path.read_bytes(), Exit)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
@@ -79,17 +85,17 @@ def _judge_without_exit(run: RunDirectory) -> Outcome:
         return Outcome(
             Status.LOST,
             JobError(
-                kind="lost",
+                kind=LOST,
                 message="The machine went down while the job ran.",
-                suggestion="Its checkpoints are in its directory; start it again.",
+                suggestion="Resume it: it goes on from its newest checkpoint.",
             ),
         )
     return Outcome(
         Status.FAILED,
         JobError(
-            kind="killed",
+            kind=KILLED,
             message="Its runner was killed too; how it ended is not known.",
-            suggestion="Look at its log, then start it again.",
+            suggestion="Look at its log, then resume it: it goes on from its newest checkpoint.",
         ),
     )
 
@@ -109,14 +115,14 @@ def _killed(found: Exit) -> JobError:
         name = f"signal {found.signal}"
     if found.out_of_memory:
         return JobError(
-            kind="killed",
+            kind=KILLED,
             message=f"The machine ran out of memory and the kernel killed the trainer ({name}).",
             suggestion="Start it again with a smaller batch_size or micro_batch_size, fewer layers, or a narrower SAE.",
         )
     return JobError(
-        kind="killed",
+        kind=KILLED,
         message=f"The trainer was killed by {name}.",
-        suggestion="Look at its log; when someone killed it on purpose, start it again.",
+        suggestion="Look at its log, then resume it: it goes on from its newest checkpoint.",
     )
 
 

@@ -20,6 +20,7 @@ from saetui.home import Home, find_home
 from saetui.protocol.failures import failure_of
 from saetui.supervisor.connection import SILENCE_SECONDS
 from saetui.supervisor.launching import TRAINER
+from saetui.supervisor.listener import CHECK_SECONDS
 from saetui.supervisor.locks import become_the_supervisor
 from saetui.supervisor.service import Pace, Service
 from saetui.supervisor.workforce import LOOK_SECONDS
@@ -35,6 +36,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--trainer-command", type=shlex.split, default=TRAINER, help=argparse.SUPPRESS)
     parser.add_argument("--look-seconds", type=float, default=LOOK_SECONDS, help=argparse.SUPPRESS)
     parser.add_argument("--silence-seconds", type=float, default=SILENCE_SECONDS, help=argparse.SUPPRESS)
+    parser.add_argument("--check-seconds", type=float, default=CHECK_SECONDS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     tell = _Starter(options.ready_fd)
     # Until the loop handles it: a client asks for the socket with this signal, and it would end us.
@@ -44,7 +46,7 @@ def run(arguments: list[str]) -> int:
         home = find_home().make()
         lock = become_the_supervisor(home)
         _log_to(home, also_here=not options.detach)
-        pace = Pace(look=options.look_seconds, silence=options.silence_seconds)
+        pace = Pace(look=options.look_seconds, silence=options.silence_seconds, check=options.check_seconds)
         asyncio.run(_serve(home, lock, options.trainer_command, pace, tell.ready))
         os.close(lock)
     except SaetuiError as error:

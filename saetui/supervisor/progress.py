@@ -6,6 +6,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from saetui.errors import FormatError
 from saetui.jobs.job import Job
 from saetui.rundir.events import EventReader, LoggedEvent
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.metrics import MetricReader
+from saetui.rundir.metrics import NewestRows
 
 WINDOW_SECONDS = 30.0
 """Training time over which the speed is taken: long enough to be calm, short enough to follow a change."""
@@ -31,38 +32,41 @@ class _Mark(NamedTuple):
     seconds: float
 
 
-class NewestRows(MetricReader):
-    """Knows only the newest row of each site: the histories of long jobs would fill the supervisor's memory."""
+class _EventsOfTry(EventReader):
+    """The events of one try: what earlier ones said of their end is not about this one."""
 
-    def poll(self) -> int:
-        """As `MetricReader.poll`, forgetting what came before the newest rows."""
-        count = super().poll()
-        for steps in self._steps.values():
-            del steps[:-1]
-        for columns in self._values.values():
-            for history in columns:
-                del history[:-1]
-        return count
+    def __init__(self, path: Path, start: int) -> None:
+        super().__init__(path)
+        self._offset = start
 
 
 class Progress:
     """Follows one job's logs; each `read` costs four `stat` calls when nothing is new."""
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: RunDirectory, events_from: int = 0) -> None:
+        """`events_from`: where in the event log the present try begins, in bytes."""
         self._training = NewestRows(run.training_metrics)
         self._evaluation = NewestRows(run.evaluation_metrics)
         self._job = NewestRows(run.job_metrics)
-        self._events = EventReader(run.events)
+        self._events = _EventsOfTry(run.events, events_from)
         self._marks: deque[_Mark] = deque(maxlen=10_000)
         self._num_steps: int | None = None
+        self._first_step = 0
+        self._degraded: str | None = None
         self.started = False
+        self.paused = False
         self.ended: LoggedEvent | None = None
 
     def read(self, job: Job) -> Job:
         """The job with the newest figures."""
+        begun = self.started
         self._take_events()
+        job = msgspec.structs.replace(job, degraded=self._degraded)
+        if not self.started and self.ended is None:
+            # The rows that are there are of an earlier try, and those past its checkpoint are still to be cut.
+            return job
         news = sum([self._poll(reader) for reader in (self._training, self._evaluation, self._job)])
-        if news == 0 and self.ended is None:
+        if news == 0 and self.ended is None and begun:
             return msgspec.structs.replace(job, num_steps=self._num_steps or job.num_steps)
         step = self._step(job)
         tokens_per_second, steps_per_second = self._speed()
@@ -78,7 +82,7 @@ class Progress:
             metrics=self._metrics() or job.metrics,
         )
 
-    def _poll(self, reader: MetricReader) -> int:
+    def _poll(self, reader: NewestRows) -> int:
         try:
             return reader.poll()
         except (FormatError, OSError) as error:
@@ -89,18 +93,29 @@ class Progress:
     def _take_events(self) -> None:
         for event in self._events.poll():
             if event.kind == "started":
-                self.started, self.ended = True, None
+                self.started, self.paused, self.ended = True, False, None
+                self._first_step = event.step or 0
                 num_steps = event.data.get("num_steps")
                 self._num_steps = num_steps if isinstance(num_steps, int) else self._num_steps
+            elif event.kind == "paused":
+                self.paused = True
+            elif event.kind == "resumed":
+                self.paused = False
+                # The time of the pause is no training time.
+                self._marks.clear()
+            elif event.kind == "degraded":
+                self._degraded = event.message
+            elif event.kind == "recovered":
+                self._degraded = None
             elif event.kind == "ended":
-                self.ended = event
+                self.ended, self._degraded = event, None
 
     def _step(self, job: Job) -> int:
         found = [reader.latest(site) for reader in (self._training, self._job) for site in reader.sites]
         steps = [row[0] for row in found if row is not None]
         if self.ended is not None and self.ended.step is not None:
             steps.append(self.ended.step)
-        return max(steps, default=job.step)
+        return max(steps, default=self._first_step)
 
     def _speed(self) -> tuple[float | None, float | None]:
         """Tokens and steps a second over the window; what the trainer itself says where the window is empty."""
@@ -114,7 +129,7 @@ class Progress:
             self._num_steps = int(num_steps)
         if "seconds" in values and "tokens" in values:
             mark = _Mark(step, values["tokens"], values["seconds"])
-            if self._marks and mark.step < self._marks[-1].step:
+            if self._marks and (mark.step < self._marks[-1].step or mark.seconds < self._marks[-1].seconds):
                 self._marks.clear()
             if not self._marks or mark.step > self._marks[-1].step:
                 self._marks.append(mark)

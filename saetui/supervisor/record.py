@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
+from saetui.errors import FormatError
 from saetui.jobs.job import Job, Status
 from saetui.jobs.names import plain_name
 from saetui.rundir.durable import write_durably
 from saetui.rundir.layout import RunDirectory
+from saetui.rundir.sealed import decode_sealed, seal
 
 CPU = "cpu"
 
@@ -21,10 +22,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         device: the one device that the job holds while it lives, `auto` resolved.
+        events_from: where in the event log the present try begins, in bytes; what is before it was said by earlier ones.
+        clean: what earlier tries wrote is still to be removed before the job starts.
+        revive: it shall be started again by itself.
     """
 
     job: Job
     device: str
+    events_from: int = 0
+    clean: bool = False
+    revive: bool = False
 
     @property
     def id(self) -> str:
@@ -42,13 +49,13 @@ def write_copy(record: Record) -> None:
     Raises:
         OSError: no room, or the directory is gone.
     """
-    write_durably(copy_path(RunDirectory(Path(record.job.directory))), msgspec.json.encode(record))
+    write_durably(copy_path(RunDirectory(Path(record.job.directory))), seal(msgspec.json.encode(record)))
 
 
 def rebuild(run: RunDirectory) -> Record | None:
     """The record of a directory that the store does not know; None when it holds no job."""
     try:
-        record = msgspec.json.decode(copy_path(run).read_bytes(), type=Record)
+        record = decode_sealed(copy_path(run).read_bytes(), Record)
         job = msgspec.structs.replace(record.job, id=run.path.name, directory=str(run.path))
         return msgspec.structs.replace(record, job=job)
     except (OSError, msgspec.DecodeError):
@@ -57,7 +64,7 @@ def rebuild(run: RunDirectory) -> Record | None:
 
 def _rebuild_from_spec(run: RunDirectory) -> Record | None:
     try:
-        spec = msgspec.json.decode(run.spec.read_bytes(), type=dict[str, Any])
+        spec = run.read_spec()
         made = datetime.fromtimestamp(run.spec.stat().st_mtime, timezone.utc)
         job = Job(
             id=run.path.name,
@@ -70,7 +77,7 @@ def _rebuild_from_spec(run: RunDirectory) -> Record | None:
             directory=str(run.path),
             created_at=made.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         )
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+    except (OSError, FormatError, KeyError, TypeError):
         return None
     device = spec.get("device")
     return Record(job=job, device=device if isinstance(device, str) and device != "auto" else CPU)

@@ -23,8 +23,10 @@ from saetui.supervisor.hub import Hub
 from saetui.supervisor.launching import TRAINER
 from saetui.supervisor.listener import CHECK_SECONDS, Listener
 from saetui.supervisor.locks import still_ours
+from saetui.supervisor.revival import Revival
 from saetui.supervisor.shelf import Shelf
 from saetui.supervisor.store import Store
+from saetui.supervisor.taste import Taste
 from saetui.supervisor.workforce import LOOK_SECONDS, Workforce
 
 SAMPLE_SECONDS = 2.0
@@ -33,15 +35,19 @@ SAMPLE_SECONDS = 2.0
 WORKERS = 3
 """Threads for what reads files or asks drivers; each costs memory for good."""
 
+CLIENT_LIMIT = 500
+"""Clients at once: enough for any use, and descriptors are left for the jobs (a process often has 1024)."""
+
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How often live jobs are looked at, and how long a client may read nothing; in seconds."""
+    """How often live jobs and the socket are looked at, and how long a client may read nothing; in seconds."""
 
     look: float = LOOK_SECONDS
     silence: float = SILENCE_SECONDS
+    check: float = CHECK_SECONDS
 
 
 class Service:
@@ -66,14 +72,22 @@ class Service:
         self._hub = Hub()
         self._board = Board(self._store, self._hub.publish)
         self._shelf = Shelf(self._store, self._hub.publish)
-        self._workforce = Workforce(home, self._board, trainer, self._pace.look)
+        self._taste = Taste(self._store, self._hub.publish)
+        self._revival = Revival(self._board, self._taste.now)
+        self._workforce = Workforce(home, self._board, self._revival, trainer, self._pace.look)
         self._connections: set[Connection] = set()
         self._listener = Listener(home, self._serve)
         self._leaving = asyncio.Event()
         self._check_now = asyncio.Event()
         self._device: DeviceReading | None = None
         self._answers = Answers(
-            home, self._board, self._shelf, self._workforce, lambda: len(self._connections), self._leaving.set
+            home,
+            self._board,
+            self._shelf,
+            self._taste,
+            self._workforce,
+            lambda: len(self._connections),
+            self._leaving.set,
         )
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -105,6 +119,9 @@ class Service:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer, self._answer, self._workforce.hint, self._pace.silence)
+        if len(self._connections) >= CLIENT_LIMIT:
+            connection.cut("there are too many clients")
+            return
         self._connections.add(connection)
         try:
             await connection.serve()
@@ -119,7 +136,11 @@ class Service:
         # Nothing waits from here on: no change falls between the snapshot and the first event.
         self._hub.add(connection)
         return Snapshot(
-            seq=connection.outbox.begin(), jobs=fitting(self._board.jobs()), templates=templates, device=self._device
+            seq=connection.outbox.begin(),
+            jobs=fitting(self._board.jobs()),
+            templates=templates,
+            device=self._device,
+            preferences=self._taste.now(),
         )
 
     async def _check_socket(self) -> None:
@@ -136,7 +157,7 @@ class Service:
     async def _watch_socket(self) -> None:
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._check_now.wait(), CHECK_SECONDS)
+                await asyncio.wait_for(self._check_now.wait(), self._pace.check)
             self._check_now.clear()
             await self._check_socket()
 

@@ -6,6 +6,8 @@ import asyncio
 import shutil
 from typing import Any
 
+import msgspec
+
 from saetui.devices.choice import default_device
 from saetui.errors import Conflict, HomeError, SaetuiError
 from saetui.home import Home
@@ -21,21 +23,30 @@ from saetui.supervisor.board import Board
 from saetui.supervisor.record import Record, write_copy
 
 
-async def submit(home: Home, board: Board, raw: dict[str, Any]) -> Submitted:
+async def submit(home: Home, board: Board, raw: dict[str, Any], after: str | None = None) -> Submitted:
     """Check a spec, make its run directory, and record the job as queued.
+
+    Args:
+        home: where.
+        board: the jobs that there are.
+        raw: the spec as JSON.
+        after: the job that must complete before this one starts: an id, the beginning of one, or a name.
 
     Raises:
         SpecError: with every problem at once, a name that is taken among them.
+        NotFound: there is no job to wait for.
         Conflict: nothing is wrong but that the name is taken.
         HomeError: there is no room or no permission.
     """
     ready = await _complete(board, raw)
+    awaited = _awaited(board, after) if after is not None else None
     device = await asyncio.to_thread(resolve_device, ready.spec.device)
     # From here to the end nothing waits: no other submission can take the name.
     wanted = ready.spec.name or "unnamed"
     if raw.get("name"):
         board.name_is_free(wanted)
     job = _job(home, board, ready.spec, ready.settings.num_steps if ready.settings else None, wanted)
+    job = msgspec.structs.replace(job, after=awaited)
     run = RunDirectory(home.runs / job.id)
     record = Record(job=job, device=device)
     try:
@@ -93,7 +104,24 @@ def _job(home: Home, board: Board, spec: TrainingSpec, num_steps: int | None, wa
         directory=str(home.runs / job_id),
         created_at=now(),
         num_steps=num_steps,
+        queue_rank=board.last_rank() + 1,
     )
+
+
+def _awaited(board: Board, text: str) -> str:
+    """The id of a job that may still complete, or has.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it has ended otherwise.
+    """
+    job = board.find(text).job
+    if job.status.ended and job.status is not Status.COMPLETED:
+        raise Conflict(
+            f"{job.name} ({job.state}) will not complete: a job after it would never start.",
+            "Resume or retry it first, or name another.",
+        )
+    return job.id
 
 
 def _no_room(home: Home, error: OSError) -> HomeError:

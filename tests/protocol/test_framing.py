@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from saetui.errors import ProtocolError
 from saetui.jobs.problems import SpecError
-from saetui.protocol.framing import TO_SUPERVISOR_LIMIT, FrameDecoder, encode, frame, from_client, request_id
+from saetui.protocol.framing import (
+    TO_SUPERVISOR_LIMIT,
+    FrameDecoder,
+    encode,
+    frame,
+    from_client,
+    from_supervisor,
+    request_id,
+)
 from saetui.protocol.messages import GetJob, GetJobs, Hello, StopJobs, Submit
 
 LIMIT = 1000
@@ -38,6 +46,35 @@ def test_rubbish_gives_payloads_or_a_protocol_error_and_nothing_else(chunks: lis
         decoder.finish()
     except ProtocolError as error:
         assert error.message and error.suggestion
+
+
+MESSAGES = [
+    Hello(client="c", job="j"),
+    GetJob("demo", id=1),
+    StopJobs(("a", "b"), id=2),
+    Submit({"model": "m", "layers": [1, 2], "hyperparameters": {"k": 32}}, id=3),
+]
+
+
+@settings(max_examples=400)
+@given(
+    message=st.sampled_from(MESSAGES),
+    damages=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4),
+    cut=st.integers(0, 10_000),
+)
+def test_a_damaged_message_is_a_message_or_a_protocol_error_and_nothing_else(
+    message: Hello | GetJob | StopJobs | Submit, damages: list[tuple[int, int]], cut: int
+) -> None:
+    payload = bytearray(encode(message, TO_SUPERVISOR_LIMIT)[4:])
+    for place, value in damages:
+        payload[place % len(payload)] = value
+    content = bytes(payload[: cut % len(payload) + 1])
+    for decode in (from_client, from_supervisor):
+        try:
+            decode(content)
+        except ProtocolError as error:
+            assert error.message and error.suggestion
+    request_id(content)
 
 
 _JSON = st.recursive(

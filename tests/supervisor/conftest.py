@@ -20,7 +20,14 @@ from saetui.client.starting import holder_of, reachable
 from saetui.home import Home
 from saetui.jobs.job import Job, Status
 from saetui.protocol.environment import child_environment
-from saetui.protocol.messages import GetJob, StopJobs, Submit
+from saetui.protocol.messages import (
+    GetJob,
+    PauseJobs,
+    ResumeJobs,
+    SetPreferences,
+    StopJobs,
+    Submit,
+)
 from saetui.rundir.layout import RunDirectory
 from saetui.supervisor.identity import read_identities
 from tests.conditions import eventually, lives
@@ -97,6 +104,15 @@ class Machine:
 
     def stop(self, *jobs: str) -> None:
         ask(StopJobs(jobs), self.home, start=False)
+
+    def pause(self, *jobs: str, release: bool = False) -> None:
+        ask(PauseJobs(jobs, release), self.home, start=False)
+
+    def resume(self, *jobs: str) -> None:
+        ask(ResumeJobs(jobs), self.home, start=False)
+
+    def prefer(self, **values: Any) -> None:
+        ask(SetPreferences(values), self.home, start=False)
 
     def until(self, job_id: str, *statuses: Status) -> Job:
         """The job as soon as it has one of these states."""

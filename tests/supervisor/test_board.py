@@ -67,7 +67,7 @@ def test_progress_is_told_but_not_stored_and_only_when_there_is_some(
 def test_what_cannot_be_stored_has_not_happened(
     board: Board, heard: list[Change], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_arguments: object) -> None:
+    def full(*_arguments: object, **_named: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store_module, "write_durably", full)

@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from saetui.supervisor.identity import boot_id, identify, open_process, send_signal
+from saetui.supervisor.identity import boot_id, identify, is_deaf_to, open_process, send_if_caught, send_signal
 
 
 def test_a_process_is_its_pid_its_start_and_its_boot() -> None:
@@ -38,3 +38,29 @@ def test_an_ended_process_is_nobody_even_before_it_is_reaped() -> None:
     assert identify(child.pid) is None and open_process(who) is None
     child.communicate()
     assert not send_signal(who, signal.SIGTERM)
+
+
+def test_a_process_that_does_not_wait_for_a_signal_does_not_die_of_it() -> None:
+    program = (
+        "import os, signal\n"
+        "print(input(), flush=True)\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b'heard\\n'))\n"
+        "print('waits', flush=True)\n"
+        "input()\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdin is not None and child.stdout is not None
+    who = identify(child.pid)
+    assert who is not None and is_deaf_to(who, signal.SIGUSR1)
+    send_if_caught(who, signal.SIGUSR1)
+    child.stdin.write("lives\n")
+    child.stdin.flush()
+    assert [child.stdout.readline() for _ in range(2)] == ["lives\n", "waits\n"]
+    assert not is_deaf_to(who, signal.SIGUSR1)
+    send_if_caught(who, signal.SIGUSR1)
+    assert child.stdout.readline() == "heard\n"
+    child.communicate("\n")
+    assert child.returncode == 0 and not is_deaf_to(who, signal.SIGUSR1)
+    send_if_caught(who, signal.SIGUSR1)

@@ -238,6 +238,13 @@ def test_a_socket_that_was_removed_is_made_again_when_a_client_asks(machine: Mac
     assert ask(GetStatus(), machine.home).pid == pid
 
 
+def test_a_socket_that_was_removed_is_made_again_without_being_asked(machine: Machine) -> None:
+    machine.start("--check-seconds=0.05")
+    machine.home.socket.unlink()
+    eventually(machine.home.socket.exists)
+    assert ask(GetStatus(), machine.home, start=False).pid == machine.pid
+
+
 def test_a_supervisor_whose_home_was_removed_leaves_instead_of_serving_beside_the_next(machine: Machine) -> None:
     pid = machine.start()
     machine.home.supervisor_lock.unlink()

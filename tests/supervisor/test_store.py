@@ -43,7 +43,7 @@ def test_what_was_saved_is_there_for_the_next(tmp_path: Path) -> None:
     for number in (2, 1, 3):
         store.save_job(record(number))
     store.save_job(record(1, Status.FAILED))
-    store.remove_job("job3")
+    store.remove_jobs(["job3"])
     store.save_template(template("one"))
     again = Store(path)
     assert again.opening.sound
@@ -100,7 +100,7 @@ def test_a_write_that_fails_changes_nothing_and_the_next_works(tmp_path: Path, m
     store = Store(path)
     store.save_job(record(1))
 
-    def full(*_arguments: object) -> None:
+    def full(*_arguments: object, **_named: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -108,7 +108,7 @@ def test_a_write_that_fails_changes_nothing_and_the_next_works(tmp_path: Path, m
         with pytest.raises(HomeError, match="No space left"):
             store.save_job(record(1, Status.FAILED))
         with pytest.raises(HomeError, match="No space left"):
-            store.remove_job("job1")
+            store.remove_jobs(["job1"])
     assert store.jobs() == Store(path).jobs() == [record(1)]
     store.save_job(record(2))
     assert [found.id for found in Store(path).jobs()] == ["job1", "job2"]

@@ -1,4 +1,4 @@
-"""A trainer without torch: it writes what a real one writes. The job's seed says how it behaves."""
+"""A trainer without torch: it writes what a real one writes and does what is wished. The job's seed says how it behaves."""
 
 from __future__ import annotations
 
@@ -6,51 +6,120 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+from saetui.jobs.job import Wish
+from saetui.rundir.checkpoints import new_checkpoint, newest_sound
+from saetui.rundir.control import read_control
 from saetui.rundir.events import EventLog
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricWriter
 
-WELL, CRASHES, FAILS, ENDS_SILENTLY, DEAF = range(5)
+WELL, CRASHES, FAILS, ENDS_SILENTLY, DEAF, KNOWS_NO_WISHES = range(6)
 STEP_SECONDS = 0.005
+NOT_FINITE = {"kind": "training", "message": "The loss is not finite.", "suggestion": "Lower learning_rate."}
 
 
-def main(directory: str) -> int:
-    stop: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _frame: stop.append(number))
-    run = RunDirectory(Path(directory))
-    spec = run.read_spec()
-    mode, num_steps = spec["seed"], spec["hyperparameters"]["num_steps"]
-    events = EventLog(run.events)
-    if mode == ENDS_SILENTLY:
-        print("a \x1b[31mword\x1b[0m in the log")
-        return 7
-    events.append("phase", "loading", data={"name": "loading model"})
-    sites = [f"layer_{layer}.{point}" for layer in spec["layers"] for point in spec["hook_points"]]
-    training = MetricWriter(run.training_metrics, sites, ["loss", "fvu"])
-    evaluation = MetricWriter(run.evaluation_metrics, sites, ["fvu"])
-    speed = MetricWriter(run.job_metrics, ["job"], ["tokens_per_second", "tokens", "seconds", "num_steps"])
-    events.append("started", "training", step=0, data={"num_steps": num_steps})
-    step = 0
-    while step < num_steps and (not stop or mode == DEAF):
-        step += 1
+class Trainer:
+    """One try of one job."""
+
+    def __init__(self, directory: str) -> None:
+        self.run = RunDirectory(Path(directory))
+        self.stop = False
+        spec = self.run.read_spec()
+        self.mode: int = spec["seed"]
+        self.num_steps: int = spec["hyperparameters"]["num_steps"]
+        self.sites = [f"layer_{layer}.{point}" for layer in spec["layers"] for point in spec["hook_points"]]
+        signal.signal(signal.SIGTERM, self._wish_to_stop)
+        if self.mode != KNOWS_NO_WISHES:
+            signal.signal(signal.SIGUSR1, lambda _number, _frame: None)
+        self.events = EventLog(self.run.events)
+        self.saved = 0
+        self.step = 0
+
+    def main(self) -> int:
+        if self.mode == ENDS_SILENTLY:
+            print("a \x1b[31mword\x1b[0m in the log")
+            return 7
+        self.events.append("phase", "loading", data={"name": "loading model"})
+        found = newest_sound(self.run.checkpoints)
+        self.step = found.step if found is not None else 0
+        self._open_logs()
+        self.saved = read_control(self.run).checkpoints
+        self.events.append("started", "training", step=self.step, data={"num_steps": self.num_steps})
+        while self.step < self.num_steps and (not self.stop or self.mode == DEAF):
+            if self._holds() is Wish.RELEASE:
+                self.save()
+                return self.end("paused")
+            if self.stop:
+                break
+            self._take_step()
+            if self.mode == CRASHES and self.step == 3:
+                raise RuntimeError("the fake trainer crashed")
+            if self.mode == FAILS and self.step == 3:
+                return self.end("failed", NOT_FINITE)
+        for site in self.sites:
+            self.evaluation.append(self.step, site, {"fvu": 0.25})
+        self.save()
+        return self.end("completed" if self.step == self.num_steps else "stopped")
+
+    def save(self) -> None:
+        if self.step > 0:
+            with new_checkpoint(self.run.checkpoints, self.step) as path:
+                (path / "state.json").write_text(str(self.step))
+            self.events.append("checkpoint", "saved", step=self.step)
+
+    def end(self, outcome: str, error: dict[str, Any] | None = None) -> int:
+        self.events.append(
+            "ended", outcome, step=self.step, data={"outcome": outcome, "step": self.step, "error": error}
+        )
+        return 1 if error else 0
+
+    def _open_logs(self) -> None:
+        self.run.metrics.mkdir(exist_ok=True)
+        kept = self.step
+        self.training = MetricWriter(self.run.training_metrics, self.sites, ["loss", "fvu"], keep_through=kept)
+        self.evaluation = MetricWriter(self.run.evaluation_metrics, self.sites, ["fvu"], keep_through=kept)
+        columns = ["tokens_per_second", "tokens", "seconds", "num_steps"]
+        self.speed = MetricWriter(self.run.job_metrics, ["job"], columns, keep_through=kept)
+
+    def _take_step(self) -> None:
+        self.step += 1
         time.sleep(STEP_SECONDS)
-        for site in sites:
-            training.append(step, site, {"loss": 1 / step, "fvu": float("nan") if step % 2 else 0.5})
-        figures = {"tokens_per_second": 200.0, "tokens": step * 10.0, "seconds": step * 0.05, "num_steps": num_steps}
-        speed.append(step, "job", figures)
-        if mode == CRASHES and step == 3:
-            raise RuntimeError("the fake trainer crashed")
-        if mode == FAILS and step == 3:
-            error = {"kind": "training", "message": "The loss is not finite.", "suggestion": "Lower learning_rate."}
-            events.append("ended", "failed", step=step, data={"outcome": "failed", "step": step, "error": error})
-            return 1
-    for site in sites:
-        evaluation.append(step, site, {"fvu": 0.25})
-    outcome = "completed" if step == num_steps else "stopped"
-    events.append("ended", outcome, step=step, data={"outcome": outcome, "step": step, "error": None})
-    return 0
+        for site in self.sites:
+            self.training.append(
+                self.step, site, {"loss": 1 / self.step, "fvu": float("nan") if self.step % 2 else 0.5}
+            )
+        tokens, seconds = self.step * 10.0, self.step * 0.05
+        self.speed.append(
+            self.step,
+            "job",
+            {"tokens_per_second": 200.0, "tokens": tokens, "seconds": seconds, "num_steps": self.num_steps},
+        )
+
+    def _holds(self) -> Wish:
+        """Do what is wished until that is to go on, to stop, or to free the memory."""
+        if self.mode == KNOWS_NO_WISHES:
+            return Wish.RUN
+        holding = False
+        while not self.stop:
+            control = read_control(self.run)
+            if control.checkpoints > self.saved:
+                self.save()
+                self.saved = control.checkpoints
+            if control.wish is not Wish.PAUSE:
+                if holding and control.wish is Wish.RUN:
+                    self.events.append("resumed", "goes on", step=self.step)
+                return control.wish
+            if not holding:
+                holding = True
+                self.events.append("paused", "holds", step=self.step, data={"step": self.step, "released": False})
+            signal.sigtimedwait([], 0.01)
+        return Wish.RUN
+
+    def _wish_to_stop(self, number: int, frame: object) -> None:
+        self.stop = True
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(Trainer(sys.argv[1]).main())

@@ -1,0 +1,36 @@
+"""What the user prefers, kept in the store and told to every client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from saetui.jobs.preferences import Preferences, check_preferences
+from saetui.protocol.messages import Change, PreferencesChanged
+from saetui.supervisor.store import Store
+
+
+class Taste:
+    """The preferences of this home's user."""
+
+    def __init__(self, store: Store, publish: Callable[[Change], None]) -> None:
+        self._store = store
+        self._publish = publish
+        self._preferences = store.preferences()
+
+    def now(self) -> Preferences:
+        return self._preferences
+
+    def change(self, values: Mapping[str, object]) -> Preferences:
+        """Other values for some of them.
+
+        Raises:
+            InvalidInput: an unknown name or a wrong value; nothing has changed then.
+            HomeError: the store cannot be written; the same.
+        """
+        changed = msgspec.structs.replace(self._preferences, **check_preferences(values))
+        self._store.save_preferences(changed)
+        self._preferences = changed
+        self._publish(PreferencesChanged(changed))
+        return changed

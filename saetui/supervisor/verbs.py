@@ -1,0 +1,186 @@
+"""What is done to jobs that are there: pause, resume, checkpoint, stop, retry, move, delete.
+
+Each takes several jobs, and refuses all when one of them cannot: first everything is checked, then it is recorded in one
+step, then the trainers are told. What was recorded and not told yet is told by the next look, or the next supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from saetui.errors import HomeError
+from saetui.home import Home
+from saetui.jobs.job import Job, Status, Wish
+from saetui.jobs.life import Verb, see_that_all_can
+from saetui.protocol.messages import Place
+from saetui.supervisor.board import Board, moved, queued
+from saetui.supervisor.order import placed
+from saetui.supervisor.record import Record
+from saetui.supervisor.tries import forget_end
+from saetui.supervisor.workforce import Workforce
+
+log = logging.getLogger(__name__)
+
+
+class Verbs:
+    """Every method takes jobs by id, prefix or name, and returns them as they are then.
+
+    Raises (every method): NotFound or InvalidInput: a job is not named well. Conflict: one of them is in a state in which
+    this cannot be done. HomeError: the store or a job's directory cannot be written.
+    """
+
+    def __init__(self, home: Home, board: Board, workforce: Workforce) -> None:
+        self._home = home
+        self._board = board
+        self._workforce = workforce
+
+    def stop(self, texts: Sequence[str]) -> tuple[Job, ...]:
+        records = self._chosen(Verb.STOP, texts)
+        self._board.write([_stopped(record) for record in records if record.job.status is not Status.STOPPING])
+        self._each_live(records, lambda job_id: self._workforce.live(job_id).ask_to_stop())
+        return self._now(records)
+
+    def pause(self, texts: Sequence[str], *, release: bool) -> tuple[Job, ...]:
+        """Hold jobs; queued ones leave the queue. `release`: and free the memory of those that run."""
+        records = self._chosen(Verb.RELEASE if release else Verb.PAUSE, texts)
+        self._see_that_they_listen(records)
+        wanted = Wish.RELEASE if release else Wish.PAUSE
+        self._board.write([_paused(record, wanted) for record in records])
+        self._each_live(records, lambda job_id: self._workforce.live(job_id).tell_wish())
+        return self._now(records)
+
+    def resume(self, texts: Sequence[str]) -> tuple[Job, ...]:
+        """Let jobs that hold go on at once, and those without a process through the queue, from their checkpoint."""
+        records = self._chosen(Verb.RESUME, texts)
+        rank = self._board.last_rank()
+        changed = []
+        for record in records:
+            if record.job.holds_device:
+                changed.append(_wishing(record, Wish.RUN))
+            else:
+                rank += 1
+                changed.append(queued(self._ready(record), rank))
+        self._board.write(changed)
+        self._each_live(records, lambda job_id: self._workforce.live(job_id).tell_wish())
+        return self._now(records)
+
+    def checkpoint(self, texts: Sequence[str]) -> tuple[Job, ...]:
+        records = self._chosen(Verb.CHECKPOINT, texts)
+        self._see_that_they_listen(records)
+        for record in records:
+            try:
+                self._workforce.live(record.id).ask_for_checkpoint()
+            except OSError as error:
+                raise _no_room(record, error) from error
+        return self._now(records)
+
+    def retry(self, texts: Sequence[str]) -> tuple[Job, ...]:
+        """Queue jobs from the start. What they wrote is removed before they start; the wish is recorded first."""
+        records = self._chosen(Verb.RETRY, texts)
+        rank = self._board.last_rank()
+        changed = []
+        for number, record in enumerate(records, start=1):
+            again = queued(record, rank + number)
+            fresh = msgspec.structs.replace(again.job, step=0, progress=0.0, metrics={}, started_at=None)
+            changed.append(msgspec.structs.replace(again, job=fresh, clean=True, events_from=0))
+        self._board.write(changed)
+        self._workforce.hint()
+        return self._now(records)
+
+    def move(self, texts: Sequence[str], to: Place) -> tuple[Job, ...]:
+        """Give queued jobs another place; the whole queue in its order."""
+        records = self._chosen(Verb.MOVE, texts)
+        order = placed([record.id for record in self._board.queue()], [record.id for record in records], to)
+        changed = []
+        for rank, job_id in enumerate(order, start=1):
+            record = self._board[job_id]
+            if record.job.queue_rank != rank:
+                changed.append(
+                    msgspec.structs.replace(record, job=msgspec.structs.replace(record.job, queue_rank=rank))
+                )
+        self._board.write(changed)
+        self._workforce.hint()
+        return tuple(record.job for record in self._board.queue())
+
+    async def delete(self, texts: Sequence[str]) -> tuple[Job, ...]:
+        records = self._chosen(Verb.DELETE, texts)
+        self._board.remove(*(record.id for record in records))
+        try:
+            hidden = [_hide(Path(record.job.directory)) for record in records]
+            for directory in hidden:
+                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=False)
+        except OSError as error:
+            raise HomeError(
+                f"{', '.join(record.job.name for record in records)}: deleted, but not everything on the disk: {error}.",
+                f"Remove what is left in {self._home.runs} yourself.",
+            ) from error
+        return tuple(record.job for record in records)
+
+    def _chosen(self, verb: Verb, texts: Sequence[str]) -> list[Record]:
+        records = self._board.find_all(texts)
+        see_that_all_can(verb, [record.job for record in records])
+        return records
+
+    def _see_that_they_listen(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.job.holds_device:
+                self._workforce.live(record.id).see_that_it_listens()
+
+    def _ready(self, record: Record) -> Record:
+        try:
+            return forget_end(record)
+        except OSError as error:
+            raise _no_room(record, error) from error
+
+    def _each_live(self, records: Sequence[Record], tell: Callable[[str], None]) -> None:
+        """Tell the trainers of those that have one; what cannot be told now is told by a later look."""
+        for record in records:
+            if self._board[record.id].job.holds_device:
+                try:
+                    tell(record.id)
+                except OSError as error:
+                    log.error("job %s: %s", record.id, error)
+        self._workforce.hint()
+
+    def _now(self, records: Sequence[Record]) -> tuple[Job, ...]:
+        return tuple(self._board[record.id].job for record in records)
+
+
+def _stopped(record: Record) -> Record:
+    return moved(record, Status.STOPPING if record.job.holds_device else Status.STOPPED)
+
+
+def _paused(record: Record, wanted: Wish) -> Record:
+    if record.job.status is Status.QUEUED:
+        return moved(record, Status.PAUSED, released=True)
+    return _wishing(record, wanted)
+
+
+def _wishing(record: Record, wanted: Wish) -> Record:
+    return msgspec.structs.replace(record, job=msgspec.structs.replace(record.job, wish=wanted))
+
+
+def _no_room(record: Record, error: OSError) -> HomeError:
+    return HomeError(
+        f"{record.job.name} ({record.job.state}): its directory {record.job.directory} cannot be written: "
+        f"{error.strerror or error}.",
+        "Make room or give this user the right to write there, then try again.",
+    )
+
+
+def _hide(directory: Path) -> Path:
+    """Give a run directory a name that is never taken for a job, before it is removed bit by bit."""
+    hidden = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}.deleted")
+    if directory.exists():
+        os.rename(directory, hidden)
+    else:
+        hidden.mkdir(mode=0o700)
+    return hidden
