@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from saetui.training.stopping import StopWish
+from saetui.rundir.layout import RunDirectory
+from saetui.training.control import Wishes
 
 
 def main() -> int:
-    """Run one job; 0 when it completed or was stopped, 1 when it failed."""
-    stop = StopWish()
-    stop.install()
-    directory = Path(sys.argv[1])
+    """Run one job; 0 when it completed, was stopped or freed its memory for a pause, 1 when it failed."""
+    run = RunDirectory(Path(sys.argv[1]))
+    wishes = Wishes(run)
+    wishes.install()
     from saetui.training.job import run_job
 
-    return run_job(directory, stop)
+    return run_job(run, wishes)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import msgspec
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from saetui.errors import FormatError
+from saetui.errors import FormatError, TrainingError
 from saetui.rundir.checkpoints import new_checkpoint
+from saetui.rundir.reading import reading
+from saetui.training.tensor_file import size_of, write_tensors
 
 STATE = "trainer.json"
-VERSION = 1
+GENERATORS = "generators.safetensors"
+VERSION = 2
+SPARE_BYTES = 1 << 20
+"""What must be left on the disk after a save: the logs go on growing."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +50,54 @@ class SavedState:
     sites: dict[str, SiteState]
 
 
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """What else the bits of a result depend on."""
+
+    torch: str
+    threads: int
+    device: str
+
+
+class LoopState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the loop itself carries over.
+
+    Attributes:
+        evaluation_owed: the held-out evaluation of this step was left out for a stop.
+        ahead: sites that have taken the next step already, when the memory did not suffice for one of the others.
+        micro_batches: for each site the tokens that it works through at a time, fewer since the memory was short.
+        contexts: how many of them go through the model at a time, since the memory was short.
+        seconds: of training so far.
+        environment: where the checkpoint was written.
+    """
+
+    evaluation_owed: bool = False
+    ahead: tuple[str, ...] = ()
+    micro_batches: dict[str, int] = {}
+    contexts: Union[int, None] = None
+    seconds: float = 0.0
+    environment: Union[Environment, None] = None
+
+
 class _TrainerFile(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     step: int
     stream: dict[str, int]
     sites: dict[str, dict[str, Any]]
+    loop: LoopState = LoopState()
+
+
+def environment_now(device: torch.device) -> Environment:
+    """The environment of this process."""
+    return Environment(torch=str(torch.__version__), threads=torch.get_num_threads(), device=device.type)
 
 
 def save_checkpoint(
-    directory: Path, step: int, sites: Mapping[str, SiteState], stream: dict[str, int], fvu: float | None
+    directory: Path,
+    step: int,
+    sites: Mapping[str, SiteState],
+    stream: dict[str, int],
+    fvu: float | None,
+    loop: LoopState | None = None,
 ) -> None:
     """Write a checkpoint that is either there whole or not at all.
 
@@ -60,39 +107,117 @@ def save_checkpoint(
         sites: the state of each site.
         stream: where the shuffling buffer stands.
         fvu: held-out, the mean over sites, where it was measured at this step.
+        loop: what the loop carries over.
 
     Raises:
         OSError: no room; the older checkpoints stay.
+        TrainingError: a weight or a moment is not finite.
     """
+    _refuse_non_finite(step, sites)
+    check_room(directory, sum(size_of(tensor) for state in sites.values() for tensor in state.tensors.values()))
     with new_checkpoint(directory, step, fvu) as path:
         for name, state in sites.items():
-            save_file({key: tensor.contiguous() for key, tensor in state.tensors.items()}, path / f"{name}.safetensors")
+            write_tensors(path / f"{name}.safetensors", state.tensors)
+        write_tensors(path / GENERATORS, _generators())
         content = _TrainerFile(
-            version=VERSION, step=step, stream=stream, sites={name: state.values for name, state in sites.items()}
+            version=VERSION,
+            step=step,
+            stream=stream,
+            sites={name: state.values for name, state in sites.items()},
+            loop=LoopState() if loop is None else loop,
         )
         (path / STATE).write_bytes(msgspec.json.encode(content))
 
 
+def check_room(directory: Path, needed: int) -> None:
+    """See that a checkpoint of so many bytes fits, before half of it is written.
+
+    Raises:
+        OSError: ENOSPC, with both numbers.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    free = shutil.disk_usage(directory).free
+    if free < needed + SPARE_BYTES:
+        said = f"{os.strerror(errno.ENOSPC)} ({needed / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free)"
+        raise OSError(errno.ENOSPC, said, str(directory))
+
+
 def load_checkpoint(path: Path, device: torch.device) -> SavedState:
-    """Read a checkpoint whose manifest was verified.
+    """Read a checkpoint whose manifest was verified; nobody deletes it meanwhile.
 
     Raises:
         FormatError: another version wrote it, or a file is not what it should be.
+        NotFound: it was deleted.
     """
+    with reading(path):
+        content = _read_trainer_file(path)
+        try:
+            sites = {
+                name: SiteState(load_file(path / f"{name}.safetensors", device=str(device)), values)
+                for name, values in content.sites.items()
+            }
+        except (OSError, SafetensorError) as error:
+            raise _unreadable(path, error) from error
+    return SavedState(content.step, content.stream, sites)
+
+
+def load_loop_state(path: Path) -> LoopState:
+    """What the loop that wrote a checkpoint carries over; and the global random generators as they stood then.
+
+    Raises:
+        FormatError: a file is not what it should be.
+    """
+    content = _read_trainer_file(path)
+    if (path / GENERATORS).exists():
+        try:
+            _set_generators(load_file(path / GENERATORS))
+        except (OSError, SafetensorError) as error:
+            raise _unreadable(path, error) from error
+    return content.loop
+
+
+def _read_trainer_file(path: Path) -> _TrainerFile:
     try:
         content = msgspec.json.decode((path / STATE).read_bytes(), type=_TrainerFile)
-        if content.version != VERSION:
-            raise FormatError(
-                f"{path} has version {content.version}, this saetui reads {VERSION}.",
-                "Resume it with the saetui that wrote it, or retry the job from its start.",
-            )
-        sites = {
-            name: SiteState(load_file(path / f"{name}.safetensors", device=str(device)), values)
-            for name, values in content.sites.items()
-        }
-    except (OSError, msgspec.DecodeError, SafetensorError) as error:
+    except (OSError, msgspec.DecodeError) as error:
+        raise _unreadable(path, error) from error
+    if content.version != VERSION:
         raise FormatError(
-            f"{path} cannot be read: {error}.",
-            "Remove it to resume from an older one, or retry the job from its start.",
-        ) from error
-    return SavedState(content.step, content.stream, sites)
+            f"{path} has version {content.version}, this saetui reads {VERSION}.",
+            "Resume it with the saetui that wrote it, or retry the job from its start.",
+        )
+    return content
+
+
+def _unreadable(path: Path, error: Exception) -> FormatError:
+    return FormatError(
+        f"{path} cannot be read: {error}.", "Remove it to resume from an older one, or retry the job from its start."
+    )
+
+
+def _refuse_non_finite(step: int, sites: Mapping[str, SiteState]) -> None:
+    """A loss is finite and the step that it leads to may not be: what is saved is what was looked at."""
+    for site, state in sites.items():
+        for name, tensor in state.tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind in ("sae", "optimizer") and tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise TrainingError(
+                    f"{rest} of {site} is not finite after step {step}.",
+                    "Lower the learning rate, or lengthen its warm-up.",
+                )
+
+
+def _generators() -> dict[str, Tensor]:
+    """The global generators: our own code draws from none of them, a model's might."""
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states |= {f"cuda.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
+    return states
+
+
+def _set_generators(states: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            if f"cuda.{index}" in states:
+                torch.cuda.set_rng_state(states[f"cuda.{index}"], index)

@@ -2,158 +2,231 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+from enum import Enum
 
-from saetui.errors import TrainingError
-from saetui.rundir.checkpoints import delete_checkpoint, list_checkpoints
-from saetui.training.checkpoint import save_checkpoint
+from saetui.failpoints import hit
+from saetui.rundir.control import Wish
+from saetui.rundir.metrics import MetricReader
+from saetui.training.checkpoint import LoopState
+from saetui.training.control import Wishes
+from saetui.training.ledger import Ledger
+from saetui.training.out_of_memory import OutOfMemory, is_out_of_memory
 from saetui.training.results import export_results
-from saetui.training.retention import superfluous
+from saetui.training.saving import Saver
 from saetui.training.setup import Prepared
 from saetui.training.speed import Speed
-from saetui.training.stopping import StopWish
+from saetui.training.steps import Steps
+from saetui.training.stopping import StopNoticed
+from saetui.training.warnings import Advice, Watch
 
-DEAD_WARNING = 0.10
-"""The share of dead latents above which the user is warned."""
+
+class Ending(str, Enum):
+    """Why a training ended, failures apart. `paused`: saved, and its memory freed."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a training ended, failures apart."""
 
-    completed: bool
+    ending: Ending
     step: int
-
-    @property
-    def value(self) -> str:
-        return "completed" if self.completed else "stopped"
 
     def sentence(self) -> str:
         """The end in words."""
-        return f"Completed all {self.step} steps" if self.completed else f"Stopped after step {self.step}"
+        return {
+            Ending.COMPLETED: f"Completed all {self.step} steps",
+            Ending.STOPPED: f"Stopped after step {self.step}",
+            Ending.PAUSED: f"Paused after step {self.step}; everything is saved and the memory is free",
+        }[self.ending]
 
 
 class Training:
-    """Takes steps until the budget is spent or a stop is wished; logs, evaluates and saves on the way."""
+    """Takes steps until the budget is spent or a stop is wished; logs, evaluates, saves and pauses on the way."""
 
-    def __init__(self, prepared: Prepared, stop: StopWish) -> None:
+    def __init__(self, prepared: Prepared, wishes: Wishes, ledger: Ledger, saver: Saver) -> None:
         self._prepared = prepared
         self._settings = prepared.settings
         self._trainers = prepared.trainers
-        self._recorder = prepared.recorder
-        self._stop = stop
-        self._step = prepared.step
-        self._evaluated: dict[int, float] = {}
-        self._warned: set[str] = set()
+        self._wishes = wishes
+        self._ledger = ledger
+        self._saver = saver
+        self._steps = Steps(prepared, ledger, wishes)
+        self._watch = Watch(prepared.spec.architecture, prepared.settings)
         self._speed = Speed(prepared.settings.batch_size)
+        # An evaluation that was due and is not made yet; the FVU that the last one found, by its step.
+        self._owed = False
+        self._fvu: dict[int, float] = {}
+        self._noted: set[str] = set()
 
     def run(self) -> Outcome:
         """Train to the end, save, and export the result.
 
         Raises:
-            TrainingError: the loss is no longer finite.
+            TrainingError: the loss is no longer finite, or the memory does not suffice.
+            OSError: the result cannot be written.
         """
-        settings = self._settings
-        while self._step < settings.num_steps and not self._stop:
-            self._take_step()
-            last = self._step == settings.num_steps
-            if self._step % settings.log_interval == 0 or last:
-                self._log()
-            if self._step % settings.eval_interval == 0 or last:
-                self._evaluate()
-            if self._step % settings.checkpoint_interval == 0:
-                self._save()
-        if self._step > 0:
-            self._save()
-        completed = self._step >= settings.num_steps
-        if self._step > 0:
-            export_results(self._prepared, self._step, completed=completed)
-        return Outcome(completed, self._step)
+        self._resume()
+        while (ending := self._between_steps()) is None:
+            try:
+                self._advance()
+            except StopNoticed:
+                continue  # it came while activations were read or evaluated: the finished steps stand
+            except OutOfMemory as error:
+                raise self._steps.too_large(error, saved=self._save()) from error
+        if ending is not Ending.PAUSED:
+            self._finish(ending)
+        return Outcome(ending, self._step)
 
-    def _take_step(self) -> None:
-        batch = self._prepared.stream.next()
-        for site, trainer in self._trainers.items():
-            trainer.step(batch[site], self._step)
-        self._step += 1
+    @property
+    def _step(self) -> int:
+        return self._steps.done
+
+    def _resume(self) -> None:
+        state = self._saver.resume()
+        if state is not None:
+            self._steps.resume(state)
+            self._owed = state.evaluation_owed
+            if self._owed:
+                self._noted = self._evaluated_already()
+            self._speed = Speed(self._settings.batch_size, state.seconds)
+
+    def _evaluated_already(self) -> set[str]:
+        """Sites whose evaluation of this step an earlier process wrote down, before it was killed."""
+        log = MetricReader(self._prepared.run.evaluation_metrics)
+        log.poll()
+        newest = {site: log.latest(site) for site in self._trainers}
+        return {site for site, row in newest.items() if row is not None and row[0] == self._step}
+
+    def _advance(self) -> None:
+        settings = self._settings
+        if self._owed:
+            self._evaluate()
+        if self._step == settings.num_steps:
+            return
+        self._steps.take()
         self._speed.step()
+        last = self._step == settings.num_steps
+        if self._step % settings.log_interval == 0 or last:
+            self._log()
+        if self._step % settings.eval_interval == 0 or last:
+            self._owed = True
+            self._evaluate()
+        if self._step % settings.checkpoint_interval == 0:
+            self._save()
+
+    def _between_steps(self) -> Ending | None:
+        """Do what is wished between two steps; why to end, or None to go on."""
+        trouble = self._wishes.take_trouble()
+        if trouble is not None:
+            self._ledger.event("warning", trouble, step=self._step)
+        if self._saver.due:
+            self._save()
+        if self._wishes.wish is not Wish.RUN and not self._done and self._hold():
+            return Ending.PAUSED
+        if self._done:
+            return Ending.COMPLETED
+        return Ending.STOPPED if self._wishes else None
+
+    @property
+    def _done(self) -> bool:
+        """Nothing is left to do (an evaluation that a stop left out at the very end is not made up for)."""
+        return self._step == self._settings.num_steps and (not self._owed or bool(self._wishes))
+
+    def _hold(self) -> bool:
+        """Wait between two steps, everything in memory; whether it is saved and the memory is to be freed."""
+        said = False
+        with self._speed.left_out():
+            while not self._wishes and (wish := self._wishes.wish) is not Wish.RUN:
+                if wish is Wish.RELEASE and (self._step == 0 or self._save()):
+                    return True
+                if not said:
+                    said = True
+                    self._ledger.event(
+                        "paused",
+                        f"Paused after step {self._step}; everything stays in memory",
+                        step=self._step,
+                        data={"step": self._step, "released": False},
+                    )
+                self._wishes.hold()
+                if self._saver.due:
+                    self._save()
+        if said and not self._wishes:
+            self._ledger.event(
+                "resumed", f"Resumed after step {self._step}", step=self._step, data={"step": self._step}
+            )
+        return False
 
     def _log(self) -> None:
         rows = {site: trainer.interval_metrics(self._step) for site, trainer in self._trainers.items()}
-        self._refuse_non_finite()
-        self._recorder.training(self._step, rows)
-        self._recorder.job(
+        self._steps.refuse_non_finite()
+        self._ledger.training(self._step, rows)
+        self._ledger.job(
             self._step,
             {
                 "tokens_per_second": self._speed.tokens_per_second(),
                 "tokens": float(self._step * self._settings.batch_size),
                 "num_steps": float(self._settings.num_steps),
                 "epoch": self._prepared.stream.epoch,
+                "seconds": self._speed.seconds,
             },
         )
-        self._warn_of_dead(rows)
+        self._advise(self._watch.look(self._step, rows))
+        if self._saver.trouble is None:
+            self._ledger.recovered(self._step)
 
     def _evaluate(self) -> None:
-        began = time.monotonic()
-        rows = self._prepared.held_out.evaluate(self._trainers)
-        self._recorder.evaluation(self._step, rows)
-        self._evaluated[self._step] = sum(row["fvu"] for row in rows.values()) / len(rows)
-        shown = "; ".join(f"{site}: FVU {row['fvu']:.4f}, L0 {row['l0']:.1f}" for site, row in rows.items())
-        self._recorder.event("evaluation", f"Held-out {shown}", step=self._step, data={"sites": rows})
-        for site, row in rows.items():
-            if row["fvu"] >= 1:
-                self._warn(
-                    f"fvu {site}",
-                    f"{site}: FVU {row['fvu']:.2f} is no better than the mean. Lower the penalty or the learning rate.",
-                )
-        self._speed.leave_out(time.monotonic() - began)
+        with self._speed.left_out():
+            try:
+                with self._wishes.interrupting():
+                    hit("evaluation.begin")
+                    rows = self._prepared.held_out.evaluate(self._trainers)
+                    self._steps.read_anew()
+            except (OutOfMemory, RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._owed = False
+                message = f"Out of memory in the evaluation after step {self._step}: it is left out"
+                self._ledger.event("out_of_memory", message, step=self._step, data={"step": self._step, "site": None})
+                return
+            self._owed = False
+            self._ledger.evaluation(self._step, {site: row for site, row in rows.items() if site not in self._noted})
+            self._noted.clear()
+            self._fvu = {self._step: sum(row["fvu"] for row in rows.values()) / len(rows)}
+            shown = "; ".join(f"{site}: FVU {row['fvu']:.4f}, L0 {row['l0']:.1f}" for site, row in rows.items())
+            self._ledger.event("evaluation", f"Held-out {shown}", step=self._step, data={"sites": rows})
+            self._advise(self._watch.look_held_out(self._step, rows))
 
-    def _save(self) -> None:
-        began = time.monotonic()
-        self._refuse_non_finite()
-        self._recorder.sync()
-        directory = self._prepared.run.checkpoints
-        if any(checkpoint.step == self._step for checkpoint in list_checkpoints(directory)):
-            return
-        save_checkpoint(
-            directory,
-            self._step,
-            {site: trainer.state() for site, trainer in self._trainers.items()},
-            self._prepared.stream.state(),
-            self._evaluated.get(self._step),
-        )
-        self._recorder.event("checkpoint", f"Saved the checkpoint of step {self._step}", step=self._step)
-        for checkpoint in superfluous(list_checkpoints(directory), self._settings):
-            delete_checkpoint(checkpoint.path)
-        self._speed.leave_out(time.monotonic() - began)
+    def _advise(self, advices: list[Advice]) -> None:
+        for advice in advices:
+            self._ledger.event("warning", advice.sentence, step=self._step, data=advice.data)
 
-    def _refuse_non_finite(self) -> None:
-        """Nothing non-finite is ever logged as progress or saved as good."""
-        for site, trainer in self._trainers.items():
-            bad = trainer.first_non_finite_step()
-            if bad is None:
-                continue
-            saved = list_checkpoints(self._prepared.run.checkpoints)
-            sound = f"the last sound checkpoint is of step {saved[-1].step}" if saved else "there is no checkpoint yet"
-            tokens = self._settings.batch_size
-            raise TrainingError(
-                f"The loss of {site} was not finite at step {bad} "
-                f"(tokens {(bad - 1) * tokens} to {bad * tokens}); {sound}.",
-                "Lower the learning rate, or lengthen its warm-up.",
+    def _save(self) -> bool:
+        steps = self._steps
+        with self._speed.left_out():
+            steps.refuse_non_finite()
+            loop = LoopState(
+                evaluation_owed=self._owed,
+                ahead=tuple(sorted(steps.ahead)),
+                micro_batches=steps.sizes.tokens,
+                contexts=steps.sizes.contexts,
+                seconds=self._speed.seconds,
             )
+            return self._saver.save(steps.done, steps.position, self._fvu.get(steps.done), loop)
 
-    def _warn_of_dead(self, rows: dict[str, dict[str, float]]) -> None:
-        settled = self._step * self._settings.batch_size >= 2 * self._settings.dead_neuron_window
-        for site, row in rows.items():
-            share = row.get("dead_fraction", 0.0)
-            if settled and share > DEAD_WARNING:
-                self._warn(
-                    f"dead {site}",
-                    f"{site}: {share:.0%} of the latents are dead. "
-                    "Lower the penalty, use a smaller width, or revive them (AuxK, resampling).",
-                )
+    def _finish(self, ending: Ending) -> None:
+        """Save and export; what is saved or exported already stays when the other fails.
 
-    def _warn(self, key: str, message: str) -> None:
-        if key not in self._warned:
-            self._warned.add(key)
-            self._recorder.event("warning", message, step=self._step)
+        Raises:
+            OSError: one of them failed.
+        """
+        if self._step == 0:
+            return
+        saved = self._save()
+        export_results(self._prepared, self._step, completed=ending is Ending.COMPLETED)
+        if not saved and self._saver.trouble is not None:
+            raise self._saver.trouble

@@ -43,6 +43,11 @@ class Recorder:
         self._process = psutil.Process()
         self._began = time.monotonic()
 
+    @property
+    def damaged(self) -> int:
+        """Rows of earlier processes that can no longer be read."""
+        return self._training.damaged + self._evaluation.damaged + self._job.damaged
+
     def event(self, kind: str, message: str, *, step: int | None = None, data: dict[str, Any] | None = None) -> None:
         """Append an event and say that there is news."""
         self.events.append(kind, message, step=step, data=data)
@@ -60,9 +65,9 @@ class Recorder:
         self._line.look()
 
     def job(self, step: int, values: Mapping[str, float]) -> None:
-        """One row for the job; memory and time are added here."""
+        """One row for the job; memory is added here, and time where the values have none."""
         now = {"memory_bytes": float(self._process.memory_info().rss), "seconds": time.monotonic() - self._began}
-        self._job.append(step, JOB, {**values, **now})
+        self._job.append(step, JOB, {**now, **values})
         self._line.look()
 
     def sync(self) -> None:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from saetui.sae import ExportMetadata, export_saelens
+from saetui.sae import ExportMetadata, export_result
 from saetui.training.setup import Prepared
 from saetui.training.site import SiteTrainer
 
 
 def export_results(prepared: Prepared, step: int, *, completed: bool) -> None:
-    """Write `sae/<site>/` for every site, as it stands after `step`."""
+    """Write `sae/<site>/` for every site, as it stands after `step`; in saetui's own format where SAELens has none."""
     prepared.run.sae.mkdir(mode=0o700, exist_ok=True)
     for name, trainer in prepared.trainers.items():
         directory = prepared.run.result(name)
-        export_saelens(directory, trainer.sae, trainer.normalization, _metadata(prepared, trainer, step, completed))
-        prepared.recorder.event("exported", f"The SAE of {name} is in {directory}", step=step, data={"site": name})
+        metadata = _metadata(prepared, trainer, step, completed)
+        refusal = export_result(directory, trainer.sae, trainer.units.source, metadata, target=trainer.units.target)
+        message = f"The SAE of {name} is in {directory}"
+        if refusal is not None:
+            message += f", in saetui's own format. {refusal}"
+        data = {"site": name, "format": "saelens" if refusal is None else "saetui"}
+        prepared.recorder.event("exported", message, step=step, data=data)
 
 
 def _metadata(prepared: Prepared, trainer: SiteTrainer, step: int, completed: bool) -> ExportMetadata:
-    spec, model, site = prepared.spec, prepared.model, trainer.site
+    spec, model, pair = prepared.spec, prepared.model, trainer.pair
     return ExportMetadata(
         model_name=spec.model,
-        hook_name=site.transformer_lens_name,
-        hf_hook_name=model.locate(site).module_name,
-        hook_layer=site.layer,
+        hook_name=pair.source.transformer_lens_name,
+        hf_hook_name=model.locate(pair.source).module_name,
+        hook_layer=pair.source.layer,
         context_size=spec.dataset.context_length,
         dataset_path=spec.dataset.source,
         prepend_bos=model.tokenizer.bos_token_id is not None,
+        hook_name_out=pair.target.transformer_lens_name if pair.is_transcoder else None,
+        hf_hook_name_out=model.locate(pair.target).module_name if pair.is_transcoder else None,
         extra={
             "job": prepared.run.path.name,
             "name": spec.name,
@@ -34,5 +41,6 @@ def _metadata(prepared: Prepared, trainer: SiteTrainer, step: int, completed: bo
             "tokens": step * prepared.settings.batch_size,
             "seed": spec.seed,
             "hyperparameters": dict(spec.hyperparameters),
+            "held_out": dict(prepared.held_out.latest.get(pair.name, {})),
         },
     )

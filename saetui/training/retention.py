@@ -1,26 +1,33 @@
-"""Which checkpoints stay."""
+"""Applies the rules of retention after a save."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 
 from saetui.jobs.settings import Settings
-from saetui.rundir.checkpoints import CheckpointInfo
+from saetui.rundir.checkpoints import list_checkpoints
+from saetui.rundir.reading import delete_unless_read
+from saetui.rundir.retention import Retention, superfluous
 
 
-def superfluous(checkpoints: Sequence[CheckpointInfo], settings: Settings) -> list[CheckpointInfo]:
-    """Those that no rule keeps. The newest always stays, whatever the rules say.
+def rules_of(settings: Settings) -> Retention:
+    """What the spec says."""
+    return Retention(
+        keep_first=settings.keep_first,
+        keep_last=settings.keep_last,
+        keep_every=settings.keep_every,
+        keep_best=settings.keep_best,
+        warmup_steps=max(settings.warmup_steps, settings.sparsity_warmup_steps),
+    )
 
-    Args:
-        checkpoints: oldest first.
-        settings: keep_first, keep_last, keep_every, keep_best.
+
+def delete_superfluous(directory: Path, rules: Retention) -> list[int]:
+    """Delete what no rule keeps; what somebody reads stays until the next time.
+
+    Returns:
+        The steps that are gone.
+
+    Raises:
+        OSError: one cannot be deleted.
     """
-    kept = {checkpoint.step for checkpoint in checkpoints[-max(1, settings.keep_last) :]}
-    if settings.keep_first:
-        kept |= {checkpoint.step for checkpoint in checkpoints[:1]}
-    if settings.keep_every is not None:
-        kept |= {checkpoint.step for checkpoint in checkpoints if checkpoint.step % settings.keep_every == 0}
-    if settings.keep_best:
-        measured = [(checkpoint.fvu, checkpoint.step) for checkpoint in checkpoints if checkpoint.fvu is not None]
-        kept |= {step for _, step in sorted(measured)[:1]}
-    return [checkpoint for checkpoint in checkpoints if checkpoint.step not in kept]
+    return [info.step for info in superfluous(list_checkpoints(directory), rules) if delete_unless_read(info.path)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -10,12 +10,9 @@ import torch
 from torch import Tensor
 
 from saetui.activations import (
-    ActivationExtractor,
     BatchStream,
     ContextOrder,
-    HookPoint,
     LanguageModel,
-    Site,
     TokenDataset,
     TokenProgress,
     extract_rows,
@@ -32,6 +29,9 @@ from saetui.training.checkpoint import SavedState, load_checkpoint
 from saetui.training.evaluation import HeldOut
 from saetui.training.heap import keep_freed_memory
 from saetui.training.line import Line
+from saetui.training.options import product_dtype
+from saetui.training.out_of_memory import PatientExtractor
+from saetui.training.pairs import Pair, pairs_of, sites_read
 from saetui.training.recorder import Recorder
 from saetui.training.site import SiteTrainer
 from saetui.training.stopping import StopWish
@@ -52,6 +52,7 @@ class Prepared:
     settings: Settings
     model: LanguageModel
     dataset: TokenDataset
+    extractor: PatientExtractor
     stream: BatchStream
     trainers: dict[str, SiteTrainer]
     held_out: HeldOut
@@ -75,12 +76,17 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
 
     torch.manual_seed(spec.seed)
     phase("model", f"Loading {spec.model}")
-    model = open_model(spec.model, spec.revision, spec.device, spec.dtype)
+    pairs = pairs_of(spec)
+    sites = sites_read(pairs)
+    # No layer behind the last site is loaded, nor the head: evaluations borrow them (activations/whole.py).
+    model = open_model(spec.model, spec.revision, spec.device, spec.dtype, last_layer=max(site.layer for site in sites))
     model.check_reads(spec.dataset.context_length)
     if model.device.type == "cpu":
         keep_freed_memory()
-    sites = [Site(layer, HookPoint(point)) for layer in spec.layers for point in spec.hook_points]
-    extractor = ActivationExtractor(model, sites)
+    else:
+        # TF32 for what stays in float32: its ten bits are enough for a product whose operands are noisy.
+        torch.set_float32_matmul_precision("high")
+    extractor = PatientExtractor(model, sites)
     if stop:
         return None
 
@@ -94,18 +100,20 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
     sweep(run.checkpoints)
     saved = newest_sound(run.checkpoints)
     state = load_checkpoint(saved.path, model.device) if saved is not None else None
-    stream = open_stream(extractor, dataset, settings, spec)
+    stream = open_stream(extractor, dataset, settings, spec, tell=lambda sentence: phase("cache", sentence))
     if state is None:
         phase("scale", "Measuring the scale of the activations")
-    trainers = _trainers(extractor, dataset, settings, spec, state, model.device)
+    trainers = _trainers(pairs, extractor, dataset, settings, spec, state)
     if state is not None:
         phase("resume", f"Resuming from the checkpoint of step {state.step}")
         stream.restore(state.stream)
     step = state.step if state is not None else 0
     recorder = Recorder(run, list(trainers), line, events, keep_through=step)
+    if recorder.damaged:
+        recorder.event("warning", f"{recorder.damaged} rows of the metrics are damaged and left out", step=step)
     _say_started(recorder, settings, model, dataset, trainers, step)
-    held_out = HeldOut(model, extractor, dataset)
-    return Prepared(run, spec, settings, model, dataset, stream, trainers, held_out, recorder, step)
+    held_out = HeldOut(model, extractor, dataset, tell=lambda sentence: recorder.event("warning", sentence))
+    return Prepared(run, spec, settings, model, dataset, extractor, stream, trainers, held_out, recorder, step)
 
 
 def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Line) -> TokenDataset:
@@ -125,6 +133,7 @@ def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Li
         context_length=spec.dataset.context_length,
         cache_directory=find_home().cache,
         text_field=spec.dataset.text_field,
+        split=spec.dataset.split,
         progress=progress,
     )
     if dataset.bad_rows:
@@ -135,17 +144,18 @@ def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Li
 
 
 def _trainers(
-    extractor: ActivationExtractor,
+    pairs: Sequence[Pair],
+    extractor: PatientExtractor,
     dataset: TokenDataset,
     settings: Settings,
     spec: TrainingSpec,
     state: SavedState | None,
-    device: torch.device,
 ) -> dict[str, SiteTrainer]:
+    device, products = extractor.model.device, product_dtype(extractor.model.dtype)
     if state is not None:
         return {
-            site.name: SiteTrainer.restored(site, spec, settings, state.sites[site.name], device)
-            for site in extractor.sites
+            pair.name: SiteTrainer.restored(pair.source, spec, settings, state.sites[pair.name], device, products)
+            for pair in pairs
         }
     order = ContextOrder(dataset.train, spec.seed)
 
@@ -157,7 +167,7 @@ def _trainers(
             yield from extract_rows(extractor, dataset, contexts, micro_batch=MICRO_BATCH)
             position += MICRO_BATCH
 
-    return SiteTrainer.fresh(extractor.sites, spec, settings, sample(), device)
+    return SiteTrainer.fresh(pairs, spec, settings, sample(), device, products)
 
 
 def _say_started(
@@ -181,6 +191,6 @@ def _say_started(
             "device": str(model.device),
             "latents": settings.latents,
             "settings": msgspec.to_builtins(settings),
-            "scales": {site: trainer.normalization.scale for site, trainer in trainers.items()},
+            "scales": {site: trainer.units.source.scale for site, trainer in trainers.items()},
         },
     )

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from saetui.activations import Site
+from saetui.activations import Site, Splice
 from saetui.jobs.settings import Settings
 from saetui.jobs.spec import TrainingSpec
+from saetui.jobs.starts import find_starts
 from saetui.sae import (
     DeadLatents,
     IntervalSums,
     Losses,
-    Normalization,
-    ScaleEstimator,
     SparseAutoencoder,
     build,
     build_from,
+    combine,
     resample_dead,
     reset_moments,
 )
+from saetui.sae.continuing import take_over
+from saetui.sae.layouts import load_sae
 from saetui.training.checkpoint import SiteState
 from saetui.training.optimizers import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
+from saetui.training.options import sae_options
+from saetui.training.out_of_memory import MicroBatch
+from saetui.training.pairs import Pair, pair_of
 from saetui.training.schedules import learning_rate, sparsity_factor
+from saetui.training.units import Units, measure_units
 
 DEAD_REFRESH_STEPS = 10
 """Reading which latents are dead waits for the device, so it is not done at every step."""
@@ -34,14 +39,38 @@ NEVER = -1
 
 
 class SiteTrainer:
-    """Trains the SAE of one site. Raw activations in, raw reconstructions out; normalised units inside."""
+    """Trains the SAE of one site. Raw activations in, raw predictions out; normalised units inside.
+
+    Attributes:
+        pair: what is read, and what is predicted.
+        units: those of input and target.
+        micro_batch: how many tokens are worked through at a time, as far as the memory goes.
+    """
 
     def __init__(
-        self, site: Site, spec: TrainingSpec, settings: Settings, sae: SparseAutoencoder, normalization: Normalization
+        self,
+        pair: Pair,
+        spec: TrainingSpec,
+        settings: Settings,
+        sae: SparseAutoencoder,
+        units: Units,
+        compute_dtype: torch.dtype | None = None,
     ) -> None:
-        self.site = site
+        """A trainer that has taken no step.
+
+        Args:
+            pair: what is read, and what is predicted.
+            spec: for the seed.
+            settings: the run's numbers.
+            sae: on its device.
+            units: of input and target.
+            compute_dtype: of the dense products; None for float32.
+        """
+        self.pair = pair
         self.sae = sae
-        self.normalization = normalization
+        self.units = units
+        sae.compute_dtype = compute_dtype
+        self.micro_batch = MicroBatch(settings.micro_batch_size, self.device)
         self._settings = settings
         self._optimizer = build_optimizer(sae, settings)
         self._dead = DeadLatents(sae.latents, settings.dead_neuron_window, device=self.device)
@@ -50,37 +79,49 @@ class SiteTrainer:
         self._gradients = 0
         self._non_finite = torch.tensor(NEVER, dtype=torch.int64, device=self.device)
         # Each site draws from its own generator, so that sites trained together equal sites trained alone.
-        self._generator = torch.Generator().manual_seed(_site_seed(spec.seed, site))
+        self._generator = torch.Generator().manual_seed(_site_seed(spec.seed, pair.name))
 
     @classmethod
     def fresh(
         cls,
-        sites: Sequence[Site],
+        pairs: Sequence[Pair],
         spec: TrainingSpec,
         settings: Settings,
         sample: Iterator[Mapping[str, Tensor]],
         device: torch.device,
+        compute_dtype: torch.dtype | None = None,
     ) -> dict[str, SiteTrainer]:
-        """New SAEs, each with its scale measured and b_dec at the mean of the first tokens.
+        """New SAEs, each with its scales measured and b_dec at the mean of the first tokens.
 
         Args:
-            sites: those of the job.
+            pairs: those of the job.
             spec: for the seed and the architecture.
             settings: the run's numbers.
             sample: raw activations of training text by site, shape (n, d), without end.
             device: where to train.
+            compute_dtype: of the dense products; None for float32.
         """
-        blocks = _measure(sites, settings, sample)
-        return {site.name: cls._initialised(site, spec, settings, *blocks[site.name], device) for site in sites}
+        units, first = measure_units(pairs, settings.normalize_activations, sample)
+        trainers = {}
+        for pair in pairs:
+            sae = _new_sae(pair, spec, settings, units[pair.name], first).to(device)
+            trainers[pair.name] = cls(pair, spec, settings, sae, units[pair.name], compute_dtype)
+        return trainers
 
     @classmethod
     def restored(
-        cls, site: Site, spec: TrainingSpec, settings: Settings, state: SiteState, device: torch.device
+        cls,
+        site: Site,
+        spec: TrainingSpec,
+        settings: Settings,
+        state: SiteState,
+        device: torch.device,
+        compute_dtype: torch.dtype | None = None,
     ) -> SiteTrainer:
         """The trainer exactly as `state` left it."""
         sae = build_from(state.values["sae"], torch.Generator()).to(device)
-        normalization = Normalization(**state.values["normalization"])
-        trainer = cls(site, spec, settings, sae, normalization)
+        pair = pair_of(site, spec.architecture)
+        trainer = cls(pair, spec, settings, sae, Units.of(state.values["units"]), compute_dtype)
         groups = _grouped(state.tensors)
         sae.load_state_dict(groups["sae"])
         load_optimizer_state(trainer._optimizer, sae, groups.get("optimizer", {}))
@@ -104,37 +145,35 @@ class SiteTrainer:
         """Latents that are dead at this moment. Waits for the device."""
         return int(self._dead.mask.sum())
 
-    def step(self, raw: Tensor, step: int) -> None:
+    def step(self, batch: Mapping[str, Tensor], step: int) -> None:
         """Learn from one batch; waits for the device only where dead latents are read.
 
         Args:
-            raw: raw activations, shape (batch_size, d_in).
+            batch: raw activations by site, shape (batch_size, d); rows belong together.
             step: finished steps before this one.
         """
         settings, sae, optimizer = self._settings, self.sae, self._optimizer
-        x = self.normalization.normalise(raw.to(self.device))
+        x, target = self._normalised(batch)
         set_learning_rate(optimizer, learning_rate(settings, step))
         optimizer.zero_grad(set_to_none=True)
-        losses = sae.accumulate(
-            x,
-            sparsity_coefficient=self._sparsity_coefficient(step),
-            dead=self._dead.current,
-            micro_batch=settings.micro_batch_size,
+        losses = self.micro_batch.accumulate(
+            sae, x, target, sparsity_coefficient=self._sparsity_coefficient(step), dead=self._dead.current
         )
         sae.before_step()
-        self._gradient_norms += torch.nn.utils.clip_grad_norm_(
+        norm = torch.nn.utils.clip_grad_norm_(
             sae.parameters(), settings.grad_clip_norm if settings.grad_clip_norm is not None else float("inf")
         )
+        self._gradient_norms += norm
         self._gradients += 1
+        self._note_non_finite(losses, norm, step + 1)
         optimizer.step()
         sae.after_step()
-        self._note_non_finite(losses, step + 1)
-        self._sums.add(x, losses)
+        self._sums.add(x if target is None else target, losses)
         self._dead.update(losses.statistics)
         if (step + 1) % DEAD_REFRESH_STEPS == 0:
             self._dead.refresh()
         if settings.resample_steps and (step + 1) % settings.resample_steps == 0:
-            self._resample(x)
+            self._resample(x, target)
 
     def interval_metrics(self, step: int) -> dict[str, float]:
         """The metrics since the last call; waits for the device.
@@ -143,10 +182,13 @@ class SiteTrainer:
             step: finished steps.
         """
         metrics = self._sums.read()
+        if self._settings.skip_coeff is not None:
+            # The loss sees an error that the copied share makes smaller; what is shown judges decode(z) alone.
+            metrics["recon_loss"] /= (1.0 - self._settings.skip_coeff) ** 2
         metrics["dead"] = float(self.dead)
         metrics["dead_fraction"] = metrics["dead"] / self.latents
         metrics["learning_rate"] = learning_rate(self._settings, step - 1)
-        if self._settings.l1_alpha is not None:
+        if self._settings.sparsity_coefficient is not None:
             metrics["sparsity_coefficient"] = self._sparsity_coefficient(step - 1)
         metrics["grad_norm"] = float(self._gradient_norms) / self._gradients
         self._gradient_norms.zero_()
@@ -154,20 +196,28 @@ class SiteTrainer:
         return metrics
 
     def first_non_finite_step(self) -> int | None:
-        """The step whose loss first was not finite. Waits for the device."""
+        """The step whose loss or gradient first was not finite. Waits for the device."""
         found = int(self._non_finite)
         return None if found == NEVER else found
 
-    def measure(self, raw: Tensor) -> tuple[Tensor, Losses]:
-        """Normalised inputs, shape (n, d_in), and what the SAE makes of them; nothing is learned."""
-        x = self.normalization.normalise(raw.to(self.device))
-        return x, self.sae.measure(x)
+    def measure(self, rows: Mapping[str, Tensor]) -> tuple[Tensor, Losses]:
+        """Normalised targets, shape (n, d_out), and what the SAE makes of the inputs; nothing is learned."""
+        x, target = self._normalised(rows)
+        goals = [None] * len(self._pieces(x)) if target is None else self._pieces(target)
+        losses = combine([self.sae.measure(*piece) for piece in zip(self._pieces(x), goals, strict=True)])
+        return (x if target is None else target), losses
 
     def reconstruct(self, raw: Tensor) -> Tensor:
-        """The SAE's reconstruction of raw activations of shape (n, d_in), raw again."""
+        """The SAE's prediction for raw inputs of shape (n, d_in), raw again: shape (n, d_out)."""
         with torch.no_grad():
-            x_hat = self.sae(self.normalization.normalise(raw.to(self.device)))
-            return self.normalization.restore(x_hat, raw)
+            x = self.units.source.normalise(raw.to(self.device))
+            x_hat = torch.cat([self.sae(piece) for piece in self._pieces(x)])
+            return self.units.target.restore(x_hat, raw)
+
+    @property
+    def splice(self) -> Splice:
+        """The SAE in its place in the model."""
+        return Splice(self.pair.target, self.reconstruct, self.pair.source if self.pair.is_transcoder else None)
 
     def state(self) -> SiteState:
         """Everything that the rest of the run depends on."""
@@ -181,80 +231,64 @@ class SiteTrainer:
         }
         values = {
             "sae": dict(self.sae.description),
-            "normalization": dict(self.normalization.description),
+            "units": self.units.description,
             "gradients": self._gradients,
         }
         return SiteState(tensors, values)
 
-    @classmethod
-    def _initialised(
-        cls,
-        site: Site,
-        spec: TrainingSpec,
-        settings: Settings,
-        normalization: Normalization,
-        first_tokens: Tensor,
-        device: torch.device,
-    ) -> SiteTrainer:
-        generator = torch.Generator().manual_seed(_site_seed(spec.seed, site))
-        width = first_tokens.shape[1]
-        options = _options(spec.architecture, settings)
-        sae = build(spec.architecture, width, width, settings.latents, generator, **options)
-        sae.initialise_bias(normalization.normalise(first_tokens.cpu()))
-        return cls(site, spec, settings, sae.to(device), normalization)
+    def _normalised(self, rows: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Input and, where it is another thing, target of each token."""
+        x = self.units.source.normalise(self.pair.input_of(rows).to(self.device))
+        if not self.pair.is_transcoder:
+            return x, None
+        return x, self.units.target.normalise(self.pair.target_of(rows).to(self.device))
+
+    def _pieces(self, rows: Tensor) -> Sequence[Tensor]:
+        """No more at a time than in a step: an evaluation must not need more memory."""
+        return torch.split(rows, self.micro_batch.size or len(rows))
 
     def _sparsity_coefficient(self, step: int) -> float:
-        if self._settings.l1_alpha is None:
-            return 0.0
-        return self._settings.l1_alpha * sparsity_factor(self._settings, step)
+        full = self._settings.sparsity_coefficient
+        return 0.0 if full is None else full * sparsity_factor(self._settings, step)
 
-    def _note_non_finite(self, losses: Losses, step: int) -> None:
-        first = (self._non_finite == NEVER) & ~torch.isfinite(losses.total.detach())
-        self._non_finite.masked_fill_(first, step)
+    def _note_non_finite(self, losses: Losses, norm: Tensor, step: int) -> None:
+        # A gradient that is not finite makes weights so, which only the next loss would show: too late for a checkpoint.
+        sound = torch.isfinite(losses.total.detach()) & torch.isfinite(norm)
+        self._non_finite.masked_fill_((self._non_finite == NEVER) & ~sound, step)
 
-    def _resample(self, x: Tensor) -> None:
+    def _resample(self, x: Tensor, target: Tensor | None) -> None:
         self._dead.refresh()
         dead = self._dead.current
         if dead is None:
             return
-        reset_moments(self._optimizer, resample_dead(self.sae, dead, x, self._generator))
+        reset_moments(self._optimizer, resample_dead(self.sae, dead, x, self._generator, target))
         self._dead.revive(dead.indices)
 
 
-def _measure(
-    sites: Sequence[Site], settings: Settings, sample: Iterator[Mapping[str, Tensor]]
-) -> dict[str, tuple[Normalization, Tensor]]:
-    """For each site its normalisation and the first block of its activations."""
-    first = next(sample)
-    if settings.normalize_activations != "constant_norm":
-        plain = Normalization("layer_norm" if settings.normalize_activations == "layer_norm" else "none")
-        return {site.name: (plain, first[site.name]) for site in sites}
-    estimators = {site.name: ScaleEstimator(first[site.name].shape[1]) for site in sites}
-    block = first
-    while True:
-        # A site that is known well enough takes no more, so that its scale does not depend on the other sites.
-        unsettled = [name for name, estimator in estimators.items() if not estimator.settled]
-        if not unsettled:
-            return {name: (estimator.result(), first[name]) for name, estimator in estimators.items()}
-        for name in unsettled:
-            estimators[name].add(block[name])
-        block = next(sample)
+def _new_sae(
+    pair: Pair, spec: TrainingSpec, settings: Settings, units: Units, first: Mapping[str, Tensor]
+) -> SparseAutoencoder:
+    """From scratch, or from the SAE that the spec names; on the CPU: one seed, one SAE, whatever the device.
+
+    Raises:
+        SaetuiError: the SAE to start from cannot be read, or is of another kind.
+    """
+    generator = torch.Generator().manual_seed(_site_seed(spec.seed, pair.name))
+    inputs = units.source.normalise(pair.input_of(first).cpu())
+    targets = units.target.normalise(pair.target_of(first).cpu())
+    options = sae_options(spec.architecture, settings)
+    sae = build(spec.architecture, inputs.shape[1], targets.shape[1], settings.latents, generator, **options)
+    if spec.start_from is None:
+        sae.initialise_bias(targets, inputs=inputs if pair.is_transcoder else None)
+    else:
+        start = find_starts(spec.start_from, spec.sites)[pair.name]
+        take_over(sae, units.source, units.target, load_sae(start))
+    return sae
 
 
-def _options(architecture: str, settings: Settings) -> dict[str, Any]:
-    """The settings under the names that the SAE library gives them."""
-    options: dict[str, Any] = {
-        "decoder_norm": settings.decoder_norm,
-        "firing_threshold": settings.dead_neuron_threshold,
-    }
-    if architecture == "topk":
-        return options | {"k": settings.k, "aux_k": settings.aux_k, "aux_k_alpha": settings.aux_k_alpha}
-    return options | {"tie_weights": settings.tie_weights, "ghost_gradients": settings.ghost_grad_penalty}
-
-
-def _site_seed(seed: int, site: Site) -> int:
+def _site_seed(seed: int, site: str) -> int:
     """The same for a site whatever other sites its job has."""
-    digest = hashlib.blake2b(f"{seed} {site.name}".encode(), digest_size=7).digest()
+    digest = hashlib.blake2b(f"{seed} {site}".encode(), digest_size=7).digest()
     return int.from_bytes(digest, "little")
 
 

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -19,11 +17,6 @@ from tests.conditions import eventually
 from tests.training.runs import make_run, small_spec, start_trainer, train, write_text
 
 SITE = "layer_1.resid_post"
-ARCHITECTURES = {
-    "topk": {},
-    "standard": {"architecture": "standard", "hyperparameters": {"l1_alpha": 0.05, "resample_steps": 12}},
-    "standard with ghosts": {"architecture": "standard", "hyperparameters": {"l1_alpha": 0.5, "ghost_grad_penalty": True}},
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -69,30 +62,6 @@ def test_a_run_leaves_metrics_evaluation_checkpoints_and_a_result(home: Home, te
     assert config["metadata"]["saetui"]["step"] == 40
     ended = read_events(run.events)[-1]
     assert (ended.kind, ended.data["outcome"], ended.data["step"]) == ("ended", "completed", 40)
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_killed_and_resumed_it_ends_with_the_same_bytes_and_the_same_history(home: Home, text: Path, name: str) -> None:
-    spec = small_spec(
-        text, **{key: dict(value) if isinstance(value, dict) else value for key, value in ARCHITECTURES[name].items()}
-    )
-    undisturbed = train(home, "undisturbed", spec)
-    run = make_run(home, "killed", spec)
-    rng = random.Random(name)
-    for _ in range(2):
-        seen = len(list_checkpoints(run.checkpoints))
-        trainer = start_trainer(home, run)
-        eventually(lambda: len(list_checkpoints(run.checkpoints)) > seen or trainer.poll() is not None, 60)  # noqa: B023
-        reached = len(rows(run.training_metrics))
-        wait_for = rng.choice([0, 1])
-        eventually(lambda: len(rows(run.training_metrics)) >= reached + wait_for or trainer.poll() is not None, 60)  # noqa: B023
-        trainer.send_signal(signal.SIGKILL)
-        trainer.wait()
-    assert start_trainer(home, run).wait(timeout=120) == 0, run.log.read_text()
-    assert any(event.data.get("name") == "resume" for event in read_events(run.events))
-    assert weights(run) == weights(undisturbed)
-    assert rows(run.training_metrics) == rows(undisturbed.training_metrics)
-    assert rows(run.evaluation_metrics) == rows(undisturbed.evaluation_metrics)
 
 
 def test_a_stop_finishes_its_step_saves_and_exports_and_can_be_taken_up_again(home: Home, text: Path) -> None:

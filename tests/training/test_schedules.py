@@ -6,8 +6,6 @@ import pytest
 
 from saetui.jobs.settings import Settings, resolve
 from saetui.jobs.spec import parse_spec
-from saetui.rundir.checkpoints import CheckpointInfo
-from saetui.training.retention import superfluous
 from saetui.training.schedules import learning_rate, sparsity_factor
 
 
@@ -59,25 +57,3 @@ def test_the_penalty_rises_over_its_warm_up() -> None:
     settled = settings("standard", sparsity_warmup_steps=10)
     assert [sparsity_factor(settled, step) for step in (0, 5, 10, 99)] == [0.0, 0.5, 1.0, 1.0]
     assert sparsity_factor(settings("standard", sparsity_warmup_steps=0), 0) == 1.0
-
-
-def checkpoints(**fvu: float) -> list[CheckpointInfo]:
-    from pathlib import Path
-
-    return [
-        CheckpointInfo(step, Path(f"step_{step}"), "", 1, fvu.get(f"at_{step}")) for step in (10, 20, 30, 40, 50, 60)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("rules", "gone"),
-    [
-        ({"keep_first": False, "keep_last": 1, "keep_best": False}, [10, 20, 30, 40, 50]),
-        ({"keep_first": True, "keep_last": 2, "keep_best": False}, [20, 30, 40]),
-        ({"keep_first": False, "keep_last": 1, "keep_best": True}, [10, 20, 40, 50]),
-        ({"keep_first": False, "keep_last": 1, "keep_best": False, "keep_every": 20}, [10, 30, 50]),
-    ],
-)
-def test_what_no_rule_keeps_goes(rules: dict[str, Any], gone: list[int]) -> None:
-    found = superfluous(checkpoints(at_20=0.4, at_30=0.1, at_60=0.2), settings(**rules))
-    assert [checkpoint.step for checkpoint in found] == gone

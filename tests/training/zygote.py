@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -19,6 +20,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
+
+from saetui import failpoints
 
 PR_SET_PDEATHSIG = 1
 
@@ -105,6 +108,8 @@ def _serve(questions: IO[str]) -> None:
     import saetui.training.job
 
     assert saetui.training.job
+    # As the runner does: a trainer that is not ready for its signal yet must not die of it.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     ended: dict[int, int] = {}
@@ -134,6 +139,8 @@ def _train(question: dict[str, object]) -> None:
         environment = question["environment"]
         assert isinstance(environment, dict)
         os.environ.update(environment)
+        # They were read from the zygote's own environment.
+        importlib.reload(failpoints)
         log = os.open(str(question["log"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)

@@ -1,0 +1,133 @@
+"""`python -m saetui.training.evaluate`: judges finished SAEs on held-out text, for `saetui eval`.
+
+The request: `{"directories": {NAME: DIRECTORY}, "tokens", "device"}`, and where they are asked for or known `model`, `revision`,
+`dataset`, `text_field`, `context_length`, `layer`, `hook_point`; what is missing is taken from the SAEs' metadata.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from saetui.activations import ActivationExtractor, TokenDataset, TokenProgress, open_model, prepare_tokens
+from saetui.activations.models import LanguageModel
+from saetui.errors import DatasetError, InvalidInput, ModelError, SaetuiError
+from saetui.home import find_home
+from saetui.sae.directories import CONFIG_FILE, read_json
+from saetui.sae.loading import as_trained
+from saetui.training.errand import report, run_errand
+from saetui.training.evaluation import HeldOut
+from saetui.training.finished import FinishedSAE, open_finished
+from saetui.training.pairs import sites_read
+
+_CONTEXT_LENGTH = 128
+
+
+def main() -> int:
+    """Answer one request."""
+    return run_errand(judge)
+
+
+def judge(request: dict[str, Any]) -> dict[str, object]:
+    """Evaluate SAEs on the same held-out tokens.
+
+    Returns:
+        `{"model", "dataset", "context_length", "tokens", "sites": {NAME: {"directory", "site", "layout", "architecture",
+        "trained_as", "latents", figures}}}`;
+        the figures are those of a training's held-out evaluation.
+
+    Raises:
+        SaetuiError: an SAE, the model or the text cannot be used.
+    """
+    directories = {name: Path(path) for name, path in request["directories"].items()}
+    facts = {**_facts(directories), **{name: value for name, value in request.items() if value is not None}}
+    model = _model(facts)
+    finished = {
+        name: open_finished(path, model.device, model.d_model, request.get("layer"), request.get("hook_point"))
+        for name, path in directories.items()
+    }
+    context_length = facts.get("context_length", _CONTEXT_LENGTH)
+    model.check_reads(context_length)
+    dataset = _text(facts, model, context_length)
+    report(f"Evaluating on {min(request['tokens'], dataset.held_out_tokens)} held-out tokens")
+    extractor = ActivationExtractor(model, sites_read([sae.pair for sae in finished.values()]))
+    measured = HeldOut(model, extractor, dataset, tokens=request["tokens"]).evaluate(finished)
+    return {
+        "model": facts["model"],
+        "dataset": facts["dataset"],
+        "context_length": context_length,
+        "tokens": int(next(iter(measured.values()))["tokens"]),
+        "sites": {name: _described(sae, directories[name]) | measured[name] for name, sae in finished.items()},
+    }
+
+
+def _described(sae: FinishedSAE, directory: Path) -> dict[str, object]:
+    return {
+        "directory": str(directory),
+        "site": sae.pair.name,
+        "layout": sae.loaded.layout,
+        "architecture": sae.sae.architecture,
+        "trained_as": as_trained(sae.loaded).architecture,
+        "latents": sae.latents,
+    }
+
+
+def _facts(directories: Mapping[str, Path]) -> dict[str, Any]:
+    """What the first SAE's metadata say of its model and text."""
+    config = read_json(next(iter(directories.values())) / CONFIG_FILE)
+    metadata = config.get("metadata")
+    found = {**config, **metadata} if isinstance(metadata, dict) else config
+    named = {"model": found.get("model_name"), "dataset": found.get("dataset_path")}
+    facts: dict[str, Any] = {name: value for name, value in named.items() if isinstance(value, str) and value}
+    length = found.get("context_size")
+    if isinstance(length, int) and not isinstance(length, bool) and length >= 2:
+        facts["context_length"] = length
+    return facts
+
+
+def _model(facts: Mapping[str, Any]) -> LanguageModel:
+    reference = facts.get("model")
+    if reference is None:
+        raise InvalidInput("The SAE does not say which model it belongs to.", "Name one with --model.")
+    report(f"Loading {reference}")
+    try:
+        return open_model(reference, facts.get("revision"), facts["device"])
+    except ModelError as error:
+        raise ModelError(error.message, _or_name(error, "--model")) from error
+
+
+def _text(facts: Mapping[str, Any], model: LanguageModel, context_length: int) -> TokenDataset:
+    source = facts.get("dataset")
+    if source is None:
+        raise InvalidInput("The SAE does not say which text it was trained on.", "Name one with --dataset.")
+    report(f"Reading {source}")
+    last = 0.0
+
+    def progress(now: TokenProgress) -> None:
+        nonlocal last
+        share = now.done / now.total if now.total else 0.0
+        if share - last >= 0.25:
+            last = share
+            report(f"Tokenising {source}: {share:.0%}")
+
+    try:
+        return prepare_tokens(
+            source,
+            model.tokenizer,
+            context_length=context_length,
+            cache_directory=find_home().make().cache,
+            text_field=facts.get("text_field") or "text",
+            progress=progress,
+        )
+    except DatasetError as error:
+        raise DatasetError(error.message, _or_name(error, "--dataset")) from error
+
+
+def _or_name(error: SaetuiError, option: str) -> str:
+    return f"{error.suggestion or ''} Or name another with {option}.".strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""The evaluation of finished SAEs: every kind of directory, at its site or the one asked for."""
+
+from __future__ import annotations
+
+import json
+import json.decoder
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from saetui.errors import InvalidInput, ModelError, SaetuiError
+from saetui.home import Home
+from saetui.sae import ExportMetadata, Normalization, build, export_result
+from saetui.sae.base import Option
+from saetui.training.evaluate import judge
+
+WIDTH = 128
+
+
+@pytest.fixture(autouse=True)
+def one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("SAETUI_HOME", str(Home(tmp_path / "home").root))
+    yield
+    torch.set_num_threads(before)
+
+
+def made(directory: Path, architecture: str, hook_name: str = "blocks.1.hook_resid_post", **options: Option) -> Path:
+    """A new SAE of no worth in a directory, at layer 1 of the bundled model."""
+    text = directory / "text.txt"
+    text.write_text(Path(json.decoder.__file__).read_text())
+    sae = build(architecture, WIDTH, WIDTH, 64, torch.Generator().manual_seed(0), **options)
+    metadata = ExportMetadata(
+        model_name="bundled:tiny",
+        hook_name=hook_name,
+        hf_hook_name="transformer.h.1",
+        hook_layer=1,
+        context_size=32,
+        dataset_path=str(text),
+        prepend_bos=False,
+    )
+    target = None if sae.centres_input else Normalization("constant_norm", 2.0)
+    export_result(directory / architecture, sae, Normalization("constant_norm", 0.5), metadata, target=target)
+    return directory / architecture
+
+
+def asked(directory: Path, **more: Any) -> dict[str, Any]:
+    return {"directories": {"it": str(directory)}, "tokens": 64, "device": "cpu", **more}
+
+
+def test_what_it_was_trained_on_is_taken_from_its_metadata(tmp_path: Path) -> None:
+    found = judge(asked(made(tmp_path, "topk", k=4)))
+    assert (found["model"], found["context_length"]) == ("bundled:tiny", 32)
+    (values,) = sites(found).values()
+    assert values["site"] == "layer_1.resid_post"
+    assert values["l0"] == pytest.approx(4)
+    assert values["dead"] == 64 * values["never_fired"]
+    assert values["ce_zero"] > values["ce_clean"] > 0
+
+
+def test_a_transcoder_stands_in_for_the_mlp(tmp_path: Path) -> None:
+    directory = made(tmp_path, "transcoder", "blocks.1.ln2.hook_normalized", k=4)
+    (values,) = sites(judge(asked(directory))).values()
+    assert (values["site"], values["architecture"]) == ("layer_1.mlp_in", "transcoder")
+    (zeroed,) = sites(judge(asked(silenced(directory)))).values()
+    # Without latents, and with b_dec at 0, it predicts 0: the model runs without that MLP.
+    assert zeroed["l0"] == 0 and zeroed["fvu"] >= 1
+    assert zeroed["ce_sae"] == pytest.approx(zeroed["ce_zero"], abs=1e-6)
+    assert zeroed["ce_recovered"] == pytest.approx(0, abs=1e-4)
+
+
+def test_skip_is_judged_without_the_share_that_it_copies(tmp_path: Path) -> None:
+    (values,) = sites(judge(asked(silenced(made(tmp_path, "skip", skip_coeff=0.5))))).values()
+    assert (values["layout"], values["architecture"]) == ("saetui", "skip")
+    assert values["fvu"] >= 1
+    assert values["ce_recovered"] == pytest.approx(0, abs=1e-4)
+
+
+def test_another_place_and_text_can_be_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "other.txt").write_text(Path(json.__file__).read_text())
+    more = {"layer": 2, "hook_point": "mlp_out", "dataset": str(tmp_path / "other.txt"), "context_length": 16}
+    found = judge(asked(made(tmp_path, "topk", k=4), **more))
+    (values,) = sites(found).values()
+    assert values["site"] == "layer_2.mlp_out" and found["context_length"] == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "kind", "words"),
+    [
+        ({"hook_name": "blocks.2.attn.hook_z"}, {}, InvalidInput, "blocks.2.attn.hook_z"),
+        ({"hook_name": None}, {}, InvalidInput, "does not say its site"),
+        ({"model_name": None}, {}, InvalidInput, "which model"),
+        ({"dataset_path": None}, {}, InvalidInput, "which text"),
+        ({"model_name": "gpt2-small"}, {}, ModelError, "--model"),
+        ({"dataset_path": "some/where"}, {}, SaetuiError, "--dataset"),
+        ({}, {"layer": 99}, ModelError, "no layer 99"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_the_way_out(
+    change: dict[str, Any], more: dict[str, Any], kind: type[SaetuiError], words: str, tmp_path: Path
+) -> None:
+    directory = made(tmp_path, "topk", k=4)
+    config = json.loads((directory / "cfg.json").read_text())
+    config["metadata"] |= change
+    (directory / "cfg.json").write_text(json.dumps(config))
+    forget_checksums(directory)
+    with pytest.raises(kind, match=words) as refused:
+        judge(asked(directory, **more))
+    assert refused.value.suggestion
+
+
+def forget_checksums(directory: Path) -> None:
+    """As one does who changes a result on purpose."""
+    config = json.loads((directory / "cfg.json").read_text())
+    del config["metadata"]["saetui"]["checksums"]
+    (directory / "cfg.json").write_text(json.dumps(config))
+
+
+def sites(found: dict[str, object]) -> dict[str, dict[str, Any]]:
+    values = found["sites"]
+    assert isinstance(values, dict)
+    return values
+
+
+def silenced(directory: Path) -> Path:
+    """The same with latents that never fire, and no b_dec."""
+    from safetensors.torch import load_file, save_file
+
+    path = directory / "sae_weights.safetensors"
+    weights = load_file(path)
+    weights["b_enc"].fill_(-1e6)
+    weights["b_dec"].zero_()
+    save_file(weights, path)
+    forget_checksums(directory)
+    return directory
