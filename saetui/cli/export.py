@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from saetui.cli.carry import copy_out
+from saetui.cli.carry import copy_out, refuse_occupied
+from saetui.cli.errand import ask_errand
 from saetui.cli.output import json_option, print_json
 from saetui.cli.plain import plain
 from saetui.client.blocking import ask
-from saetui.errors import NotFound
+from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.jobs.job import Job
 from saetui.protocol.messages import GetJob
 from saetui.rundir.layout import RunDirectory
+
+FORMATS = ("saelens", "dictionary_learning", "sparsify", "saetui")
 
 
 @click.command()
@@ -21,26 +28,29 @@ from saetui.rundir.layout import RunDirectory
 @click.argument("directory", metavar="DIR")
 @click.option("--site", metavar="SITE", help="Only this site; DIR is then its SAE itself.")
 @click.option(
-    "--format", "layout", type=click.Choice(["saelens"]), default="saelens", show_default=True, help="The layout."
+    "--format", "layout", type=click.Choice(FORMATS), default="saelens", show_default=True, help="For which tool."
 )
 @json_option
 def export(job: str, directory: str, site: str | None, layout: str, as_json: bool) -> None:
     """Copy a job's finished SAEs, for other tools to load.
 
-    DIR gets a directory for each site (DIR/layer_2.resid_post), which SAELens loads. With --site, DIR itself is the SAE. DIR appears whole or
-    not at all, and nothing is overwritten.
+    DIR gets a directory for each site (DIR/layer_2.resid_post). With --site, DIR itself is the SAE. DIR appears whole or
+    not at all, and nothing is overwritten. What a tool has no architecture for is refused, with the reason.
     """
     found = ask(GetJob(job)).job
     results = finished(found)
     target = Path(directory).expanduser().absolute()
-    if site is None:
-        copy_out(results, target)
-        exported = {name: target / name for name in results}
-    else:
-        if site not in results:
-            raise NotFound(f"The job {found.name} has no site {site}.", f"It has {', '.join(results)}.")
-        copy_out({"": results[site]}, target)
-        exported = {site: target}
+    if site is not None and site not in results:
+        raise NotFound(f"The job {found.name} has no site {site}.", f"It has {', '.join(results)}.")
+    refuse_occupied(target)
+    chosen = results if site is None else {site: results[site]}
+    scratch = Path(tempfile.mkdtemp(prefix="saetui-export-"))
+    try:
+        ready = _in_layout(chosen, layout, scratch)
+        copy_out(ready if site is None else {"": ready[site]}, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    exported = {name: target / name if site is None else target for name in chosen}
     if as_json:
         print_json([{"site": name, "directory": str(path), "format": layout} for name, path in exported.items()])
     else:
@@ -62,3 +72,24 @@ def finished(job: Job) -> dict[str, Path]:
     else:
         way_out = f"It gets one at its end; `saetui stop {job.id}` ends it now and keeps what there is."
     raise NotFound(f"The job {job.name} ({job.id}) is {job.status.value} and has no result.", way_out)
+
+
+def _in_layout(results: Mapping[str, Path], layout: str, scratch: Path) -> Mapping[str, Path]:
+    """The results in a layout: as they are where that is theirs, else made in `scratch`."""
+    own = [name for name, path in results.items() if is_own_format(path)]
+    if layout == "saelens" and not own:
+        return results
+    if layout == "saetui" and not own:
+        raise InvalidInput("Its SAEs are in SAELens's layout, which saetui reads too.", "Use --format saelens.")
+    request = {"convert": {name: str(path) for name, path in results.items()}, "into": str(scratch), "layout": layout}
+    ask_errand("saetui.training.carry", request)
+    return {name: scratch / name for name in results}
+
+
+def is_own_format(result: Path) -> bool:
+    """Whether a result is in saetui's own format, which SAELens does not load."""
+    try:
+        config = json.loads((result / "cfg.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise FormatError(f"The result in {result} is damaged: {error}.", "Resume or retry the job.") from error
+    return isinstance(config, dict) and config.get("format") == "saetui"

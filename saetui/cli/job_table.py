@@ -7,7 +7,7 @@ from statistics import fmean
 
 from saetui.cli.figures import ABSENT, ago, duration, number, share
 from saetui.cli.output import Column, print_table
-from saetui.jobs.job import Job, Status
+from saetui.jobs.job import Job, Status, queue_order
 
 GLYPHS = {
     Status.QUEUED: "◌",
@@ -43,7 +43,7 @@ _COLUMNS = (
 
 def state_of(job: Job) -> str:
     """The state as glyph and word."""
-    return f"{GLYPHS[job.status]} {job.status.value}"
+    return f"{GLYPHS[job.status]} {job.state}"
 
 
 def mean_of(job: Job, metric: str) -> float | None:
@@ -61,9 +61,16 @@ def when(job: Job) -> str:
     return f"since {ago(job.started_at or job.created_at).removesuffix(' ago')}"
 
 
-def print_jobs(jobs: Sequence[Job]) -> None:
-    """The list, oldest first."""
-    print_table(_COLUMNS, [_row(job) for job in jobs], [COLOURS.get(job.status) for job in jobs])
+def print_jobs(jobs: Sequence[Job], everyone: Sequence[Job] | None = None) -> None:
+    """A list of jobs.
+
+    Args:
+        jobs: in the order in which they are printed.
+        everyone: all jobs that there are, which give the queued ones their places; None: no places are shown.
+    """
+    places = {job.id: number for number, job in enumerate(queue_order(everyone or ()), start=1)}
+    rows = [_row(job, places.get(job.id)) for job in jobs]
+    print_table(_COLUMNS, rows, [COLOURS.get(job.status) for job in jobs])
 
 
 def named(jobs: Iterable[Job]) -> str:
@@ -71,7 +78,8 @@ def named(jobs: Iterable[Job]) -> str:
     return ", ".join(f"{job.name} ({job.id})" for job in jobs)
 
 
-def _row(job: Job) -> tuple[str, ...]:
+def _row(job: Job, place: int | None) -> tuple[str, ...]:
     done = ABSENT if job.num_steps is None else share(job.progress)
     l0, fvu = mean_of(job, "l0"), mean_of(job, "fvu")
-    return job.id, state_of(job), job.name, job.architecture, done, number(l0), number(fvu), when(job)
+    state = state_of(job) if place is None else f"{state_of(job)} #{place}"
+    return job.id, state, job.name, job.architecture, done, number(l0), number(fvu), when(job)

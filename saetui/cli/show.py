@@ -122,7 +122,8 @@ def describe(job: Job) -> JobDocument:
 def _facts(job: Job, spec: dict[str, Any]) -> list[tuple[str, str]]:
     dataset = spec.get("dataset", {})
     steps = ABSENT if job.num_steps is None else str(job.num_steps)
-    facts = [
+    facts = [*_waiting_facts(job)]
+    facts += [
         ("model", job.model),
         ("dataset", f"{dataset.get('source', ABSENT)}, contexts of {dataset.get('context_length', ABSENT)} tokens"),
         ("architecture", job.architecture),
@@ -139,6 +140,18 @@ def _facts(job: Job, spec: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("error", job.error.message))
         if job.error.suggestion is not None:
             facts.append(("try", job.error.suggestion))
+    return facts
+
+
+def _waiting_facts(job: Job) -> list[tuple[str, str]]:
+    """What a job waits for or has to do without."""
+    facts = []
+    if job.after is not None:
+        facts.append(("waits for", f"job {job.after}"))
+    if job.released:
+        facts.append(("paused", "its memory is free; it goes on from its checkpoint"))
+    if job.degraded is not None:
+        facts.append(("degraded", job.degraded))
     return facts
 
 

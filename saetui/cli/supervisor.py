@@ -7,7 +7,7 @@ import msgspec
 
 from saetui.cli.figures import ago
 from saetui.cli.output import json_option, print_facts, print_json, say
-from saetui.client.starting import run_supervisor, stop_supervisor, supervisor_status
+from saetui.client.starting import ensure_supervisor, run_supervisor, stop_supervisor, supervisor_status
 from saetui.errors import SupervisorError
 
 
@@ -30,6 +30,21 @@ def run_in_foreground(as_json: bool) -> None:
             "Use it, or stop it with `saetui supervisor stop`; running jobs go on.",
         )
     run_supervisor()
+
+
+@supervisor.command()
+@json_option
+def start(as_json: bool) -> None:
+    """Start the supervisor in the background, as every other command does when it needs one.
+
+    For `@reboot` in a crontab, so that what waited or was lost goes on without a login (`saetui config set auto_resume on`).
+    """
+    ensure_supervisor()
+    found = supervisor_status()
+    if as_json:
+        print_json({"running": found is not None, "pid": found.pid if found is not None else None})
+    elif found is not None:
+        click.echo(f"The supervisor ({found.pid}) serves {found.home}.")
 
 
 @supervisor.command()

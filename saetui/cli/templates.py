@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
+from saetui.cli.choosing import confirmed
 from saetui.cli.figures import ABSENT, ago
-from saetui.cli.jobs import confirmed
 from saetui.cli.output import Column, json_option, print_facts, print_json, print_table, say
 from saetui.cli.plain import plain
 from saetui.cli.template_files import read_template_file, write_template_file

@@ -40,9 +40,17 @@ def wait_option(command: Command) -> Command:
 @click.argument("spec_file", metavar="[SPEC.json]", required=False)
 @click.option("--template", metavar="NAME", help="Take the spec from a template.")
 @overrides_option
+@click.option("--after", metavar="JOB", help="Start only when this job has completed; fail when it does not.")
 @wait_option
 @json_option
-def train(spec_file: str | None, template: str | None, overrides: tuple[str, ...], wait: bool, as_json: bool) -> int:
+def train(
+    spec_file: str | None,
+    template: str | None,
+    overrides: tuple[str, ...],
+    after: str | None,
+    wait: bool,
+    as_json: bool,
+) -> int:
     """Train SAEs as a spec file or a template asks.
 
     The job runs on when this command, its terminal or its connection ends. Relative paths in a spec count from
@@ -51,21 +59,27 @@ def train(spec_file: str | None, template: str | None, overrides: tuple[str, ...
     if (spec_file is None) == (template is None):
         raise click.UsageError("Give a SPEC.json or --template NAME, one of them.")
     if spec_file is not None:
-        return submit(load_spec_file(Path(spec_file)), overrides, wait, as_json)
+        return submit(load_spec_file(Path(spec_file)), overrides, wait, as_json, after=after)
     assert template is not None
     found = find_template(template)
-    return submit(found.spec, overrides, wait, as_json, template=found.id)
+    return submit(found.spec, overrides, wait, as_json, template=found.id, after=after)
 
 
 def submit(
-    raw: Mapping[str, Any], overrides: Iterable[str], wait: bool, as_json: bool, *, template: str | None = None
+    raw: Mapping[str, Any],
+    overrides: Iterable[str],
+    wait: bool,
+    as_json: bool,
+    *,
+    template: str | None = None,
+    after: str | None = None,
 ) -> int:
     """Submit a spec, print its job (or wait for its end); the exit status.
 
     Raises:
         SpecError: with every problem at once; no job was made.
     """
-    submitted = ask(Submit(final_spec(raw, overrides), template))
+    submitted = ask(Submit(final_spec(raw, overrides), template, after))
     warn(submitted.warnings)
     job = submitted.job
     if wait:
@@ -73,7 +87,7 @@ def submit(
     if as_json:
         print_json(job)
     else:
-        click.echo(f"{plain(job.name)} ({job.id}) {job.status.value}")
+        click.echo(f"{plain(job.name)} ({job.id}) {job.state}")
         say(f"See it with `saetui` or `saetui show {job.id}`.")
     return 0
 

@@ -21,15 +21,22 @@ from saetui.rundir.layout import RunDirectory
 
 _SECONDS_BETWEEN_LINES = 5.0
 _USUAL_WIDTH = 80
+_OLD_EVENTS = 20
+"""How many of the events before the first look are still of interest."""
 
 
-def wait_for(job: Job, as_json: bool) -> int:
+def wait_for(job: Job, as_json: bool, *, every_event: bool = False) -> int:
     """Show a job's progress until it ends, then print it; ctrl+c leaves, and the job goes on.
+
+    Args:
+        job: as it is now.
+        as_json: print the job as a document at its end.
+        every_event: give each event a line of its own, not only warnings.
 
     Returns:
         0 when it completed, else 1.
     """
-    progress = ProgressLine()
+    progress = ProgressLine(every_event)
     try:
         for now in follow_job(job.id):
             job = now
@@ -66,7 +73,9 @@ class ProgressLine:
     Warnings of the training (dead latents, too little memory) get lines of their own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every_event: bool = False) -> None:
+        """`every_event`: the other events get lines too."""
+        self._every_event = every_event
         self._over = sys.stderr.isatty()
         self._events: EventReader | None = None
         self._phase = ""
@@ -101,19 +110,34 @@ class ProgressLine:
         """Take note of what a starting job is busy with, and pass its warnings on."""
         if self._events is None:
             self._events = EventReader(RunDirectory(Path(job.directory)).events)
-        for event in self._events.poll():
+            events = self._events.poll()[-_OLD_EVENTS:]
+        else:
+            events = self._events.poll()
+        for event in events:
             if event.kind == "phase":
                 self._phase = event.message
-            elif event.kind == "warning":
-                if self._over and self._shown:
-                    click.echo("\r\x1b[K", err=True, nl=False)
-                say(f"warning: {event.message}")
+            if event.kind == "warning":
+                self._say(f"warning: {event.message}")
+            elif self._every_event:
+                where = (
+                    f"step {event.step}: " if event.step is not None and str(event.step) not in event.message else ""
+                )
+                self._say(f"{event.time[11:19]}  {where}{event.message}")
+
+    def _say(self, message: str) -> None:
+        """A line of its own, above the one that is written over."""
+        if self._over and self._shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
+            self._shown = ""
+        say(message)
 
     def _text(self, job: Job) -> str:
         """What matters most comes first: a narrow terminal cuts the end."""
         parts = [job.name, state_of(job)]
         if job.status is Status.STARTING and self._phase:
             parts.append(self._phase)
+        if job.degraded is not None:
+            parts.append(job.degraded)
         if job.num_steps is not None and job.step:
             parts.append(f"{share(job.progress)}  {job.step}/{job.num_steps}")
         if job.eta_seconds is not None and not job.status.ended:

@@ -52,3 +52,16 @@ def test_a_job_without_a_result_says_when_it_gets_one(saetui: Saetui, tmp_path: 
     assert "has no result" in outcome.error_lines[0]
     assert f"saetui stop {job['id']}" in outcome.document["error"]["suggestion"]
     assert not (tmp_path / "out").exists()
+
+
+def test_other_tools_layouts_are_made_and_what_they_cannot_say_is_refused(trained: Trained, tmp_path: Path) -> None:
+    outcome = trained.saetui("export", "small", tmp_path / "out", "--format", "sparsify", "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.document == [
+        {"site": site, "directory": str(tmp_path / "out" / site), "format": "sparsify"} for site in SITES
+    ]
+    assert contents(tmp_path / "out" / SITES[1]).keys() == {"cfg.json", "sae.safetensors"}
+    refused = trained.saetui("export", "small", tmp_path / "own", "--format", "saetui")
+    assert refused.code == 2
+    assert "in SAELens's layout" in refused.error_lines[0]
+    assert not (tmp_path / "own").exists()

@@ -1,0 +1,145 @@
+"""`saetui cache`: the tokens and activations that are kept on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from saetui.cli.errand import ask_errand
+from saetui.cli.figures import ago, count, share, size
+from saetui.cli.output import Column, json_option, print_json, print_table, say
+from saetui.cli.train import final_spec, overrides_option
+from saetui.home import find_home
+from saetui.jobs.cache_limit import parse_size, read_limit, write_limit
+from saetui.jobs.caches import CacheEntry, delete_cache, find_caches, list_caches, verify_cache
+from saetui.jobs.editing import load_spec_file
+
+_SHORT_KEY = 8
+
+
+@click.group()
+def cache() -> None:
+    """Tokens and activations on disk: made once, used by every job that they fit.
+
+    Tokens are kept always. Activations are kept by `saetui cache build`, and by jobs on their first pass over the text once
+    `saetui cache limit` has said how much they may take.
+    """
+
+
+@cache.command(name="list")
+@json_option
+def list_entries(as_json: bool) -> None:
+    """List what is kept, the last used first."""
+    found = list_caches(find_home().cache)
+    if as_json:
+        print_json(found)
+        return
+    _print(found)
+    limit = read_limit(find_home().cache)
+    say("Jobs keep no activations: no limit is set." if limit is None else f"Activations may take {size(limit)}.")
+
+
+@cache.command()
+@click.argument("spec_file", metavar="SPEC.json")
+@overrides_option
+@json_option
+def build(spec_file: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Extract the activations that a spec reads, once, for all jobs on the same model, text and sites.
+
+    Interrupted, it goes on where it stopped when it is called again.
+    """
+    found = ask_errand("saetui.training.build_cache", {"spec": final_spec(load_spec_file(Path(spec_file)), overrides)})
+    if as_json:
+        print_json(found)
+        return
+    keys = [entry["key"] for entry in found]
+    _print([entry for entry in list_caches(find_home().cache) if entry.key in keys])
+
+
+@cache.command()
+@click.argument("keys", metavar="[KEY…]", nargs=-1)
+@json_option
+def verify(keys: tuple[str, ...], as_json: bool) -> int:
+    """Read entries whole (all of them, when none is named) and compare them with their checksums; exit 1 on damage."""
+    home = find_home()
+    found = find_caches(home.cache, keys) if keys else list_caches(home.cache)
+    problems = {entry.key: verify_cache(entry) for entry in found}
+    if as_json:
+        print_json([{"key": key, "sound": not wrong, "problems": wrong} for key, wrong in problems.items()])
+    for entry in found:
+        if not as_json:
+            click.echo(f"{entry.key[:_SHORT_KEY]}  {'damaged' if problems[entry.key] else 'sound'}  {entry.what}")
+        for sentence in problems[entry.key]:
+            say(sentence)
+    damaged = [key for key, wrong in problems.items() if wrong]
+    if damaged:
+        say(f"Delete what is damaged: saetui cache delete {' '.join(key[:_SHORT_KEY] for key in damaged)}")
+    return 1 if damaged else 0
+
+
+@cache.command()
+@click.argument("keys", metavar="[KEY…]", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="Everything that is not in use.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def delete(keys: tuple[str, ...], every: bool, yes: bool, as_json: bool) -> None:
+    """Delete entries; whatever needs them makes them anew."""
+    if bool(keys) == every:
+        raise click.UsageError("Name the entries to delete, or --all.")
+    home = find_home()
+    found = list_caches(home.cache) if every else find_caches(home.cache, keys)
+    total = size(sum(entry.bytes for entry in found))
+    if found and not yes and not as_json:
+        click.confirm(f"Delete {len(found)} of the cache's entries, {total}?", abort=True, err=True)
+    for entry in found:
+        delete_cache(entry)
+    if as_json:
+        print_json([entry.key for entry in found])
+    else:
+        say(f"Deleted {len(found)}, {total}.")
+
+
+@cache.command()
+@click.argument("limit", metavar="[SIZE|off]", required=False)
+@json_option
+def limit(limit: str | None, as_json: bool) -> None:
+    """Show or set how much the kept activations may take, e.g. 20GB.
+
+    With a limit, jobs keep what they read on their first pass, if all of it fits, and what was not used for longest makes
+    room. Without one (off), jobs keep nothing, and `saetui cache build` keeps what it is asked for.
+    """
+    home = find_home()
+    if limit is not None:
+        home.make()
+        write_limit(home.cache, None if limit == "off" else parse_size(limit))
+    now = read_limit(home.cache)
+    if as_json:
+        print_json({"limit_bytes": now})
+    else:
+        click.echo("off" if now is None else size(now))
+
+
+def _print(entries: list[CacheEntry]) -> None:
+    columns = (
+        Column("KEY"),
+        Column("WHAT", gives_way=True),
+        Column("TEXT", gives_way=True),
+        *(Column(title, right=True) for title in ("CONTEXT", "TOKENS", "SIZE", "DONE", "USED")),
+    )
+    print_table(
+        columns,
+        [
+            (
+                entry.key[:_SHORT_KEY],
+                "tokens" if entry.site is None else entry.what,
+                entry.dataset or "",
+                str(entry.context_length),
+                count(entry.tokens),
+                size(entry.bytes),
+                share(entry.done),
+                ago(entry.used_at),
+            )
+            for entry in entries
+        ],
+    )

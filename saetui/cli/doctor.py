@@ -1,0 +1,116 @@
+"""`saetui doctor`: what is wrong with this machine, and what to do."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import click
+
+from saetui.cli.errand import ask_errand
+from saetui.cli.health import (
+    Finding,
+    Verdict,
+    good,
+    look_at_home,
+    look_at_limits,
+    look_at_memory,
+    look_at_session,
+    look_at_terminal,
+    problem,
+    warning,
+)
+from saetui.cli.output import json_option, print_json, say, shows_colour
+from saetui.cli.plain import plain
+from saetui.client.blocking import ask
+from saetui.errors import SaetuiError
+from saetui.home import find_home
+from saetui.protocol.messages import GetStatus
+
+_MARKS = {Verdict.GOOD: ("✓", "green"), Verdict.WARNING: ("!", "yellow"), Verdict.PROBLEM: ("✗", "red")}
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> int:
+    """What is wrong with this machine, and what to do.
+
+    Exits with 1 when something will not work.
+    """
+    findings = list(_look(quiet=as_json))
+    if as_json:
+        print_json(findings)
+    return 1 if any(finding.verdict is Verdict.PROBLEM for finding in findings) else 0
+
+
+def _look(*, quiet: bool) -> Iterator[Finding]:
+    """Every finding, printed as soon as it is made unless `quiet`."""
+    home = find_home()
+    parts: list[Iterable[Finding]] = [
+        [good("python", platform.python_version())],
+        look_at_torch(),
+        look_at_memory(),
+        look_at_home(home),
+        look_at_supervisor(),
+        look_at_session(),
+        look_at_limits(),
+        look_at_terminal(),
+    ]
+    for part in parts:
+        for finding in part:
+            if not quiet:
+                _print(finding)
+            yield finding
+
+
+def look_at_torch() -> Iterator[Finding]:
+    """torch in a process of its own: its version, and each device tried with a product."""
+    try:
+        found = ask_errand("saetui.training.probe", {}, say)
+    except SaetuiError as error:
+        yield problem(
+            "torch", error.message, 'Install it: on a Jetson NVIDIA\'s own wheel, elsewhere pip install "saetui[torch]"'
+        )
+        return
+    yield from judge_torch(found, has_card=shutil.which("nvidia-smi") is not None)
+
+
+def judge_torch(found: Mapping[str, Any], *, has_card: bool) -> Iterator[Finding]:
+    """Findings from what `saetui.training.probe` found.
+
+    Args:
+        found: its result.
+        has_card: whether NVIDIA's driver is installed.
+    """
+    yield good("torch", f"{found['torch']}, transformers {found['transformers']}")
+    for device in found["devices"]:
+        if device["works"]:
+            half = "with bfloat16" if device["bfloat16"] else "without bfloat16"
+            yield good("device", f"{device['name']}, {half}")
+        else:
+            yield problem("device", f"{device['name']} does not work: {device['why']}.",
+                          "Choose another with -o device=cpu, or repair its driver.")  # fmt: skip
+    if has_card and len(found["devices"]) == 1:
+        reason = "torch was built without CUDA" if found["cuda_built"] is None else "its driver and torch do not fit"
+        yield warning("device", f"An NVIDIA driver is here, and torch cannot use it: {reason}.",
+                      "Install the torch that fits the driver (nvidia-smi names its CUDA version).")  # fmt: skip
+
+
+def look_at_supervisor() -> Iterator[Finding]:
+    """Whether it answers; it is started when it does not run, as every command does."""
+    try:
+        status = ask(GetStatus())
+    except SaetuiError as error:
+        yield problem("supervisor", error.message, error.suggestion)
+        return
+    yield good("supervisor", f"process {status.pid}, {status.jobs_running} running, {status.jobs_queued} queued")
+
+
+def _print(finding: Finding) -> None:
+    mark, colour = _MARKS[finding.verdict]
+    shown = click.style(mark, fg=colour) if shows_colour() else mark
+    click.echo(f"{shown} {finding.subject:<11} {plain(finding.message)}")
+    if finding.suggestion:
+        click.echo(f"  {'':<11} → {plain(finding.suggestion)}")

@@ -1,0 +1,64 @@
+"""`saetui estimate`: what a training would need, before it starts."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from saetui.cli.figures import ABSENT, duration, size
+from saetui.cli.output import json_option, print_facts, print_json, say
+from saetui.cli.template_lookup import find_template
+from saetui.cli.train import final_spec, overrides_option
+from saetui.client.blocking import ask
+from saetui.client.foretelling import foretell
+from saetui.jobs.editing import load_spec_file
+from saetui.jobs.estimates import Estimate
+from saetui.jobs.readiness import complete_spec
+from saetui.protocol.messages import DeviceReading, Subscribe
+
+LOOK_SECONDS = 3.0
+_NAMES = {"sae_weights": "SAE weights"}
+
+
+@click.command("estimate")
+@click.argument("spec_file", metavar="[SPEC.json]", required=False)
+@click.option("--template", metavar="NAME", help="Take the spec from a template.")
+@overrides_option
+@json_option
+def estimate_command(spec_file: str | None, template: str | None, overrides: tuple[str, ...], as_json: bool) -> int:
+    """Memory and time of a training, before it starts.
+
+    The time is known where `saetui bench` has measured this machine. Exits with 1 when the memory does not suffice.
+    """
+    if (spec_file is None) == (template is None):
+        raise click.UsageError("Give a SPEC.json or --template NAME, one of them.")
+    raw = load_spec_file(Path(spec_file)) if spec_file is not None else find_template(str(template)).spec
+    ready = complete_spec(final_spec(raw, overrides))
+    foretold = foretell(ready.spec, ready.model, _reading())
+    if as_json:
+        print_json(foretold)
+    else:
+        _print(foretold)
+    return 1 if foretold.fits is False else 0
+
+
+def _reading() -> DeviceReading | None:
+    """The device as it is now; a supervisor that was only just started takes a moment to look."""
+    deadline = time.monotonic() + LOOK_SECONDS
+    while (reading := ask(Subscribe()).device) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return reading
+
+
+def _print(foretold: Estimate) -> None:
+    print_facts((_NAMES.get(name, name), size(count)) for name, count in foretold.parts.items())
+    available = "" if foretold.available_bytes is None else f" of {size(foretold.available_bytes)} available"
+    verdict = {True: ": it fits", False: ": it does not fit", None: ""}[foretold.fits]
+    click.echo(f"together {size(foretold.total_bytes)}{available}{verdict}")
+    click.echo(f"time about {ABSENT if foretold.seconds is None else duration(foretold.seconds)}")
+    if foretold.seconds is None:
+        say("For the time, measure this machine once: saetui bench")
+    if foretold.suggestion:
+        say(foretold.suggestion)

@@ -1,0 +1,181 @@
+"""What `saetui doctor` looks at without torch: the home, the session, the terminal. Each finding says what to do."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+
+from saetui.errors import SaetuiError
+from saetui.home import Home
+
+GIB = 1 << 30
+LITTLE_SPACE = 5 * GIB
+LITTLE_MEMORY = 2 * GIB
+FEW_FILES = 1024
+LOGIND = ("/etc/systemd/logind.conf", "/usr/lib/systemd/logind.conf")
+LOGIND_DROP_INS = ("/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d", "/etc/systemd/logind.conf.d")
+
+
+class Verdict(str, Enum):
+    """How it stands with one thing."""
+
+    GOOD = "good"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that was looked at. `suggestion`: what to do, where something should be done."""
+
+    subject: str
+    verdict: Verdict
+    message: str
+    suggestion: str | None = None
+
+
+def good(subject: str, message: str) -> Finding:
+    """Nothing to do."""
+    return Finding(subject=subject, verdict=Verdict.GOOD, message=message)
+
+
+def warning(subject: str, message: str, suggestion: str) -> Finding:
+    """It works, and could be better."""
+    return Finding(subject=subject, verdict=Verdict.WARNING, message=message, suggestion=suggestion)
+
+
+def problem(subject: str, message: str, suggestion: str | None) -> Finding:
+    """Something will not work until it is set right."""
+    return Finding(subject=subject, verdict=Verdict.PROBLEM, message=message, suggestion=suggestion)
+
+
+def look_at_home(home: Home) -> Iterator[Finding]:
+    """Whether it can be made and written, who else may read it, and how much room it has."""
+    try:
+        home.make()
+    except SaetuiError as error:
+        yield problem("home", error.message, error.suggestion)
+        return
+    mode = stat.S_IMODE(home.root.stat().st_mode)
+    if mode & 0o077:
+        yield warning("home", f"{home.root} can be read by others (mode {mode:o}).", f"chmod 700 {home.root}")
+    else:
+        yield good("home", str(home.root))
+    free = shutil.disk_usage(home.root).free
+    said = f"{free / GIB:.1f} GiB free"
+    if free < LITTLE_SPACE:
+        yield warning("disk", f"{said}: checkpoints and cached activations may not fit.",
+                      "Delete old jobs, or set SAETUI_HOME to a larger disk.")  # fmt: skip
+    else:
+        yield good("disk", said)
+
+
+def look_at_memory() -> Iterator[Finding]:
+    """What a training could take now."""
+    import psutil
+
+    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    said = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB available, {swap.total / GIB:.1f} GiB swap"
+    if memory.available < LITTLE_MEMORY:
+        yield warning("memory", f"{said}.", "Close other programs; on a Jetson, also leave its desktop: sudo init 3")
+    else:
+        yield good("memory", said)
+
+
+def look_at_limits() -> Iterator[Finding]:
+    """The limits of this login."""
+    import resource
+
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files < FEW_FILES:
+        yield warning("limits", f"Only {files} files may be open at once.", f"ulimit -n {FEW_FILES}")
+    else:
+        yield good("limits", f"{files:,} open files")
+
+
+def look_at_session(
+    files: Sequence[Path] | None = None, lingers: bool | None = None, systemd: bool | None = None
+) -> Iterator[Finding]:
+    """Whether logging out would end the trainings (systemd-logind's KillUserProcesses).
+
+    Args:
+        files: logind's configuration, what counts most last; by default this machine's.
+        lingers: whether the user lingers; by default asked of loginctl.
+        systemd: whether logind runs at all; by default whether this machine was started with systemd.
+    """
+    if not (Path("/run/systemd/system").exists() if systemd is None else systemd):
+        yield good("logout", "jobs go on: no systemd here that would end them")
+        return
+    if not _kills_user_processes(_logind_files() if files is None else files):
+        yield good("logout", "jobs go on (KillUserProcesses=no)")
+    elif _lingers() if lingers is None else lingers:
+        yield good("logout", "jobs go on (KillUserProcesses=yes, and this user lingers)")
+    else:
+        yield problem(
+            "logout",
+            "systemd-logind ends your processes when you log out (KillUserProcesses=yes), trainings included.",
+            "loginctl enable-linger",
+        )
+
+
+def look_at_terminal(environment: Mapping[str, str] = os.environ, encoding: str | None = None) -> Iterator[Finding]:
+    """Whether the screens look right here, and the clipboard works."""
+    kind = environment.get("TERM", "")
+    if kind in ("", "dumb"):
+        yield warning("terminal", f"TERM is {kind or 'not set'}: the screens cannot be shown.",
+                      "Use a real terminal, or the commands: saetui --help")  # fmt: skip
+        return
+    used = (encoding or sys.stdout.encoding or "").lower().replace("-", "")
+    if used != "utf8":
+        yield warning("terminal", f"The terminal's encoding is {used or 'unknown'}: charts need UTF-8.",
+                      "export LANG=C.UTF-8, or turn ASCII charts on in the screens (:)")  # fmt: skip
+    else:
+        yield good("terminal", f"{kind}, UTF-8")
+    if "TMUX" in environment:
+        yield _tmux_clipboard()
+
+
+def _tmux_clipboard() -> Finding:
+    asked = subprocess.run(["tmux", "show", "-sv", "set-clipboard"], capture_output=True, text=True, check=False)
+    value = asked.stdout.strip()
+    if value == "on":
+        return good("clipboard", "tmux passes copies on")
+    return warning("clipboard", f"tmux keeps what the screens copy to itself (set-clipboard {value or 'unknown'}).",
+                   "tmux set -s set-clipboard on")  # fmt: skip
+
+
+def _logind_files() -> list[Path]:
+    drop_ins = [path for directory in LOGIND_DROP_INS for path in sorted(Path(directory).glob("*.conf"))]
+    main = [Path(path) for path in LOGIND if Path(path).exists()][:1]
+    return [*main, *drop_ins]
+
+
+def _kills_user_processes(files: Sequence[Path]) -> bool:
+    value = "no"
+    for path in files:
+        parser = configparser.ConfigParser(strict=False, interpolation=None)
+        try:
+            parser.read(path)
+        except (OSError, configparser.Error):
+            continue  # logind itself skips what it cannot read
+        value = parser.get("Login", "KillUserProcesses", fallback=value)
+    return value.strip().lower() in ("yes", "true", "on", "1")
+
+
+def _lingers() -> bool:
+    try:
+        asked = subprocess.run(
+            ["loginctl", "show-user", str(os.getuid()), "--property=Linger", "--value"],
+            capture_output=True, text=True, check=False, timeout=5,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return asked.stdout.strip() == "yes"

@@ -1,0 +1,70 @@
+"""`saetui cache` on real activations of the bundled model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from saetui.home import Home
+
+from .conftest import Saetui, small_spec
+
+
+def shards(home: Home) -> list[Path]:
+    return sorted(home.cache.glob("activations/*/[0-9]*.safetensors"))
+
+
+def test_a_cache_is_built_killed_finished_listed_verified_and_deleted(
+    home: Home, saetui: Saetui, tmp_path: Path
+) -> None:
+    spec = small_spec(tmp_path)
+    building = subprocess.Popen(
+        [sys.executable, "-m", "saetui", "cache", "build", str(spec)], stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not shards(home):
+        assert building.poll() is None
+    os.killpg(building.pid, signal.SIGKILL)
+    building.wait()
+
+    listed = saetui("cache", "list", "--json").document
+    part = [entry for entry in listed if entry["kind"] == "activations"]
+    assert not all(entry["complete"] for entry in part)
+    before = {path: path.stat().st_mtime_ns for path in shards(home)}
+
+    built = saetui("cache", "build", spec, "--json").document
+    assert sorted(entry["site"] for entry in built) == ["layer_1.resid_post", "layer_2.resid_post"]
+    assert all(entry["complete"] and entry["model"] == "bundled:tiny" for entry in built)
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "finished shards are not written again"
+    assert {entry["key"] for entry in part} <= {entry["key"] for entry in built}
+
+    assert saetui("cache", "verify").code == 0
+    damaged = shards(home)[0]
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    refused = saetui("cache", "verify", "--json")
+    assert refused.code == 1
+    assert [entry["key"] for entry in refused.document if not entry["sound"]] == [damaged.parent.name]
+    assert damaged.name in refused.err
+
+    assert saetui("cache", "delete", damaged.parent.name[:8], "--yes").code == 0
+    assert damaged.parent.name not in saetui("cache", "list").out
+    assert saetui("cache", "delete", "--all", "--json").code == 0
+    assert saetui("cache", "list", "--json").document == []
+
+
+def test_the_limit_is_set_shown_and_lifted(home: Home, saetui: Saetui) -> None:
+    assert saetui("cache", "limit").out == "off\n"
+    assert saetui("cache", "limit", "20GiB").out == "20.0 GiB\n"
+    assert saetui("cache", "limit", "--json").document == {"limit_bytes": 20 * 2**30}
+    assert saetui("cache", "limit", "off").out == "off\n"
+    assert "is not a size" in saetui("cache", "limit", "much").err
+
+
+def test_an_entry_that_is_not_there_is_named(home: Home, saetui: Saetui) -> None:
+    refused = saetui("cache", "delete", "abc", "--yes")
+    assert refused.code == 1
+    assert "'abc'" in refused.err

@@ -1,0 +1,100 @@
+"""`saetui doctor`: each finding, and what it says to do."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+from saetui.cli.doctor import judge_torch
+from saetui.cli.health import Verdict, look_at_home, look_at_session, look_at_terminal
+from saetui.home import Home
+from tests.cli.conftest import Saetui
+
+WORKING = {"name": "CPU", "works": True, "why": None, "bfloat16": True}
+
+
+def test_this_machine_is_looked_at_and_has_no_problem_but_what_is_really_missing(saetui: Saetui) -> None:
+    outcome = saetui("doctor", "--json")
+    findings = {finding["subject"]: finding for finding in outcome.document}
+    assert {"python", "torch", "memory", "home", "disk", "supervisor", "logout", "limits", "terminal"} <= set(findings)
+    has_torch = importlib.util.find_spec("torch") is not None
+    assert findings["torch"]["verdict"] == ("good" if has_torch else "problem")
+    assert findings["supervisor"]["verdict"] == "good"
+    assert outcome.code == (0 if has_torch else 1)
+    assert all(finding["suggestion"] for finding in outcome.document if finding["verdict"] != "good")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    (found,) = look_at_home(Home(tmp_path / "home"))
+    assert found.verdict is Verdict.PROBLEM
+
+
+def test_a_home_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    (found,) = look_at_home(Home(tmp_path / "home"))
+    assert found.verdict is Verdict.PROBLEM
+    assert found.suggestion
+
+
+def test_a_home_that_others_can_read_is_told(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.make()
+    home.root.chmod(0o755)
+    found = next(iter(look_at_home(home)))
+    assert found.verdict is Verdict.WARNING
+    assert "chmod 700" in (found.suggestion or "")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "lingers", "verdict"),
+    [
+        ("[Login]\n#KillUserProcesses=yes\n", False, Verdict.GOOD),
+        ("[Login]\nKillUserProcesses=yes\n", False, Verdict.PROBLEM),
+        ("[Login]\nKillUserProcesses=yes\n", True, Verdict.GOOD),
+        ("no section at all", False, Verdict.GOOD),
+    ],
+)
+def test_whether_logging_out_ends_jobs(tmp_path: Path, configuration: str, lingers: bool, verdict: Verdict) -> None:
+    file = tmp_path / "logind.conf"
+    file.write_text(configuration)
+    (found,) = look_at_session([file], lingers=lingers, systemd=True)
+    assert found.verdict is verdict
+    if verdict is Verdict.PROBLEM:
+        assert found.suggestion == "loginctl enable-linger"
+
+
+def test_a_later_file_of_logind_counts_more(tmp_path: Path) -> None:
+    main, drop_in = tmp_path / "logind.conf", tmp_path / "10-own.conf"
+    main.write_text("[Login]\nKillUserProcesses=yes\n")
+    drop_in.write_text("[Login]\nKillUserProcesses=no\n")
+    (found,) = look_at_session([main, drop_in], lingers=False, systemd=True)
+    assert found.verdict is Verdict.GOOD
+
+
+@pytest.mark.parametrize("kind", ["", "dumb"])
+def test_a_terminal_that_cannot_show_the_screens(kind: str) -> None:
+    (found,) = look_at_terminal({"TERM": kind}, "utf-8")
+    assert found.verdict is Verdict.WARNING
+
+
+def test_an_encoding_without_braille_is_told_and_ascii_offered() -> None:
+    (found,) = look_at_terminal({"TERM": "xterm"}, "latin-1")
+    assert "ASCII" in (found.suggestion or "")
+
+
+def test_a_card_that_torch_cannot_use_is_told_with_the_reason() -> None:
+    found = {"torch": "2.13.0+cpu", "transformers": "5", "cuda_built": None, "devices": [WORKING]}
+    last = list(judge_torch(found, has_card=True))[-1]
+    assert last.verdict is Verdict.WARNING
+    assert "without CUDA" in last.message
+
+
+def test_a_device_that_fails_is_a_problem() -> None:
+    broken = {"name": "GPU", "works": False, "why": "no kernel image", "bfloat16": False}
+    found = {"torch": "2", "transformers": "5", "cuda_built": "13.0", "devices": [WORKING, broken]}
+    assert [finding.verdict for finding in judge_torch(found, has_card=True)][-1] is Verdict.PROBLEM

@@ -1,0 +1,31 @@
+"""Work in a process of its own: its answer, its refusal, and its end without either."""
+
+from __future__ import annotations
+
+import pytest
+
+from saetui.cli.errand import ask_errand
+from saetui.errors import FormatError, TrainingError
+
+# A module of the standard library that answers with the request itself.
+ECHO = "json.tool"
+
+
+def test_the_answer_is_the_result() -> None:
+    assert ask_errand(ECHO, {"result": {"fvu": 0.5}}) == {"fvu": 0.5}
+
+
+def test_a_refusal_is_the_same_error_here() -> None:
+    refusal = {"kind": "format", "message": "It is damaged.", "suggestion": "Take another."}
+    with pytest.raises(FormatError) as refused:
+        ask_errand(ECHO, {"error": refusal})
+    assert (refused.value.message, refused.value.suggestion) == ("It is damaged.", "Take another.")
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [("this", "gave no answer"), (ECHO, "gave no answer"), ("no_such_module", "No module named no_such_module")],
+)
+def test_an_end_without_an_answer_is_told_with_its_last_words(module: str, words: str) -> None:
+    with pytest.raises(TrainingError, match=words):
+        ask_errand(module, {"neither": 1})

@@ -1,0 +1,54 @@
+"""`saetui estimate`: memory and time before a start."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from saetui.home import Home
+from saetui.rundir.durable import write_durably
+from tests.cli.conftest import Saetui
+from tests.jobs.test_estimates import FIGURES
+
+
+def spec_file(directory: Path, **hyperparameters: Any) -> Path:
+    file = directory / "spec.json"
+    spec = {"model": "bundled:tiny", "dataset": {"source": "bundled:stdlib"}, "hyperparameters": hyperparameters}
+    file.write_text(json.dumps(spec))
+    return file
+
+
+def test_the_document_has_the_fields_that_programs_rely_on(home: Home, saetui: Saetui, tmp_path: Path) -> None:
+    outcome = saetui("estimate", spec_file(tmp_path), "--json")
+    assert outcome.code == 0, outcome.err
+    document = outcome.document
+    assert set(document) == {"total_bytes", "available_bytes", "fits", "parts", "seconds", "suggestion"}
+    assert sum(document["parts"].values()) == document["total_bytes"]
+    assert document["available_bytes"] > 0
+    assert document["fits"] is True
+    assert document["seconds"] is None, "this machine has not been measured in this home"
+
+
+def test_with_figures_of_the_machine_there_is_a_time(home: Home, saetui: Saetui, tmp_path: Path) -> None:
+    home.make()
+    write_durably(home.machine_figures, msgspec.json.encode(FIGURES))
+    outcome = saetui("estimate", spec_file(tmp_path, num_steps=100), "--json")
+    assert outcome.document["seconds"] > 0
+    assert "time about" in saetui("estimate", spec_file(tmp_path, num_steps=100)).out
+
+
+def test_what_does_not_fit_exits_with_1_and_says_what_would(saetui: Saetui, tmp_path: Path) -> None:
+    outcome = saetui("estimate", spec_file(tmp_path), "-o", "expansion_factor=1024", "-o", "layers=0,1,2,3",
+                     "-o", "batch_size=1048576")  # fmt: skip
+    assert outcome.code == 1
+    assert "it does not fit" in outcome.out
+    assert "It fits with" in outcome.err
+
+
+def test_a_spec_with_errors_is_refused_as_a_start_is(saetui: Saetui, tmp_path: Path) -> None:
+    outcome = saetui("estimate", spec_file(tmp_path, k=0), "--json")
+    assert outcome.code != 0
+    assert "k" in outcome.err
