@@ -22,6 +22,7 @@ class Scope(str, Enum):
     JOB = "job"
     NEW = "new"
     TEMPLATES = "templates"
+    SETTINGS = "settings"
     FORM = "form"
     CHOICE = "choice"
     GRID = "grid"
@@ -43,6 +44,7 @@ SCOPE_TITLES = {
     Scope.JOB: "Job",
     Scope.NEW: "New training",
     Scope.TEMPLATES: "Templates",
+    Scope.SETTINGS: "Settings",
     Scope.FORM: "Forms",
     Scope.CHOICE: "Choices",
     Scope.GRID: "Layers and hook points",
@@ -101,12 +103,20 @@ ACTIONS: tuple[Action, ...] = (
     Action("open", _J, "enter", "open", "Open the highlighted job: charts, sites, checkpoints, events, log, settings.", True),
     Action("new", _J, "n", "new", "Set up a new training.", True),
     Action("templates", _J, "t", "templates", "Look at the templates: apply, save, import, export.", True),
-    Action("demo", _J, "d", "demo", "Train a small SAE on the bundled model and text: a few minutes, nothing to download.", True),
+    Action("pause", _J, "p", "pause/resume", "Pause the marked jobs, or the highlighted one; if they are paused, let them go on.", True),
+    Action("resume", _J, "r", "resume", "Let paused jobs go on, and stopped, failed or lost ones from their newest checkpoint.", True),
     Action("stop", _J, "S", "stop", "Stop the marked jobs, or the highlighted one; each saves a checkpoint and its SAE.", True, True),
     Action("delete", _J, "D", "delete", "Delete the marked jobs, or the highlighted one, with everything they wrote.", True, True),
-    Action("mark", _J, "space", "mark", "Mark the highlighted job, for stop and delete of several at once."),
+    Action("retry", _J, "R", "retry", "Train ended jobs again from the start; what the earlier try made is removed.", True, True),
+    Action("release", _J, "u", "unload", "Pause jobs and free their memory; they go on from a checkpoint, through the queue."),
+    Action("checkpoint", _J, "b", "save now", "Save a checkpoint of the marked jobs, or the highlighted one, now."),
+    Action("earlier", _J, "less_than_sign", "earlier", "Start queued jobs one place earlier."),
+    Action("later", _J, "greater_than_sign", "later", "Start queued jobs one place later."),
+    Action("mark", _J, "space", "mark", "Mark the highlighted job, to act on several at once."),
     Action("mark_all", _J, "a", "mark all", "Mark all jobs that are shown, or none."),
+    Action("mark_state", _J, "A", "mark alike", "Mark all jobs in the highlighted one's state, or none of them."),
     Action("filter", _J, "slash", "filter", "Show only jobs whose name, state, model or architecture has these letters.", True),
+    Action("demo", _J, "d", "demo", "Train a small SAE on the bundled model and text: a few minutes, nothing to download.", True),
     Action("sort", _J, "o", "order", "Order the jobs by the next column: newest, state, name, loss, FVU."),
     Action("clone", _J, "e", "edit copy", "Open the form filled with the highlighted job's settings."),
     Action("make_template", _J, "m", "template", "Save the highlighted job's settings as a template."),
@@ -123,8 +133,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("pane_6", _O, "6", "settings", "What the job was asked to do."),
     Action("next_pane", _O, "right_square_bracket", "next", "The next tab."),
     Action("previous_pane", _O, "left_square_bracket", "previous", "The previous tab."),
+    Action("pause", _O, "p", "pause/resume", "Pause this job; if it is paused, let it go on.", True),
+    Action("resume", _O, "r", "resume", "Let it go on: from where it holds, or from its newest checkpoint.", True),
     Action("stop", _O, "S", "stop", "Stop this job; it saves a checkpoint and its SAE.", True, True),
     Action("delete", _O, "D", "delete", "Delete this job with everything it wrote.", True, True),
+    Action("retry", _O, "R", "retry", "Train it again from the start; what the earlier try made is removed.", True, True),
+    Action("release", _O, "u", "unload", "Pause it and free its memory; it goes on from a checkpoint, through the queue."),
+    Action("checkpoint", _O, "b", "save now", "Save a checkpoint now."),
+    Action("earlier", _O, "less_than_sign", "earlier", "Start it one place earlier."),
+    Action("later", _O, "greater_than_sign", "later", "Start it one place later."),
     Action("log_axis", _O, "l", "log axis", "Show loss and FVU on a logarithmic axis.", True),
     Action("smooth", _O, "s", "smooth", "Smooth the curves: off, a little, much.", True),
     Action("sites", _O, "v", "each site", "Show the mean of all sites, or a curve for each.", True),
@@ -151,6 +168,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("mark", _T, "space", "mark", "Mark the highlighted template, for export."),
     Action("mark_all", _T, "a", "mark all", "Mark all templates that are shown, or none."),
     Action("copy", _T, "y", "copy", "Copy it as JSON."),
+    Action("next_value", Scope.SETTINGS, "right,l,space,enter", "change", "The next value of the highlighted setting.", True),
+    Action("previous_value", Scope.SETTINGS, "left,h", "back", "The value before."),
+    Action("reset_value", Scope.SETTINGS, "x", "default", "Put the highlighted setting back to its default.", True),
     Action("next_field", _F, "down,enter", "next", "The next field."),
     Action("previous_field", _F, "up", "before", "The field before."),
     Action("next_section", _F, "pagedown", "next section", "The first field of the next section."),
@@ -200,6 +220,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("help", _A, "question_mark,f1", "help", "The keys that work here.", True),
     Action("theme", _A, "f2", "theme", "The next colour theme."),
     Action("ascii", _A, "f3", "ASCII charts", "Draw charts with ASCII letters, or with braille dots."),
+    Action("settings", _A, "comma", "settings", "Theme, refresh rate, and whether killed jobs are started again by themselves."),
     Action("leave", _A, "q", "leave", "Leave saetui. Jobs go on without it.", True),
     Action("focus_next", _A, "tab", "next pane", "Go to the next pane or field."),
     Action("focus_previous", _A, "shift+tab", "pane before", "Go to the pane or field before."),
@@ -215,7 +236,7 @@ _KEY_NAMES = {
     "enter": "⏎", "escape": "esc", "space": "space", "slash": "/", "question_mark": "?", "colon": ":", "plus": "+",
     "minus": "-", "equals_sign": "=", "down": "↓", "up": "↑", "left": "←", "right": "→", "pagedown": "pgdn",
     "pageup": "pgup", "left_square_bracket": "[", "right_square_bracket": "]", "f1": "F1", "f2": "F2", "f3": "F3",
-    "shift+tab": "⇧tab",
+    "shift+tab": "⇧tab", "comma": ",", "less_than_sign": "<", "greater_than_sign": ">",
 }  # fmt: skip
 
 

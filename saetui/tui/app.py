@@ -15,19 +15,21 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.command import CommandPalette
 from textual.screen import Screen
+from textual.timer import Timer
 
 from saetui.client.link import Link, Unreachable
 from saetui.errors import SaetuiError
 from saetui.home import Home
 from saetui.jobs.job import Job
-from saetui.protocol.messages import Snapshot
+from saetui.jobs.preferences import PreferenceValue
+from saetui.protocol.messages import PreferencesChanged, Snapshot
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.commands import Commands, Source
 from saetui.tui.messages import ModelChanged, SupervisorLost, SupervisorNews
 from saetui.tui.palette import ActionCommands
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.state import Connection, Model
-from saetui.tui.theme import OFFERED_THEMES, OWN_THEMES, VARIABLES, theme_for_terminal
+from saetui.tui.theme import OFFERED_THEMES, OWN_THEMES, VARIABLES, theme_for_terminal, theme_named
 
 REPAINT_SECONDS = 0.5
 """Live figures are shown twice a second at most, however often they come: a slow line must keep up."""
@@ -53,6 +55,7 @@ class SaetuiApp(App[None]):
             theme: a theme's name; None: what the terminal can show.
         """
         chosen = theme or theme_for_terminal()
+        self._given_theme = theme
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         for own in OWN_THEMES:
             self.register_theme(own)
@@ -64,6 +67,7 @@ class SaetuiApp(App[None]):
         self.wanted_job = job
         self._source = source
         self._stale = False
+        self._repainting: Timer | None = None
         self._told_of_trouble = False
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -77,7 +81,7 @@ class SaetuiApp(App[None]):
 
     def on_mount(self) -> None:
         self._follow()
-        self.set_interval(REPAINT_SECONDS, self._show_if_stale)
+        self._repaint_every(REPAINT_SECONDS)
         if not self.is_headless:
             self._watch_terminal()
 
@@ -92,10 +96,13 @@ class SaetuiApp(App[None]):
             was_lost = self.model.connection is Connection.LOST
             self.model.replace(event.news)
             self._close_trouble(was_lost)
+            self._obey_preferences()
             self.show_now()
         elif self.model.apply(event.news.change):
             self._stale = True
         else:
+            if isinstance(event.news.change, PreferencesChanged):
+                self._obey_preferences()
             self.show_now()
 
     def on_supervisor_lost(self, event: SupervisorLost) -> None:
@@ -116,6 +123,22 @@ class SaetuiApp(App[None]):
         for screen in self.screen_stack:
             if isinstance(screen, SaetuiScreen):
                 screen.post_message(ModelChanged())
+
+    def _obey_preferences(self) -> None:
+        """Look and behave as the user prefers, from now on."""
+        preferences = self.model.preferences
+        if preferences is None:
+            return
+        self.ascii_charts = preferences.ascii_charts
+        self._repaint_every(preferences.refresh_seconds)
+        theme = self._given_theme or theme_named(preferences.theme)
+        if theme in self.available_themes and theme != self.theme:
+            self.theme = theme
+
+    def _repaint_every(self, seconds: float) -> None:
+        if self._repainting is not None:
+            self._repainting.stop()
+        self._repainting = self.set_interval(seconds, self._show_if_stale)
 
     def _show_if_stale(self) -> None:
         if self._stale:
@@ -182,11 +205,28 @@ class SaetuiApp(App[None]):
         names = [name for name in OFFERED_THEMES if name in self.available_themes]
         after = names.index(self.theme) + 1 if self.theme in names else 0
         self.theme = names[after % len(names)]
+        self._given_theme = None
+        self.prefer("theme", self.theme)
         self.notify(f"Theme: {self.theme}")
 
     def action_ascii(self) -> None:
         self.ascii_charts = not self.ascii_charts
+        self.prefer("ascii_charts", self.ascii_charts)
         self.show_now()
+
+    def action_settings(self) -> None:
+        from saetui.tui.screens.settings import SettingsScreen
+
+        if not isinstance(self.screen, SettingsScreen):
+            self.push_screen(SettingsScreen())
+
+    @work(group="preferences")
+    async def prefer(self, name: str, value: PreferenceValue) -> None:
+        """Keep a preference, for this window and every other."""
+        try:
+            await self.commands.set_preferences({name: value})
+        except SaetuiError as error:
+            self.notify(f"Not kept for the next time: {error.message}", severity="warning", markup=False)
 
     def action_leave(self) -> None:
         self.exit()
@@ -231,10 +271,12 @@ def run(home: Home, job: str | None = None) -> int:
 
 def farewell(model: Model) -> str:
     """One line for after the end: what goes on, and how to come back."""
-    names = [job.name for job in model.jobs.values() if job.status.holds_device]
+    names = [job.name for job in model.jobs.values() if job.holds_device]
+    paused = sum(job.released for job in model.jobs.values())
     queued = sum(job.status.value == "queued" for job in model.jobs.values())
     if not names and not queued:
-        return "No job is running. `saetui` opens the list again."
+        held = f" {paused} paused." if paused else ""
+        return f"No job is running.{held} `saetui` opens the list again."
     parts = []
     if names:
         shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")

@@ -7,18 +7,26 @@ from typing import Any, Protocol
 
 from saetui.client.link import Unreachable
 from saetui.jobs.job import Job
+from saetui.jobs.preferences import Preferences, PreferenceValue
 from saetui.jobs.template import ImportResult, Template
 from saetui.protocol.messages import (
     Asking,
+    CheckpointJobs,
     DeleteJobs,
     DeleteTemplate,
     DuplicateTemplate,
     EditTemplate,
     Event,
     ImportTemplates,
+    MoveJobs,
+    PauseJobs,
+    Place,
     R,
     RestoreTemplate,
+    ResumeJobs,
+    RetryJobs,
     SaveTemplate,
+    SetPreferences,
     Snapshot,
     StopJobs,
     Submit,
@@ -48,6 +56,25 @@ class Commands:
 
     async def stop_jobs(self, jobs: tuple[str, ...]) -> tuple[Job, ...]:
         return (await self._source.request(StopJobs(jobs))).jobs
+
+    async def pause_jobs(self, jobs: tuple[str, ...], *, release: bool = False) -> tuple[Job, ...]:
+        return (await self._source.request(PauseJobs(jobs, release))).jobs
+
+    async def resume_jobs(self, jobs: tuple[str, ...]) -> tuple[Job, ...]:
+        return (await self._source.request(ResumeJobs(jobs))).jobs
+
+    async def checkpoint_jobs(self, jobs: tuple[str, ...]) -> tuple[Job, ...]:
+        return (await self._source.request(CheckpointJobs(jobs))).jobs
+
+    async def retry_jobs(self, jobs: tuple[str, ...]) -> tuple[Job, ...]:
+        return (await self._source.request(RetryJobs(jobs))).jobs
+
+    async def move_jobs(self, jobs: tuple[str, ...], to: Place) -> tuple[Job, ...]:
+        """The whole queue in its new order."""
+        return (await self._source.request(MoveJobs(jobs, to))).jobs
+
+    async def set_preferences(self, values: dict[str, PreferenceValue]) -> Preferences:
+        return (await self._source.request(SetPreferences(dict(values)))).preferences
 
     async def delete_jobs(self, jobs: tuple[str, ...]) -> tuple[Job, ...]:
         return (await self._source.request(DeleteJobs(jobs))).jobs

@@ -8,7 +8,8 @@ from typing import Any, Union
 import msgspec
 
 from saetui.errors import InvalidInput
-from saetui.jobs.hyperparameters import ARCHITECTURES, HYPERPARAMETERS, Value, for_architecture, plain, siblings
+from saetui.jobs.architectures import ARCHITECTURES, default_hook_points
+from saetui.jobs.hyperparameters import HYPERPARAMETERS, Value, for_architecture, plain, siblings
 from saetui.jobs.problems import Problem, SpecError, errors_of
 from saetui.jobs.settings import Settings, resolve
 from saetui.jobs.spec import SPEC_FIELDS, check_fields, parse_spec
@@ -52,7 +53,7 @@ class Draft:
     def set_text(self, field: str, text: str) -> tuple[str, ...]:
         """Type something. Returns the linked fields that it emptied."""
         if field == "architecture":
-            self.architecture = text
+            self._choose_architecture(text)
             return ()
         if text:
             self._texts[field] = text
@@ -60,7 +61,8 @@ class Draft:
             self._texts.pop(field, None)
         if not (text and field.startswith(PREFIX)):
             return ()
-        emptied = [PREFIX + name for name in siblings(field.removeprefix(PREFIX)) if PREFIX + name in self._texts]
+        linked = siblings(field.removeprefix(PREFIX), self.architecture)
+        emptied = [PREFIX + name for name in linked if PREFIX + name in self._texts]
         for other in emptied:
             del self._texts[other]
         return tuple(emptied)
@@ -68,7 +70,7 @@ class Draft:
     def set_default(self, field: str) -> None:
         """Put one field back to what an empty form has."""
         if field == "architecture":
-            self.architecture = ARCHITECTURE_FIELD.usual
+            self._choose_architecture(ARCHITECTURE_FIELD.usual)
         else:
             self.set_text(field, {"model": DEFAULT_MODEL, "dataset.source": DEFAULT_DATASET}.get(field, ""))
 
@@ -114,10 +116,16 @@ class Draft:
         self.architecture = str(raw.get("architecture") or ARCHITECTURE_FIELD.usual)
         layers, points = raw.get("layers"), raw.get("hook_points")
         self.layers = tuple(sorted(layers)) if layers else None
-        self.hook_points = tuple(points) if points else ("resid_post",)
+        self.hook_points = tuple(points) if points else default_hook_points(self.architecture)
         self._load_hyperparameters(raw.get("hyperparameters") or {})
         if d_in is not None:
             self._forget_consequences(d_in)
+
+    def _choose_architecture(self, name: str) -> None:
+        """Hook points that nobody changed follow the architecture."""
+        if self.hook_points == default_hook_points(self.architecture):
+            self.hook_points = default_hook_points(name)
+        self.architecture = name
 
     def _load_hyperparameters(self, values: Mapping[str, Value]) -> None:
         for name, value in values.items():
@@ -128,7 +136,8 @@ class Draft:
 
     def _forget_consequences(self, d_in: int) -> None:
         """Empty what has the value that it would have anyway."""
-        open_rows = [row for row in for_architecture(self.architecture) if row.none_means and not siblings(row.name)]
+        rows = for_architecture(self.architecture)
+        open_rows = [row for row in rows if row.none_means and not siblings(row.name, self.architecture)]
         given = {row.name: self._texts.pop(PREFIX + row.name, "") for row in open_rows}
         settings = self.settings(d_in)
         worked_out = {} if settings is None else msgspec.structs.asdict(settings)

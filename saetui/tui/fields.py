@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from saetui.jobs.hyperparameters import ARCHITECTURES, HYPERPARAMETERS, Hyperparameter, Kind, siblings
+from saetui.jobs.architectures import ARCHITECTURES, SUMMARIES
+from saetui.jobs.hyperparameters import HYPERPARAMETERS, Hyperparameter, Kind, siblings
 from saetui.jobs.spec import DTYPES
 
 PREFIX = "hyperparameters."
@@ -110,13 +111,13 @@ ARCHITECTURE_FIELD = FormField(
     usual="topk",
     choices=ARCHITECTURES,
     range=", ".join(ARCHITECTURES),
-    help="How the SAE keeps its codes sparse. topk keeps the k largest activations of each token, so that L0 is what you "
-    "ask for; standard pushes them down with an L1 penalty, so that L0 is what comes out.",
+    help="What the SAE is and how it keeps its codes sparse. "
+    + " ".join(f"{name}: {summary}." for name, summary in SUMMARIES.items()),
 )
 
 HOOK_POINTS_HELP = (
     "Where in each layer activations are read: resid_pre and resid_post are the stream before and after the layer, "
-    "attn_out, mlp_in and mlp_out its parts. Each layer × hook point gets an SAE of its own."
+    "attn_out, mlp_in and mlp_out its parts. Each layer × hook point gets an SAE of its own; a transcoder has mlp_in alone."
 )
 LAYERS_HELP = (
     "Which layers get an SAE; 0 is the first. The middle of the model is a good place to begin. "
@@ -126,8 +127,9 @@ LAYERS_HELP = (
 
 def hyperparameter_field(row: Hyperparameter, architecture: str) -> FormField:
     """A row of the table of hyperparameters as a row of the form."""
-    entry = {Kind.SWITCH: Entry.SWITCH, Kind.CHOICE: Entry.CHOICE}.get(row.kind, Entry.NUMBER)
-    others = siblings(row.name)
+    entries = {Kind.SWITCH: Entry.SWITCH, Kind.CHOICE: Entry.CHOICE, Kind.WIDTHS: Entry.TEXT}
+    entry = entries.get(row.kind, Entry.NUMBER)
+    others = siblings(row.name, architecture)
     default = row.default_for(architecture)
     return FormField(
         field=PREFIX + row.name,

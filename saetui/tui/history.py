@@ -6,14 +6,13 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 
 from saetui.errors import FormatError
 from saetui.rundir.events import EventReader, LoggedEvent
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.metrics import MetricReader
 from saetui.tui.charts import Curve
 from saetui.tui.theme import CURVES
+from saetui.tui.traces import Series, TraceReader
 
 JOB_SITE = "job"
 
@@ -56,9 +55,10 @@ _Key = tuple[str, str]
 class _Read:
     """One consistent reading; replaced as a whole, never changed."""
 
-    training: dict[_Key, tuple[list[int], list[float]]] = field(default_factory=dict)
-    held_out: dict[_Key, tuple[list[int], list[float]]] = field(default_factory=dict)
-    whole_job: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
+    training: dict[_Key, Series] = field(default_factory=dict)
+    training_mean: dict[str, Series] = field(default_factory=dict)
+    held_out_mean: dict[str, Series] = field(default_factory=dict)
+    whole_job: dict[str, Series] = field(default_factory=dict)
     latest: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
@@ -81,9 +81,10 @@ class History:
         self.poll_seconds = 0.0
         self._polling = threading.Lock()
         self._read = _Read()
-        self._training = MetricReader(run.training_metrics)
-        self._held_out = MetricReader(run.evaluation_metrics)
-        self._whole_job = MetricReader(run.job_metrics)
+        columns = [metric.column for metric in METRICS]
+        self._training = TraceReader(run.training_metrics, columns)
+        self._held_out = TraceReader(run.evaluation_metrics, columns)
+        self._whole_job = TraceReader(run.job_metrics, columns)
         self._event_reader = EventReader(run.events)
 
     def poll(self) -> bool:
@@ -118,18 +119,19 @@ class History:
         if metric.whole_job:
             steps, values = read.whole_job.get(metric.column, ([], []))
             return [Curve(steps, values, CURVES[0])] if steps else []
-        found = [(site, read.training.get((site, metric.column), ([], []))) for site in self.sites]
-        found = [(site, series) for site, series in found if series[0]]
+        sites = [(site, read.training.get((site, metric.column))) for site in self.sites]
+        found = [(site, series) for site, series in sites if series is not None]
         if each_site and len(found) > 1:
             return [
                 Curve(steps, values, CURVES[index % len(CURVES)], short_site(site, self.sites))
                 for index, (site, (steps, values)) in enumerate(found)
             ]
         label = f"mean of {len(found)}" if len(found) > 1 else ""
-        curves = _mean_curve([series for _, series in found], CURVES[0], label)
-        if metric.held_out:
-            tested = [read.held_out.get((site, metric.column), ([], [])) for site in self.sites]
-            curves += _mean_curve([series for series in tested if series[0]], CURVES[2], "held-out")
+        curves = []
+        if metric.column in read.training_mean:
+            curves.append(Curve(*read.training_mean[metric.column], CURVES[0], label))
+        if metric.held_out and metric.column in read.held_out_mean:
+            curves.append(Curve(*read.held_out_mean[metric.column], CURVES[2], "held-out"))
         return curves
 
     def latest(self, site: str) -> dict[str, float]:
@@ -148,18 +150,21 @@ class History:
 
     def _collect(self) -> _Read:
         read = _Read()
-        for target, reader in ((read.training, self._training), (read.held_out, self._held_out)):
-            for site in reader.sites:
-                for metric in METRICS:
-                    steps, values = reader.series(site, metric.column)
-                    if steps:
-                        target[site, metric.column] = (steps, values)
         for metric in METRICS:
-            steps, values = self._whole_job.series(JOB_SITE, metric.column)
-            if steps:
-                read.whole_job[metric.column] = (steps, values)
+            column = metric.column
+            for target, series in (
+                (read.training_mean, self._training.mean(column)),
+                (read.held_out_mean, self._held_out.mean(column)),
+                (read.whole_job, self._whole_job.series(JOB_SITE, column)),
+            ):
+                if series[0]:
+                    target[column] = series
+            for site in self._training.sites:
+                series = self._training.series(site, column)
+                if series[0]:
+                    read.training[site, column] = series
         for site in self.sites:
-            trained, tested = self._training.latest(site), self._held_out.latest(site)
+            trained, tested = self._training.newest.get(site), self._held_out.newest.get(site)
             read.latest[site] = {
                 **(trained[1] if trained else {}),
                 **{f"eval_{column}": value for column, value in (tested[1] if tested else {}).items()},
@@ -175,16 +180,3 @@ def short_site(site: str, among: Sequence[str]) -> str:
     if len(points) == 1:
         return f"layer {layer}"
     return point if len(layers) == 1 else f"{layer}.{point}"
-
-
-def _mean_curve(series: Sequence[tuple[list[int], list[float]]], role: str, label: str) -> list[Curve]:
-    """The mean over sites, at the steps that all have; no curve where there are no series."""
-    if not series:
-        return []
-    if len(series) == 1:
-        return [Curve(*series[0], role, label)]
-    if all(steps == series[0][0] for steps, _ in series):
-        return [Curve(series[0][0], [fmean(row) for row in zip(*(values for _, values in series))], role, label)]
-    tables = [dict(zip(steps, values)) for steps, values in series]
-    shared = [step for step in series[0][0] if all(step in table for table in tables)]
-    return [Curve(shared, [fmean(table[step] for table in tables) for step in shared], role, label)] if shared else []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Any
 
-from saetui.jobs.job import Job, Status
+from saetui.jobs.job import Job, Status, queue_key
 
 
 class Order(str, Enum):
@@ -42,10 +42,10 @@ def mean_metric(job: Job, name: str) -> float | None:
 _STATE_RANK = {Status.RUNNING: 0, Status.PAUSED: 0, Status.STOPPING: 0, Status.STARTING: 0, Status.QUEUED: 1}
 
 
-def _by_state(job: Job) -> tuple[int, str]:
+def _by_state(job: Job) -> tuple[int, tuple[int, str]]:
     """Live ones first, then the queue in its order, then what has ended, newest first."""
     rank = _STATE_RANK.get(job.status, 2)
-    return rank, job.created_at if rank == 1 else ""
+    return rank, queue_key(job) if rank == 1 else (0, "")
 
 
 def _by_metric(name: str) -> Callable[[Job], float]:
@@ -66,4 +66,4 @@ _KEYS: dict[Order, Callable[[Job], Any]] = {
 
 
 def _haystack(job: Job) -> str:
-    return " ".join((job.name, job.id, job.status.value, job.architecture, job.model, *job.sites)).lower()
+    return " ".join((job.name, job.id, job.state, job.status.value, job.architecture, job.model, *job.sites)).lower()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textual.suggester import Suggester
 
+from saetui.client.foretelling import foretell
 from saetui.errors import DatasetError, ModelError
 from saetui.jobs.datasets import DatasetInfo, find_dataset
+from saetui.jobs.estimates import Estimate
 from saetui.jobs.models import ModelInfo, find_model
-from saetui.jobs.problems import Problem
-from saetui.jobs.readiness import check_everything
+from saetui.jobs.problems import Problem, Severity, errors_of
+from saetui.jobs.readiness import check_everything, complete_spec
+from saetui.protocol.messages import DeviceReading
+from saetui.tui import figures
 
 
 @dataclass(frozen=True)
@@ -23,29 +27,64 @@ class Look:
     Attributes:
         problems: of fields and machine together.
         model, dataset: None where they are not here.
+        foretold: memory and time; None while something is wrong.
     """
 
     problems: tuple[Problem, ...]
     model: ModelInfo | None
     dataset: DatasetInfo | None
+    foretold: Estimate | None = None
 
 
 NOTHING_SEEN = Look((), None, None)
 
 
-def look_at(raw: Mapping[str, Any], unreadable: tuple[Problem, ...] = (), before: Look = NOTHING_SEEN) -> Look:
+def look_at(
+    raw: Mapping[str, Any],
+    unreadable: tuple[Problem, ...] = (),
+    before: Look = NOTHING_SEEN,
+    device: DeviceReading | None = None,
+) -> Look:
     """Check a draft against the machine. Not for an event loop: it reads files.
 
     Args:
         raw: the spec as JSON values.
         unreadable: what was typed that is no value, and so is not in `raw`.
         before: what was found last; its dataset is not measured again.
+        device: how the machine is now, for the estimate.
     """
     problems = (*unreadable, *check_everything(raw))
     dataset = raw.get("dataset")
     source = dataset.get("source") if isinstance(dataset, Mapping) else None
     measured = before.dataset if before.dataset is not None and before.dataset.source == source else _dataset_of(source)
-    return Look(problems, model_of(raw.get("model"), raw.get("revision")), measured)
+    model = model_of(raw.get("model"), raw.get("revision"))
+    foretold = None
+    if model is not None and not errors_of(problems):
+        try:
+            foretold = foretell(complete_spec(raw).spec, model, device)
+            problems = (*problems, *too_large(foretold, device))
+        except ModelError as error:
+            damaged = Problem(field="model", message=error.message, suggestion=error.suggestion, kind=error.kind)
+            problems = (*problems, damaged)
+    return Look(problems, model, measured, foretold)
+
+
+def too_large(foretold: Estimate, device: DeviceReading | None) -> Iterator[Problem]:
+    """What to say of a training that does not fit: forbidden where it never can, a warning where others are in its way."""
+    if foretold.fits is not False or foretold.available_bytes is None:
+        return
+    never = device is not None and device.memory_total is not None and foretold.total_bytes > device.memory_total
+    room = (
+        f"{figures.size(device.memory_total)} of this machine"
+        if never and device is not None
+        else (f"{figures.size(foretold.available_bytes)} that are free now")
+    )
+    yield Problem(
+        field="hyperparameters.expansion_factor",
+        message=f"the training needs about {figures.size(foretold.total_bytes)}, more than the {room}.",
+        suggestion=foretold.suggestion,
+        severity=Severity.ERROR if never else Severity.WARNING,
+    )
 
 
 def model_of(reference: object, revision: object = None) -> ModelInfo | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
-from saetui.jobs.job import Job, Status
+from saetui.jobs.job import Job, Status, queue_order
+from saetui.jobs.preferences import Preferences
 from saetui.jobs.template import Template
 from saetui.protocol.messages import (
     Change,
@@ -12,6 +13,7 @@ from saetui.protocol.messages import (
     DeviceReading,
     JobChanged,
     JobRemoved,
+    PreferencesChanged,
     Snapshot,
     TemplatesChanged,
 )
@@ -31,6 +33,7 @@ class Model:
     Attributes:
         jobs: by id, oldest first.
         device: None until the supervisor has read it.
+        preferences: None until a supervisor that keeps them has told.
         reason: why the connection is lost.
         known: a supervisor has told at least once what there is.
         version: grows with every change.
@@ -40,6 +43,7 @@ class Model:
         self.jobs: dict[str, Job] = {}
         self.templates: tuple[Template, ...] = ()
         self.device: DeviceReading | None = None
+        self.preferences: Preferences | None = None
         self.connection = Connection.CONNECTING
         self.reason = ""
         self.known = False
@@ -50,6 +54,7 @@ class Model:
         self.jobs = {job.id: job for job in snapshot.jobs}
         self.templates = snapshot.templates
         self.device = snapshot.device or self.device
+        self.preferences = snapshot.preferences
         self.connection = Connection.CONNECTED
         self.reason = ""
         self.known = True
@@ -68,6 +73,9 @@ class Model:
         if isinstance(change, TemplatesChanged):
             self.templates = change.templates
             return False
+        if isinstance(change, PreferencesChanged):
+            self.preferences = change.preferences
+            return False
         assert isinstance(change, DeviceChanged)
         self.device = change.reading
         return True
@@ -85,4 +93,8 @@ class Model:
     @property
     def live(self) -> int:
         """How many jobs have a process."""
-        return sum(job.status.holds_device for job in self.jobs.values())
+        return sum(job.holds_device for job in self.jobs.values())
+
+    def places(self) -> dict[str, int]:
+        """The queued jobs' places in the queue, the next one's is 1."""
+        return {job.id: place for place, job in enumerate(queue_order(self.jobs.values()), start=1)}

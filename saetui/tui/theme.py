@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from textual.theme import BUILTIN_THEMES, Theme
 
-from saetui.jobs.job import Status
+from saetui.jobs.job import Job, Status
+from saetui.jobs.preferences import THEMES
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,21 @@ LOOKS: Mapping[Status, Look] = {
     Status.FAILED: Look("✗", "failed", "state-failed"),
     Status.LOST: Look("?", "lost", "state-lost"),
 }
+
+_ON_ITS_WAY = {
+    "pausing": "state-paused",
+    "releasing": "state-paused",
+    "resuming": "state-running",
+    "degraded": "state-stopping",
+}
+"""States between two states, or amiss: the colour of what comes."""
+
+
+def look_of(job: Job) -> Look:
+    """How a job's state is shown, with what is on its way."""
+    look = LOOKS[job.status]
+    return Look(look.glyph, job.state, _ON_ITS_WAY.get(job.state, look.variable))
+
 
 VARIABLES: Mapping[str, str] = {
     "state-queued": "#8aa4c0",
@@ -145,7 +161,12 @@ SAETUI_ANSI = Theme(
 """For terminals with 16 colours, and under NO_COLOR (where Textual then drops every colour)."""
 
 OWN_THEMES = (SAETUI, SAETUI_ANSI)
-OFFERED_THEMES = ("saetui", "nord", "gruvbox", "catppuccin-mocha", "tokyo-night", "textual-light", "saetui-ansi")
+OFFERED_THEMES = tuple(name for name in THEMES if name != "auto")
+
+
+def theme_named(name: str) -> str:
+    """The theme that a preference means: `auto` is what the terminal can show, and NO_COLOR is always obeyed."""
+    return theme_for_terminal() if name == "auto" or "NO_COLOR" in os.environ else name
 
 
 def theme_for_terminal(environment: Mapping[str, str] = os.environ) -> str:

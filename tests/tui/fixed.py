@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from saetui.client.link import Unreachable
 from saetui.errors import SupervisorError
 from saetui.jobs.job import Job
+from saetui.jobs.preferences import Preferences
 from saetui.jobs.template import Template
 from saetui.protocol.messages import Asking, Change, DeviceReading, Event, R, Snapshot
 
@@ -31,7 +32,10 @@ class FixedSource:
     ) -> None:
         self.news: asyncio.Queue[Snapshot | Event | Unreachable] = asyncio.Queue()
         self._seq = 0
-        self.news.put_nowait(Snapshot(seq=0, jobs=tuple(jobs), templates=tuple(templates), device=device))
+        snapshot = Snapshot(
+            seq=0, jobs=tuple(jobs), templates=tuple(templates), device=device, preferences=Preferences()
+        )
+        self.news.put_nowait(snapshot)
 
     def tell(self, change: Change) -> None:
         self._seq += 1

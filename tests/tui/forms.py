@@ -15,6 +15,7 @@ from saetui.tui.widgets.layer_grid import HookPointGrid, LayerGrid
 from saetui.tui.widgets.line_canvas import LineCanvas
 from saetui.tui.widgets.start_row import Readiness
 from saetui.tui.widgets.training_form import TrainingForm
+from tests.jobs.test_weights import write_head
 
 
 def make_model(path: Path, layers: int = 6, width: int = 64, context: int = 256) -> Path:
@@ -22,7 +23,8 @@ def make_model(path: Path, layers: int = 6, width: int = 64, context: int = 256)
     path.mkdir(parents=True)
     names = f'"num_hidden_layers": {layers}, "hidden_size": {width}, "max_position_embeddings": {context}'
     (path / "config.json").write_text(f'{{"model_type": "llama", {names}}}')
-    (path / "model.safetensors").write_bytes(bytes(200_000))
+    shapes = {"embed.weight": [512, width]} | {f"layers.{layer}.all": [12 * width * width] for layer in range(layers)}
+    write_head(path / "model.safetensors", shapes, bytes(200_000))
     (path / "tokenizer.json").write_text("{}")
     return path
 

@@ -6,10 +6,11 @@ import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from saetui.jobs.job import Job, JobError, Status
+from saetui.jobs.job import Job, JobError, Status, Wish
 from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricWriter
@@ -132,6 +133,33 @@ def busy_home(home: Path) -> list[Job]:
     ]
 
 
+def restless_home(home: Path) -> list[Job]:
+    """Jobs between two states: paused and on the way there, degraded, waiting for each other."""
+
+    def job(number: int, status: Status, name: str, **fields: Any) -> Job:
+        made = make_job(home, number, status, name=name, step=fields.pop("step", 400 + 100 * number))
+        return _with_figures(home, msgspec.structs.replace(made, **fields))
+
+    no_room = "No space left on device: the training goes on without saving, and tries again"
+    cache = job(5, Status.QUEUED, "cache-gemma", step=0, queue_rank=2)
+    return [
+        job(1, Status.RUNNING, "no-room", degraded=no_room),
+        job(2, Status.RUNNING, "soon-quiet", wish=Wish.PAUSE),
+        job(3, Status.PAUSED, "held", wish=Wish.PAUSE),
+        job(4, Status.PAUSED, "memory-free", released=True),
+        cache,
+        job(6, Status.QUEUED, "first-in-line", step=0, queue_rank=1),
+        job(7, Status.QUEUED, "after-the-cache", step=0, queue_rank=3, after=cache.id),
+        job(8, Status.STOPPING, "last-words"),
+        job(9, Status.FAILED, "killed", error=COMES_BACK),
+    ]
+
+
+COMES_BACK = JobError(
+    kind="killed",
+    message="The machine ran out of memory and the kernel killed the trainer (SIGKILL).",
+    suggestion="It starts again by itself after 30 s (try 1 of 3).",
+)
 HOSTILE_NAME = "名前\x1b[31mred\u202egnp.exe " + "and on " * 25
 NOT_FINITE = JobError(
     kind="training",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,8 @@ from saetui.errors import SupervisorError
 from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import JobChanged, JobRemoved
 from saetui.tui.app import SaetuiApp, farewell
-from saetui.tui.job_order import Order
+from saetui.tui.figures import number
+from saetui.tui.job_order import Order, mean_metric
 from saetui.tui.screens.confirm import ConfirmScreen
 from saetui.tui.screens.job import JobScreen
 from saetui.tui.state import Model
@@ -64,6 +66,24 @@ async def test_the_cursor_stays_on_its_job_when_the_order_changes(fixed_app: Mak
         await pilot.press("o", "o")
         assert job_list(app).order is Order.NAME
         assert job_list(app).highlighted == highlighted
+
+
+def shows(app: SaetuiApp, text: str) -> bool:
+    return text in screen_text(app.screen)
+
+
+async def test_the_charts_are_those_of_the_highlighted_job(fixed_app: MakeApp, tmp_path: Path) -> None:
+    jobs = [job for job in busy_home(tmp_path) if job.step]
+    app = fixed_app(jobs)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: job_list(app).has_focus)
+        for _ in jobs:
+            job = job_list(app).highlighted
+            assert job is not None
+            sites = "" if len(job.sites) == 1 else f"mean of {len(job.sites)} "
+            wanted = f"loss  {sites}{number(mean_metric(job, 'loss'))}"
+            await until(pilot, partial(shows, app, wanted), wanted)
+            await pilot.press("j")
 
 
 async def test_a_filter_narrows_the_list_and_esc_widens_it_again(fixed_app: MakeApp, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from saetui.tui.widgets.job_notice import JobNotice
 from saetui.tui.widgets.text_pane import TextPane
 from tests.tui.conftest import MakeApp
 from tests.tui.pressing import screen_text, until
-from tests.tui.runs import RunMaker, busy_home, make_job
+from tests.tui.runs import RunMaker, busy_home, make_job, restless_home
 
 Compare = Callable[..., bool]
 Ready = Callable[[Pilot[Any]], Awaitable[None]]
@@ -64,6 +64,30 @@ def test_no_jobs_yet(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int,
 @sizes
 def test_jobs_in_every_state(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int, int], tmp_path: Path) -> None:
     assert snap_compare(fixed_app(busy_home(tmp_path)), terminal_size=size, run_before=pressing())
+
+
+@sizes
+def test_jobs_on_their_way(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int, int], tmp_path: Path) -> None:
+    # The charts of the highlighted job come a moment after the cursor; this is their newest value.
+    ready = pressing("j", "j", "j", "j", then=shows("loss  0.0851"))
+    assert snap_compare(fixed_app(restless_home(tmp_path)), terminal_size=size, run_before=ready)
+
+
+@sizes
+def test_asking_before_a_retry(
+    snap_compare: Compare, fixed_app: MakeApp, size: tuple[int, int], tmp_path: Path
+) -> None:
+    async def ready(pilot: Pilot[Any]) -> None:
+        await pressing("G", then=shows("loss  0.0733"))(pilot)
+        await pressing("R", then=shows("To go on from"), charts=False)(pilot)
+
+    assert snap_compare(fixed_app(restless_home(tmp_path)), terminal_size=size, run_before=ready)
+
+
+@sizes
+def test_settings(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int, int]) -> None:
+    ready = pressing("comma", "j", charts=False, then=shows("saetui config set auto_resume_tries"))
+    assert snap_compare(fixed_app(), terminal_size=size, run_before=ready)
 
 
 @sizes

@@ -18,11 +18,11 @@ from saetui.rundir.checkpoints import CheckpointInfo, list_checkpoints
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.figures import NONE, count, number, size
-from saetui.tui.history import METRICS
-from saetui.tui.job_actions import ask_and_delete, ask_and_stop, clone_job, copy_directory, save_job_as_template
+from saetui.tui.history import METRICS, History
+from saetui.tui.job_actions import clone_job, copy_directory, save_job_as_template
 from saetui.tui.log_tail import LogTail
 from saetui.tui.messages import HistoryRead
-from saetui.tui.screens.base import SaetuiScreen
+from saetui.tui.screens.job_keys import VERBS, JobKeys, can_be_asked
 from saetui.tui.settings_text import settings_lines
 from saetui.tui.widgets.asking_line import AskingLine
 from saetui.tui.widgets.chart_grid import ChartGrid
@@ -34,10 +34,19 @@ from saetui.tui.widgets.text_pane import Span, TextPane
 
 TABS = ("charts", "sites", "checkpoints", "events", "log", "settings")
 _READ_SECONDS = 1.0
-_EVENT_COLOURS = {"warning": "warning", "ended": "*strong", "started": "*strong", "checkpoint": "success"}
+_EVENT_COLOURS = {
+    "warning": "warning",
+    "degraded": "warning",
+    "recovered": "success",
+    "ended": "*strong",
+    "started": "*strong",
+    "paused": "state-paused",
+    "resumed": "state-running",
+    "checkpoint": "success",
+}
 
 
-class JobScreen(SaetuiScreen[None]):
+class JobScreen(JobKeys):
     """Everything about one job."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.JOB)]
@@ -55,6 +64,7 @@ class JobScreen(SaetuiScreen[None]):
         self._spec: dict[str, Any] = {}
         self._tab = 0
         self._events_shown = 0
+        self._history: History | None = None
         self._checkpoints: list[CheckpointInfo] | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -79,6 +89,10 @@ class JobScreen(SaetuiScreen[None]):
         self._read_spec()
         self.set_interval(_READ_SECONDS, self._read_files)
 
+    def targets(self) -> list[Job]:
+        """What the keys act on."""
+        return [self._job]
+
     def show_model(self) -> None:
         job = self.model.jobs.get(self._job.id)
         if job is None and self.model.jobs:
@@ -96,6 +110,9 @@ class JobScreen(SaetuiScreen[None]):
         if history is None:
             return
         self.query_one(SiteList).show(self._job, history)
+        if history is not self._history:
+            self._history, self._events_shown = history, 0
+            self._pane("events").set_lines([])
         new = history.events[self._events_shown :]
         self._events_shown += len(new)
         if new:
@@ -117,10 +134,8 @@ class JobScreen(SaetuiScreen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what can be done now is offered."""
-        if action == "stop":
-            return not self._job.status.ended
-        if action == "delete":
-            return self._job.status.ended
+        if action in VERBS:
+            return can_be_asked(action, [self._job])
         if action in ("log_axis", "smooth"):
             return self._tab == 0
         if action == "sites":
@@ -222,14 +237,6 @@ class JobScreen(SaetuiScreen[None]):
             self.notify(f"No line has “{event.value}”.", markup=False)
         self.query_one(AskingLine).display = False
         self._focus_tab()
-
-    @work
-    async def action_stop(self) -> None:
-        await ask_and_stop(self.saetui, [self._job])
-
-    @work
-    async def action_delete(self) -> None:
-        await ask_and_delete(self.saetui, [self._job])
 
     @work
     async def action_clone(self) -> None:

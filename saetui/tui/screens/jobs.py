@@ -16,9 +16,9 @@ from saetui.jobs.demo import DEMO_NAME, DEMO_SPEC
 from saetui.jobs.job import Job, Status
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.history import METRICS
-from saetui.tui.job_actions import ask_and_delete, ask_and_stop, clone_job, copy_directory, save_job_as_template
+from saetui.tui.job_actions import clone_job, copy_directory, save_job_as_template
 from saetui.tui.job_order import Order, listed
-from saetui.tui.screens.base import SaetuiScreen
+from saetui.tui.screens.job_keys import VERBS, JobKeys, can_be_asked
 from saetui.tui.widgets.asking_line import AskingLine
 from saetui.tui.widgets.chart_grid import ChartGrid
 from saetui.tui.widgets.job_line import JobLine
@@ -33,7 +33,7 @@ _CHARTS_AFTER = 0.08
 """Seconds that the cursor rests on a job before its charts are read: j held down reads none."""
 
 
-class JobsScreen(SaetuiScreen[None]):
+class JobsScreen(JobKeys):
     """List and charts; every action on jobs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.JOBS)]
@@ -75,7 +75,7 @@ class JobsScreen(SaetuiScreen[None]):
         jobs = listed(self.model.jobs.values(), self._order, self._filter)
         table = self.query_one(JobList)
         nothing = f"No job has “{self._filter}”. esc shows all again." if self._filter else ""
-        table.show(jobs, self._marked, self._order, nothing)
+        table.show(jobs, self._marked, self._order, nothing, self.model.places())
         wanted = self.saetui.wanted_job
         if wanted is not None and table.highlight(wanted):
             self.saetui.wanted_job = None
@@ -122,7 +122,7 @@ class JobsScreen(SaetuiScreen[None]):
             return True
         return self.query_one(ChartGrid).leave_mode()
 
-    def _targets(self) -> list[Job]:
+    def targets(self) -> list[Job]:
         """The marked jobs, or else the highlighted one."""
         if self._marked:
             return [job for job in self.model.jobs.values() if job.id in self._marked]
@@ -135,10 +135,8 @@ class JobsScreen(SaetuiScreen[None]):
             return True
         if action in _NEED_A_JOB and not self.model.jobs:
             return False
-        if action == "stop":
-            return any(not job.status.ended for job in self._targets())
-        if action == "delete":
-            return any(job.status.ended for job in self._targets())
+        if action in VERBS:
+            return can_be_asked(action, self.targets())
         if action == "demo":
             demos = [job for job in self.model.jobs.values() if job.name.startswith(DEMO_NAME)]
             return not any(job.status is Status.COMPLETED or not job.status.ended for job in demos)
@@ -168,15 +166,6 @@ class JobsScreen(SaetuiScreen[None]):
         self.saetui.show_now()
         self.notify("The demo is on its way. You may leave at any time: it goes on.")
 
-    @work
-    async def action_stop(self) -> None:
-        await ask_and_stop(self.saetui, self._targets())
-
-    @work
-    async def action_delete(self) -> None:
-        if await ask_and_delete(self.saetui, self._targets()):
-            self._marked = frozenset()
-
     def action_mark(self) -> None:
         table = self.query_one(JobList)
         if table.highlighted is not None:
@@ -188,6 +177,19 @@ class JobsScreen(SaetuiScreen[None]):
         shown = frozenset(job.id for job in self.query_one(JobList).jobs)
         self._marked = frozenset() if shown <= self._marked else self._marked | shown
         self._show_list()
+
+    def action_mark_state(self) -> None:
+        table = self.query_one(JobList)
+        if table.highlighted is None:
+            return
+        alike = frozenset(job.id for job in table.jobs if job.status is table.highlighted.status)
+        self._marked = self._marked - alike if alike <= self._marked else self._marked | alike
+        self._show_list()
+
+    def done(self, verb: str) -> None:
+        """What is deleted cannot stay marked; whatever else was done may be followed by more."""
+        if verb == "delete":
+            self._marked = frozenset()
 
     def action_sort(self) -> None:
         self._order = self._order.following
@@ -243,6 +245,6 @@ class JobsScreen(SaetuiScreen[None]):
 
 
 _NEED_A_JOB = {
-    "open", "stop", "delete", "mark", "mark_all", "filter", "sort", "clone", "make_template", "copy", "log_axis",
+    "open", "mark", "mark_all", "mark_state", "filter", "sort", "clone", "make_template", "copy", "log_axis",
     "smooth", "pane_1", "pane_2",
 }  # fmt: skip

@@ -267,7 +267,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
 
     @work(thread=True, exclusive=True, group="look")
     def _look_in_thread(self, raw: dict[str, Any], unreadable: tuple[Problem, ...]) -> None:
-        look = look_at(absolute_paths(raw, Path.cwd()), unreadable, self._look)
+        look = look_at(absolute_paths(raw, Path.cwd()), unreadable, self._look, self.model.device)
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._take_look, raw, look)
 
@@ -305,7 +305,9 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
     def _show_state(self) -> None:
         state = StartState(Readiness.STARTING) if self._starting else StartState.of(self._problems(), self._looked)
         self._form.start.show(state)
-        self._summary.show(run_figures(self.draft, self._look.model), state)
+        self._summary.show(
+            run_figures(self.draft, self._look.model), state, self._look.foretold if self._looked else None
+        )
         self._show_help()
 
     def _show_help(self) -> None:

@@ -15,7 +15,7 @@ from textual.containers import Container
 from textual.events import Resize
 from textual.widget import Widget
 
-from saetui.jobs.job import Job
+from saetui.jobs.job import Job, Status
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.charts import GUTTER, View
@@ -83,7 +83,7 @@ class ChartGrid(Widget):
         previous, self.job = self.job, job
         if job is None:
             self.history = None
-        elif self.history is None or self.history.job != job.id:
+        elif self.history is None or self.history.job != job.id or _begins_anew(previous, job):
             self.history = History(job.id, RunDirectory(Path(job.directory)), job.sites)
             self.options.inspect = self.options.centre = None
             self.options.zoom = 1.0
@@ -226,3 +226,10 @@ class ChartGrid(Widget):
         rows = max(1, -(-shown // columns))
         grid.styles.grid_size_columns = columns
         grid.styles.grid_size_rows = rows
+
+
+def _begins_anew(previous: Job | None, job: Job) -> bool:
+    """Whether another try of the same job begins, which may have replaced its files."""
+    if previous is None or previous.id != job.id:
+        return False
+    return job.step < previous.step or (previous.status is Status.QUEUED and job.status is Status.STARTING)

@@ -90,10 +90,15 @@ class DeviceBar(LineCanvas):
         ]
 
     def _right(self) -> list[Piece]:
-        live, queued = self._model.live, self._model.count(Status.QUEUED)
+        paused, queued = self._model.count(Status.PAUSED), self._model.count(Status.QUEUED)
+        live = self._model.live - sum(
+            job.status is Status.PAUSED and not job.released for job in self._model.jobs.values()
+        )
         pieces: list[Piece] = []
         if live:
             pieces.append((f"● {live} running", self.colour("state-running")))
+        if paused:
+            pieces.append((f"{'  ' if pieces else ''}‖ {paused} paused", self.colour("state-paused")))
         if queued:
             pieces.append((f"{'  ' if pieces else ''}◌ {queued} queued", self.colour("state-queued")))
         return pieces

@@ -30,6 +30,8 @@ VALUE_COLUMN = 24
 NUMBER_WIDTH = 14
 WIDE_WIDTH = 28
 UNIT_WIDTH = 12
+CHOICES_WIDTH = 55
+"""What a choice's line may take: the form's width beside its help at 120 columns, and alone at 80."""
 _LONG_WORD = 24
 _HELP_KEYS = "?:"
 
@@ -44,6 +46,10 @@ class FieldRow(LineCanvas):
     DEFAULT_CSS = """
     FieldRow { height: 1; width: 1fr; background: $background; }
     FieldRow.-problem { height: 2; }
+    FieldRow.-two-lines { height: 2; }
+    FieldRow.-two-lines.-problem { height: 3; }
+    FieldRow.-three-lines { height: 3; }
+    FieldRow.-three-lines.-problem { height: 4; }
     """
 
     class Changed(Message):
@@ -114,7 +120,12 @@ class FieldRow(LineCanvas):
         label = fit(self.info.label, room) + " "
         strong = self.colour("strong", bold=True) if focused else self.colour("foreground")
         first = line(mark, (indent, self.colour("muted")), (label, strong), *self.value_pieces(width - VALUE_COLUMN))
-        return [first] if self._problem is None else [first, self._problem_line(self._problem, width)]
+        lines = [first, *self.further_lines()]
+        return lines if self._problem is None else [*lines, self._problem_line(self._problem, width)]
+
+    def further_lines(self) -> list[Strip]:
+        """The value's other lines, where it has several."""
+        return []
 
     def value_pieces(self, width: int) -> list[Piece]:
         """Everything right of the label, in `width` cells."""
@@ -224,7 +235,7 @@ class TextRow(FieldRow):
 
 
 class ChoiceRow(FieldRow, can_focus=True):
-    """A row with a few choices, all in view; switches are such rows too."""
+    """A row with a few choices, all in view, on up to three lines; switches are such rows too."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.CHOICE)]
 
@@ -233,20 +244,39 @@ class ChoiceRow(FieldRow, can_focus=True):
         """The choice that holds."""
         return self._text or self.info.usual
 
+    def __init__(self, info: FormField, text: str) -> None:
+        super().__init__(info, text)
+        self._rows = wrapped([self._word(choice) for choice in info.choices], CHOICES_WIDTH)
+        self.set_class(len(self._rows) == 2, "-two-lines")
+        self.set_class(len(self._rows) > 2, "-three-lines")
+
     def value_pieces(self, width: int) -> list[Piece]:
-        words = {"true": "on", "false": "off"} if self.info.entry is Entry.SWITCH else {}
-        pieces: list[Piece] = []
-        for choice in self.info.choices:
-            word = words.get(choice, choice)
-            if choice == self.chosen:
-                strong = "primary" if self.has_focus else "strong" if self._text else "foreground"
-                pieces += [("● ", self.colour("primary")), (word, self.colour(strong, bold=self.has_focus))]
-            else:
-                pieces.append((f"○ {word}", self.colour("muted")))
-            pieces.append(("   ", self.colour("muted")))
+        pieces = self._choices(0)
         if self.chosen not in self.info.choices:
             pieces.append((shorten(self.chosen, 20), self.colour("error")))
         return pieces
+
+    def further_lines(self) -> list[Strip]:
+        muted = self.colour("muted")
+        return [line((" " * VALUE_COLUMN, muted), *self._choices(index)) for index in range(1, len(self._rows))]
+
+    def _choices(self, index: int) -> list[Piece]:
+        """The choices of one line, in columns where there are several lines."""
+        room = max(len(word) for row in self._rows for word in row) if len(self._rows) > 1 else 0
+        before = sum(len(row) for row in self._rows[:index])
+        pieces: list[Piece] = []
+        for choice, word in zip(self.info.choices[before:], self._rows[index]):
+            if choice == self.chosen:
+                strong = "primary" if self.has_focus else "strong" if self._text else "foreground"
+                pieces += [("● ", self.colour("primary")), (word.ljust(room), self.colour(strong, bold=self.has_focus))]
+            else:
+                pieces.append((f"○ {word.ljust(room)}", self.colour("muted")))
+            pieces.append(("  " if room else "   ", self.colour("muted")))
+        return pieces
+
+    def _word(self, choice: str) -> str:
+        words = {"true": "on", "false": "off"} if self.info.entry is Entry.SWITCH else {}
+        return words.get(choice, choice)
 
     def action_next_choice(self) -> None:
         self._step(1)
@@ -268,6 +298,14 @@ class ChoiceRow(FieldRow, can_focus=True):
         self._text = choices[index % len(choices)]
         self.repaint()
         self.post_message(self.Changed(self, "" if self._text == self.info.usual else self._text))
+
+
+def wrapped(words: Sequence[str], width: int) -> list[list[str]]:
+    """Words, each with a mark before it, on as few lines as will do: one line as it comes, several in equal columns."""
+    if sum(len(word) + 5 for word in words) - 3 <= width:
+        return [list(words)]
+    columns = max(1, (width + 2) // (max(map(len, words)) + 4))
+    return [list(words[start : start + columns]) for start in range(0, len(words), columns)]
 
 
 def under_value(text: str, style: Style, width: int) -> Strip:

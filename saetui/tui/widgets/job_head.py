@@ -11,7 +11,7 @@ from textual.strip import Strip
 from saetui.jobs.job import Job
 from saetui.tui.figures import count, duration, percent, short_count
 from saetui.tui.text import plain, shorten
-from saetui.tui.theme import LOOKS
+from saetui.tui.theme import look_of
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 from saetui.tui.widgets.progress import progress_bar
 
@@ -42,7 +42,7 @@ class JobHead(LineCanvas):
 
     def draw(self, width: int, height: int) -> Sequence[Strip]:
         job = self._job
-        look = LOOKS[job.status]
+        look = look_of(job)
         state, muted, text = self.colour(look.variable), self.colour("muted"), self.colour("foreground")
         first: list[Piece] = [
             (shorten(plain(job.name), max(16, width // 3)), self.colour("strong", bold=True)),
@@ -66,7 +66,8 @@ class JobHead(LineCanvas):
         ]
 
     def _figures(self, job: Job) -> list[str]:
-        figures = [f"step {count(job.step)}/{count(job.num_steps)}"]
+        figures = ["memory free"] if job.released else []
+        figures.append(f"step {count(job.step)}/{count(job.num_steps)}")
         if job.tokens_per_second:
             figures.append(f"{short_count(job.tokens_per_second)} tokens/s")
         if job.eta_seconds is not None and not job.status.ended:
@@ -83,10 +84,13 @@ def fit_to_error(canvas: LineCanvas, job: Job | None, lines: int, indent: int = 
 
 
 def error_lines(canvas: LineCanvas, job: Job, width: int, indent: int = 0) -> list[Strip]:
-    """Why a job failed and what to try, in as many lines as that takes (a few at most)."""
+    """Why a job failed and what to try, or what it has to do without, in as many lines as that takes (a few at most)."""
+    margin, room = " " * indent, width - indent
+    if job.degraded is not None and width >= 10:
+        found = wrap(plain(job.degraded), room)[:_ERROR_LINES]
+        return [line((margin + part, canvas.colour("warning"))) for part in found]
     if job.error is None or width < 10:
         return []
-    margin, room = " " * indent, width - indent
     lines = [line((margin + part, canvas.colour("error"))) for part in wrap(plain(job.error.message), room)]
     lines = lines[: _ERROR_LINES - 1]
     if job.error.suggestion:

@@ -10,7 +10,7 @@ from textual.strip import Strip
 from saetui.jobs.job import Job
 from saetui.tui.figures import count, duration, percent, short_count
 from saetui.tui.text import plain, shorten
-from saetui.tui.theme import LOOKS
+from saetui.tui.theme import look_of
 from saetui.tui.widgets.job_head import error_lines, fit_to_error
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
@@ -44,7 +44,7 @@ class JobLine(LineCanvas):
         job = self._job
         if job is None:
             return [line(("─" * width, rule))]
-        look = LOOKS[job.status]
+        look = look_of(job)
         pieces: list[Piece] = [
             ("── ", rule),
             (shorten(plain(job.name), max(12, width // 3)), self.colour("strong", bold=True)),
@@ -60,7 +60,7 @@ class JobLine(LineCanvas):
 
     def _details(self, job: Job) -> list[str]:
         sites = job.sites[0] if len(job.sites) == 1 else f"{len(job.sites)} sites"
-        details = []
+        details = ["memory free"] if job.released else []
         if job.num_steps:
             details.append(f"step {count(job.step)}/{count(job.num_steps)} {percent(job.progress)}")
         details += [f"{job.architecture} on {shorten(plain(job.model), 40)} {sites}"]

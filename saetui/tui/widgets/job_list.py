@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.style import Style
@@ -12,7 +12,7 @@ from saetui.jobs.job import Job, Status
 from saetui.tui.figures import NONE, count, duration, number, percent, short_count
 from saetui.tui.job_order import Order, mean_metric
 from saetui.tui.text import fit, plain
-from saetui.tui.theme import LOOKS
+from saetui.tui.theme import look_of
 from saetui.tui.widgets.line_canvas import Piece, filled, line
 from saetui.tui.widgets.line_list import LineList
 from saetui.tui.widgets.progress import progress_bar
@@ -44,7 +44,7 @@ def _metric(name: str) -> Callable[[Job], str]:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("state", 9, 50, lambda job: LOOKS[job.status].word, right=False),
+    Column("state", 9, 50, lambda job: job.state, right=False),
     Column("architecture", 12, 40, lambda job: job.architecture, right=False),
     Column("model", 16, 20, lambda job: job.model, right=False),
     Column("sites", 20, 10, lambda job: _sites(job), right=False),
@@ -72,9 +72,26 @@ class JobList(LineList):
         self.marked: frozenset[str] = frozenset()
         self.order = Order.STATE
         self.nothing = ""
+        self.places: Mapping[str, int] = {}
 
-    def show(self, jobs: Sequence[Job], marked: frozenset[str], order: Order, nothing: str) -> None:
-        """Show these jobs; the cursor stays on the job it was on. `nothing`: what to say when there are none."""
+    def show(
+        self,
+        jobs: Sequence[Job],
+        marked: frozenset[str],
+        order: Order,
+        nothing: str,
+        places: Mapping[str, int] | None = None,
+    ) -> None:
+        """Show these jobs; the cursor stays on the job it was on.
+
+        Args:
+            jobs: in order.
+            marked: the ids of those that are marked.
+            order: what they are ordered by.
+            nothing: what to say when there are none.
+            places: of the queued ones in the queue.
+        """
+        self.places = places or {}
         known = self.highlighted
         self.jobs, self.marked, self.order, self.nothing = jobs, marked, order, nothing
         if known is not None:
@@ -113,7 +130,7 @@ class JobList(LineList):
     def row(self, index: int, width: int, selected: bool) -> Strip:
         job = self.jobs[index]
         on = ("cursor" if self.has_focus else "panel") if selected else ""
-        look = LOOKS[job.status]
+        look = look_of(job)
         state = self.colour(look.variable, on=on)
         text = self.colour("foreground", on=on)
         # Grey on a marked row is unreadable where a terminal has but one grey.
@@ -128,11 +145,16 @@ class JobList(LineList):
             (fit(plain(job.name), name) + " " * _GAP, strong),
         ]
         for column in columns:
-            value = fit(plain(column.text(job)), column.width, right=column.right)
+            value = fit(plain(self._text(column, job)), column.width, right=column.right)
             style = state if column.title == "state" else muted if value.strip() == NONE or not column.right else text
             pieces.append((value + " " * _GAP, style))
         pieces += self._progress(job, state, muted, text)
         return filled(line(*pieces), width, self.colour("foreground", on=on))
+
+    def _text(self, column: Column, job: Job) -> str:
+        if column.title == "state" and job.state == "queued" and job.id in self.places:
+            return f"queued {self.places[job.id]}"
+        return column.text(job)
 
     def _progress(self, job: Job, state: Style, muted: Style, text: Style) -> list[Piece]:
         if job.status is Status.QUEUED:

@@ -10,7 +10,7 @@ from textual.strip import Strip
 from saetui.jobs.job import Job, Status
 from saetui.tui.history import History
 from saetui.tui.text import plain
-from saetui.tui.theme import LOOKS
+from saetui.tui.theme import look_of
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
 _EVENTS_SHOWN = 6
@@ -34,7 +34,7 @@ class JobNotice(LineCanvas):
         job = self._job
         if job is None:
             return [line(("Nothing is highlighted.", self.colour("muted")))]
-        look = LOOKS[job.status]
+        look = look_of(job)
         lines = [line((f"{look.glyph} {_sentence(job)}", self.colour(look.variable, bold=True))), Strip([])]
         if job.error is not None:
             lines += self._paragraph(job.error.message, "foreground", width)
@@ -69,6 +69,10 @@ class JobNotice(LineCanvas):
 
 
 def _sentence(job: Job) -> str:
+    if job.after is not None and job.status is Status.QUEUED:
+        return f"Queued: it starts when job {job.after} has completed."
+    if job.released:
+        return "Paused, without a process: resumed, it goes on through the queue."
     return {
         Status.QUEUED: "Queued: it starts when the device is free.",
         Status.STARTING: "Starting …",

@@ -37,6 +37,9 @@ class LineCanvas(Widget):
         size = self.content_size
         if not self.is_attached or size.width <= 0 or size.height <= 0:
             self._drawn_for = None
+            if self.is_attached:
+                # Hidden: Textual keeps its last lines, and would show those when it comes back at the same size.
+                self.refresh()
             return
         if self._drawn_for != (size, self.rich_style):
             self.refresh()

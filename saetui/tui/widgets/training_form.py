@@ -11,8 +11,9 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
 
+from saetui.jobs.architectures import ARCHITECTURES, default_hook_points
 from saetui.jobs.datasets import DatasetInfo
-from saetui.jobs.hyperparameters import ARCHITECTURES, Section, for_architecture
+from saetui.jobs.hyperparameters import Section, for_architecture
 from saetui.jobs.models import ModelInfo
 from saetui.jobs.problems import Problem, Severity
 from saetui.tui import figures
@@ -163,7 +164,7 @@ class TrainingForm(VerticalScroll, can_focus=False):
         if field == "layers":
             self.draft.layers = None
         elif field == "hook_points":
-            self.draft.hook_points = ("resid_post",)
+            self.draft.hook_points = default_hook_points(self.draft.architecture)
         elif field is not None:
             self.draft.set_default(field)
         self._edited(field or "")

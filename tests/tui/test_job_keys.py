@@ -1,0 +1,183 @@
+"""The life of jobs by keys, against a real supervisor with trainers that need no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from saetui.client.blocking import ask
+from saetui.client.link import Link
+from saetui.jobs.job import Status
+from saetui.jobs.preferences import PREFERENCES
+from saetui.protocol.messages import GetPreferences
+from saetui.rundir.checkpoints import list_checkpoints
+from saetui.tui.app import SaetuiApp
+from saetui.tui.screens.confirm import ConfirmScreen
+from saetui.tui.screens.job import JobScreen
+from saetui.tui.screens.job_keys import VERBS, can_be_asked
+from saetui.tui.screens.settings import STEPS, SettingsScreen, neighbour
+from saetui.tui.widgets.job_list import JobList
+from tests.supervisor import trainer
+from tests.supervisor.conftest import Machine, machine
+from tests.tui.conftest import MakeApp
+from tests.tui.pressing import screen_text, until
+from tests.tui.runs import restless_home
+
+__all__ = ["machine"]
+
+
+def make_app(machine: Machine, monkeypatch: pytest.MonkeyPatch, job: str | None = None) -> SaetuiApp:
+    monkeypatch.setenv("SAETUI_HOME", str(machine.home.root))
+    return SaetuiApp(Link(machine.home), job=job)
+
+
+def status(app: SaetuiApp, job_id: str) -> Status:
+    return app.model.jobs[job_id].status
+
+
+def listed(app: SaetuiApp) -> list[str]:
+    return [job.name for job in app.screen_stack[0].query_one(JobList).jobs]
+
+
+async def test_a_job_is_paused_resumed_unloaded_and_resumed_by_keys(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    job = machine.submit(name="mine")
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.model.jobs and app.model.jobs[job.id].step > 2)
+        await pilot.press("p")
+        await until(pilot, lambda: status(app, job.id) is Status.PAUSED)
+        await until(pilot, lambda: "‖ paused" in screen_text(app.screen))
+        await pilot.press("p")
+        await until(pilot, lambda: status(app, job.id) is Status.RUNNING)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, JobScreen))
+        await pilot.press("b")
+        await until(pilot, lambda: list_checkpoints(machine.run(job.id).checkpoints))
+        await pilot.press("u")
+        await until(pilot, lambda: app.model.jobs[job.id].released)
+        await until(pilot, lambda: "memory free" in screen_text(app.screen))
+        await pilot.press("r")
+        await until(pilot, lambda: status(app, job.id) is Status.RUNNING)
+    machine.stop(job.id)
+    machine.until(job.id, Status.STOPPED)
+
+
+async def test_a_retry_is_asked_and_starts_on_keeping(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.start()
+    job = machine.submit(name="mine", steps=5)
+    first = machine.until(job.id, Status.COMPLETED)
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.model.jobs)
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(app.screen, ConfirmScreen))
+        assert machine.job(job.id).started_at == first.started_at
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press("y")
+        await until(pilot, lambda: app.model.jobs[job.id].started_at not in (None, first.started_at))
+        await until(pilot, lambda: status(app, job.id) is Status.COMPLETED)
+
+
+async def test_several_are_marked_by_their_state_moved_in_the_queue_and_stopped(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    running = machine.submit(name="running")
+    machine.until(running.id, Status.RUNNING)
+    waiting = [machine.submit(name=name) for name in ("one", "two", "three")]
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: listed(app) == ["running", "one", "two", "three"])
+        await pilot.press("G", "less_than_sign")
+        await until(pilot, lambda: listed(app) == ["running", "one", "three", "two"])
+        await until(pilot, lambda: "queued 2" in screen_text(app.screen))
+        await pilot.press("A", "S")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        assert "3 jobs" in screen_text(app.screen)
+        await pilot.press("y")
+        await until(pilot, lambda: all(status(app, job.id) is Status.STOPPED for job in waiting))
+        assert status(app, running.id) is Status.RUNNING
+    machine.stop(running.id)
+    machine.until(running.id, Status.STOPPED)
+
+
+async def test_what_the_supervisor_refuses_is_shown_to_be_read(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    job = machine.submit(trainer.KNOWS_NO_WISHES, name="old")
+    machine.until_step(job.id, 2)
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.model.jobs)
+        await pilot.press("p")
+        await until(pilot, lambda: "older saetui" in screen_text(app.screen))
+    machine.stop(job.id)
+    machine.until(job.id, Status.STOPPED)
+
+
+async def test_settings_are_changed_by_keys_and_kept(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.start()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.model.known)
+        await pilot.press("comma")
+        await until(pilot, lambda: isinstance(app.screen, SettingsScreen))
+        await pilot.press("right")
+        await until(pilot, lambda: app.model.preferences is not None and app.model.preferences.auto_resume)
+        await pilot.press("j", "j", "j", "right", "right")
+        await until(pilot, lambda: app.theme == "nord", "the theme of the settings")
+        await pilot.press("x")
+        await until(pilot, lambda: app.model.preferences is not None and app.model.preferences.theme == "auto")
+        await pilot.press("escape", "f3")
+        await until(pilot, lambda: app.model.preferences is not None and app.model.preferences.ascii_charts)
+    kept = ask(GetPreferences(), machine.home).preferences
+    assert (kept.auto_resume, kept.theme, kept.ascii_charts) == (True, "auto", True)
+    again = make_app(machine, monkeypatch)
+    async with again.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: again.ascii_charts)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("no-room", {"pause", "release", "checkpoint", "stop"}),
+        ("soon-quiet", {"release", "resume", "checkpoint", "stop"}),
+        ("held", {"pause", "release", "resume", "checkpoint", "stop"}),
+        ("memory-free", {"pause", "resume", "stop"}),
+        ("first-in-line", {"pause", "release", "stop", "earlier", "later"}),
+        ("last-words", {"stop"}),
+        ("killed", {"resume", "retry", "delete"}),
+    ],
+)
+def test_only_what_can_be_done_is_offered(tmp_path: Path, name: str, keys: set[str]) -> None:
+    job = next(job for job in restless_home(tmp_path) if job.name == name)
+    assert {action for action in VERBS if can_be_asked(action, [job])} == keys
+
+
+async def test_what_a_job_does_without_is_said(fixed_app: MakeApp, tmp_path: Path) -> None:
+    app = fixed_app(restless_home(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(JobList).has_focus)
+        await pilot.press("j", "j", "j", "j")
+        await until(pilot, lambda: "goes on without saving" in screen_text(app.screen))
+        text = screen_text(app.screen)
+        for word in ("degraded", "pausing", "stopping", "waiting", "queued 1"):
+            assert word in text
+
+
+def test_every_setting_can_be_changed_by_keys_and_ends_at_its_ends() -> None:
+    for row in PREFERENCES.values():
+        after = neighbour(row, row.default, 1)
+        assert after != row.default and row.read(row.show(after)) == after
+        if row.name in STEPS:
+            assert neighbour(row, STEPS[row.name][-1], 1) == STEPS[row.name][-1]
+            assert all(row.read(f"{step:g}") == step for step in STEPS[row.name])
