@@ -4,15 +4,17 @@
 PYTHON ?= python3
 TORCH := torch==2.13.0
 SAELENS := sae-lens==6.54.12
+SPARSIFY := eai-sparsify==1.3.3
+DICTIONARY_LEARNING := dictionary-learning==0.1.0
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SAELENS_VENV := .venv-peers/saelens
+PEERS := .venv-peers
 BARE_VENV := .venv-bare
 STAMP := $(VENV)/installed
 DEVELOPER := $(VENV)/developer
 
-.PHONY: demo test install lint types test-bare peers bench shots clean
+.PHONY: demo test install lint types test-bare peers saelens bench bench-quality soak shots clean
 
 demo: $(STAMP)
 	$(BIN)/saetui demo
@@ -65,17 +67,34 @@ $(BARE_VENV)/installed: pyproject.toml
 	touch $@
 
 # Peers live in environments of their own: they pin what saetui must not.
-peers: $(SAELENS_VENV)/installed
+peers: saelens $(PEERS)/sparsify/installed $(PEERS)/dictionary_learning/installed
 
-$(SAELENS_VENV)/installed: pyproject.toml
-	$(PYTHON) -m venv $(SAELENS_VENV)
-	$(SAELENS_VENV)/bin/python -m pip install -q $(TORCH)
-	echo "$(TORCH)" > $(SAELENS_VENV)/constraints.txt
-	$(SAELENS_VENV)/bin/python -m pip install -q -c $(SAELENS_VENV)/constraints.txt $(SAELENS)
+saelens: $(PEERS)/saelens/installed
+
+$(PEERS)/saelens/installed: PACKAGE = $(SAELENS)
+$(PEERS)/sparsify/installed: PACKAGE = $(SPARSIFY)
+$(PEERS)/dictionary_learning/installed: PACKAGE = $(DICTIONARY_LEARNING)
+
+$(PEERS)/%/installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install -q $(TORCH)
+	echo "$(TORCH)" > $(@D)/constraints.txt
+	$(@D)/bin/python -m pip install -q -c $(@D)/constraints.txt $(PACKAGE)
 	touch $@
 
+# One step of each architecture beside its matrix products and the peers; then the memory estimates beside measured peaks.
 bench: $(DEVELOPER)
 	$(BIN)/python -m tests.benchmarks.step
+	$(BIN)/python -m tests.benchmarks.memory
+
+# FVU against L0 beside the peers, on the bundled model's middle layer.
+bench-quality: $(DEVELOPER)
+	$(BIN)/python -m tests.benchmarks.quality
+
+# Short jobs and random kills of everything, for half an hour; CI does a minute.
+SECONDS_OF_SOAK ?= 1800
+soak: $(DEVELOPER)
+	$(BIN)/python -m tests.reliability.soak --seconds $(SECONDS_OF_SOAK)
 
 # Draws the pictures of every screen, 80×24 and 120×40, that the snapshot tests compare with.
 shots: $(DEVELOPER)

@@ -1,27 +1,49 @@
-"""Run with SAELens's Python by `make bench`: one training step each time a line arrives, its milliseconds as the answer."""
+"""SAELens, for tests/benchmarks/step.py, run with its own Python: its training pass, clipping, its Adam, its dead counters."""
 
 # mypy: ignore-errors
 # Reason: SAELens is not installed where the types are checked.
 
 import sys
-import time
 
+import sae_lens
 import torch
-from sae_lens import StandardTrainingSAE, StandardTrainingSAEConfig, TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.saes.sae import TrainStepInput
 
-architecture, (d, latents, batch, k) = sys.argv[1], map(int, sys.argv[2:6])
-if architecture == "topk":
-    sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=d, d_sae=latents, k=k, normalize_activations="none"))
-else:
-    sae = StandardTrainingSAE(StandardTrainingSAEConfig(d_in=d, d_sae=latents, l1_coefficient=d * 1e-3))
-optimizer = torch.optim.Adam(sae.parameters(), lr=1e-4)
+from tests.benchmarks.taking_turns import take_turns
+
+architecture, state = sys.argv[1], sys.argv[6]
+d, latents, batch, k = map(int, sys.argv[2:6])
+CLASSES = {
+    "standard": ("StandardTrainingSAE", {"l1_coefficient": d * 1e-3}),
+    "jumprelu": ("JumpReLUTrainingSAE", {"l0_coefficient": 1e-3}),
+    "gated": ("GatedTrainingSAE", {"l1_coefficient": d * 1e-3}),
+    "topk": ("TopKTrainingSAE", {"k": k}),
+    "batch_topk": ("BatchTopKTrainingSAE", {"k": k}),
+    "matryoshka": (
+        "MatryoshkaBatchTopKTrainingSAE",
+        {"k": k, "matryoshka_widths": [latents // 16, latents // 8, latents // 4, latents // 2, latents]},
+    ),
+}
+name, options = CLASSES[architecture]
+torch.manual_seed(0)
+sae = getattr(sae_lens, name)(
+    getattr(sae_lens, f"{name}Config")(d_in=d, d_sae=latents, normalize_activations="none", **options)
+)
+if state == "settled" and architecture in ("standard", "jumprelu", "gated"):
+    with torch.no_grad():
+        scale = sae.W_enc.norm(dim=0)
+        bias = sae.b_gate if architecture == "gated" else sae.b_enc
+        bias.copy_(-2.33 * scale)
+optimizer = torch.optim.Adam(sae.parameters(), lr=1e-9)
 x = torch.randn(batch, d)
 silent = torch.zeros(latents)
-coefficients = {name: float(getattr(value, "value", value)) for name, value in sae.get_coefficients().items()}
+coefficients = {key: float(getattr(value, "value", value)) for key, value in sae.get_coefficients().items()}
+for parameter in sae.parameters():
+    parameter.grad = torch.zeros_like(parameter)
+optimizer.step()
 
-for _ in sys.stdin:
-    began = time.perf_counter()
+
+def step():
     output = sae.training_forward_pass(
         TrainStepInput(
             sae_in=x,
@@ -32,10 +54,12 @@ for _ in sys.stdin:
         )
     )
     with torch.no_grad():
-        silent += 1
+        silent.add_(1)
         silent[(output.feature_acts.to_dense() > 0).float().sum(0) > 0] = 0
     optimizer.zero_grad()
     output.loss.backward()
     torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
     optimizer.step()
-    print((time.perf_counter() - began) * 1000, flush=True)
+
+
+take_turns(step)

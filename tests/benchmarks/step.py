@@ -1,7 +1,9 @@
-"""`make bench`: one training step beside the five matrix products that it must do, and beside SAELens where it is installed.
+"""`make bench`: one training step beside the five matrix products that it must do, and beside each peer that is installed.
 
-Every contender runs in the same process environment, one after the other in rounds, on the same random activations; the
-figures are medians over the rounds, as times and as ratios. Machine and versions come first.
+A process for ours and one for each peer, asked for a step in turn, on random activations of the same sizes; the figures are
+medians over the rounds, as times and as ratios. Architectures with a penalty are set to fire on 1 % of the latents, as
+trained ones do, in ours and in the peers alike; `(dense)` is the same architecture as it starts, with half of them firing.
+Machine and versions come first.
 """
 
 from __future__ import annotations
@@ -15,18 +17,83 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from saetui.sae import DeadLatents, IntervalSums, build
-from saetui.training.heap import keep_freed_memory
-from tests.peers.environment import saelens_python
+from tests.peers.environment import peer_python
 
 SIZES = {"small": (256, 2048, 4096), "large": (768, 6144, 4096)}
 ROUNDS = 5
+WARM_UP = 2
 K = 32
+DENSE = " (dense)"
+CONTENDERS: dict[str, tuple[str, ...]] = {
+    "standard": ("saelens", "dictionary_learning"),
+    f"standard{DENSE}": ("saelens", "dictionary_learning"),
+    "jumprelu": ("saelens",),
+    f"jumprelu{DENSE}": ("saelens",),
+    "gated": ("saelens",),
+    f"gated{DENSE}": ("saelens",),
+    "topk": ("saelens", "sparsify", "dictionary_learning"),
+    "batch_topk": ("saelens", "dictionary_learning"),
+    "matryoshka": ("saelens",),
+    "transcoder": (),
+    "skip_transcoder": (),
+}
+"""What is timed, and which peers train it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Medians in milliseconds, and the largest resident memory of each process above what it had before its first step."""
+
+    size: str
+    architecture: str
+    matmuls: float
+    times: dict[str, float]
+    memory: dict[str, int]
+
+
+class Contender:
+    """A process that takes a step whenever it is asked, and answers with the milliseconds and the bytes that it took."""
+
+    def __init__(self, python: Path, script: str, *arguments: str) -> None:
+        self._command = f"{python} {script} {' '.join(arguments)}"
+        command = [str(python), str(Path(__file__).with_name(script)), *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+
+    def step(self) -> tuple[float, int]:
+        """One step: milliseconds, and bytes at the peak so far.
+
+        Raises:
+            RuntimeError: the process has ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("step\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            # What a library prints of its own is not an answer.
+            if line.startswith("turn "):
+                _, milliseconds, peak = line.split()
+                return float(milliseconds), int(peak)
+        raise RuntimeError(f"{self._command} gave no answer")
+
+    def close(self) -> None:
+        """Let it go."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
 def products(d: int, latents: int, batch: int) -> Callable[[], None]:
@@ -44,113 +111,67 @@ def products(d: int, latents: int, batch: int) -> Callable[[], None]:
     return step
 
 
-def training_step(architecture: str, d: int, latents: int, batch: int) -> Callable[[], None]:
-    """A whole step of ours: forward, backward, clipping, Adam, dead latents, metrics."""
-    options = {"k": K} if architecture == "topk" else {}
-    sae = build(architecture, d, d, latents, torch.Generator().manual_seed(0), **options)
-    optimizer = torch.optim.Adam(sae.parameters(), lr=1e-4, fused=True)
-    dead, sums = DeadLatents(latents, 10**7), IntervalSums(latents, d)
-    x = torch.randn(batch, d)
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        losses = sae.accumulate(x, sparsity_coefficient=1e-3, dead=dead.current)
-        sae.before_step()
-        torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
-        optimizer.step()
-        sae.after_step()
-        sums.add(x, losses)
-        dead.update(losses.statistics)
-
-    return step
-
-
-def milliseconds(step: Callable[[], None]) -> float:
-    """One step's time."""
-    began = time.perf_counter()
-    step()
-    return (time.perf_counter() - began) * 1000
-
-
-class SaelensBench:
-    """SAELens in its own process and environment, asked for one step at a time."""
-
-    def __init__(self, python: Path, architecture: str, size: tuple[int, int, int]) -> None:
-        script = Path(__file__).with_name("saelens_step.py")
-        command = [str(python), str(script), architecture, *map(str, size), str(K)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def step(self) -> float:
-        """Milliseconds of one step."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write("step\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+def measure(architecture: str, size: tuple[int, int, int], rounds: int) -> Row:
+    """The medians of one architecture at one size, the contenders taking turns."""
+    name, settled = architecture.removesuffix(DENSE), not architecture.endswith(DENSE)
+    arguments = (name, *map(str, size), str(K), "settled" if settled else "fresh")
+    contenders = {"saetui": Contender(Path(sys.executable), "saetui_step.py", *arguments)}
+    for peer in CONTENDERS[architecture]:
+        python = peer_python(peer)
+        if python is not None:
+            contenders[peer] = Contender(python, f"{peer}_step.py", *arguments)
+    limit = products(*size)
+    matmuls: list[float] = []
+    times: dict[str, list[float]] = {who: [] for who in contenders}
+    memory: dict[str, int] = {}
+    for turn in range(rounds + WARM_UP):
+        began = time.perf_counter()
+        limit()
+        taken = (time.perf_counter() - began) * 1000
+        if turn >= WARM_UP:
+            matmuls.append(taken)
+        for who, contender in contenders.items():
+            milliseconds, memory[who] = contender.step()
+            if turn >= WARM_UP:
+                times[who].append(milliseconds)
+    for contender in contenders.values():
+        contender.close()
+    medians = {who: statistics.median(values) for who, values in times.items()}
+    return Row(" / ".join(map(str, size)), architecture, statistics.median(matmuls), medians, memory)
 
 
 def main() -> None:
-    """Print the table; `--json` for programs."""
+    """Print the table as it grows; `--json` for programs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--sizes", nargs="*", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--architectures", nargs="*", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    keep_freed_memory()
-    python = saelens_python()
     machine = (
         f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
-    print(f"{machine}; SAELens {'6.54.12' if python else 'not installed (make peers)'}", file=sys.stderr)
-    rows = [
-        measure(architecture, SIZES[size], arguments.rounds, python)
-        for size in arguments.sizes
-        for architecture in ("standard", "topk")
-    ]
-    if arguments.json:
-        print(json.dumps([asdict(row) for row in rows]))
-        return
-    print(
-        f"{'d / latents / batch':22}{'':10}{'matmuls':>10}{'saetui':>10}{'of matmuls':>12}{'SAELens':>10}{'ratio':>8}"
+    missing = [peer for peer in ("saelens", "sparsify", "dictionary_learning") if peer_python(peer) is None]
+    lacking = f"; not installed: {', '.join(missing)} (make peers)" if missing else ""
+    print(f"{machine}{lacking}", file=sys.stderr)
+    if not arguments.json:
+        print(
+            "d / latents / batch   architecture          products    saetui  of products  peers: ms, times ours, memory ratio"
+        )
+    for size in arguments.sizes:
+        for architecture in arguments.architectures:
+            row = measure(architecture, SIZES[size], arguments.rounds)
+            print(json.dumps(row.__dict__) if arguments.json else _line(row), flush=True)
+
+
+def _line(row: Row) -> str:
+    ours, memory = row.times["saetui"], max(1, row.memory["saetui"])
+    peers = "   ".join(
+        f"{who} {taken:.0f} {taken / ours:.1f}× {row.memory[who] / memory:.1f}×m"
+        for who, taken in row.times.items()
+        if who != "saetui"
     )
-    for row in rows:
-        theirs = f"{row.saelens:10.0f}{row.saelens / row.saetui:7.1f}×" if row.saelens is not None else ""
-        share = row.saetui / row.matmuls
-        print(f"{row.size:22}{row.architecture:10}{row.matmuls:10.0f}{row.saetui:10.0f}{share:11.2f}×{theirs}")
-
-
-@dataclass(frozen=True)
-class Row:
-    """Medians in milliseconds; SAELens's is None where it is not installed."""
-
-    size: str
-    architecture: str
-    matmuls: float
-    saetui: float
-    saelens: float | None
-
-
-def measure(architecture: str, size: tuple[int, int, int], rounds: int, python: Path | None) -> Row:
-    """The medians of one architecture at one size, the contenders taking turns."""
-    limit, ours = products(*size), training_step(architecture, *size)
-    theirs = SaelensBench(python, architecture, size) if python else None
-    times: dict[str, list[float]] = {"matmuls": [], "saetui": [], "saelens": []}
-    for turn in range(rounds + 2):
-        taken = {"matmuls": milliseconds(limit), "saetui": milliseconds(ours)}
-        if theirs:
-            taken["saelens"] = theirs.step()
-        if turn >= 2:
-            for name, value in taken.items():
-                times[name].append(value)
-    if theirs:
-        theirs.close()
-    median = {name: statistics.median(values) for name, values in times.items() if values}
-    return Row(" / ".join(map(str, size)), architecture, median["matmuls"], median["saetui"], median.get("saelens"))
+    return f"{row.size:22}{row.architecture:20}{row.matmuls:10.0f}{ours:10.0f}{ours / row.matmuls:12.2f}×  {peers}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""Ours, for tests/benchmarks/step.py: forward, backward, clipping, Adam, dead latents, sums."""
+
+from __future__ import annotations
+
+import sys
+
+import torch
+
+from saetui.jobs.architectures import TRANSCODERS
+from saetui.sae import DeadLatents, IntervalSums, build
+from saetui.training.heap import keep_freed_memory
+from saetui.training.machine_bench import SETTLED_BIAS
+from tests.benchmarks.taking_turns import take_turns
+
+
+def main() -> None:
+    """Steps on standard input."""
+    architecture, state = sys.argv[1], sys.argv[6]
+    d, latents, batch, k = map(int, sys.argv[2:6])
+    keep_freed_memory()
+    by_k = architecture in ("topk", "batch_topk", "matryoshka", *TRANSCODERS)
+    options = {"k": k} if by_k else {}
+    sae = build(architecture, d, d, latents, torch.Generator().manual_seed(0), **options)
+    if state == "settled" and not by_k:
+        with torch.no_grad():
+            sae.encoder_bias.fill_(SETTLED_BIAS)
+    optimizer = torch.optim.Adam(sae.parameters(), lr=1e-9, fused=True)
+    dead, sums = DeadLatents(latents, 10**9), IntervalSums(latents, d)
+    x = torch.randn(batch, d)
+    target = torch.randn(batch, d) if architecture in TRANSCODERS else None
+    for parameter in sae.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        losses = sae.accumulate(x, target, sparsity_coefficient=1e-3, dead=dead.current)
+        sae.before_step()
+        torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
+        optimizer.step()
+        sae.after_step()
+        sums.add(x if target is None else target, losses)
+        dead.update(losses.statistics)
+
+    take_turns(step)
+
+
+if __name__ == "__main__":
+    main()
