@@ -80,6 +80,8 @@ $(PEERS)/%/installed:
 	$(@D)/bin/python -m pip install -q $(TORCH)
 	echo "$(TORCH)" > $(@D)/constraints.txt
 	$(@D)/bin/python -m pip install -q -c $(@D)/constraints.txt $(PACKAGE)
+	@# A torchvision that a peer brings is of another build than this torch, and breaks its import.
+	$(@D)/bin/python -m pip uninstall -q -y torchvision
 	touch $@
 
 # One step of each architecture beside its matrix products and the peers; then the memory estimates beside measured peaks.

@@ -12,7 +12,7 @@ from types import TracebackType
 import msgspec
 
 from saetui.client.starting import ensure_supervisor
-from saetui.client.wire import connect_socket, lost, not_running, welcomed
+from saetui.client.wire import ConnectionLost, connect_socket, lost, not_running, welcomed
 from saetui.errors import NotFound, ProtocolError, SupervisorError
 from saetui.home import Home, find_home
 from saetui.jobs.job import Job
@@ -37,6 +37,7 @@ from saetui.protocol.versions import see_that_it_can
 
 ANSWER_SECONDS = 60.0
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
+GREETING_RETRIES = (0.05, 0.2)
 
 
 class BlockingClient:
@@ -63,6 +64,16 @@ class BlockingClient:
             ProtocolError: it speaks another version.
         """
         home = home or find_home()
+        for pause in GREETING_RETRIES if start else ():
+            try:
+                return cls._connect_once(home, start, name)
+            except ConnectionLost:
+                # It died between taking the connection and greeting: nothing was asked of it yet.
+                time.sleep(pause)
+        return cls._connect_once(home, start, name)
+
+    @classmethod
+    def _connect_once(cls, home: Home, start: bool, name: str) -> BlockingClient:
         connected = connect_socket(home)
         if connected is None and start:
             ensure_supervisor(home)

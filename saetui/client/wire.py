@@ -51,9 +51,13 @@ def not_running(home: Home) -> SupervisorError:
     return SupervisorError(f"No supervisor runs for {home.root}.", "`saetui` starts one.")
 
 
-def lost() -> SupervisorError:
+class ConnectionLost(SupervisorError):
+    """The other end is gone."""
+
+
+def lost() -> ConnectionLost:
     """What is said when the other end is gone."""
-    return SupervisorError("The connection to the supervisor was lost.", "Trainings go on; try again.")
+    return ConnectionLost("The connection to the supervisor was lost.", "Trainings go on; try again.")
 
 
 def welcomed(message: FromSupervisor) -> Welcome:

@@ -78,7 +78,9 @@ class Training:
                 continue  # it came while activations were read or evaluated: the finished steps stand
             except OutOfMemory as error:
                 raise self._steps.too_large(error, saved=self._save()) from error
-        if ending is not Ending.PAUSED:
+        if ending is Ending.PAUSED:
+            self._leave_result()
+        else:
             self._finish(ending)
         return Outcome(ending, self._step)
 
@@ -217,6 +219,16 @@ class Training:
                 seconds=self._speed.seconds,
             )
             return self._saver.save(steps.done, steps.position, self._fvu.get(steps.done), loop)
+
+    def _leave_result(self) -> None:
+        """Export the SAEs as they stand: a released job that is stopped has no process any more that could."""
+        if self._step == 0:
+            return
+        try:
+            export_results(self._prepared, self._step, completed=False)
+        except OSError as error:
+            message = f"The SAEs of step {self._step} could not be written ({error}); the checkpoint is sound"
+            self._ledger.event("warning", message, step=self._step)
 
     def _finish(self, ending: Ending) -> None:
         """Save and export; what is saved or exported already stays when the other fails.

@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--latents", type=int, default=1024)
-    parser.add_argument("--learning-rates", default="0.001,0.003")
+    parser.add_argument("--learning-rates", default="0.001,0.003,0.01")
     parser.add_argument("--rows", type=int, default=500_000)
     parser.add_argument("--families", default=",".join(POINTS))
     asked = parser.parse_args()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,13 +15,20 @@ from .conftest import Saetui, small_spec
 
 
 def shards(home: Home) -> list[Path]:
-    return sorted(home.cache.glob("activations/*/[0-9]*.safetensors"))
+    """Those that are finished: a file that no manifest names yet is still being written."""
+    return sorted(
+        manifest.parent / shard["file"]
+        for manifest in home.cache.glob("activations/*/manifest.json")
+        for shard in json.loads(manifest.read_text())["shards"]
+    )
 
 
 def test_a_cache_is_built_killed_finished_listed_verified_and_deleted(
     home: Home, saetui: Saetui, tmp_path: Path
 ) -> None:
     spec = small_spec(tmp_path)
+    text = tmp_path / "text.txt"
+    text.write_text(text.read_text() * 3)
     building = subprocess.Popen(
         [sys.executable, "-m", "saetui", "cache", "build", str(spec)], stderr=subprocess.DEVNULL, start_new_session=True
     )

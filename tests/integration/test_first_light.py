@@ -76,23 +76,25 @@ def test_two_sites_from_one_pass_load_in_saelens_and_agree_with_ours(
     site_names = [path.name for path in RunDirectory(Path(job.directory)).results()]
     extractor = ActivationExtractor(model, [Site.parse(name) for name in site_names])
     passed = extractor(data.read(data.held_out[:4]))
+    exchange, layers = tmp_path / "exchange", {name: int(name.removeprefix("layer_")[0]) for name in site_names}
+    rows = {
+        f"blocks.{layers[name]}.hook_resid_post": passed.values[name][passed.keep].float().contiguous()
+        for name in site_names
+    }
     for name in site_names:
-        exchange = tmp_path / "exchange"
-        shutil.rmtree(exchange, ignore_errors=True)
-        shutil.copytree(RunDirectory(Path(job.directory)).result(name), exchange / "sae")
-        x = passed.values[name][passed.keep].float().contiguous()
-        save_file({"x": x}, exchange / "activations.safetensors")
-        run_saelens("saelens_load.py", exchange)
-        theirs = load_file(exchange / "results.safetensors")
-        facts = json.loads((exchange / "facts.json").read_text())["sae"]
-        ours = load_saelens(exchange / "sae")
+        shutil.copytree(RunDirectory(Path(job.directory)).result(name), exchange / "ours" / name)
+    save_file(rows, exchange / "activations.safetensors")
+    run_saelens("saelens_load.py", exchange)
+    theirs, facts = load_file(exchange / "results.safetensors"), json.loads((exchange / "facts.json").read_text())
+    for name in site_names:
+        hook = f"blocks.{layers[name]}.hook_resid_post"
+        ours, x = load_saelens(exchange / "ours" / name), rows[hook]
         scale = float(x.norm(dim=1).mean())
-        torch.testing.assert_close(theirs["sae.z"], ours.encode(x), rtol=1e-5, atol=1e-5 * scale)
-        torch.testing.assert_close(theirs["sae.x_hat"], ours.reconstruct(x), rtol=1e-5, atol=1e-5 * scale)
-        layer = name.removeprefix("layer_").partition(".")[0]
-        assert facts["hook_name"] == f"blocks.{layer}.hook_resid_post"
-        assert facts["model_name"] == "bundled:tiny"
-        assert facts["context_size"] == 64
+        torch.testing.assert_close(theirs[f"{name}.z"], ours.encode(x), rtol=1e-5, atol=1e-5 * scale)
+        torch.testing.assert_close(theirs[f"{name}.x_hat"], ours.reconstruct(x), rtol=1e-5, atol=1e-5 * scale)
+        assert facts[name]["hook_name"] == hook
+        assert facts[name]["model_name"] == "bundled:tiny"
+        assert facts[name]["context_size"] == 64
 
 
 def test_the_supervisor_is_killed_and_the_job_runs_on_is_found_again_and_ends_right(home: Home, text: Path) -> None:

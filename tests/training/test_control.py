@@ -115,6 +115,7 @@ def test_a_released_pause_ends_the_process_and_the_rest_of_the_run_is_the_same(h
     ended = events(run, "ended")[-1]
     assert ended.data["outcome"] == "paused"
     assert saved_steps(run)[-1] == ended.data["step"]
+    assert tuple(path.name for path in run.results()) == SITES["topk"], "a released job that is stopped has its SAE"
     write_control(run, Control())
     assert start_trainer(home, run).wait(60) == 0, run.log.read_text()
     assert results(run) == results(undisturbed())
