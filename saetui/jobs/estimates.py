@@ -118,7 +118,7 @@ def memory_parts(
     behind = size.total * item - loaded
     kept = rest and behind <= KEPT_REST
     streams = sites * (2 if spec.architecture in TRANSCODERS else 1)
-    return {
+    parts = {
         "runtime": RUNTIME[device],
         "model": loaded + (behind if kept else 0),
         "sae_weights": weights,
@@ -131,6 +131,8 @@ def memory_parts(
             _evaluation(spec, model, size, item) + (0 if kept else behind) if rest else 0,
         ),
     }
+    lasting = parts["runtime"] + parts["model"]
+    return {**parts, "heap": int(HEAP * (sum(parts.values()) - lasting))}
 
 
 def sae_parameters(architecture: str, width: int, settings: Settings) -> int:
@@ -144,8 +146,11 @@ def sae_parameters(architecture: str, width: int, settings: Settings) -> int:
     return count + (width * width if architecture == "skip_transcoder" else 0)
 
 
-RUNTIME = {"cpu": 470 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
+RUNTIME = {"cpu": 500 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
 """torch, transformers and Python themselves. cpu: measured with torch 2.13; the others: a CUDA context on top."""
+
+HEAP = 0.12
+"""What lies unused between allocations, as a share of all that the training allocates."""
 
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 """Numbers that the optimiser keeps for each weight."""

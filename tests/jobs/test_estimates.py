@@ -107,7 +107,7 @@ def test_gpt2_small_with_three_layers_fits_in_six_gigabytes(tmp_path: Path) -> N
 
 def test_gemma_2_2b_at_layer_12_with_16k_latents_fits_in_six_gigabytes(tmp_path: Path) -> None:
     model = paper_model(tmp_path / "gemma", layers=26, width=2304, per_layer=77_865_984, vocabulary=256_000)
-    assert on_paper(model, [12], latent_dim=16384, micro_batch_size=1024).fits
+    assert on_paper(model, [12], latent_dim=16384, micro_batch_size=1024).total_bytes <= 6 * GIB
     assert "micro_batch_size" in (on_paper(model, [12], latent_dim=16384).suggestion or "")
 
 
