@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resume": ("saetui.cli.verbs:resume", "Let paused jobs go on, and ended ones from their newest checkpoint."),
     "stop": ("saetui.cli.verbs:stop", "Stop jobs; each keeps a checkpoint and the SAE as it stands."),
     "checkpoint": ("saetui.cli.verbs:checkpoint", "Save a checkpoint now."),
+    "checkpoints": ("saetui.cli.checkpoints:checkpoints", "List a job's checkpoints, or change which of them stay."),
     "retry": ("saetui.cli.verbs:retry", "Train ended jobs again from the start."),
     "delete": ("saetui.cli.verbs:delete", "Delete ended jobs with everything they made."),
     "queue": ("saetui.cli.queue:queue", "Show the queue, or give jobs another place in it."),

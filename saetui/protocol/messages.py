@@ -9,7 +9,7 @@ was replaced before it was sent is not counted), and a gap means: subscribe agai
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, ClassVar, Generic, TypeVar, Union, get_args
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args
 
 import msgspec
 
@@ -207,6 +207,20 @@ class RetryJobs(Asking[ManyJobs], frozen=True, tag="retry_jobs"):
     jobs: tuple[str, ...]
 
 
+class KeepCheckpoints(Asking[ManyJobs], frozen=True, tag="keep_checkpoints"):
+    """From now on other checkpoints of a job stay than its spec says; what no rule keeps any more is deleted.
+
+    At once where no process of the job lives; otherwise by the trainer, after its next save.
+    """
+
+    since: ClassVar[int] = 2
+    job: str
+    keep_first: bool
+    keep_last: Annotated[int, msgspec.Meta(ge=1)]
+    keep_every: Union[Annotated[int, msgspec.Meta(ge=1)], None]
+    keep_best: bool
+
+
 class Place(str, Enum):
     """Where in the queue."""
 
@@ -293,6 +307,7 @@ class Shutdown(Asking[Done], frozen=True, tag="shutdown"):
 
 Request = Union[
     Subscribe, Submit, GetJob, GetJobs, StopJobs, PauseJobs, ResumeJobs, CheckpointJobs, RetryJobs, MoveJobs, DeleteJobs,
+    KeepCheckpoints,
     GetPreferences, SetPreferences, GetTemplates, SaveTemplate, EditTemplate,
     DuplicateTemplate, DeleteTemplate, RestoreTemplate, ImportTemplates, GetStatus, Shutdown,
 ]  # fmt: skip

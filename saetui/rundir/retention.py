@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Union
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Union
 
 import msgspec
 
@@ -29,6 +29,18 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     keep_every: Union[Count, None] = None
     keep_best: bool = True
     warmup_steps: int = 0
+
+
+def spec_rules(spec: Mapping[str, Any]) -> Retention:
+    """What a job's own spec says, which is complete with every default."""
+    values = spec["hyperparameters"]
+    return Retention(
+        keep_first=values["keep_first"],
+        keep_last=values["keep_last"],
+        keep_every=values["keep_every"],
+        keep_best=values["keep_best"],
+        warmup_steps=max(values.get("warmup_steps") or 0, values.get("sparsity_warmup_steps") or 0),
+    )
 
 
 def superfluous(checkpoints: Sequence[CheckpointInfo], rules: Retention) -> list[CheckpointInfo]:

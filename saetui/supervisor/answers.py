@@ -102,6 +102,8 @@ class Answers:
             return verbs.move(request.jobs, request.to)
         if isinstance(request, m.DeleteJobs):
             return await verbs.delete(request.jobs)
+        if isinstance(request, m.KeepCheckpoints):
+            return await verbs.keep_checkpoints(request)
         return None
 
     async def _change_templates(self, request: m.Request) -> m.Result:

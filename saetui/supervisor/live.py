@@ -118,6 +118,10 @@ class LiveJob:
         except FormatError:
             control = Control(wish=self._record.job.wish)
         write_control(self._run, msgspec.structs.replace(control, checkpoints=control.checkpoints + 1))
+        self.wake_trainer()
+
+    def wake_trainer(self) -> None:
+        """Have the trainer read its control file, when it is there and listens; otherwise it reads it as it starts."""
         self._attach()
         if self._who is not None:
             send_if_caught(self._who.trainer, WAKE)

@@ -20,7 +20,12 @@ from saetui.errors import HomeError
 from saetui.home import Home
 from saetui.jobs.job import Job, Status, Wish
 from saetui.jobs.life import Verb, see_that_all_can
-from saetui.protocol.messages import Place
+from saetui.protocol.messages import KeepCheckpoints, Place
+from saetui.rundir.checkpoints import list_checkpoints
+from saetui.rundir.control import read_control, write_control
+from saetui.rundir.layout import RunDirectory
+from saetui.rundir.reading import delete_unless_read
+from saetui.rundir.retention import spec_rules, superfluous
 from saetui.supervisor.board import Board, moved, queued
 from saetui.supervisor.order import placed
 from saetui.supervisor.record import Record
@@ -123,6 +128,29 @@ class Verbs:
                 f"Remove what is left in {self._home.runs} yourself.",
             ) from error
         return tuple(record.job for record in records)
+
+    async def keep_checkpoints(self, request: KeepCheckpoints) -> tuple[Job, ...]:
+        """Change which checkpoints of a job stay. Recorded in its directory first, then what is superfluous goes."""
+        record = self._board.find(request.job)
+        run = RunDirectory(Path(record.job.directory))
+        try:
+            before = read_control(run)
+            rules = msgspec.structs.replace(
+                before.retention or spec_rules(run.read_spec()),
+                keep_first=request.keep_first,
+                keep_last=request.keep_last,
+                keep_every=request.keep_every,
+                keep_best=request.keep_best,
+            )
+            write_control(run, msgspec.structs.replace(before, retention=rules))
+            if record.job.holds_device:
+                self._workforce.live(record.id).wake_trainer()
+            else:
+                for checkpoint in superfluous(list_checkpoints(run.checkpoints), rules):
+                    await asyncio.to_thread(delete_unless_read, checkpoint.path)
+        except OSError as error:
+            raise _no_room(record, error) from error
+        return (record.job,)
 
     def _chosen(self, verb: Verb, texts: Sequence[str]) -> list[Record]:
         records = self._board.find_all(texts)

@@ -108,7 +108,7 @@ def _text(facts: Mapping[str, Any], model: LanguageModel, context_length: int) -
     def progress(now: TokenProgress) -> None:
         nonlocal last
         share = now.done / now.total if now.total else 0.0
-        if share - last >= 0.25:
+        if now.stage == "tokenising" and share - last >= 0.25:
             last = share
             report(f"Tokenising {source}: {share:.0%}")
 

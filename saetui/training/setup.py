@@ -122,7 +122,7 @@ def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Li
     def progress(now: TokenProgress) -> None:
         nonlocal last
         share = now.done / now.total if now.total else 0.0
-        if share - last >= 0.25:
+        if now.stage == "tokenising" and share - last >= 0.25:
             last = share
             events.append("phase", f"Tokenising {spec.dataset.source}: {share:.0%}", data={"name": "tokens"})
             line.look()
