@@ -50,14 +50,16 @@ lint: $(DEVELOPER)
 types: $(DEVELOPER)
 	$(BIN)/mypy
 
-# The parts that need no torch, under the oldest Python that is supported, where there is no torch at all.
+# The parts that need no torch, under the oldest Python that is supported, where there is no torch at all. Pictures of the
+# screens are compared once, by `make test`.
 PYTHON310 ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10*/bin/python3.10 /opt/*/bin/python3.10; do \
   "$$p" -c '' 2>/dev/null && echo "$$p" && break; done)
 
 test-bare: $(BARE_VENV)/installed
 	$(BARE_VENV)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is not None)'
 	$(BARE_VENV)/bin/python -m pytest -n 2 --dist loadscope tests/jobs tests/rundir tests/protocol tests/supervisor \
-	  tests/client tests/devices tests/cli tests/tui tests/test_runner.py tests/test_imports.py
+	  tests/client tests/devices tests/cli tests/tui tests/test_runner.py tests/test_imports.py tests/test_failpoints.py \
+	  --ignore tests/tui/test_snapshots.py --ignore tests/tui/test_form_snapshots.py
 
 $(BARE_VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON310)" || { echo "No Python 3.10 here: say where with PYTHON310=…"; exit 1; }

@@ -30,7 +30,8 @@ def test_a_supervisor_starts_by_itself_and_stops_when_asked(saetui: Saetui, home
 
 def test_jobs_are_there_again_after_the_supervisor_was_stopped(trained: Trained) -> None:
     assert trained.saetui("supervisor", "stop").code == 0
-    assert trained.saetui("jobs", "--json").document == [trained.job]
+    found = {job["id"]: job for job in trained.saetui("jobs", "--json").document}
+    assert found[trained.job["id"]] == trained.job
 
 
 def test_the_bundled_model_and_text_can_be_chosen(shared: Saetui) -> None:

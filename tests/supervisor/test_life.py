@@ -14,7 +14,17 @@ from saetui.client.blocking import ask
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.jobs.job import Job, Status, Wish
 from saetui.jobs.life import Verb, statuses_for
-from saetui.protocol.messages import CheckpointJobs, GetJobs, GetPreferences, MoveJobs, Place, RetryJobs, Submit
+from saetui.protocol.messages import (
+    CheckpointJobs,
+    GetJobs,
+    GetPreferences,
+    MoveJobs,
+    PauseJobs,
+    Place,
+    ResumeJobs,
+    RetryJobs,
+    Submit,
+)
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.events import read_events
 from saetui.rundir.metrics import MetricReader
@@ -300,10 +310,13 @@ def submit_after(machine: Machine, after: str, **fields: Any) -> Job:
 def test_a_job_waits_for_the_one_it_needs_and_does_not_keep_others_waiting(machine: Machine) -> None:
     machine.start()
     first = machine.submit(steps=60)
+    machine.until(first.id, Status.RUNNING)
+    ask(PauseJobs((first.id,)), machine.home)
     second = submit_after(machine, first.id, device="cuda")
     third = machine.submit(steps=1, device="cuda")
     machine.until(third.id, Status.COMPLETED)
     assert machine.job(second.id).status is Status.QUEUED and machine.job(second.id).after == first.id
+    ask(ResumeJobs((first.id,)), machine.home)
     done = machine.until(second.id, Status.COMPLETED)
     assert (done.started_at or "") >= (machine.job(first.id).ended_at or "?")
 
