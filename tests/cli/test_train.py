@@ -110,7 +110,8 @@ def test_a_stopped_job_makes_waiting_fail(home: Home, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as waiting:
-        eventually(lambda: run_saetui("jobs", "--status", "running", "--json").document, seconds=60)
+        # A job that is stopped before its first step has no SAE to name.
+        eventually(lambda: [job["step"] for job in run_saetui("jobs", "--json").document if job["step"]], seconds=60)
         assert run_saetui("stop", "small").code == 0
         out, err = waiting.communicate(timeout=60)
     assert waiting.returncode == 1
