@@ -39,9 +39,9 @@ class FrameDecoder:
         self._pending = bytearray()
 
     @property
-    def half_frame(self) -> bool:
-        """Whether the stream stands in the middle of a frame."""
-        return bool(self._pending)
+    def pending(self) -> int:
+        """Bytes of a frame that is not complete yet."""
+        return len(self._pending)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes from the stream; the payloads that are complete now, in order.

@@ -78,17 +78,25 @@ class EventLog:
 
 
 class EventReader:
-    """Reads a log that may still grow, or not be there yet. For a damaged line there is a warning in its place."""
+    """Reads a log that may still grow, not be there yet, or be replaced by that of a job tried again from its start.
+
+    For a damaged line there is a warning in its place.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._offset = 0
+        self._file: int | None = None
         self._time: str | None = None
 
     def poll(self) -> list[LoggedEvent]:
         """The events since the last call."""
         try:
-            if self.path.stat().st_size == self._offset:
+            found = self.path.stat()
+            if self._file not in (None, found.st_ino) or found.st_size < self._offset:
+                self._offset = 0
+            self._file = found.st_ino
+            if found.st_size == self._offset:
                 return []
             with open(self.path, "rb") as file:
                 file.seek(self._offset)

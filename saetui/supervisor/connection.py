@@ -26,6 +26,7 @@ from saetui.protocol.framing import (
 )
 from saetui.protocol.messages import PROTOCOL_VERSION, Failure, Goodbye, Hello, Look, Reply, Request, Result, Welcome
 from saetui.protocol.versions import HANDSHAKE_SECONDS, negotiate
+from saetui.supervisor.crowd import Crowd
 from saetui.supervisor.outbox import Outbox, Overflow
 
 SILENCE_SECONDS = 30.0
@@ -45,12 +46,14 @@ class Connection:
         writer: asyncio.StreamWriter,
         answer: Answer,
         hint: Callable[[], None],
+        crowd: Crowd,
         silence: float = SILENCE_SECONDS,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._answer = answer
         self._hint = hint
+        self._crowd = crowd
         self._silence = silence
         self._decoder = FrameDecoder(TO_SUPERVISOR_LIMIT)
         self._payloads: list[bytes] = []
@@ -58,6 +61,15 @@ class Connection:
         self.name = "unknown"
         self.version = PROTOCOL_VERSION
         writer.transport.set_write_buffer_limits(high=SEND_BUFFER)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept for this client, either way; 0 once the connection has ended."""
+        transport = self._writer.transport
+        if transport.is_closing():
+            return 0
+        waiting = self.outbox.size + transport.get_write_buffer_size()
+        return waiting + self._decoder.pending + sum(map(len, self._payloads))
 
     async def serve(self) -> None:
         """Talk to the client until one of the two ends it."""
@@ -83,6 +95,7 @@ class Connection:
     def hear(self, change: bytes, job_id: str | None, *, progress_only: bool) -> None:
         try:
             self.outbox.put_change(change, job_id, progress_only=progress_only)
+            self._crowd.grown(self)
         except Overflow:
             self.cut("it does not keep up")
 
@@ -158,6 +171,7 @@ class Connection:
         except ProtocolError as error:
             content = encode(failure_of(error, getattr(message, "id", None)), TO_CLIENT_LIMIT)
         self.outbox.put_frame(content)
+        self._crowd.grown(self)
 
     async def _next_payload(self) -> bytes | None:
         while not self._payloads:
@@ -166,6 +180,7 @@ class Connection:
                 self._decoder.finish()
                 return None
             self._payloads = self._decoder.feed(data)
+            self._crowd.grown(self)
         return self._payloads.pop(0)
 
     async def _send(self) -> None:

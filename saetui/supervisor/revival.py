@@ -46,7 +46,8 @@ class Revival:
             times = "once" if tries == 1 else f"{tries} times"
             return _saying(found, error, f"It was started again {times} by itself and is not any more. {_hint(error)}")
         delay = delay_before(tries + 1, preferences)
-        word = f"It starts again by itself after {delay:g} s (try {tries + 1} of {preferences.auto_resume_tries})."
+        number = f"try {tries + 1} of {preferences.auto_resume_tries}"
+        word = f"It starts again by itself after {delay:g} s ({number}), unless it is stopped."
         return msgspec.structs.replace(_saying(found, error, word), revive=True)
 
     def start_due(self) -> None:
@@ -63,18 +64,12 @@ class Revival:
                 continue
             delay = delay_before(record.job.resumes + 1, preferences)
             if not preferences.auto_resume:
-                self._give_up(record)
+                # Switched off while it waited for its delay.
+                self._board.write([without_revival(record)])
             elif now >= self._since.setdefault(record.id, now) + delay:
                 log.warning("job %s is started again by itself", record.id)
                 again = queued(forget_end(record), self._board.last_rank() + 1, resumes=record.job.resumes + 1)
                 self._board.write([again])
-
-    def _give_up(self, record: Record) -> None:
-        """It was switched off while a job waited for its delay."""
-        assert record.job.error is not None
-        error = record.job.error
-        stays = msgspec.structs.replace(record, revive=False)
-        self._board.write([_saying(stays, error, "Resume it: it goes on from its newest checkpoint.")])
 
 
 def delay_before(number: int, preferences: Preferences) -> float:
@@ -95,3 +90,10 @@ def _hint(error: JobError) -> str:
 def waits_for_revival(record: Record) -> bool:
     """Whether an ended job will go on by itself."""
     return record.revive and record.job.status in (Status.FAILED, Status.LOST)
+
+
+def without_revival(record: Record) -> Record:
+    """The record of a job that waits for its next try, and shall not have it."""
+    assert record.job.error is not None
+    stays = msgspec.structs.replace(record, revive=False)
+    return _saying(stays, record.job.error, "Resume it: it goes on from its newest checkpoint.")

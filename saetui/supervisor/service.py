@@ -18,6 +18,7 @@ from saetui.supervisor.adoption import adopt_all
 from saetui.supervisor.answers import Answers
 from saetui.supervisor.board import Board
 from saetui.supervisor.connection import SILENCE_SECONDS, Connection
+from saetui.supervisor.crowd import Crowd
 from saetui.supervisor.fitting import fitting
 from saetui.supervisor.hub import Hub
 from saetui.supervisor.launching import TRAINER
@@ -76,6 +77,7 @@ class Service:
         self._revival = Revival(self._board, self._taste.now)
         self._workforce = Workforce(home, self._board, self._revival, trainer, self._pace.look)
         self._connections: set[Connection] = set()
+        self._crowd = Crowd(self._connections)
         self._listener = Listener(home, self._serve)
         self._leaving = asyncio.Event()
         self._check_now = asyncio.Event()
@@ -118,7 +120,7 @@ class Service:
             await self._leave()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer, self._answer, self._workforce.hint, self._pace.silence)
+        connection = Connection(reader, writer, self._answer, self._workforce.hint, self._crowd, self._pace.silence)
         if len(self._connections) >= CLIENT_LIMIT:
             connection.cut("there are too many clients")
             return

@@ -29,6 +29,7 @@ from saetui.rundir.retention import spec_rules, superfluous
 from saetui.supervisor.board import Board, moved, queued
 from saetui.supervisor.order import placed
 from saetui.supervisor.record import Record
+from saetui.supervisor.revival import waits_for_revival, without_revival
 from saetui.supervisor.tries import forget_end
 from saetui.supervisor.workforce import Workforce
 
@@ -48,7 +49,9 @@ class Verbs:
         self._workforce = workforce
 
     def stop(self, texts: Sequence[str]) -> tuple[Job, ...]:
-        records = self._chosen(Verb.STOP, texts)
+        """Stop jobs; one that ended and waits to be started again by itself stays as it ended."""
+        records = self._board.find_all(texts)
+        see_that_all_can(Verb.STOP, [record.job for record in records if not waits_for_revival(record)])
         self._board.write([_stopped(record) for record in records if record.job.status is not Status.STOPPING])
         self._each_live(records, lambda job_id: self._workforce.live(job_id).ask_to_stop())
         return self._now(records)
@@ -183,6 +186,8 @@ class Verbs:
 
 
 def _stopped(record: Record) -> Record:
+    if waits_for_revival(record):
+        return without_revival(record)
     return moved(record, Status.STOPPING if record.job.holds_device else Status.STOPPED)
 
 

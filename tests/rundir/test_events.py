@@ -67,3 +67,14 @@ def test_a_reader_gets_each_event_once_and_waits_for_whole_lines(tmp_path: Path)
     with open(path, "ab") as file:
         file.write(b'"message":"two"}\n')
     assert [event.message for event in reader.poll()] == ["two"]
+
+
+def test_a_log_that_is_replaced_is_read_from_its_start(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    reader = EventReader(path)
+    for message in ("one", "two", "three"):
+        EventLog(path).append("info", message)
+    assert len(reader.poll()) == 3
+    path.unlink()
+    EventLog(path).append("info", "again")
+    assert [event.message for event in reader.poll()] == ["again"]

@@ -377,6 +377,26 @@ def test_a_job_waits_for_its_next_try_over_a_supervisors_death_and_not_when_it_i
     assert "by itself" not in ((machine.until(job.id, Status.FAILED).error or failed.error).suggestion or "")
 
 
+def test_a_job_that_waits_for_its_next_try_is_kept_from_it_by_a_stop(machine: Machine) -> None:
+    machine.start()
+    machine.prefer(auto_resume=True, auto_resume_delay=3600)
+    job = machine.submit()
+    machine.until(job.id, Status.RUNNING)
+    os.kill(machine.processes(job.id)[1], signal.SIGKILL)
+    failed = machine.until(job.id, Status.FAILED)
+    assert failed.error is not None and "unless it is stopped" in (failed.error.suggestion or "")
+    machine.stop(job.id)
+    stays = machine.job(job.id)
+    assert stays.status is Status.FAILED
+    assert stays.error is not None and "by itself" not in (stays.error.suggestion or "")
+    machine.prefer(auto_resume_delay=0)
+    other = machine.submit(steps=1)
+    machine.until(other.id, Status.COMPLETED)
+    assert machine.job(job.id).status is Status.FAILED
+    with pytest.raises(Conflict):
+        machine.stop(job.id)
+
+
 def test_a_training_that_fails_of_itself_is_not_started_again(machine: Machine) -> None:
     machine.start()
     machine.prefer(auto_resume=True, auto_resume_delay=0)

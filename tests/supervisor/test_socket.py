@@ -231,6 +231,22 @@ def test_two_hundred_clients_are_served(machine: Machine) -> None:
     assert len(list(Path(f"/proc/{pid}/fd").iterdir())) < 40
 
 
+def test_clients_that_together_hold_too_much_are_cut_off_and_the_others_are_served(machine: Machine) -> None:
+    pid = machine.start()
+    most_of_a_frame = TO_SUPERVISOR_LIMIT.to_bytes(4, "big") + bytes(TO_SUPERVISOR_LIMIT - 1)
+    clients = [Raw(machine) for _ in range(150)]
+    for client in clients:
+        client.greet()
+    for client in clients:
+        client.send(most_of_a_frame)
+    eventually(lambda: "all clients together hold too much memory" in machine.home.supervisor_log.read_text())
+    assert ask(GetStatus(), machine.home).pid == pid
+    assert memory_kib(pid) < 130_000
+    for client in clients:
+        client.close()
+    machine.until(machine.submit(steps=1).id, Status.COMPLETED)
+
+
 def test_a_socket_that_was_removed_is_made_again_when_a_client_asks(machine: Machine) -> None:
     pid = machine.start()
     machine.home.socket.unlink()
