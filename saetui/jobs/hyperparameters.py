@@ -136,8 +136,8 @@ def _rows() -> tuple[Hyperparameter, ...]:
                  "Without any decay the result is noticeably worse."),
         row(name="grad_clip_norm", section=optimization, kind=number, default=1.0, none_means="off",
             recommended=(0.1, 10), limits=(1e-9, 1e9), advanced=True,
-            help="Gradients longer than this are shortened to it. "
-                 "Lower it when single steps spoil the run; empty switches it off."),
+            help="Longer gradients are shortened to this (of the error summed over coordinates, as in the papers); at 1 "
+                 "that is nearly each. Higher lets large errors count more; empty switches it off."),
         row(name="weight_decay", section=optimization, kind=number, default=0.0, recommended=(0, 0.1), limits=(0, 10),
             advanced=True,
             help="How strongly weights are pulled towards 0. "

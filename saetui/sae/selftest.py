@@ -72,24 +72,24 @@ class Sane:
 
     options: Mapping[str, Option] = field(default_factory=dict)
     coefficient: float = 0.0
-    learning_rate: float = 8e-3
+    learning_rate: float = 5e-3
     steps: int = 800
 
 
 SETTINGS: Mapping[str, Sane] = {
-    "standard": Sane(coefficient=0.03, learning_rate=5e-3),
+    "standard": Sane(coefficient=0.03),
     "jumprelu": Sane(coefficient=0.03, learning_rate=6e-3),
     "gated": Sane(coefficient=0.07, learning_rate=6e-3),
     "topk": Sane({"k": 4}),
     "batch_topk": Sane({"k": 4}),
     # The inner prefix has room for every direction: these have no order that it could bring out.
-    "matryoshka": Sane({"k": 4, "widths": [112, _LATENTS]}, learning_rate=1e-2, steps=1000),
-    "skip": Sane(coefficient=0.03, learning_rate=5e-3),
-    "transcoder": Sane({"k": 4}),
-    "skip_transcoder": Sane({"k": 4}, steps=1200),
+    "matryoshka": Sane({"k": 4, "widths": [112, _LATENTS]}, steps=1000),
+    "skip": Sane(coefficient=0.03),
+    "transcoder": Sane({"k": 4}, learning_rate=3e-3),
+    "skip_transcoder": Sane({"k": 4}, learning_rate=3e-3, steps=1200),
 }
 """What is not named here is tried with L1-like settings."""
-_OTHERWISE = Sane(coefficient=0.03, learning_rate=5e-3)
+_OTHERWISE = Sane(coefficient=0.03)
 
 
 def selftest(architectures: Sequence[str] | None = None, seed: int = 0) -> Iterator[SelftestRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -160,10 +161,10 @@ class SiteTrainer:
             sae, x, target, sparsity_coefficient=self._sparsity_coefficient(step), dead=self._dead.current
         )
         sae.before_step()
-        norm = torch.nn.utils.clip_grad_norm_(
-            sae.parameters(), settings.grad_clip_norm if settings.grad_clip_norm is not None else float("inf")
-        )
-        self._gradient_norms += norm
+        # Norms are told and limited in the field's units, where an error is a sum over coordinates: ours is a mean.
+        limit = math.inf if settings.grad_clip_norm is None else settings.grad_clip_norm / sae.d_out
+        norm = torch.nn.utils.clip_grad_norm_(sae.parameters(), limit)
+        self._gradient_norms += norm * sae.d_out
         self._gradients += 1
         self._note_non_finite(losses, norm, step + 1)
         optimizer.step()

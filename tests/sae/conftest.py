@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from saetui.sae import SparseAutoencoder, build
-from saetui.sae.base import Option
+from saetui.sae.base import ENCODER_START, Option
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,9 @@ def stirred(architecture: str, generator: torch.Generator, **options: Option) ->
     """An SAE of 80 latents with no parameter left at its start, so that no gradient is right by accident."""
     sae = build(architecture, 24, 24, 80, generator, **options)
     with torch.no_grad():
+        if "W_enc" in dict(sae.named_parameters()):
+            # To the size that it has once trained: at its start hardly a pre-activation is far from 0.
+            sae.W_enc.div_(ENCODER_START)
         for parameter in sae.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
     sae.after_step()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from saetui.errors import InvalidInput
 from saetui.sae import DeadSet, SparseAutoencoder, build, build_from
-from saetui.sae.base import Option
+from saetui.sae.base import ENCODER_START, Option
 from tests.sae.conftest import stirred
 from tests.sae.reference import assert_close
 
@@ -41,7 +41,8 @@ def test_the_start_is_unit_rows_their_transpose_and_zero_biases(
 ) -> None:
     sae = build(architecture, 24, 24, 80, generator, **options)
     assert torch.allclose(sae.W_dec.norm(dim=1), torch.ones(80))
-    assert torch.equal(sae.encoder_weight, sae.W_dec.t())
+    start = 1.0 if options.get("tie_weights") else ENCODER_START
+    assert torch.equal(sae.encoder_weight, sae.W_dec.t() * start)
     assert not sae.encoder_bias.any() and not sae.b_dec.any()
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from saetui.sae import SparseAutoencoder, build
-from saetui.sae.base import Path
+from saetui.sae.base import ENCODER_START, Path
 from saetui.sae.losses import Losses
 from saetui.sae.relu_losses import encoder_of
 from saetui.sae.sparse_layers import encode_above, is_sparse
@@ -33,6 +33,8 @@ EVERY: list[tuple[str, dict[str, Any]]] = [
 def made(architecture: str, options: dict[str, Any], shift: float, generator: torch.Generator) -> SparseAutoencoder:
     sae = build(architecture, 12, 12, 50, generator, **options)
     with torch.no_grad():
+        if "W_enc" in dict(sae.named_parameters()):
+            sae.W_enc.div_(ENCODER_START)
         for parameter in sae.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator) * 0.1)
         sae.encoder_bias.add_(shift)
