@@ -16,14 +16,14 @@ from saetui.rundir.metrics import MetricReader
 from tests.training.runs import train, write_text
 
 SIZES: dict[str, Any] = {
-    "latent_dim": 256, "batch_size": 256, "num_steps": 40, "learning_rate": 2e-3, "dead_neuron_window": 2560,
+    "latent_dim": 256, "batch_size": 256, "num_steps": 40, "learning_rate": 3e-3, "dead_neuron_window": 2560,
     "eval_interval": 40,
 }  # fmt: skip
 OWN: dict[str, dict[str, Any]] = {
     "topk": {"k": 8},
     "batch_topk": {"k": 8},
     "matryoshka": {"k": 8},
-    "transcoder": {"k": 8, "learning_rate": 1e-3},
+    "transcoder": {"k": 8, "learning_rate": 5e-4, "num_steps": 60},
 }
 EXPORTED_AS = {"batch_topk": "jumprelu", "matryoshka": "jumprelu", "transcoder": "topk"}
 NOT_IN_SAELENS = ("skip", "skip_transcoder")
