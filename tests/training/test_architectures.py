@@ -23,7 +23,7 @@ OWN: dict[str, dict[str, Any]] = {
     "topk": {"k": 8},
     "batch_topk": {"k": 8},
     "matryoshka": {"k": 8},
-    "transcoder": {"k": 8, "learning_rate": 5e-4, "num_steps": 60},
+    "transcoder": {"k": 32},
 }
 EXPORTED_AS = {"batch_topk": "jumprelu", "matryoshka": "jumprelu", "transcoder": "topk"}
 NOT_IN_SAELENS = ("skip", "skip_transcoder")
