@@ -101,6 +101,12 @@ MODEL_FIELDS: tuple[FormField, ...] = (
         field="seed", label="seed", title="seed", entry=Entry.NUMBER, usual="0", range="at least 0", advanced=True,
         help="Where every random choice begins: the same spec with the same seed gives the same SAE.",
     ),
+    FormField(
+        field="start_from", label="start from", title="start_from", entry=Entry.TEXT, wide=True,
+        usual_means="scratch", advanced=True,
+        help="An SAE whose weights the training goes on from: the name of an imported one, or the path of a directory. "
+             "Its architecture and sizes must be those of this form.",
+    ),
 )  # fmt: skip
 
 ARCHITECTURE_FIELD = FormField(

@@ -148,12 +148,9 @@ def main() -> None:
     parser.add_argument("--architectures", nargs="*", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    machine = (
-        f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
     missing = [peer for peer in ("saelens", "sparsify", "dictionary_learning") if peer_python(peer) is None]
     lacking = f"; not installed: {', '.join(missing)} (make peers)" if missing else ""
-    print(f"{machine}{lacking}", file=sys.stderr)
+    print(f"{machine()}{lacking}", file=sys.stderr)
     if not arguments.json:
         print(
             "d / latents / batch   architecture          products    saetui  of products  peers: ms, times ours, memory ratio"
@@ -162,6 +159,11 @@ def main() -> None:
         for architecture in arguments.architectures:
             row = measure(architecture, SIZES[size], arguments.rounds)
             print(json.dumps(row.__dict__) if arguments.json else _line(row), flush=True)
+
+
+def machine() -> str:
+    """What is measured on."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def _line(row: Row) -> str:

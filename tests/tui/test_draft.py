@@ -5,7 +5,7 @@ from __future__ import annotations
 from saetui.jobs.demo import DEMO_SPEC
 from saetui.jobs.hyperparameters import HYPERPARAMETERS, for_architecture
 from saetui.jobs.problems import errors_of
-from saetui.jobs.spec import check_fields
+from saetui.jobs.spec import SPEC_FIELDS, check_fields
 from saetui.tui.draft import Draft
 from saetui.tui.fields import ARCHITECTURE_FIELD, MODEL_FIELDS, PREFIX, hyperparameter_field
 
@@ -78,6 +78,15 @@ def test_loading_a_template_keeps_model_and_dataset_that_it_does_not_name() -> N
     draft.load({"hyperparameters": {"k": 8}})
     assert draft.raw()["model"] == "org/other"
     assert "seed" not in draft.raw()
+
+
+def test_what_the_training_goes_on_from_comes_back_out() -> None:
+    assert Draft.of({"start_from": "gpt2-l4"}).raw()["start_from"] == "gpt2-l4"
+
+
+def test_every_field_of_a_spec_is_in_the_form() -> None:
+    shown = {field.field.partition(".")[0] for field in MODEL_FIELDS}
+    assert shown | {"architecture", "layers", "hook_points", "hyperparameters"} == set(SPEC_FIELDS)
 
 
 def test_every_row_of_the_form_has_help_and_a_label() -> None:

@@ -32,7 +32,7 @@ PICKED = ("model", "dataset.source")
 """Fields whose value can be chosen from a list of what is here."""
 
 _TEXT_SECTION = ("model", "dataset.source", "dataset.context_length", "dataset.text_field", "dataset.split", "revision")
-_RUN_SECTION = ("name", "device", "dtype", "seed")
+_RUN_SECTION = ("name", "device", "dtype", "seed", "start_from")
 
 
 class TrainingForm(VerticalScroll, can_focus=False):
