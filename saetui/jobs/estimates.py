@@ -146,7 +146,7 @@ def sae_parameters(architecture: str, width: int, settings: Settings) -> int:
     return count + (width * width if architecture == "skip_transcoder" else 0)
 
 
-RUNTIME = {"cpu": 500 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
+RUNTIME = {"cpu": 470 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
 """torch, transformers and Python themselves. cpu: measured with torch 2.13; the others: a CUDA context on top."""
 
 HEAP = 0.12
@@ -157,14 +157,14 @@ MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 
 STEP = {
     "standard": (3.0, 6.0),
-    "jumprelu": (5.0, 6.0),
-    "gated": (5.0, 10.0),
-    "topk": (2.0, 5.0),
-    "batch_topk": (2.0, 5.0),
-    "matryoshka": (2.5, 40.0),
+    "jumprelu": (3.0, 6.0),
+    "gated": (2.8, 10.0),
+    "topk": (2.5, 5.0),
+    "batch_topk": (2.5, 5.0),
+    "matryoshka": (2.5, 18.0),
     "skip": (3.0, 6.0),
-    "transcoder": (2.0, 5.0),
-    "skip_transcoder": (2.0, 6.0),
+    "transcoder": (3.1, 5.0),
+    "skip_transcoder": (3.1, 6.0),
 }
 """What a step holds at its peak, in float32 numbers for each token and latent, and for each token and dimension."""
 

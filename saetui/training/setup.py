@@ -81,9 +81,7 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
     # No layer behind the last site is loaded, nor the head: evaluations borrow them (activations/whole.py).
     model = open_model(spec.model, spec.revision, spec.device, spec.dtype, last_layer=max(site.layer for site in sites))
     model.check_reads(spec.dataset.context_length)
-    if model.device.type == "cpu":
-        keep_freed_memory()
-    else:
+    if model.device.type != "cpu":
         # TF32 for what stays in float32: its ten bits are enough for a product whose operands are noisy.
         torch.set_float32_matmul_precision("high")
     extractor = PatientExtractor(model, sites)
@@ -92,6 +90,9 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
 
     phase("text", f"Reading {spec.dataset.source}")
     dataset = _tokens(spec, model, events, line)
+    if model.device.type == "cpu":
+        # Not before: what loading and tokenising took for a while goes back to the system.
+        keep_freed_memory()
     settings = resolve(spec, model.d_model, dataset.train_tokens)
     assert settings is not None, "the tokens are known now"
     if stop:

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 POINTS: dict[str, list[float]] = {
     "topk": [8, 16, 32],
     "batch_topk": [8, 16, 32],
-    "standard": [0.002, 0.004, 0.008, 0.016],
+    "standard": [0.001, 0.002, 0.004, 0.008, 0.016],
 }
 PEERS = ("saelens", "dictionary_learning")
 
