@@ -182,7 +182,7 @@ def stepping() -> float:
         torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
         optimizer.step()
         sae.after_step()
-    return steps * PLAN["batch"] / (time.perf_counter() - began)
+    return float(steps * PLAN["batch"] / (time.perf_counter() - began))
 
 
 if __name__ == "__main__":
