@@ -17,6 +17,7 @@ from tests.training.runs import make_run, start_trainer
 from tests.training.tiny import SITES, STEPS, results, tiny_spec, tiny_text, undisturbed
 
 CPU = torch.device("cpu")
+FORWARD_PASSES = 23
 
 
 @pytest.fixture
@@ -103,15 +104,15 @@ def test_where_not_one_token_fits_the_failure_has_numbers() -> None:
 
 def test_a_run_short_of_memory_at_a_random_step_ends_as_if_it_had_not_been(home: Home, text: Path) -> None:
     run = make_run(home, "short", tiny_spec(text, micro_batch_size=64))
-    # Two sites: an odd hit is a step of the first.
-    hits = random.randrange(3, 2 * STEPS), random.randrange(1, 26)
+    # Two sites: an odd hit is a step of the first. Undisturbed, the model runs FORWARD_PASSES times.
+    hits = random.randrange(3, 2 * STEPS), random.randint(1, FORWARD_PASSES)
     failpoints = f"step.accumulate=out_of_memory@{hits[0]};forward.run=out_of_memory@{hits[1]}"
     assert start_trainer(home, run, SAETUI_FAILPOINTS=failpoints).wait(60) == 0, (hits, run.log.read_text())
     said = {event.data["site"]: event.data for event in out_of_memory(run)}
     site = SITES["topk"][(hits[0] + 1) % 2]
     assert said.keys() == {site, None}, hits
     assert said[site]["tokens"] == 32
-    assert said[None]["contexts"] >= 8
+    assert said[None]["contexts"] in {32, 8, 2}, hits  # half of a filling, a step's share, the held-out text
     assert same_but_for_rounding(run, undisturbed()), hits
 
 
