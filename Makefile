@@ -42,7 +42,7 @@ $(STAMP): pyproject.toml
 
 $(DEVELOPER): $(STAMP)
 	$(PIP) install -q --upgrade "pip>=25.1"
-	$(PIP) install -q -c $(VENV)/constraints.txt --group dev
+	$(PIP) install -q --no-compile -c $(VENV)/constraints.txt --group dev
 	touch $@
 
 lint: $(DEVELOPER)
@@ -68,7 +68,7 @@ $(BARE_VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON310)" || { echo "No Python 3.10 here: say where with PYTHON310=…"; exit 1; }
 	$(PYTHON310) -m venv $(BARE_VENV)
 	$(BARE_VENV)/bin/python -m pip install -q --upgrade "pip>=25.1"
-	$(BARE_VENV)/bin/python -m pip install -q -e . --group dev
+	$(BARE_VENV)/bin/python -m pip install -q --no-compile -e . --group dev
 	touch $@
 
 # Peers live in environments of their own: they pin what saetui must not.
@@ -82,9 +82,9 @@ $(PEERS)/dictionary_learning/installed: PACKAGE = $(DICTIONARY_LEARNING)
 
 $(PEERS)/%/installed:
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install -q $(TORCH)
+	$(@D)/bin/python -m pip install -q --no-compile $(TORCH)
 	echo "$(TORCH)" > $(@D)/constraints.txt
-	$(@D)/bin/python -m pip install -q -c $(@D)/constraints.txt $(PACKAGE)
+	$(@D)/bin/python -m pip install -q --no-compile -c $(@D)/constraints.txt $(PACKAGE)
 	@# A torchvision that a peer brings is of another build than this torch, and breaks its import.
 	$(@D)/bin/python -m pip uninstall -q -y torchvision
 	touch $@
