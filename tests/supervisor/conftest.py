@@ -76,7 +76,11 @@ class Machine:
                 stdout=log,
                 stderr=log,
             )
-        eventually(lambda: reachable(self.home) and holder_of(self.home) == self.pid)
+        try:
+            eventually(lambda: reachable(self.home) and holder_of(self.home) == self.pid)
+        except AssertionError as error:
+            state = f"exit code {self.supervisor.poll()}, lock held by {holder_of(self.home)}"
+            raise AssertionError(f"{state}\n{self.log.read_text()}") from error
         return self.pid
 
     @property
