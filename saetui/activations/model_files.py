@@ -59,7 +59,7 @@ def _from_hub_cache(reference: str, revision: str | None) -> Path:
         wanted = reference if revision is None else f"{reference} at revision {revision}"
         raise ModelError(
             f"{wanted} is neither a directory here nor a model in the local Hugging Face cache.",
-            f"Download it where there is a network (hf download {reference}), or give the directory of a model.",
+            f"Download it where there is a network (saetui models --download {reference}), or give the directory of a model.",
         )
     return Path(found).parent
 

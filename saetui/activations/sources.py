@@ -29,6 +29,10 @@ class FileKind(str, Enum):
     """A file of a dataset that `save_to_disk` of Hugging Face's datasets wrote."""
 
 
+PATTERNS = tuple(f"*{kind.value}{packed}" for kind in FileKind for packed in ("", ".gz"))
+"""What the files of a dataset are called, of which nothing else is read."""
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """A file with text.
@@ -86,11 +90,13 @@ _SPLITS = ("train", "validation", "valid", "dev", "test")
 
 def _from_hub_cache(reference: str) -> Path:
     try:
-        return Path(snapshot_download(reference, repo_type="dataset", local_files_only=True))
+        return Path(
+            snapshot_download(reference, repo_type="dataset", local_files_only=True, allow_patterns=list(PATTERNS))
+        )
     except (LocalEntryNotFoundError, HFValidationError) as error:
         raise DatasetError(
             f"{reference} is neither a file here nor a dataset in the local Hugging Face cache.",
-            f"Download it where there is a network (hf download --repo-type dataset {reference}), or give a file.",
+            f"Download it where there is a network (saetui datasets --download {reference}), or give a file.",
         ) from error
 
 

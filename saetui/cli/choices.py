@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import click
 
+from saetui.cli.downloading import download
 from saetui.cli.figures import number, size
 from saetui.cli.output import Column, json_option, print_json, print_table, say
 
 
 @click.command()
+@click.option("--download", "wanted", metavar="ID", help="Fetch a model from the Hub first: owner/name.")
+@click.option("--revision", metavar="NAME", help="The branch, tag or commit to fetch; else the main one.")
 @json_option
-def models(as_json: bool) -> None:
+def models(wanted: str | None, revision: str | None, as_json: bool) -> None:
     """List the models that can be chosen here.
 
     The bundled one, and those in the local cache of the Hub. A directory with a model can always be named.
     """
     from saetui.jobs.models import list_models
 
+    if wanted is not None:
+        download("models", wanted, revision)
+    elif revision is not None:
+        raise click.UsageError("--revision goes with --download.")
     found = list_models()
     if as_json:
         print_json(found)
@@ -43,14 +50,17 @@ def models(as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--download", "wanted", metavar="ID", help="Fetch a dataset from the Hub first: owner/name.")
 @json_option
-def datasets(as_json: bool) -> None:
+def datasets(wanted: str | None, as_json: bool) -> None:
     """List the datasets that can be chosen here.
 
     The bundled one, and those in the local cache of the Hub. A file or directory of text can always be named.
     """
     from saetui.jobs.datasets import list_datasets
 
+    if wanted is not None:
+        download("datasets", wanted)
     found = list_datasets()
     if as_json:
         print_json(found)

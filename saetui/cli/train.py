@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from saetui.cli.downloading import download_missing
 from saetui.cli.output import Command, json_option, print_json, say, warn
 from saetui.cli.plain import plain
 from saetui.cli.template_lookup import find_template
@@ -54,7 +55,7 @@ def train(
     """Train SAEs as a spec file or a template asks.
 
     The job runs on when this command, its terminal or its connection ends. Relative paths in a spec count from
-    the current directory.
+    the current directory. A model or a dataset of the Hub that is not on this machine is downloaded first.
     """
     if (spec_file is None) == (template is None):
         raise click.UsageError("Give a SPEC.json or --template NAME, one of them.")
@@ -79,7 +80,9 @@ def submit(
     Raises:
         SpecError: with every problem at once; no job was made.
     """
-    submitted = ask(Submit(final_spec(raw, overrides), template, after))
+    spec = final_spec(raw, overrides)
+    download_missing(spec)
+    submitted = ask(Submit(spec, template, after))
     warn(submitted.warnings)
     job = submitted.job
     if wait:

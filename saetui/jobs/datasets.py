@@ -107,7 +107,7 @@ def _files(source: str, path: Path, split: str) -> tuple[str, list[Path]]:
     snapshot = find_snapshot("datasets", source) if not path.exists() and "/" in source else None
     directory = path if snapshot is None else snapshot
     if not directory.is_dir():
-        hint = f", download it with `hf download --repo-type dataset {source}`" if is_hub_id(source) else ""
+        hint = f", download it with `saetui datasets --download {source}`" if is_hub_id(source) else ""
         raise DatasetError(
             f"There is no dataset {source}.", f"Give a file, a directory of {known} files{hint}, or {BUNDLED_DATASET}."
         )

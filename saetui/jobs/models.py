@@ -116,7 +116,7 @@ def _locate(reference: str, revision: str | None) -> Path:
         wanted = reference if revision is None else f"{reference} (revision {revision})"
         raise ModelError(
             f"There is no model {wanted}: neither a directory nor in the local Hub cache.",
-            f"Give a directory, download it with `hf download {reference}`, or use {BUNDLED_MODEL}.",
+            f"Give a directory, download it with `saetui models --download {reference}`, or use {BUNDLED_MODEL}.",
         )
     return snapshot
 

@@ -102,7 +102,7 @@ def test_a_dataset_from_the_hub_is_read_from_its_cache(
     assert prepare("someone/stories").documents == 40
     assert prepare("someone/stories", "test").documents == 10
     assert "It has train, test" in prepare.refused("someone/stories", "validation")
-    assert "hf download --repo-type dataset someone/poems" in prepare.refused("someone/poems")
+    assert "saetui datasets --download someone/poems" in prepare.refused("someone/poems")
 
 
 def test_a_column_that_is_not_there_is_refused_with_those_that_are(prepare: Preparer, tmp_path: Path) -> None:

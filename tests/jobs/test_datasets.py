@@ -47,7 +47,7 @@ def test_a_downloaded_dataset_is_listed_and_looked_at_by_split(hub: Path) -> Non
 
 
 def test_what_is_not_downloaded_is_refused_with_the_way_to_get_it() -> None:
-    assert "hf download --repo-type dataset someone/stories" in refusal("someone/stories")
+    assert "saetui datasets --download someone/stories" in refusal("someone/stories")
 
 
 def test_a_saved_dataset_is_looked_at_by_split(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_hub_id_that_is_not_here_says_how_to_get_it(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     found = check_everything(spec("openai-community/gpt2", text))
     assert "neither a directory nor in the local Hub cache" in found[0].message
-    assert "hf download openai-community/gpt2" in (found[0].suggestion or "")
+    assert "saetui models --download openai-community/gpt2" in (found[0].suggestion or "")
 
 
 @pytest.mark.parametrize(
