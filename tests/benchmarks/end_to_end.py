@@ -63,9 +63,10 @@ def main() -> None:
         for turn in range(rounds):
             for what, measure in contenders(place, turn):
                 figures.setdefault(what, []).append(measure())
+                print(f"round {turn + 1}: {what:<28}{figures[what][-1]:>10,.0f} tokens/s", flush=True)
     medians = {what: statistics.median(values) for what, values in figures.items()}
     for what, speed in medians.items():
-        print(f"{what:<28}{speed:>10,.0f} tokens/s")
+        print(f"median:  {what:<28}{speed:>10,.0f} tokens/s")
     report(medians)
 
 
