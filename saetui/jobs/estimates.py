@@ -146,7 +146,7 @@ def sae_parameters(architecture: str, width: int, settings: Settings) -> int:
     return count + (width * width if architecture == "skip_transcoder" else 0)
 
 
-RUNTIME = {"cpu": 480 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
+RUNTIME = {"cpu": 488 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
 """torch, transformers and Python themselves. cpu: measured with torch 2.13; the others: a CUDA context on top."""
 
 HEAP = 0.16
@@ -158,7 +158,7 @@ MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 STEP = {
     "standard": (2.9, 6.0),
     "jumprelu": (3.0, 6.0),
-    "gated": (2.9, 10.0),
+    "gated": (3.0, 10.0),
     "topk": (2.5, 5.0),
     "batch_topk": (2.5, 5.0),
     "matryoshka": (2.5, 18.0),
