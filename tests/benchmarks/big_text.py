@@ -34,6 +34,14 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
+def resident(kind: str) -> float:
+    """What is resident now of a kind that /proc/self/status names, in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{kind}:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError(kind)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -53,11 +61,17 @@ def main() -> None:
         data = prepare_tokens(str(source), model.tokenizer, context_length=128, cache_directory=cache, progress=note)
         for stage, (first, last) in stages.items():
             print(f"{stage:<12} {last - first:8.1f} s   {source.stat().st_size / MIB / (last - first):8.1f} MiB/s")
+        print(
+            f"peak memory  {peak() - before:8.0f} MiB above the {before:.0f} MiB of the libraries, until the cache is made"
+        )
         began = time.monotonic()
         print(
             f"tokens       {data.train_tokens + data.held_out_tokens:,} (counted in {time.monotonic() - began:.1f} s)"
         )
-        print(f"peak memory  {peak() - before:8.0f} MiB above the {before:.0f} MiB of the libraries")
+        own, mapped = resident("RssAnon"), resident("RssFile")
+        print(
+            f"then         {own:8.0f} MiB of its own resident, and {mapped:.0f} MiB of mapped files, which the kernel may drop"
+        )
         began = time.monotonic()
         assert prepare_tokens(str(source), model.tokenizer, context_length=128, cache_directory=cache).cached
         print(f"opened again in {time.monotonic() - began:.1f} s")
