@@ -17,7 +17,13 @@ from typing import Any
 
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.constants import HF_HUB_CACHE
-from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.hf_api import RepoFile
 
 from saetui.activations.sources import PATTERNS
@@ -32,6 +38,9 @@ WANTED: dict[Kind, tuple[list[str], list[str]]] = {
     "datasets": (list(PATTERNS), []),
 }
 """For each kind the files to fetch, and those of them not to."""
+FAILURES: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, HFValidationError, OSError, RuntimeError)
+"""Its first base is the root of the errors of the HTTP library, which has changed with the Hub's library; the last is what
+its transfer program raises."""
 MB = 1_000_000
 _REPORT_SECONDS = 2.0
 
@@ -76,9 +85,7 @@ def download(request: dict[str, Any]) -> str:
                 allow_patterns=allowed,
                 ignore_patterns=refused,
             )
-    except SaetuiError:
-        raise
-    except Exception as error:  # which HTTP library's errors come depends on the version of the Hub's library
+    except FAILURES as error:
         raise _refusal(kind, reference, revision, error) from error
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from saetui.errors import Conflict
-from saetui.jobs.job import Status
+from saetui.jobs.job import Job, Status
 from tests.conditions import eventually
 from tests.supervisor import trainer
 from tests.supervisor.conftest import Machine
@@ -38,33 +38,33 @@ def at_try(machine: Machine, job_id: str, number: int) -> bool:
     return job.status is Status.RUNNING and job.resumes == number
 
 
-def test_a_job_waits_for_its_next_try_over_a_supervisors_death_and_not_when_it_is_switched_off(
-    machine: Machine,
-) -> None:
+def waiting_for_its_next_try(machine: Machine) -> Job:
+    """A job that was killed, and that starts again in an hour."""
     machine.start()
     machine.prefer(auto_resume=True, auto_resume_delay=3600)
     job = machine.submit()
     machine.until(job.id, Status.RUNNING)
     os.kill(machine.processes(job.id)[1], signal.SIGKILL)
-    failed = machine.until(job.id, Status.FAILED)
-    assert failed.error is not None and "by itself after 3600 s (try 1 of 3)" in (failed.error.suggestion or "")
+    return machine.until(job.id, Status.FAILED)
+
+
+def test_a_job_waits_for_its_next_try_over_a_supervisors_death_and_not_when_it_is_switched_off(
+    machine: Machine,
+) -> None:
+    job = waiting_for_its_next_try(machine)
+    assert job.error is not None and "by itself after 3600 s (try 1 of 3)" in (job.error.suggestion or "")
     machine.kill()
     machine.start()
     machine.prefer(auto_resume_delay=0)
     machine.until(job.id, Status.RUNNING)
     machine.prefer(auto_resume=False)
     os.kill(machine.processes(job.id)[1], signal.SIGKILL)
-    assert "by itself" not in ((machine.until(job.id, Status.FAILED).error or failed.error).suggestion or "")
+    assert "by itself" not in ((machine.until(job.id, Status.FAILED).error or job.error).suggestion or "")
 
 
 def test_a_job_that_waits_for_its_next_try_is_kept_from_it_by_a_stop(machine: Machine) -> None:
-    machine.start()
-    machine.prefer(auto_resume=True, auto_resume_delay=3600)
-    job = machine.submit()
-    machine.until(job.id, Status.RUNNING)
-    os.kill(machine.processes(job.id)[1], signal.SIGKILL)
-    failed = machine.until(job.id, Status.FAILED)
-    assert failed.error is not None and "unless it is stopped" in (failed.error.suggestion or "")
+    job = waiting_for_its_next_try(machine)
+    assert job.error is not None and "unless it is stopped" in (job.error.suggestion or "")
     machine.stop(job.id)
     stays = machine.job(job.id)
     assert stays.status is Status.FAILED
