@@ -1,4 +1,8 @@
-"""The directory of one tokenised dataset: written whole or not at all, and checked before it is used."""
+"""The directory of one tokenised dataset: written whole or not at all, and checked before it is used.
+
+`tokens.bin` holds the contexts, one after the other, and then for each the number of its tokens that are not special
+(token_writer.py); `manifest.json` says how many, and of which type.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from saetui.errors import HomeError
 
 __all__ = ["CacheEntry", "TokenManifest", "find_or_make"]
 
-_VERSION = 1
+_VERSION = 2
 _TOKENS = "tokens.bin"
 _MANIFEST = "manifest.json"
 _CHUNK = 2**22

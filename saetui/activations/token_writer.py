@@ -16,7 +16,10 @@ from tokenizers import Tokenizer
 from saetui.activations.sources import SourceFile
 from saetui.activations.text import BadRow, Piece, read_pieces
 
-__all__ = ["Packing", "Written", "write_contexts"]
+__all__ = ["KEPT", "Packing", "Written", "write_contexts"]
+
+KEPT = np.dtype(np.uint32)
+"""Of the numbers behind the contexts."""
 
 _BATCH_CHARACTERS = 2**21
 """Of text tokenised at a time: enough to fill the cores; a token costs some 100 bytes while in the tokenizer."""
@@ -32,12 +35,14 @@ class Packing:
         context_length: tokens in a context, the first one included.
         begin_id: the token that every context begins with, or None.
         separator_id: the token between two documents, or None.
+        special_ids: tokens that carry no text.
         dtype: of a token on disk.
     """
 
     context_length: int
     begin_id: int | None
     separator_id: int | None
+    special_ids: tuple[int, ...]
     dtype: np.dtype[np.uint16] | np.dtype[np.uint32]
 
 
@@ -63,7 +68,8 @@ def write_contexts(
 ) -> Written:
     """Tokenises files and writes whole contexts; the tokens that do not fill a last one are dropped.
 
-    Memory does not grow with the size of the files.
+    Behind the contexts stands for each how many of its tokens are not special (`KEPT`). Memory grows by those numbers alone
+    with the size of the files: by 4 bytes for each context.
 
     Args:
         out: where the contexts go.
@@ -147,6 +153,7 @@ class _Packer:
         self._packing = packing
         self._hash = hashlib.blake2b(digest_size=16)
         self._rest: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._kept = bytearray()
         self._document_tokens = 0
         self._separate = False
 
@@ -168,6 +175,7 @@ class _Packer:
         self._rest = self._write(np.concatenate(parts))
 
     def finish(self) -> None:
+        self._put(self._kept)
         self.written.checksum = self._hash.hexdigest()
 
     def _write(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -179,9 +187,13 @@ class _Packer:
             contexts = np.empty((count, self._packing.context_length), self._packing.dtype)
             contexts[:, : len(begin)] = begin
             contexts[:, len(begin) :] = tokens[: count * length].reshape(count, length)
-            data = contexts.tobytes()
-            self._out.write(data)
-            self._hash.update(data)
+            self._put(contexts.tobytes())
+            special = np.isin(contexts, np.array(self._packing.special_ids, contexts.dtype))
+            self._kept += (self._packing.context_length - special.sum(1)).astype(KEPT).tobytes()
             self.written.contexts += count
             self.written.largest_token = max(self.written.largest_token, int(contexts.max()))
         return tokens[count * length :]
+
+    def _put(self, data: bytes | bytearray) -> None:
+        self._out.write(data)
+        self._hash.update(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,14 +19,14 @@ from transformers import PreTrainedTokenizerFast
 
 from saetui.activations.sources import SourceFile, find_files
 from saetui.activations.token_cache import CacheEntry, TokenManifest, find_or_make
-from saetui.activations.token_writer import Packing, Written, write_contexts
+from saetui.activations.token_writer import KEPT, Packing, Written, write_contexts
 from saetui.errors import DatasetError, InvalidInput
 
 __all__ = ["TokenDataset", "TokenProgress", "prepare_tokens"]
 
 Contexts = npt.NDArray[np.int64]
 
-_LAYOUT = "saetui tokens 1"
+_LAYOUT = "saetui tokens 2"
 _BLOCK = 8
 _SHARE = 20
 
@@ -90,19 +91,17 @@ class TokenDataset:
     @cached_property
     def held_out(self) -> Contexts:
         """The contexts kept from training, in order; at least one."""
-        every = np.arange(self.contexts)
-        chosen = every[every // _BLOCK % _SHARE == _SHARE // 2]
-        return chosen if len(chosen) else every[-max(1, self.contexts // _SHARE) :]
+        return np.flatnonzero(self._is_held_out)
 
     @cached_property
     def train(self) -> Contexts:
         """The contexts to train on, in order; at least one."""
-        return np.setdiff1d(np.arange(self.contexts), self.held_out)
+        return np.flatnonzero(~self._is_held_out)
 
     @cached_property
     def train_tokens(self) -> int:
         """Tokens of one epoch: those of `train` that are not special."""
-        return int(self.kept[self.train].sum())
+        return int(self.kept.sum()) - self.held_out_tokens
 
     @cached_property
     def held_out_tokens(self) -> int:
@@ -112,17 +111,14 @@ class TokenDataset:
     @cached_property
     def kept(self) -> Contexts:
         """For each context the number of its tokens that are not special: rows that it gives, (contexts,)."""
-        counts = np.full(self.contexts, self.context_length, np.int64)
-        # In slices and in the tokens' own type: a large dataset's tokens would not fit into memory.
-        for start in range(0, self.contexts, 4096):
-            part = self._tokens[start : start + 4096]
-            for special in self.special_ids:
-                counts[start : start + 4096] -= np.count_nonzero(part == special, axis=1)
-        return counts
+        return np.fromfile(self.path, KEPT, self.contexts, offset=self._tokens.nbytes).astype(np.int64)
 
     def read(self, indices: Contexts) -> Tensor:
         """Reads contexts as a tensor (len(indices), context_length) int64."""
-        return torch.from_numpy(self._tokens[indices].astype(np.int64))
+        tokens = torch.from_numpy(self._tokens[indices].astype(np.int64))
+        # What was read stays in the system's cache, but is no longer counted as this process's memory.
+        self._map.madvise(mmap.MADV_DONTNEED)
+        return tokens
 
     def keep(self, tokens: Tensor) -> Tensor:
         """Where tokens carry text: True except at special tokens."""
@@ -130,9 +126,24 @@ class TokenDataset:
         return torch.isin(tokens, special, invert=True)
 
     @cached_property
+    def _is_held_out(self) -> npt.NDArray[np.bool_]:
+        chosen = np.zeros(self.contexts, np.bool_)
+        for first in range(_BLOCK * (_SHARE // 2), self.contexts, _BLOCK * _SHARE):
+            chosen[first : first + _BLOCK] = True
+        if not chosen.any():
+            chosen[-max(1, self.contexts // _SHARE) :] = True
+        return chosen
+
+    @cached_property
+    def _map(self) -> mmap.mmap:
+        with self.path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    @cached_property
     def _tokens(self) -> npt.NDArray[np.uint16] | npt.NDArray[np.uint32]:
-        shape = (self.contexts, self.context_length)
-        return np.memmap(self.path, dtype=np.dtype(self.manifest.dtype), mode="r", shape=shape)
+        count = self.contexts * self.context_length
+        flat = np.frombuffer(self._map, np.dtype(self.manifest.dtype), count)
+        return flat.reshape(self.contexts, self.context_length)
 
 
 def prepare_tokens(
@@ -198,8 +209,7 @@ def prepare_tokens(
         )
 
     entry: CacheEntry = find_or_make(cache_directory / "tokens", key, make)
-    special = tuple(sorted(set(tokenizer.all_special_ids)))
-    return TokenDataset(entry.key, entry.tokens, entry.manifest, special, entry.found)
+    return TokenDataset(entry.key, entry.tokens, entry.manifest, packing.special_ids, entry.found)
 
 
 def _ignore(progress: TokenProgress) -> None:
@@ -215,14 +225,15 @@ def _plain(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
 
 
 def _packing(tokenizer: PreTrainedTokenizerFast, context_length: int, begin_contexts: bool) -> Packing:
-    def special(*candidates: object) -> int | None:
+    def first_of(*candidates: object) -> int | None:
         return next((found for found in candidates if isinstance(found, int)), None)
 
     return Packing(
         context_length=context_length,
         # BERT's counterpart of a beginning is its class token.
-        begin_id=special(tokenizer.bos_token_id, tokenizer.cls_token_id) if begin_contexts else None,
-        separator_id=special(tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id),
+        begin_id=first_of(tokenizer.bos_token_id, tokenizer.cls_token_id) if begin_contexts else None,
+        separator_id=first_of(tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id),
+        special_ids=tuple(sorted(set(tokenizer.all_special_ids))),
         dtype=np.dtype(np.uint16) if len(tokenizer) <= 2**16 else np.dtype(np.uint32),
     )
 
@@ -232,7 +243,14 @@ def _key(
 ) -> str:
     """A hash of everything that the contexts depend on."""
     digest = hashlib.blake2b(digest_size=16)
-    settings = (_LAYOUT, packing.context_length, packing.begin_id, packing.separator_id, text_field)
+    settings = (
+        _LAYOUT,
+        packing.context_length,
+        packing.begin_id,
+        packing.separator_id,
+        packing.special_ids,
+        text_field,
+    )
     digest.update(repr(settings).encode())
     digest.update(hashlib.blake2b(tokenizer.to_str().encode()).digest())
     done = 0

@@ -14,6 +14,7 @@ from saetui.activations.models import LanguageModel
 from saetui.activations.rows import ContextIndices, ModelRows, RowSink
 from saetui.activations.sites import HookPoint, Site
 from saetui.activations.token_cache import TokenManifest
+from saetui.activations.token_writer import KEPT
 from saetui.activations.tokens import TokenDataset
 from saetui.errors import FormatError, InvalidInput, ModelError
 
@@ -53,7 +54,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
     contexts = np.repeat(np.arange(1, 301, dtype=np.uint16)[:, None], 16, axis=1)
     contexts[:, 0] = 0
     path = tmp_path_factory.mktemp("labelled") / "tokens.bin"
-    contexts.tofile(path)
+    path.write_bytes(contexts.tobytes() + np.full(300, 15, KEPT).tobytes())
     manifest = TokenManifest(
         contexts=300,
         context_length=16,

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from saetui import bundled
+from saetui.activations.token_cache import TokenManifest
 from saetui.activations.tokens import TokenDataset, TokenProgress, prepare_tokens
 from saetui.errors import DatasetError, HomeError, InvalidInput
 
@@ -146,6 +148,34 @@ def test_train_and_held_out_share_no_context_and_both_have_some(prepare: Prepare
         assert len(data.train) and len(data.held_out)
         assert sorted([*data.train, *data.held_out]) == list(range(data.contexts))
         assert len(data.held_out) <= max(8, 0.08 * data.contexts)
+
+
+def test_the_tokens_that_are_not_special_are_counted_when_they_are_written(prepare: Preparer, tmp_path: Path) -> None:
+    data = prepare(write(tmp_path / "a.jsonl", "".join(json.dumps({"text": line}) + "\n" for line in LINES)))
+    keep = data.keep(data.read(np.arange(data.contexts)))
+    assert data.kept.tolist() == keep.sum(1).tolist()
+    assert set(data.kept) != {8}, "some tokens are special"
+    assert data.train_tokens == int(keep[data.train].sum())
+    assert data.held_out_tokens == int(keep[data.held_out].sum())
+
+
+def test_tokens_that_were_read_do_not_stay_in_the_process(tmp_path: Path) -> None:
+    contexts, length = 1 << 16, 512
+    path = tmp_path / "tokens.bin"
+    np.arange(contexts * length, dtype=np.uint16).tofile(path)
+    manifest = TokenManifest(contexts, length, "uint16", 1, 0, contexts * length, 2**16 - 1, "")
+    data = TokenDataset("large", path, manifest, (), cached=True)
+
+    def mapped() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("RssFile:")[2].split()[0])
+
+    before = mapped()
+    order = np.random.default_rng(0).permutation(contexts)
+    for start in range(0, contexts, 1024):
+        part = order[start : start + 1024]
+        assert data.read(part)[:, 0].equal(torch.from_numpy(part * length % 2**16))
+    assert mapped() - before < 8 * 1024, "kiB, of 65,536 that were read"
 
 
 def test_text_is_tokenised_once(prepare: Preparer, tmp_path: Path) -> None:
