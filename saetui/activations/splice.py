@@ -17,8 +17,8 @@ from saetui.errors import ModelError
 
 __all__ = ["Splice", "TokenLoss", "cross_entropy"]
 
-_LOGIT_BYTES = 256 * 2**20
-"""Logits are the largest tensor by far where a vocabulary is large: a forward pass holds at most so many."""
+_LOGITS = 1 << 24
+"""Logits are the largest tensor by far where a vocabulary is large: a forward pass makes at most so many, or one context's."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def cross_entropy(
             "Judge its SAEs by fvu and l0.",
         )
     if micro_batch is None:
-        micro_batch = max(1, min(16, _LOGIT_BYTES // (4 * model.vocab_size * tokens.shape[1])))
+        micro_batch = max(1, _LOGITS // (model.vocab_size * tokens.shape[1]))
     special = torch.tensor(model.special_ids, dtype=torch.int64, device=model.device)
     loss = TokenLoss()
     for chunk in torch.split(tokens, micro_batch):
@@ -96,9 +96,12 @@ def _loss_of_one_pass(model: LanguageModel, tokens: Tensor, keep: Tensor, splice
             _install(stack, model, splice, keep)
         logits = model.network(input_ids=tokens).logits
     counted = keep[:, :-1]
-    predictions, targets = logits[:, :-1][counted].float(), tokens[:, 1:][counted]
-    losses = functional.cross_entropy(predictions, targets, reduction="none")
-    return TokenLoss(float(losses.double().sum()), int(targets.numel()))
+    total = torch.zeros((), dtype=torch.float64, device=logits.device)
+    # Context by context: the logarithms of all of them would take as much memory as the logits once more.
+    for predictions, targets, counts in zip(logits[:, :-1], tokens[:, 1:], counted, strict=True):
+        losses = functional.cross_entropy(predictions.float(), targets, reduction="none")
+        total += torch.where(counts, losses, 0.0).double().sum()
+    return TokenLoss(float(total), int(counted.sum()))
 
 
 def _install(stack: ExitStack, model: LanguageModel, splice: Splice, keep: Tensor) -> None:

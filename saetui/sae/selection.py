@@ -41,7 +41,7 @@ class LargestOfEach:
     def dense(self, h: Tensor) -> Tensor:
         """See the protocol."""
         values, indices = h.topk(self.k, dim=1, sorted=False)
-        return torch.zeros_like(h).scatter(1, indices, values.relu())
+        return torch.zeros_like(h).scatter_(1, indices, values.relu())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saetui.activations import Predictor, Splice, TokenDataset, Unavailable, cross_entropy, extract_rows
+from saetui.activations import Predictor, Splice, TokenDataset, TokenLoss, Unavailable, cross_entropy, extract_rows
+from saetui.jobs.pieces import contexts_at_a_time
 from saetui.sae import IntervalSums
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 EVALUATION_TOKENS = 32_768
 """Enough for an FVU that is steady in its third digit, and a few seconds at most on two cores."""
-MICRO_BATCH = 16
-LOGITS_AT_ONCE = 1 << 25
-"""A large vocabulary takes fewer contexts at once: 400 MB of logits and their logarithms in float32 are enough."""
 LOWEST_BIN = -7
 NEVER = "never_fired"
 
@@ -77,6 +75,7 @@ class HeldOut:
         """
         count = max(1, tokens // dataset.context_length)
         self._contexts = _spread(dataset.held_out, count)
+        self._at_a_time = contexts_at_a_time(model.device.type, dataset.context_length)
         self._predictor = Predictor(model)
         self._tell = tell
         self._told = False
@@ -91,7 +90,7 @@ class HeldOut:
         sums = {
             site: IntervalSums(trainer.latents, trainer.sae.d_out, trainer.device) for site, trainer in trainers.items()
         }
-        for rows in extract_rows(self._extractor, self._dataset, self._contexts, micro_batch=MICRO_BATCH):
+        for rows in extract_rows(self._extractor, self._dataset, self._contexts, micro_batch=self._at_a_time):
             for site, total in sums.items():
                 total.add(*trainers[site].measure(rows))
         measured = {site: _metrics(total, trainers[site]) for site, total in sums.items()}
@@ -130,14 +129,11 @@ class HeldOut:
         return values
 
     def _mean_loss(self, model: LanguageModel, splices: Sequence[Splice]) -> float:
-        total, tokens = 0.0, 0
-        at_once = max(1, min(MICRO_BATCH, LOGITS_AT_ONCE // (self._dataset.context_length * model.vocab_size)))
-        for start in range(0, len(self._contexts), at_once):
-            batch = self._dataset.read(self._contexts[start : start + at_once])
-            loss = cross_entropy(model, batch.to(model.device), splices)
-            total += loss.total
-            tokens += loss.tokens
-        return total / tokens
+        loss = TokenLoss()
+        for start in range(0, len(self._contexts), self._at_a_time):
+            batch = self._dataset.read(self._contexts[start : start + self._at_a_time])
+            loss += cross_entropy(model, batch, splices)
+        return loss.mean
 
 
 def _metrics(sums: IntervalSums, trainer: Judged) -> dict[str, float]:

@@ -20,6 +20,7 @@ from saetui.activations import (
     prepare_tokens,
 )
 from saetui.home import find_home
+from saetui.jobs.pieces import contexts_at_a_time
 from saetui.jobs.settings import Settings, resolve
 from saetui.jobs.spec import TrainingSpec
 from saetui.rundir.checkpoints import newest_sound, sweep
@@ -35,7 +36,7 @@ from saetui.training.pairs import Pair, pairs_of, sites_read
 from saetui.training.recorder import Recorder
 from saetui.training.site import SiteTrainer
 from saetui.training.stopping import StopWish
-from saetui.training.stream import MICRO_BATCH, open_stream
+from saetui.training.stream import open_stream
 
 
 @dataclass(frozen=True)
@@ -159,14 +160,15 @@ def _trainers(
             for pair in pairs
         }
     order = ContextOrder(dataset.train, spec.seed)
+    at_a_time = contexts_at_a_time(device.type, dataset.context_length)
 
     def sample() -> Iterator[dict[str, Tensor]]:
         """Raw activations of training contexts, without end."""
         position = 0
         while True:
-            contexts = order.at(range(position, position + MICRO_BATCH))
-            yield from extract_rows(extractor, dataset, contexts, micro_batch=MICRO_BATCH)
-            position += MICRO_BATCH
+            contexts = order.at(range(position, position + at_a_time))
+            yield from extract_rows(extractor, dataset, contexts, micro_batch=at_a_time)
+            position += at_a_time
 
     return SiteTrainer.fresh(pairs, spec, settings, sample(), device, products)
 

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-
-import torch
 
 from saetui.activations import ActivationExtractor, BatchStream, TokenDataset
 from saetui.activations.cache_reading import CachedRows
 from saetui.activations.rows import RowReader
 from saetui.home import find_home
+from saetui.jobs.pieces import contexts_at_a_time, contexts_of_a_block
 from saetui.jobs.settings import Settings
 from saetui.jobs.spec import TrainingSpec
 from saetui.training.caching import open_rows
-
-MICRO_BATCH = 16
-CPU_TOKENS, GPU_TOKENS = 2048, 8192
-"""Of one forward pass: on a processor more no longer helps, on a GPU a small model waits for its launches below."""
-BUFFER_BATCHES = 16
-"""The shuffling buffer holds about so many batches: neighbours in a batch come from hundreds of contexts."""
 
 
 def open_stream(
@@ -40,25 +32,18 @@ def open_stream(
         spec: for the seed, and what the dataset is named.
         tell: takes a sentence on the cache, where there is something to say.
     """
-    contexts = math.ceil(BUFFER_BATCHES * settings.batch_size / dataset.context_length)
-    whole = max(1, min(contexts, len(dataset.train)))
-    micro_batch = contexts_at_a_time(extractor.model.device, dataset.context_length)
+    length = dataset.context_length
+    micro_batch = contexts_at_a_time(extractor.model.device.type, length)
     rows = open_rows(extractor, dataset, spec, find_home().cache, tell)
     return BatchStream(
         rows,
         dataset,
         batch_size=settings.batch_size,
         seed=spec.seed,
-        contexts_per_block=math.ceil(whole / micro_batch) * micro_batch,
+        contexts_per_block=contexts_of_a_block(settings.batch_size, length, micro_batch, len(dataset.train)),
         micro_batch=micro_batch,
         background=fills_in_background(rows),
     )
-
-
-def contexts_at_a_time(device: torch.device, context_length: int) -> int:
-    """How many contexts a forward pass takes: enough tokens to keep a device busy, few enough to stay small."""
-    tokens = GPU_TOKENS if device.type == "cuda" else CPU_TOKENS
-    return max(1, tokens // context_length)
 
 
 def fills_in_background(rows: RowReader) -> bool:

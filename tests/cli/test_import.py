@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import SITES, Trained
+from tests.cli.conftest import SITES, Saetui, Trained
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,16 @@ def test_a_job_s_evaluation_is_that_of_its_training(trained: Trained) -> None:
     assert "Evaluating on" in outcome.err
 
 
-def test_an_import_is_evaluated_and_trained_further(trained: Trained, exported: Path, tmp_path: Path) -> None:
-    imported = trained.saetui("import", exported, "--json")
+def test_an_import_is_evaluated_and_trained_further(
+    saetui: Saetui, trained: Trained, exported: Path, tmp_path: Path
+) -> None:
+    imported = saetui("import", exported, "--json")
     assert imported.code == 0, imported.err
     assert imported.document["name"] == "layer-2" and imported.document["architecture"] == "topk"
 
     (tmp_path / "other.txt").write_text(Path(argparse.__file__).read_text())
     asked = ("--dataset", "other.txt", "--context-length", "16", "--tokens", "256", "--json")
-    judged = trained.saetui("eval", "layer-2", *asked, directory=tmp_path)
+    judged = saetui("eval", "layer-2", *asked, directory=tmp_path)
     assert judged.code == 0, judged.err
     assert judged.document["dataset"] == str(tmp_path / "other.txt")
     assert judged.document["context_length"] == 16 and judged.document["tokens"] <= 256
@@ -55,7 +57,7 @@ def test_an_import_is_evaluated_and_trained_further(trained: Trained, exported: 
     hyperparameters = spec["hyperparameters"] | {"num_steps": 5, "learning_rate": 1e-6}
     further = {**spec, "name": "further", "layers": [2], "start_from": "layer-2", "hyperparameters": hyperparameters}
     (tmp_path / "further.json").write_text(json.dumps(further))
-    job = trained.saetui("train", tmp_path / "further.json", "--wait", "--json")
+    job = saetui("train", tmp_path / "further.json", "--wait", "--json")
     assert job.code == 0, job.err
     before = trained.job["metrics"][SITES[1]]["fvu"]
     # From scratch the FVU of the first five steps is above 0.9.

@@ -17,7 +17,7 @@ from tests.training.runs import make_run, start_trainer
 from tests.training.tiny import SITES, STEPS, results, tiny_spec, tiny_text, undisturbed
 
 CPU = torch.device("cpu")
-FORWARD_PASSES = 23
+FORWARD_PASSES = 13
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_run_short_of_memory_at_a_random_step_ends_as_if_it_had_not_been(home:
     site = SITES["topk"][(hits[0] + 1) % 2]
     assert said.keys() == {site, None}, hits
     assert said[site]["tokens"] == 32
-    assert said[None]["contexts"] in {32, 8, 2}, hits  # half of a filling, a step's share, the held-out text
+    assert said[None]["contexts"] in {32, 2}, hits  # half of what a pass takes, or of the held-out text
     assert same_but_for_rounding(run, undisturbed()), hits
 
 
