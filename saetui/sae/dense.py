@@ -15,13 +15,14 @@ from torch.autograd.function import FunctionCtx
 
 # Rows handled at a time where a comparison would otherwise allocate a (B, F) mask: small enough for the cache.
 _ROWS = 256
-# Rows of a block that a product is made with; on a GPU, where each launch costs, more.
-_BLOCK = {"cpu": 512, "cuda": 4096}
+# Rows of a block that a product is made with; on a GPU, where each launch costs, as many as have so many entries.
+_BLOCK_ROWS = 512
+_BLOCK_ENTRIES = 1 << 24
 
 
 def row_blocks(h: Tensor) -> Iterator[slice]:
     """Slices of h's rows (B, F), so that what is made of them on the way stays small."""
-    size = _BLOCK.get(h.device.type, _BLOCK["cuda"])
+    size = _BLOCK_ROWS if h.device.type == "cpu" else max(1, _BLOCK_ENTRIES // h.shape[1])
     for start in range(0, h.shape[0], size):
         yield slice(start, start + size)
 

@@ -22,6 +22,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 0], torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1), check_invariants=False)
 
+# Of each operand, where entries' rows are multiplied one by one.
+_GATHERED_BYTES = 1 << 24
 # Rows compared at a time: their mask stays in the cache.
 _ROWS = 256
 # A sparse product reaches about an eighth of a dense one's speed for each entry that it does compute (2 and 16 cores).
@@ -144,6 +146,10 @@ def sampled_product(gradient: Tensor, weight: Tensor, codes: Codes) -> Tensor:
     Returns:
         Shape (N,).
     """
+    return (_sampled if _has_sampled(gradient.device) else _gathered)(gradient, weight, codes)
+
+
+def _sampled(gradient: Tensor, weight: Tensor, codes: Codes) -> Tensor:
     # sampled_addmm wants no order within a row, only that each row's entries lie together.
     entries = torch.sparse_csr_tensor(
         codes.starts,
@@ -154,6 +160,27 @@ def sampled_product(gradient: Tensor, weight: Tensor, codes: Codes) -> Tensor:
     )
     sampled: Tensor = torch.sparse.sampled_addmm(entries, gradient, weight.t(), beta=0.0).values()
     return sampled
+
+
+def _gathered(gradient: Tensor, weight: Tensor, codes: Codes) -> Tensor:
+    """The same by multiplying the rows that belong to each entry, some entries at a time."""
+    count = max(1, _GATHERED_BYTES // (weight.shape[1] * weight.itemsize))
+    places = zip(torch.split(codes.rows, count), torch.split(codes.indices, count), strict=True)
+    return torch.cat([gradient[rows].mul_(weight[indices]).sum(1) for rows, indices in places])
+
+
+@lru_cache
+def _has_sampled(device: torch.device) -> bool:
+    """Whether torch's product by entries is there on a device, and right: on GPUs it rests on a library that not every
+    build of torch has. Waits for the device, once."""
+    generator = torch.Generator().manual_seed(0)
+    gradient, weight = (torch.randn(rows, 8, generator=generator).to(device) for rows in (6, 40))
+    order = torch.stack([torch.randperm(40, generator=generator)[:5] for _ in range(6)])
+    codes = fixed_codes(torch.ones(6, 5, device=device), order.to(device))
+    try:
+        return torch.allclose(_sampled(gradient, weight, codes), _gathered(gradient, weight, codes), atol=1e-5)
+    except RuntimeError:
+        return False
 
 
 def by_latent(codes: Codes, latents: int) -> ByLatent:

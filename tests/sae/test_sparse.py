@@ -69,3 +69,20 @@ def test_inactive_entries_get_no_gradient(generator: torch.Generator) -> None:
 def test_counting_in_pieces_is_counting(generator: torch.Generator) -> None:
     z = torch.randn(1000, 13, generator=generator)
     assert torch.equal(count_above(z, 0.3), (z > 0.3).sum(0))
+
+
+def test_where_torch_has_no_product_by_entries_it_is_made_by_gathering(
+    generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = sparse.fixed_codes(*torch.randn(30, 50, generator=generator).topk(5, dim=1))
+    weight, gradient = torch.randn(50, 7, generator=generator), torch.randn(30, 7, generator=generator)
+    by_torch = sparse.sampled_product(gradient, weight, codes)
+    monkeypatch.setattr(sparse, "_has_sampled", lambda device: False)
+    assert torch.allclose(sparse.sampled_product(gradient, weight, codes), by_torch, atol=1e-5)
+    monkeypatch.setattr(sparse, "_GATHERED_BYTES", 11 * 7 * 4)
+    assert torch.allclose(sparse.sampled_product(gradient, weight, codes), by_torch, atol=1e-5)
+
+
+def test_whether_torch_has_a_product_by_entries_is_tried() -> None:
+    assert sparse._has_sampled(torch.device("cpu"))
+    assert not sparse._has_sampled(torch.device("meta"))

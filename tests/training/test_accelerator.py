@@ -1,0 +1,58 @@
+"""What a GPU would do, on torch's `meta` device: tensors without data, off the processor, on which every attempt to look at a
+value, and every operation between two devices, is an error. So a step that goes through waits for nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from saetui.jobs.architectures import ARCHITECTURES
+from saetui.jobs.settings import Settings
+from saetui.sae import DeadSet, SparseAutoencoder
+from saetui.training import site as site_module
+from saetui.training.pairs import pairs_of
+from saetui.training.site import SiteTrainer
+from tests.training.trainers import batches, small
+
+META = torch.device("meta")
+MODES: dict[str, tuple[str, dict[str, Any]]] = {
+    **{architecture: (architecture, {}) for architecture in ARCHITECTURES},
+    "free rows": ("standard", {"decoder_norm": "free"}),
+    "gated, free rows": ("gated", {"decoder_norm": "free"}),
+    "jumprelu to a target": ("jumprelu", {"sparsity_mode": "quadratic", "l0_target": 4.0}),
+    "jumprelu by tanh": ("jumprelu", {"sparsity_mode": "tanh"}),
+    "transcoder by L1": ("transcoder", {"k": None, "l1_alpha": 0.02}),
+    "skip_transcoder by L1": ("skip_transcoder", {"k": None, "l1_alpha": 0.02}),
+    "ghost gradients": ("standard", {"ghost_grad_penalty": True}),
+    "topk, dense": ("topk", {"k": 32}),
+    "batch_topk, dense": ("batch_topk", {"k": 32}),
+    "layer_norm": ("topk", {"normalize_activations": "layer_norm"}),
+}
+
+
+@pytest.fixture(autouse=True)
+def plain_optimiser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's fused optimisers refuse a device without data; what they do on a GPU is torch's own."""
+
+    def build(sae: SparseAutoencoder, settings: Settings) -> torch.optim.Optimizer:
+        return torch.optim.Adam(sae.parameters(), lr=settings.learning_rate, foreach=True)
+
+    monkeypatch.setattr(site_module, "build_optimizer", build)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 50])
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_step_waits_for_nothing(mode: str, dtype: torch.dtype | None, micro_batch: int | None) -> None:
+    architecture, hyperparameters = MODES[mode]
+    spec, settings = small(architecture, **hyperparameters, micro_batch_size=micro_batch)
+    (trainer,) = SiteTrainer.fresh(pairs_of(spec), spec, settings, batches(spec), META, dtype).values()
+    rows = {name: values.to(META) for name, values in next(batches(spec)).items()}
+    trainer.step(rows, 0)
+    trainer._dead._current = DeadSet(torch.empty(3, dtype=torch.int64, device=META), 3)
+    trainer.step(rows, 1)
+    assert {tensor.device.type for tensor in trainer.sae.state_dict().values()} == {"meta"}
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        trainer.interval_metrics(2)
