@@ -7,7 +7,6 @@ what torch itself takes, was fitted to measured peaks (tests/benchmarks/memory.p
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Union
 
@@ -15,6 +14,7 @@ import msgspec
 
 from saetui.jobs.architectures import TRANSCODERS
 from saetui.jobs.models import ModelInfo
+from saetui.jobs.pieces import contexts_at_a_time, contexts_of_a_block
 from saetui.jobs.problems import SpecError
 from saetui.jobs.settings import Settings, count_latents, count_steps, resolve, with_defaults
 from saetui.jobs.spec import TrainingSpec
@@ -24,15 +24,14 @@ from saetui.jobs.weights import ModelSize, read_model_size
 FLOAT = 4
 MIB = 1 << 20
 GIB = 1 << 30
-FORWARD_CONTEXTS = 16
-"""Contexts in one pass of the model; see training/stream.py."""
-BUFFER_BATCHES = 16
 KEPT_REST = 256 * MIB
 """What lies behind the last layer stays loaded between evaluations up to this size."""
-LOGITS_AT_ONCE = 1 << 25
-"""An evaluation takes fewer contexts at once where the vocabulary is large; see training/evaluation.py."""
+LOGITS_AT_ONCE = 1 << 24
+"""An evaluation takes fewer contexts at once where the vocabulary is large; see activations/splice.py."""
 SMALLEST_MICRO_BATCH = 256
 """Smaller pieces make a step slow, and save little."""
+SMALLEST_BATCH = 512
+"""Below it is not recommended."""
 SPARE = 0.05
 """Of what is available, so much is left to the rest of the machine when something is said to fit."""
 
@@ -114,6 +113,8 @@ def memory_parts(
     sites = len(layers) * len(spec.hook_points)
     weights = FLOAT * sae_parameters(spec.architecture, model.hidden_size, settings) * sites
     item = _model_item(spec, device)
+    # What was asked to run on the processor does so on every machine.
+    kind = "cpu" if spec.device == "cpu" else device
     loaded = size.up_to(max(layers)) * item
     behind = size.total * item - loaded
     kept = rest and behind <= KEPT_REST
@@ -124,11 +125,11 @@ def memory_parts(
         "sae_weights": weights,
         "gradients": weights,
         "moments": weights * MOMENTS[settings.optimizer],
-        "buffer": _buffer(spec, settings, model.hidden_size, streams) * item,
+        "buffer": _buffer(spec, settings, model.hidden_size, streams, kind) * item,
         "step": max(
-            _step(spec.architecture, settings, model.hidden_size, streams),
-            _forward(spec, model.hidden_size, item, streams),
-            _evaluation(spec, model, size, item) + (0 if kept else behind) if rest else 0,
+            step_bytes(spec.architecture, settings, model.hidden_size, streams, weights // sites, kind),
+            _forward(spec, model.hidden_size, item, streams, kind),
+            _evaluation(spec, model, size, item, kind) + (0 if kept else behind) if rest else 0,
         ),
     }
     lasting = parts["runtime"] + parts["model"]
@@ -168,6 +169,23 @@ STEP = {
 }
 """What a step holds at its peak, in float32 numbers for each token and latent, and for each token and dimension."""
 
+GPU_STEP = {
+    "standard": (1.55, 1.15, 4.5, 0.7),
+    "jumprelu": (1.25, 5.7, 4.5, 1.3),
+    "gated": (1.25, 4.7, 6.5, 1.3),
+    "topk": (1.25, 1.15, 5.0, 0.7),
+    "batch_topk": (1.25, 1.15, 5.0, 0.7),
+    "matryoshka": (1.25, 1.15, 17.0, 0.7),
+    "skip": (1.55, 1.15, 4.5, 0.7),
+    "transcoder": (1.6, 1.15, 4.5, 0.7),
+    "skip_transcoder": (1.6, 1.15, 5.5, 0.7),
+}
+"""The same on a GPU, where whole batches are worked on in blocks of rows: for each token and latent, for each entry of a block,
+for each token and dimension, and for each weight. Counted in the tensors of steps on a device without data, with half of the
+latents dead (tests/training/test_accelerator.py): no GPU was there to measure on."""
+BLOCK_ENTRIES = 1 << 24
+"""Of a block of rows on a GPU; see sae/dense.py. Entries gathered one by one take as much; see sae/sparse.py."""
+
 
 def _model_item(spec: TrainingSpec, device: str) -> int:
     """Bytes of one of the model's weights as it is loaded."""
@@ -176,32 +194,50 @@ def _model_item(spec: TrainingSpec, device: str) -> int:
     return 4 if spec.dtype == "auto" and (device == "cpu" or spec.device == "cpu") else 2
 
 
-def _buffer(spec: TrainingSpec, settings: Settings, width: int, streams: int) -> int:
-    """Numbers in the shuffling buffer, which has the model's dtype."""
+def _buffer(spec: TrainingSpec, settings: Settings, width: int, streams: int, kind: str) -> int:
+    """Numbers in the shuffling buffer, which has the model's dtype. On a card of its own the next window is filled meanwhile."""
     context = spec.dataset.context_length
-    contexts = math.ceil(BUFFER_BATCHES * settings.batch_size / context / FORWARD_CONTEXTS) * FORWARD_CONTEXTS
-    rows = contexts * context
-    return (rows + (rows + 1) // 2) * width * streams
+    rows = contexts_of_a_block(settings.batch_size, context, contexts_at_a_time(kind, context)) * context
+    return (rows * (2 if kind == "cuda" else 1) + (rows + 1) // 2) * width * streams
 
 
-def _step(architecture: str, settings: Settings, width: int, streams: int) -> int:
-    by_latent, by_dimension = STEP[architecture]
+def step_bytes(architecture: str, settings: Settings, width: int, streams: int, weights: int, kind: str) -> int:
+    """What a step of one site holds at its peak, besides the SAE and its gradients.
+
+    Args:
+        architecture: of the SAE.
+        settings: the run's numbers.
+        width: of the model.
+        streams: tensors of activations that a batch has, of all sites.
+        weights: bytes of the SAE's.
+        kind: of device: `cpu`, `jetson` or `cuda`.
+    """
     tokens = min(settings.micro_batch_size, settings.batch_size)
     batch = settings.batch_size * width * (streams + 1)
-    return int(FLOAT * (tokens * (by_latent * settings.latents + by_dimension * width) + batch))
+    # A piece's gradient stands beside the sum that it is added to.
+    added = weights if tokens < settings.batch_size else 0
+    if kind == "cpu":
+        by_latent, by_dimension = STEP[architecture]
+        return int(FLOAT * (tokens * (by_latent * settings.latents + by_dimension * width) + batch)) + added
+    by_latent, by_entry, by_dimension, by_weight = GPU_STEP[architecture]
+    entries = min(tokens * settings.latents, BLOCK_ENTRIES)
+    numbers = tokens * (by_latent * settings.latents + by_dimension * width) + by_entry * entries + batch
+    return int(FLOAT * numbers + by_weight * weights) + added
 
 
-def _forward(spec: TrainingSpec, width: int, item: int, streams: int) -> int:
+def _forward(spec: TrainingSpec, width: int, item: int, streams: int, kind: str) -> int:
     """A pass of the model on one micro-batch: the widest moment of a layer is in its MLP."""
-    tokens = FORWARD_CONTEXTS * spec.dataset.context_length
-    return tokens * width * item * (16 + streams)
-
-
-def _evaluation(spec: TrainingSpec, model: ModelInfo, size: ModelSize, item: int) -> int:
-    """A pass with its logits, and their logarithms in float32."""
     context = spec.dataset.context_length
-    contexts = max(1, min(FORWARD_CONTEXTS, LOGITS_AT_ONCE // (context * max(1, size.vocabulary))))
-    return contexts * context * size.vocabulary * (item + 2 * FLOAT) + _forward(spec, model.hidden_size, item, 1)
+    return contexts_at_a_time(kind, context) * context * width * item * (16 + streams)
+
+
+def _evaluation(spec: TrainingSpec, model: ModelInfo, size: ModelSize, item: int, kind: str) -> int:
+    """A pass with its logits, and the logarithms of one context's in float32."""
+    context = spec.dataset.context_length
+    fitting = LOGITS_AT_ONCE // (context * max(1, size.vocabulary))
+    contexts = max(1, min(contexts_at_a_time(kind, context), fitting))
+    logits = size.vocabulary * context * (contexts * item + 2 * FLOAT)
+    return logits + _forward(spec, model.hidden_size, item, 1, kind)
 
 
 def _seconds(spec: TrainingSpec, model: ModelInfo, size: ModelSize, figures: MachineFigures) -> float | None:
@@ -223,7 +259,8 @@ def _seconds(spec: TrainingSpec, model: ModelInfo, size: ModelSize, figures: Mac
 
 
 def _what_fits(spec: TrainingSpec, model: ModelInfo, size: ModelSize, device: str, available: int) -> str:
-    """The smallest change with which it fits: a smaller micro-batch costs only time, then fewer layers, then fewer latents."""
+    """The smallest change with which it fits: a smaller micro-batch costs only time, then a smaller batch, then fewer layers,
+    then fewer latents."""
 
     def fits(changed: TrainingSpec) -> bool:
         return _fits(memory_parts(changed, model, size, device, rest=False), available)
@@ -234,6 +271,13 @@ def _what_fits(spec: TrainingSpec, model: ModelInfo, size: ModelSize, device: st
         pieces = msgspec.structs.replace(spec, hyperparameters={**spec.hyperparameters, "micro_batch_size": tokens})
         if fits(pieces):
             return f"It fits with micro_batch_size {tokens}."
+    without = {name: value for name, value in spec.hyperparameters.items() if name != "micro_batch_size"}
+    batch = spec_batch
+    while batch // 2 >= SMALLEST_BATCH:
+        batch //= 2
+        halved = msgspec.structs.replace(spec, hyperparameters={**without, "batch_size": batch})
+        if _possible(halved, model) and fits(halved):
+            return f"It fits with batch_size {batch}."
     in_pieces = f" at micro_batch_size {tokens}" if tokens < spec_batch else ""
     layers = spec.layers or (model.middle_layer,)
     values = {**spec.hyperparameters, "micro_batch_size": tokens}
@@ -249,10 +293,10 @@ def _what_fits(spec: TrainingSpec, model: ModelInfo, size: ModelSize, device: st
         )
         if factor * model.hidden_size < latents and _possible(narrower, model) and fits(narrower):
             return f"It fits with an expansion factor of {factor}{one}{in_pieces}."
-    smaller = {**others, "expansion_factor": 1.0, "batch_size": 512, "micro_batch_size": None}
+    smaller = {**others, "expansion_factor": 1.0, "batch_size": SMALLEST_BATCH, "micro_batch_size": None}
     least = msgspec.structs.replace(spec, layers=layers[:1], hyperparameters=smaller)
     if _possible(least, model) and fits(least):
-        return "It fits with one layer, an expansion factor of 1 and a batch of 512 tokens."
+        return f"It fits with one layer, an expansion factor of 1 and a batch of {SMALLEST_BATCH} tokens."
     return f"Even the smallest SAE needs more than the {available / GIB:.1f} GiB that are free: choose a smaller model."
 
 

@@ -7,19 +7,18 @@ import math
 BUFFER_BATCHES = 16
 """The shuffling buffer holds about so many batches: neighbours in a batch come from hundreds of contexts."""
 
-_TOKENS_AT_A_TIME = {"cpu": 2048}
-_TOKENS_ON_A_GPU = 8192
-"""Of one forward pass: on a processor more no longer helps, on a GPU a small model waits for its launches below."""
+_TOKENS_AT_A_TIME = {"cpu": 2048, "jetson": 2048, "cuda": 8192}
+"""Of one forward pass: on a processor more no longer helps, on a large GPU a small model waits for its launches below."""
 
 
-def contexts_at_a_time(device: str, context_length: int) -> int:
+def contexts_at_a_time(kind: str, context_length: int) -> int:
     """How many contexts a forward pass takes: enough tokens to keep a device busy, few enough to stay small.
 
     Args:
-        device: what kind of device: `cpu`, or another that takes more at a time.
+        kind: of device: `cpu`, `jetson` (a GPU in the processor's memory) or `cuda` (a card of its own).
         context_length: tokens in a context.
     """
-    return max(1, _TOKENS_AT_A_TIME.get(device, _TOKENS_ON_A_GPU) // context_length)
+    return max(1, _TOKENS_AT_A_TIME[kind] // context_length)
 
 
 def contexts_of_a_block(batch_size: int, context_length: int, at_a_time: int, contexts: int | None = None) -> int:

@@ -250,8 +250,7 @@ BUILTIN_TEMPLATES: tuple[Template, ...] = (
             "hyperparameters": {
                 "latent_dim": 16384,
                 "k": 64,
-                "batch_size": 2048,
-                "micro_batch_size": 1024,
+                "batch_size": 1024,
                 "num_tokens": 50_000_000,
                 "learning_rate": 2e-4,
             },

@@ -22,6 +22,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 0], torch.empty(0, dtype=torch.int64), torch.empty(0), (1, 1), check_invariants=False)
 
+# Dimensions whose gradient is made at a time where it must be transposed.
+_COLUMNS = 512
 # Of each operand, where entries' rows are multiplied one by one.
 _GATHERED_BYTES = 1 << 24
 # Rows compared at a time: their mask stays in the cache.
@@ -205,6 +207,18 @@ def weight_gradient(values: Tensor, entries: ByLatent, rows: Tensor) -> Tensor:
     """
     weights = values[entries.order]
     return functional.embedding_bag(entries.rows, rows, entries.starts, per_sample_weights=weights, mode="sum")
+
+
+def transposed_gradient(values: Tensor, entries: ByLatent, rows: Tensor) -> Tensor:
+    """rowsᵀ·Z: `weight_gradient` as an encoder's weights lie, and never twice in memory: shape (d, F)."""
+    weights = values[entries.order]
+    gradient = rows.new_empty(rows.shape[1], entries.starts.shape[0])
+    for into, some in zip(torch.split(gradient, _COLUMNS), torch.split(rows, _COLUMNS, dim=1), strict=True):
+        part = functional.embedding_bag(
+            entries.rows, some.contiguous(), entries.starts, per_sample_weights=weights, mode="sum"
+        )
+        into.copy_(part.t())
+    return gradient
 
 
 def sums_by_latent(values: Tensor, indices: Tensor, latents: int) -> Tensor:

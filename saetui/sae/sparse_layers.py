@@ -21,6 +21,7 @@ from saetui.sae.sparse import (
     decode,
     sampled_product,
     sums_by_latent,
+    transposed_gradient,
     weight_gradient,
 )
 
@@ -165,7 +166,7 @@ class _Encode(torch.autograd.Function):
         (grad_h,) = gradients
         centred, W_enc = ctx.saved_tensors
         pattern: Pattern = ctx.pattern
-        grad_W_enc = weight_gradient(grad_h, pattern.entries, centred).t().contiguous()
+        grad_W_enc = transposed_gradient(grad_h, pattern.entries, centred)
         grad_b_enc = pattern.by_latent(grad_h)
         grad_b_in = -torch.mv(W_enc, grad_b_enc) if ctx.is_centred else None
         return None, None, grad_W_enc, grad_b_enc if ctx.biased else None, grad_b_in

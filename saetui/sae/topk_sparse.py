@@ -23,6 +23,7 @@ from saetui.sae.sparse import (
     gradient_of_values,
     sparse_is_faster,
     sums_by_latent,
+    transposed_gradient,
     weight_gradient,
 )
 
@@ -151,12 +152,12 @@ class _SparseTopK(torch.autograd.Function):
         if grad_x_hat.shape[0] > 1:
             # A latent is in its own prefix and in all longer ones.
             grad_x_hat = grad_x_hat.flip(0).cumsum(0).flip(0)
-        grad_W_dec, grad_columns, grad_b_enc = _sparse_gradients(grad_x_hat.flatten(0, 1), centred, W_dec, codes)
+        grad_W_dec, grad_W_enc, grad_b_enc = _sparse_gradients(grad_x_hat.flatten(0, 1), centred, W_dec, codes)
         if ctx.aux is not None:
             grad_e_hat = ctx.aux_error * (gradients[1] * ctx.aux_factor * (2.0 / ctx.aux_error.numel()))
             if isinstance(ctx.aux_codes, Codes):
                 for whole, part in zip(
-                    (grad_W_dec, grad_columns, grad_b_enc),
+                    (grad_W_dec, grad_W_enc, grad_b_enc),
                     _sparse_gradients(grad_e_hat, centred, W_dec, ctx.aux_codes),
                     strict=True,
                 ):
@@ -165,11 +166,10 @@ class _SparseTopK(torch.autograd.Function):
                 dead, z = ctx.aux.dead, ctx.aux_codes
                 grad_h = mask_where_inactive(product(grad_e_hat, W_dec[dead].t(), ctx.dtype), z)
                 grad_W_dec.index_add_(0, dead, product(z.t(), grad_e_hat, ctx.dtype))
-                grad_columns.index_add_(0, dead, product(grad_h.t(), centred, ctx.dtype))
+                grad_W_enc.index_add_(1, dead, product(centred.t(), grad_h, ctx.dtype))
                 grad_b_enc.index_add_(0, dead, grad_h.sum(0))
         if ctx.centre:
             grad_b_dec -= torch.mv(W_enc, grad_b_enc)
-        grad_W_enc = grad_columns.t().contiguous()
         return None, grad_y, grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec, None, None, None, None, None
 
 
@@ -193,7 +193,7 @@ def _aux_forward(
 def _sparse_gradients(
     grad_x_hat: Tensor, centred: Tensor, W_dec: Tensor, codes: Codes
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of W_dec (F, d_out), of W_enc's columns as rows (F, d_in), and of b_enc (F,).
+    """The gradients of W_dec (F, d_out), of W_enc (d_in, F), and of b_enc (F,).
 
     Args:
         grad_x_hat: one row for each of the codes', (m·B, d_out): m times as many as there are tokens.
@@ -209,6 +209,6 @@ def _sparse_gradients(
         entries = entries._replace(rows=entries.rows % tokens)
     return (
         grad_W_dec,
-        weight_gradient(grad_h, entries, centred),
+        transposed_gradient(grad_h, entries, centred),
         sums_by_latent(grad_h, codes.indices, latents),
     )

@@ -22,6 +22,7 @@ from saetui.jobs.readiness import complete_spec
 from saetui.training.caching import open_writers
 from saetui.training.errand import report, run_errand
 from saetui.training.pairs import pairs_of, sites_read
+from saetui.training.stream import kind_of
 
 
 def main() -> int:
@@ -64,7 +65,7 @@ def build(request: dict[str, Any]) -> list[Any]:
     entries = [find_entry(cache / ACTIVATIONS, extractor, site, dataset) for site in sites]
     try:
         writers = open_writers(entries, extractor, dataset, spec.dataset.source, spec.seed, cache)
-        micro_batch = contexts_at_a_time(model.device.type, dataset.context_length)
+        micro_batch = contexts_at_a_time(kind_of(model.device), dataset.context_length)
         fill_entries(ModelRows(extractor, dataset), writers, extracting.tell, micro_batch)
     except OSError as error:
         raise HomeError(

@@ -12,6 +12,7 @@ from torch import Tensor
 from saetui.activations import Predictor, Splice, TokenDataset, TokenLoss, Unavailable, cross_entropy, extract_rows
 from saetui.jobs.pieces import contexts_at_a_time
 from saetui.sae import IntervalSums
+from saetui.training.stream import kind_of
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +76,7 @@ class HeldOut:
         """
         count = max(1, tokens // dataset.context_length)
         self._contexts = _spread(dataset.held_out, count)
-        self._at_a_time = contexts_at_a_time(model.device.type, dataset.context_length)
+        self._at_a_time = contexts_at_a_time(kind_of(model.device), dataset.context_length)
         self._predictor = Predictor(model)
         self._tell = tell
         self._told = False

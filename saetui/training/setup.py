@@ -36,7 +36,7 @@ from saetui.training.pairs import Pair, pairs_of, sites_read
 from saetui.training.recorder import Recorder
 from saetui.training.site import SiteTrainer
 from saetui.training.stopping import StopWish
-from saetui.training.stream import open_stream
+from saetui.training.stream import kind_of, open_stream
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _trainers(
             for pair in pairs
         }
     order = ContextOrder(dataset.train, spec.seed)
-    at_a_time = contexts_at_a_time(device.type, dataset.context_length)
+    at_a_time = contexts_at_a_time(kind_of(device), dataset.context_length)
 
     def sample() -> Iterator[dict[str, Tensor]]:
         """Raw activations of training contexts, without end."""

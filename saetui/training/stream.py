@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from saetui.activations import ActivationExtractor, BatchStream, TokenDataset
 from saetui.activations.cache_reading import CachedRows
 from saetui.activations.rows import RowReader
@@ -33,7 +35,7 @@ def open_stream(
         tell: takes a sentence on the cache, where there is something to say.
     """
     length = dataset.context_length
-    micro_batch = contexts_at_a_time(extractor.model.device.type, length)
+    micro_batch = contexts_at_a_time(kind_of(extractor.model.device), length)
     rows = open_rows(extractor, dataset, spec, find_home().cache, tell)
     return BatchStream(
         rows,
@@ -49,6 +51,14 @@ def open_stream(
 def fills_in_background(rows: RowReader) -> bool:
     """Whether reading and training have something to gain from each other's waiting.
 
-    On a processor a model and an SAE want the same cores at all times; a disk or a GPU's queue do not.
+    On a processor a model and an SAE want the same cores at all times; a disk or a GPU's queue do not. Where a GPU shares the
+    processor's memory, another window costs more than the queue's gaps.
     """
-    return rows.device.type == "cuda" or isinstance(rows, CachedRows)
+    return kind_of(rows.device) == "cuda" or isinstance(rows, CachedRows)
+
+
+def kind_of(device: torch.device) -> str:
+    """What the estimate of memory calls a device: `cpu`, `jetson` or `cuda`."""
+    if device.type != "cuda":
+        return "cpu"
+    return "jetson" if torch.cuda.get_device_properties(device).is_integrated else "cuda"

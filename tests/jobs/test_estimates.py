@@ -107,8 +107,8 @@ def test_gpt2_small_with_three_layers_fits_in_six_gigabytes(tmp_path: Path) -> N
 
 def test_gemma_2_2b_at_layer_12_with_16k_latents_fits_in_six_gigabytes(tmp_path: Path) -> None:
     model = paper_model(tmp_path / "gemma", layers=26, width=2304, per_layer=77_865_984, vocabulary=256_000)
-    assert on_paper(model, [12], latent_dim=16384, micro_batch_size=1024).total_bytes <= 6 * GIB
-    assert "micro_batch_size" in (on_paper(model, [12], latent_dim=16384).suggestion or "")
+    assert on_paper(model, [12], latent_dim=16384, batch_size=1024).total_bytes <= 6 * GIB
+    assert on_paper(model, [12], latent_dim=16384).suggestion == "It fits with batch_size 512."
 
 
 def test_time_is_a_pass_of_the_model_and_a_step_of_each_sae() -> None:

@@ -12,7 +12,9 @@ from saetui.sae.dense import count_above
 # Beyond 65,536 latents the order needs two passes.
 @pytest.mark.parametrize("latents", [50, 70_000])
 @pytest.mark.parametrize("ragged", [False, True])
-def test_sparse_products_are_the_dense_ones(latents: int, ragged: bool, generator: torch.Generator) -> None:
+def test_sparse_products_are_the_dense_ones(
+    latents: int, ragged: bool, generator: torch.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tokens, d = 30, 7
     h = torch.randn(tokens, latents, generator=generator)
     h[4:9] -= 100.0
@@ -27,6 +29,8 @@ def test_sparse_products_are_the_dense_ones(latents: int, ragged: bool, generato
     entries = sparse.by_latent(codes, latents)
     assert torch.allclose(sparse.decode(codes, weight), z @ weight, atol=1e-3)
     assert torch.allclose(sparse.weight_gradient(codes.values, entries, gradient), z.t() @ gradient, atol=1e-3)
+    monkeypatch.setattr(sparse, "_COLUMNS", 3)
+    assert torch.allclose(sparse.transposed_gradient(codes.values, entries, gradient), gradient.t() @ z, atol=1e-3)
     wanted = (gradient @ weight.t())[codes.rows, codes.indices] * (codes.values > 0)
     assert torch.allclose(sparse.gradient_of_values(gradient, weight, codes), wanted, atol=1e-5)
     assert torch.allclose(sparse.sums_by_latent(codes.values, codes.indices, latents), z.sum(0), atol=1e-3)
