@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from saetui.activations.model_files import model_directory
@@ -126,21 +127,23 @@ class LanguageModel:
         """A hash of all that the activations up to a layer depend on: configuration, embedding, layers.
 
         Equal for equal models, wherever they lie and whether or not the layers behind are loaded. Reads all
-        those weights: seconds for a model of billions of parameters.
+        those weights, each once however often it is asked: seconds for a model of billions of parameters.
         """
+        with self.lock:
+            for layer in self.layers[len(self._digests) - 1 : last_layer + 1]:
+                self._digests.append(_digest(self._digests[-1], layer.state_dict()))
+            return self._digests[min(last_layer, len(self.layers) - 1) + 1].hex()
+
+    @cached_property
+    def _digests(self) -> list[bytes]:
+        """Of what lies outside the layers, then of that with layer 0, with layers 0 and 1, as far as was asked."""
         body: nn.Module = self.network.base_model
         prefix = next(name for name, module in body.named_modules() if module is self.layers)
         config = text_config(self.network)
         left_out = _NOT_CONTENT | {config.attribute_map.get("num_hidden_layers")}
         settings = {key: value for key, value in config.to_dict().items() if key not in left_out}
-        digest = hashlib.blake2b(json.dumps(settings, sort_keys=True, default=str).encode(), digest_size=16)
-        for name, tensor in sorted(body.state_dict().items()):
-            inner = name.removeprefix(f"{prefix}.") if name.startswith(f"{prefix}.") else None
-            if "pooler." in name or (inner is not None and int(inner.partition(".")[0]) > last_layer):
-                continue
-            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        return digest.hexdigest()
+        outside = {name: value for name, value in body.state_dict().items() if not name.startswith(f"{prefix}.")}
+        return [_digest(json.dumps(settings, sort_keys=True, default=str).encode(), outside)]
 
     def locate(self, site: Site) -> Location:
         """Finds the exact module whose input or output is a site's activation.
@@ -241,6 +244,16 @@ def open_model(
     module.to(place)
     whole_layers = None if last_layer is None else total
     return LanguageModel.of(reference, revision, directory, network, tokenizer, can_predict, whole_layers)
+
+
+def _digest(before: bytes, tensors: Mapping[str, Tensor]) -> bytes:
+    """A hash of what came before and of all tensors but a pooler's, on which no activation depends."""
+    digest = hashlib.blake2b(before, digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        if "pooler." not in name:
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.digest()
 
 
 def _no_such_layer(reference: str, layer: int, total: int) -> ModelError:

@@ -10,7 +10,9 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy.typing as npt
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -21,7 +23,7 @@ from saetui.activations.cache_layout import ActivationEntry, EntryLock, cached_b
 from saetui.activations.cache_reading import CachedRows
 from saetui.activations.cache_writing import EntryWriter, RecordingRows, fill_entries
 from saetui.activations.extraction import ActivationExtractor
-from saetui.activations.models import LanguageModel
+from saetui.activations.models import LanguageModel, open_model
 from saetui.activations.rows import ContextIndices, ModelRows, RowReader, RowSink
 from saetui.activations.sites import HookPoint, Site
 from saetui.activations.tokens import TokenDataset
@@ -159,6 +161,20 @@ def test_another_model_site_dtype_or_text_has_another_place(
     places = {entry.key for entry in cache.entries}
     assert len(places) == 3
     assert not places & {find_entry(cache.root, other, site, cache.dataset).key for site in SITES}
+
+
+def test_naming_the_entries_of_all_sites_reads_each_weight_once(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(tensor: Tensor) -> npt.NDArray[Any]:
+        read.append(tensor.nbytes)
+        return numpy(tensor)
+
+    numpy, read = Tensor.numpy, list[int]()
+    model = open_model(str(cache.model.directory), device="cpu")
+    extractor = ActivationExtractor(model, SITES)
+    monkeypatch.setattr(Tensor, "numpy", counted)
+    found = [find_entry(cache.root, extractor, site, cache.dataset).key for site in reversed(SITES)]
+    assert found == [entry.key for entry in reversed(cache.entries)]
+    assert sum(read) <= sum(weight.nbytes for weight in model.network.state_dict().values())
 
 
 @pytest.mark.parametrize("kill", random.Random(0).sample(range(1, 20), 4))
