@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from saetui.cli.errand import ask_errand
-from saetui.cli.figures import ago, count, share, size
+from saetui.cli.figures import ABSENT, ago, count, share, size
 from saetui.cli.output import Column, json_option, print_json, print_table, say
 from saetui.cli.train import final_spec, overrides_option
 from saetui.home import find_home
@@ -36,6 +36,9 @@ def list_entries(as_json: bool) -> None:
         print_json(found)
         return
     _print(found)
+    damaged = [entry.key[:_SHORT_KEY] for entry in found if not entry.readable]
+    if damaged:
+        say(f"What is unreadable is of no use: saetui cache delete {' '.join(damaged)}")
     limit = read_limit(find_home().cache)
     say("Jobs keep no activations: no limit is set." if limit is None else f"Activations may take {size(limit)}.")
 
@@ -132,9 +135,9 @@ def _print(entries: list[CacheEntry]) -> None:
         [
             (
                 entry.key[:_SHORT_KEY],
-                "tokens" if entry.site is None else entry.what,
+                "tokens" if entry.readable and entry.site is None else entry.what,
                 entry.dataset or "",
-                str(entry.context_length),
+                ABSENT if entry.context_length is None else str(entry.context_length),
                 count(entry.tokens),
                 size(entry.bytes),
                 share(entry.done),

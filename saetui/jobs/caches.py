@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, Union
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, Union
 
 import msgspec
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 Kind = Literal["tokens", "activations"]
 
-ACTIVATIONS, TOKENS = "activations", "tokens"
+ACTIVATIONS: Final = "activations"
+TOKENS: Final = "tokens"
+_MANIFEST = "manifest.json"
+_LOCKS = "locks"
 
 
 class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,36 +38,42 @@ class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
         key: its name: a hash of everything that it depends on.
         kind: tokens of a text, or activations of one site of a model over such tokens.
         directory: where it lies.
+        bytes: on disk, now.
+        used_at: ISO 8601, UTC.
+        readable: whether its manifest says what it holds; where it does not, nothing below is known.
         model, revision, site, dtype: of activations; None for tokens.
         dataset: what the text was named when it was read; None where that was not noted.
         dataset_key: the key of the tokens.
+        context_length: tokens in a context.
         tokens: that it holds when it is complete.
         done: the share of it that is there, 0..1.
         complete: whether it can be used.
-        bytes: on disk, now.
-        created_at, used_at: ISO 8601, UTC.
+        created_at: ISO 8601, UTC.
     """
 
     key: str
     kind: Kind
     directory: str
-    model: Union[str, None]
-    revision: Union[str, None]
-    site: Union[str, None]
-    dtype: Union[str, None]
-    dataset: Union[str, None]
-    dataset_key: str
-    context_length: int
-    tokens: int
-    done: float
-    complete: bool
     bytes: int
-    created_at: Union[str, None]
     used_at: str
+    readable: bool = True
+    model: Union[str, None] = None
+    revision: Union[str, None] = None
+    site: Union[str, None] = None
+    dtype: Union[str, None] = None
+    dataset: Union[str, None] = None
+    dataset_key: Union[str, None] = None
+    context_length: Union[int, None] = None
+    tokens: Union[int, None] = None
+    done: Union[float, None] = None
+    complete: bool = False
+    created_at: Union[str, None] = None
 
     @property
     def what(self) -> str:
         """In words: `layer_2.resid_post of bundled:tiny`."""
+        if not self.readable:
+            return f"unreadable {self.kind}"
         return f"tokens of {self.dataset or 'a text'}" if self.site is None else f"{self.site} of {self.model}"
 
 
@@ -102,9 +111,9 @@ def list_caches(cache: Path) -> list[CacheEntry]:
     """Everything in the cache directory of a home, activations first, the last used first."""
     found = [
         entry
-        for kind, read in ((ACTIVATIONS, _read_activations), (TOKENS, _read_tokens))
-        for manifest in sorted((cache / kind).glob("[!.]*/manifest.json"))
-        if (entry := _if_there(read, manifest)) is not None
+        for read in (_read_activations, _read_tokens)
+        for directory in _directories(cache, ACTIVATIONS if read is _read_activations else TOKENS)
+        if (entry := _if_there(read, directory)) is not None
     ]
     newest_first = sorted(found, key=lambda entry: entry.used_at, reverse=True)
     return sorted(newest_first, key=lambda entry: entry.kind)
@@ -133,11 +142,15 @@ def verify_cache(entry: CacheEntry, progress: Callable[[str], None] | None = Non
     """Reads an entry whole; what is wrong with it, a sentence each, none when it is sound."""
     directory = Path(entry.directory)
     if entry.kind == TOKENS:
-        tokens = msgspec.json.decode((directory / "manifest.json").read_bytes(), type=_Tokens)
+        tokens = _decoded(directory, _Tokens)
+        if tokens is None:
+            return [_no_manifest(directory)]
         wrong = _wrong_file(directory / "tokens.bin", tokens.checksum, hashlib.blake2b(digest_size=16), None)
         return [wrong] if wrong else []
-    shards = msgspec.json.decode((directory / "manifest.json").read_bytes(), type=_Activations).shards
-    problems = []
+    manifest = _decoded(directory, _Activations)
+    if manifest is None:
+        return [_no_manifest(directory)]
+    shards, problems = manifest.shards, []
     for number, shard in enumerate(shards, start=1):
         # A name alone: a path from inside a file is not followed.
         wrong = _wrong_file(directory / Path(shard.file).name, shard.checksum, hashlib.sha256(), shard.bytes)
@@ -166,22 +179,30 @@ def delete_cache(entry: CacheEntry) -> None:
         shutil.rmtree(gone)
 
 
-def _if_there(read: Callable[[Path], CacheEntry | None], manifest: Path) -> CacheEntry | None:
+def _directories(cache: Path, kind: Kind) -> list[Path]:
+    """Those of the entries of a kind; what begins with a dot is on its way in or out."""
+    found = sorted((cache / kind).glob("[!.]*"))
+    return [directory for directory in found if directory.name != _LOCKS and directory.is_dir()]
+
+
+def _if_there(read: Callable[[Path], CacheEntry], directory: Path) -> CacheEntry | None:
     try:
-        return read(manifest)
+        return read(directory)
     except FileNotFoundError:
         return None  # deleted while it was looked at
 
 
-def _read_activations(path: Path) -> CacheEntry | None:
-    found = _decoded(path, _Activations)
+def _read_activations(directory: Path) -> CacheEntry:
+    found = _decoded(directory, _Activations)
     if found is None:
-        return None
+        return _unreadable(directory, ACTIVATIONS)
     done = sum(shard.contexts for shard in found.shards)
     return CacheEntry(
-        key=path.parent.name,
-        kind="activations",
-        directory=str(path.parent),
+        key=directory.name,
+        kind=ACTIVATIONS,
+        directory=str(directory),
+        bytes=_bytes_in(directory),
+        used_at=_used_at(directory),
         model=found.model,
         revision=found.revision,
         site=found.site,
@@ -192,43 +213,47 @@ def _read_activations(path: Path) -> CacheEntry | None:
         tokens=found.rows,
         done=done / found.contexts if found.contexts else 1.0,
         complete=done == found.contexts,
-        bytes=_bytes_in(path.parent),
         created_at=found.created_at,
-        used_at=_used_at(path.parent),
     )
 
 
-def _read_tokens(path: Path) -> CacheEntry | None:
-    found = _decoded(path, _Tokens)
+def _read_tokens(directory: Path) -> CacheEntry:
+    found = _decoded(directory, _Tokens)
     if found is None:
-        return None
+        return _unreadable(directory, TOKENS)
     return CacheEntry(
-        key=path.parent.name,
-        kind="tokens",
-        directory=str(path.parent),
-        model=None,
-        revision=None,
-        site=None,
-        dtype=None,
+        key=directory.name,
+        kind=TOKENS,
+        directory=str(directory),
+        bytes=_bytes_in(directory),
+        used_at=_used_at(directory),
         dataset=found.source,
-        dataset_key=path.parent.name,
+        dataset_key=directory.name,
         context_length=found.context_length,
         tokens=found.tokens,
         done=1.0,
         complete=True,
-        bytes=_bytes_in(path.parent),
-        created_at=None,
-        used_at=_used_at(path.parent),
+    )
+
+
+def _unreadable(directory: Path, kind: Kind) -> CacheEntry:
+    return CacheEntry(
+        key=directory.name,
+        kind=kind,
+        directory=str(directory),
+        bytes=_bytes_in(directory),
+        used_at=_used_at(directory),
+        readable=False,
     )
 
 
 _Manifest = TypeVar("_Manifest", _Activations, _Tokens)
 
 
-def _decoded(path: Path, kind: type[_Manifest]) -> _Manifest | None:
-    """A manifest; None where it is not one: it will be made anew by whoever needs it."""
+def _decoded(directory: Path, kind: type[_Manifest]) -> _Manifest | None:
+    """The manifest of an entry; None where there is none that can be understood."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
@@ -250,7 +275,7 @@ def _used_at(directory: Path) -> str:
 @contextmanager
 def _exclusive(directory: Path) -> Iterator[bool]:
     """Whether nobody else reads or writes an entry, as long as the context lasts."""
-    locks = directory.parent / "locks"
+    locks = directory.parent / _LOCKS
     locks.mkdir(mode=0o700, exist_ok=True)
     with (locks / directory.name).open("w") as lock:
         try:
@@ -259,6 +284,10 @@ def _exclusive(directory: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def _no_manifest(directory: Path) -> str:
+    return f"{directory / _MANIFEST} is missing or damaged: what the entry holds cannot be told."
 
 
 def _wrong_file(path: Path, checksum: str, digest: _Digest, size: int | None) -> str | None:

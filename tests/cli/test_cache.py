@@ -76,3 +76,18 @@ def test_an_entry_that_is_not_there_is_named(home: Home, saetui: Saetui) -> None
     refused = saetui("cache", "delete", "abc", "--yes")
     assert refused.code == 1
     assert "'abc'" in refused.err
+
+
+def test_an_entry_that_cannot_be_read_is_shown_and_deleted(home: Home, saetui: Saetui) -> None:
+    directory = home.make().cache / "activations" / "abcdef0123456789"
+    directory.mkdir(parents=True)
+    (directory / "00000.safetensors").write_bytes(bytes(3000))
+    shown = saetui("cache", "list")
+    assert "abcdef01  unreadable activations" in shown.out
+    assert "2.9 KiB" in shown.out
+    assert "saetui cache delete abcdef01" in shown.err
+    (entry,) = saetui("cache", "list", "--json").document
+    assert (entry["readable"], entry["bytes"], entry["site"]) == (False, 3000, None)
+    assert saetui("cache", "verify").code == 1
+    assert saetui("cache", "delete", "abcdef01", "--yes").code == 0
+    assert not directory.exists()

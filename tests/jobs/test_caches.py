@@ -83,10 +83,39 @@ def test_entries_are_listed_with_what_they_hold_the_last_used_first(tmp_path: Pa
 
 def test_what_is_no_entry_is_not_listed(tmp_path: Path) -> None:
     keep_activations(tmp_path, ".aa.deleted", used=1)
-    (keep_activations(tmp_path, "bb", used=1) / "manifest.json").write_text("{")
     (tmp_path / "activations" / "locks").mkdir()
     assert list_caches(tmp_path) == []
     assert list_caches(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", "[1]", b"\xff", None])
+def test_what_cannot_be_read_is_listed_damaged_and_deletable(damage: str | bytes | None, tmp_path: Path) -> None:
+    for directory in (keep_activations(tmp_path, "aa", used=1), keep_tokens(tmp_path, "cc")):
+        manifest = directory / "manifest.json"
+        if damage is None:
+            manifest.unlink()
+        else:
+            manifest.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
+    activations, tokens = list_caches(tmp_path)
+    assert (activations.kind, activations.what) == ("activations", "unreadable activations")
+    assert (tokens.kind, tokens.what) == ("tokens", "unreadable tokens")
+    assert activations.bytes >= 2000
+    for entry in (activations, tokens):
+        assert not entry.readable and not entry.complete
+        (problem,) = verify_cache(entry)
+        assert "manifest.json" in problem
+        delete_cache(*find_caches(tmp_path, [entry.key]))
+    assert list_caches(tmp_path) == []
+
+
+def test_what_cannot_be_read_counts_and_makes_room(tmp_path: Path) -> None:
+    unreadable = keep_activations(tmp_path, "aa", used=1)
+    (unreadable / "manifest.json").write_text("{")
+    os.utime(unreadable, (1, 1))
+    keep_activations(tmp_path, "bb", used=2)
+    write_limit(tmp_path, sum(entry.bytes for entry in list_caches(tmp_path)))
+    assert make_room(tmp_path, 0) == []
+    assert [entry.key for entry in make_room(tmp_path, 1)] == ["aa"]
 
 
 def test_an_entry_is_meant_by_the_beginning_of_its_key(tmp_path: Path) -> None:
