@@ -1,6 +1,6 @@
 """The activation cache on disk: one entry for each site of a model over a dataset, in shards with a manifest.
 
-    activations/<key>/manifest.json      what it holds, how far it is, a sha256 of each shard
+    activations/<key>/manifest.json      what it holds, how far it is, a sha256 of each shard; a digest of itself
     activations/<key>/00000.safetensors  rows (n, d) of some contexts, how many each has, a checksum of each
     activations/locks/<key>              held shared by readers, exclusively by the one that writes or deletes
 
@@ -30,6 +30,7 @@ from saetui.activations.order import ContextOrder
 from saetui.activations.rows import ContextIndices
 from saetui.activations.sites import Site
 from saetui.activations.tokens import TokenDataset
+from saetui.digest import fields_digest
 from saetui.errors import HomeError
 
 __all__ = [
@@ -136,12 +137,14 @@ class ActivationEntry:
         return self.root / self.key
 
     def read_manifest(self) -> ActivationManifest | None:
-        """What lies there; None where nothing does, or nothing that this version understands."""
+        """What lies there; None where nothing does, or a manifest that is damaged or of another version."""
         try:
             fields: dict[str, Any] = json.loads((self.directory / MANIFEST).read_text(encoding="utf-8"))
+            if fields.pop("digest") != fields_digest(fields):
+                return None
             shards = tuple(Shard(**shard) for shard in fields.pop("shards"))
             manifest = ActivationManifest(**fields, shards=shards)
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
         return manifest if manifest.version == VERSION else None
 
@@ -151,10 +154,11 @@ class ActivationEntry:
         Raises:
             OSError: the disk is full or not writable.
         """
+        fields = asdict(manifest)
         descriptor, name = tempfile.mkstemp(prefix=".manifest.", dir=self.directory)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-                json.dump(asdict(manifest), out, indent=1)
+                json.dump({**fields, "digest": fields_digest(fields)}, out, indent=1)
                 out.flush()
                 os.fsync(out.fileno())
             os.replace(name, self.directory / MANIFEST)

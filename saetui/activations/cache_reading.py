@@ -131,7 +131,12 @@ class _Site:
 
 def _complete(entry: ActivationEntry) -> ActivationManifest:
     manifest = entry.read_manifest()
-    if manifest is None or not manifest.is_complete:
+    if manifest is None:
+        raise FormatError(
+            f"The manifest of the cached activations in {entry.directory} is missing or damaged.",
+            f"Delete them (saetui cache delete {entry.key[:8]}); they are made anew.",
+        )
+    if not manifest.is_complete:
         raise FormatError(
             f"The cached activations in {entry.directory} are not complete.", "Finish them (saetui cache build)."
         )

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Union
 
 import msgspec
 
+from saetui.digest import fields_digest
 from saetui.errors import Conflict, InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -251,9 +252,12 @@ _Manifest = TypeVar("_Manifest", _Activations, _Tokens)
 
 
 def _decoded(directory: Path, kind: type[_Manifest]) -> _Manifest | None:
-    """The manifest of an entry; None where there is none that can be understood."""
+    """The manifest of an entry; None where there is none that can be understood and is what was written."""
     try:
-        return msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=kind)
+        fields = msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=dict[str, Any])
+        if kind is _Activations and fields.pop("digest", None) != fields_digest(fields):
+            return None
+        return msgspec.convert(fields, kind)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 

@@ -312,6 +312,20 @@ def test_one_process_writes_at_a_time_and_none_while_others_read(cache: Cache) -
     assert EntryLock(cache.entries[0], exclusive=True).held
 
 
+def test_one_flipped_bit_in_a_manifest_is_refused_and_never_rows_of_other_contexts(cache: Cache) -> None:
+    entry = cache.fill().entries[0]
+    path = entry.directory / "manifest.json"
+    content = path.read_text()
+    for before, after in (('"order_seed": 0', '"order_seed": 1'), ('"layer_1.mlp_in"', '"layer_1.mlp_io"')):
+        assert before in content
+        path.write_text(content.replace(before, after))
+        with pytest.raises(FormatError, match="manifest") as caught:
+            cache.rows()
+        assert f"saetui cache delete {entry.key[:8]}" in str(caught.value.suggestion)
+    cache.fill()
+    assert equal(batches(cache.stream(cache.rows()), 5), batches(cache.stream(cache.source), 5))
+
+
 def test_a_manifest_that_cannot_be_understood_is_made_anew(cache: Cache) -> None:
     entry: ActivationEntry = cache.fill().entries[0]
     (entry.directory / "manifest.json").write_text("{}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from saetui.digest import fields_digest
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.jobs.cache_limit import make_room, parse_size, read_limit, write_limit
 from saetui.jobs.caches import delete_cache, find_caches, list_caches, verify_cache
@@ -46,7 +47,7 @@ def keep_activations(cache: Path, key: str, used: int, shards: int = 2, contexts
         "shards": written,
         "created_at": "2026-01-01T00:00:00+00:00",
     }
-    (directory / "manifest.json").write_text(json.dumps(manifest))
+    (directory / "manifest.json").write_text(json.dumps({**manifest, "digest": fields_digest(manifest)}))
     os.utime(directory, (used, used))
     return directory
 
@@ -138,6 +139,27 @@ def test_one_flipped_bit_is_found(tmp_path: Path) -> None:
     for entry, name in zip(list_caches(tmp_path), ("00001.safetensors", "tokens.bin")):
         (problem,) = verify_cache(entry)
         assert name in problem
+
+
+def test_one_flipped_bit_in_the_manifest_of_activations_is_found(tmp_path: Path) -> None:
+    manifest = keep_activations(tmp_path, "aa", used=1) / "manifest.json"
+    content = manifest.read_bytes()
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        manifest.write_bytes(damaged)
+        if differs(content, damaged):
+            (entry,) = list_caches(tmp_path)
+            assert not entry.readable and not entry.complete, damaged
+            assert verify_cache(entry), damaged
+
+
+def differs(content: bytes, damaged: bytes | bytearray) -> bool:
+    """Whether what damaged JSON says differs: a flipped bit may turn a space into nothing that counts."""
+    try:
+        return bool(json.loads(content) != json.loads(damaged))
+    except ValueError:
+        return True
 
 
 def test_a_file_that_is_cut_short_or_gone_is_found(tmp_path: Path) -> None:
