@@ -10,9 +10,10 @@ from saetui.cli.errand import ask_errand
 from saetui.cli.figures import ABSENT, ago, count, share, size
 from saetui.cli.output import Column, json_option, print_json, print_table, say
 from saetui.cli.train import final_spec, overrides_option
+from saetui.errors import Conflict
 from saetui.home import find_home
 from saetui.jobs.cache_limit import parse_size, read_limit, write_limit
-from saetui.jobs.caches import CacheEntry, delete_cache, find_caches, list_caches, verify_cache
+from saetui.jobs.caches import CacheEntry, delete_cache, delete_leftovers, find_caches, list_caches, verify_cache
 from saetui.jobs.editing import load_spec_file
 
 _SHORT_KEY = 8
@@ -86,8 +87,12 @@ def verify(keys: tuple[str, ...], as_json: bool) -> int:
 @click.option("--all", "every", is_flag=True, help="Everything that is not in use.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
-def delete(keys: tuple[str, ...], every: bool, yes: bool, as_json: bool) -> None:
-    """Delete entries; whatever needs them makes them anew."""
+def delete(keys: tuple[str, ...], every: bool, yes: bool, as_json: bool) -> int:
+    """Delete entries; whatever needs them makes them anew.
+
+    --all also clears away what killed processes left. What is in use is kept and named; the exit status is then 1,
+    unless --all was asked for.
+    """
     if bool(keys) == every:
         raise click.UsageError("Name the entries to delete, or --all.")
     home = find_home()
@@ -95,12 +100,21 @@ def delete(keys: tuple[str, ...], every: bool, yes: bool, as_json: bool) -> None
     total = size(sum(entry.bytes for entry in found))
     if found and not yes and not as_json:
         click.confirm(f"Delete {len(found)} of the cache's entries, {total}?", abort=True, err=True)
+    deleted: list[CacheEntry] = []
     for entry in found:
-        delete_cache(entry)
+        try:
+            delete_cache(entry)
+            deleted.append(entry)
+        except Conflict as error:
+            say(str(error))
+    left = delete_leftovers(home.cache) if every else 0
     if as_json:
-        print_json([entry.key for entry in found])
+        print_json([entry.key for entry in deleted])
     else:
-        say(f"Deleted {len(found)}, {total}.")
+        say(f"Deleted {len(deleted)}, {size(sum(entry.bytes for entry in deleted))}.")
+    if left:
+        say(f"Cleared away {size(left)} that killed processes had left.")
+    return 1 if keys and len(deleted) < len(found) else 0
 
 
 @cache.command()

@@ -180,6 +180,26 @@ def delete_cache(entry: CacheEntry) -> None:
         shutil.rmtree(gone)
 
 
+def delete_leftovers(cache: Path) -> int:
+    """Removes what killed processes left: text half tokenised, entries half deleted. Nobody else would.
+
+    Returns:
+        The bytes that it took.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    total = 0
+    for kind in (ACTIVATIONS, TOKENS):
+        for left in (cache / kind).glob(".*.*"):
+            # Named .KEY.xxxx; whoever is at it holds the lock of the key.
+            with _exclusive(left.with_name(left.name[1:].rpartition(".")[0])) as held:
+                if held and left.is_dir():
+                    total += _bytes_in(left)
+                    shutil.rmtree(left)
+    return total
+
+
 def _directories(cache: Path, kind: Kind) -> list[Path]:
     """Those of the entries of a kind; what begins with a dot is on its way in or out."""
     found = sorted((cache / kind).glob("[!.]*"))

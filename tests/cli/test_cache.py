@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -79,9 +80,7 @@ def test_an_entry_that_is_not_there_is_named(home: Home, saetui: Saetui) -> None
 
 
 def test_an_entry_that_cannot_be_read_is_shown_and_deleted(home: Home, saetui: Saetui) -> None:
-    directory = home.make().cache / "activations" / "abcdef0123456789"
-    directory.mkdir(parents=True)
-    (directory / "00000.safetensors").write_bytes(bytes(3000))
+    directory = unreadable_entry(home, "abcdef0123456789")
     shown = saetui("cache", "list")
     assert "abcdef01  unreadable activations" in shown.out
     assert "2.9 KiB" in shown.out
@@ -91,3 +90,27 @@ def test_an_entry_that_cannot_be_read_is_shown_and_deleted(home: Home, saetui: S
     assert saetui("cache", "verify").code == 1
     assert saetui("cache", "delete", "abcdef01", "--yes").code == 0
     assert not directory.exists()
+
+
+def unreadable_entry(home: Home, key: str) -> Path:
+    directory = home.make().cache / "activations" / key
+    directory.mkdir(parents=True)
+    (directory / "00000.safetensors").write_bytes(bytes(3000))
+    return directory
+
+
+def test_what_is_in_use_does_not_keep_the_rest_from_being_deleted(home: Home, saetui: Saetui) -> None:
+    busy, other = unreadable_entry(home, "aaaa1111aaaa"), unreadable_entry(home, "bbbb2222bbbb")
+    left = unreadable_entry(home, ".cccc3333.deleted")
+    locks = home.cache / "activations" / "locks"
+    locks.mkdir()
+    with (locks / busy.name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        refused = saetui("cache", "delete", "aaaa", "bbbb", "--yes")
+        assert (refused.code, other.exists(), busy.exists()) == (1, False, True)
+        assert "aaaa1111" in refused.err and "in use" in refused.err
+        other.mkdir()
+        deleted = saetui("cache", "delete", "--all", "--json")
+    assert (deleted.code, deleted.document) == (0, ["bbbb2222bbbb"])
+    assert "aaaa1111" in deleted.err and "2.9 KiB" in deleted.err
+    assert busy.exists() and not other.exists() and not left.exists()

@@ -14,7 +14,7 @@ import pytest
 from saetui.digest import fields_digest
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.jobs.cache_limit import make_room, parse_size, read_limit, write_limit
-from saetui.jobs.caches import delete_cache, find_caches, list_caches, verify_cache
+from saetui.jobs.caches import delete_cache, delete_leftovers, find_caches, list_caches, verify_cache
 
 
 def keep_activations(cache: Path, key: str, used: int, shards: int = 2, contexts: int = 20) -> Path:
@@ -182,6 +182,21 @@ def test_what_is_in_use_is_not_deleted(tmp_path: Path) -> None:
         assert directory.exists()
     delete_cache(entry)
     assert [path.name for path in directory.parent.iterdir()] == ["locks"]
+
+
+def test_what_killed_processes_left_is_cleared_away_unless_one_is_at_it(tmp_path: Path) -> None:
+    left = [keep_tokens(tmp_path, ".cc.x1_z"), keep_activations(tmp_path, ".aa.deleted", used=1)]
+    busy = keep_tokens(tmp_path, ".dd.abcd")
+    entries = [keep_tokens(tmp_path, "cc"), keep_activations(tmp_path, "aa", used=1)]
+    (tmp_path / "tokens" / "locks").mkdir()
+    with (tmp_path / "tokens" / "locks" / "dd").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert delete_leftovers(tmp_path) > 2000
+    assert not any(directory.exists() for directory in left)
+    assert all(directory.exists() for directory in [busy, *entries])
+    assert delete_leftovers(tmp_path) > 0
+    assert not busy.exists()
+    assert delete_leftovers(tmp_path / "nowhere") == 0
 
 
 @pytest.mark.parametrize(
