@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import IO, Any
 
 from saetui.cli.output import say
@@ -18,10 +22,11 @@ from saetui.protocol.messages import Failure
 
 _PROGRESS = "progress: "
 _LAST_WORDS = 3
+_PR_SET_PDEATHSIG = 1
 
 
 def ask_errand(module: str, request: Mapping[str, object], progress: Callable[[str], None] = say) -> Any:
-    """Run `python -m MODULE` on a request and wait for its result.
+    """Run `python -m MODULE` on a request and wait for its result; it does not outlive this process.
 
     Args:
         module: one that answers as saetui.training.errand says.
@@ -31,6 +36,11 @@ def ask_errand(module: str, request: Mapping[str, object], progress: Callable[[s
     Raises:
         SaetuiError: the process's own refusal, or that it ended without an answer.
     """
+    with _ended_by_sigterm():
+        return _ask(module, request, progress)
+
+
+def _ask(module: str, request: Mapping[str, object], progress: Callable[[str], None]) -> Any:
     process = subprocess.Popen(
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
@@ -38,6 +48,7 @@ def ask_errand(module: str, request: Mapping[str, object], progress: Callable[[s
         stderr=subprocess.PIPE,
         text=True,
         errors="backslashreplace",
+        preexec_fn=_end_with_parent(),
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     words: deque[str] = deque(maxlen=_LAST_WORDS)
@@ -56,6 +67,38 @@ def ask_errand(module: str, request: Mapping[str, object], progress: Callable[[s
         raise
     listener.join()
     return _result(answer, status, words)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM leave by an exception, so that the process that works is ended first."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end_with_parent() -> Callable[[], None] | None:
+    """What a new process does first, so that the system ends it should its parent be killed; Linux alone has it."""
+    if sys.platform != "linux":
+        return None
+    # Loaded here: between fork and exec as little as possible is done.
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def end_with_parent() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return end_with_parent
 
 
 def _result(answer: str, status: int, words: deque[str]) -> Any:

@@ -8,9 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
+import pytest
+
 from saetui.home import Home
+from tests.conditions import eventually, lives
 
 from .conftest import Saetui, small_spec
 
@@ -114,3 +119,21 @@ def test_what_is_in_use_does_not_keep_the_rest_from_being_deleted(home: Home, sa
     assert (deleted.code, deleted.document) == (0, ["bbbb2222bbbb"])
     assert "aaaa1111" in deleted.err and "2.9 KiB" in deleted.err
     assert busy.exists() and not other.exists() and not left.exists()
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_an_extraction_ends_with_its_command(end: signal.Signals, home: Home, tmp_path: Path) -> None:
+    spec = small_spec(tmp_path)
+    building = subprocess.Popen([sys.executable, "-m", "saetui", "cache", "build", str(spec)], stderr=subprocess.PIPE)
+    assert building.stderr is not None
+    building.stderr.readline()
+    (extraction,) = psutil.Process(building.pid).children()
+    extraction.suspend()  # it cannot end by itself
+    try:
+        building.send_signal(end)
+        assert building.wait() == (-end if end == signal.SIGKILL else 128 + end)
+        building.stderr.close()
+        eventually(lambda: not lives(extraction.pid))
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            extraction.kill()
