@@ -13,7 +13,15 @@ from saetui.cli.train import final_spec, overrides_option
 from saetui.errors import Conflict
 from saetui.home import find_home
 from saetui.jobs.cache_limit import parse_size, read_limit, write_limit
-from saetui.jobs.caches import CacheEntry, delete_cache, delete_leftovers, find_caches, list_caches, verify_cache
+from saetui.jobs.caches import (
+    ACTIVATIONS,
+    CacheEntry,
+    delete_cache,
+    delete_leftovers,
+    find_caches,
+    list_caches,
+    verify_cache,
+)
 from saetui.jobs.editing import load_spec_file
 
 _SHORT_KEY = 8
@@ -123,18 +131,25 @@ def delete(keys: tuple[str, ...], every: bool, yes: bool, as_json: bool) -> int:
 def limit(limit: str | None, as_json: bool) -> None:
     """Show or set how much the kept activations may take, e.g. 20GB.
 
-    With a limit, jobs keep what they read on their first pass, if all of it fits, and what was not used for longest makes
-    room. Without one (off), jobs keep nothing, and `saetui cache build` keeps what it is asked for.
+    With a limit, jobs keep what they read on their first pass, if all of it fits, and what was not used for longest
+    makes room: when the next of them is kept, not at once. Without one (off), jobs keep nothing, and
+    `saetui cache build` keeps what it is asked for.
     """
     home = find_home()
     if limit is not None:
         home.make()
         write_limit(home.cache, None if limit == "off" else parse_size(limit))
     now = read_limit(home.cache)
+    kept = sum(entry.bytes for entry in list_caches(home.cache) if entry.kind == ACTIVATIONS)
     if as_json:
-        print_json({"limit_bytes": now})
+        print_json({"limit_bytes": now, "kept_bytes": kept})
     else:
         click.echo("off" if now is None else size(now))
+    if now is not None and kept > now:
+        say(
+            f"The kept activations take {size(kept)}, {size(kept - now)} more. The next build, or job that keeps some, "
+            "deletes what was not used for longest; saetui cache delete does at once."
+        )
 
 
 def _print(entries: list[CacheEntry]) -> None:

@@ -14,6 +14,7 @@ from saetui.errors import Conflict, InvalidInput
 from saetui.jobs.caches import ACTIVATIONS, CacheEntry, delete_cache, list_caches
 
 _LIMIT = "limit.json"
+_AS = "Write it as 20GB, 500MB or 1.5GiB."
 _UNITS = {"": 1, "B": 1} | {
     f"{letter}{suffix}": base**power
     for power, letter in enumerate("KMGT", start=1)
@@ -45,14 +46,16 @@ def write_limit(cache: Path, limit: int | None) -> None:
 
 
 def parse_size(text: str) -> int:
-    """Bytes from what a person writes: `20GB`, `1.5 GiB`, `500M`.
+    """Bytes from what a person writes: `20GB`, `1.5 GiB`, `500M`; 0 needs no unit.
 
     Raises:
-        InvalidInput: it is no size.
+        InvalidInput: it is no size, or a number without its unit.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if match is None or match[2].upper() not in _UNITS:
-        raise InvalidInput(f"{text!r} is not a size.", "Write it as 20GB, 500MB or 1.5GiB.")
+        raise InvalidInput(f"{text!r} is not a size.", _AS)
+    if not match[2] and float(match[1]) != 0:
+        raise InvalidInput(f"{text!r} is not a size: it has no unit.", _AS)
     return int(float(match[1]) * _UNITS[match[2].upper()])
 
 

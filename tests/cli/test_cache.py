@@ -73,9 +73,21 @@ def test_a_cache_is_built_killed_finished_listed_verified_and_deleted(
 def test_the_limit_is_set_shown_and_lifted(home: Home, saetui: Saetui) -> None:
     assert saetui("cache", "limit").out == "off\n"
     assert saetui("cache", "limit", "20GiB").out == "20.0 GiB\n"
-    assert saetui("cache", "limit", "--json").document == {"limit_bytes": 20 * 2**30}
+    assert saetui("cache", "limit", "--json").document == {"limit_bytes": 20 * 2**30, "kept_bytes": 0}
     assert saetui("cache", "limit", "off").out == "off\n"
     assert "is not a size" in saetui("cache", "limit", "much").err
+
+
+def test_a_limit_below_what_is_kept_says_so_and_when_room_is_made(home: Home, saetui: Saetui) -> None:
+    directory = unreadable_entry(home, "aaaa1111aaaa")
+    assert "more" not in saetui("cache", "limit", "3kB").err
+    lowered = saetui("cache", "limit", "1000B")
+    assert lowered.out == "1000 B\n"
+    assert "2.9 KiB, 2.0 KiB more" in lowered.err and "saetui cache delete" in lowered.err
+    assert directory.exists()
+    refused = saetui("cache", "limit", "20")
+    assert "no unit" in refused.err and "20GB" in refused.err
+    assert saetui("cache", "limit", "--json").document == {"limit_bytes": 1000, "kept_bytes": 3000}
 
 
 def test_an_entry_that_is_not_there_is_named(home: Home, saetui: Saetui) -> None:

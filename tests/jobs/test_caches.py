@@ -200,13 +200,14 @@ def test_what_killed_processes_left_is_cleared_away_unless_one_is_at_it(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("20GB", 20 * 10**9), ("1.5 GiB", 3 * 2**29), ("500m", 500 * 2**20), ("7", 7), ("0 B", 0)]
+    ("text", "size"),
+    [("20GB", 20 * 10**9), ("1.5 GiB", 3 * 2**29), ("500m", 500 * 2**20), ("7B", 7), ("0 B", 0), ("0", 0)],
 )
 def test_a_size_is_read_as_people_write_it(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GB", "-1GB", "20 apples", "1e3"])
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "20 apples", "1e3", "20", "1.5"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="not a size"):
         parse_size(text)
