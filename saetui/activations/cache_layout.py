@@ -148,6 +148,16 @@ class ActivationEntry:
             return None
         return manifest if manifest.version == VERSION else None
 
+    def first_damaged(self, manifest: ActivationManifest) -> int | None:
+        """The number of the first shard whose file is not there or not as long as it was; what is in it is not read."""
+        for number, shard in enumerate(manifest.shards):
+            try:
+                if (self.directory / shard.file).stat().st_size != shard.bytes:
+                    return number
+            except OSError:
+                return number
+        return None
+
     def write_manifest(self, manifest: ActivationManifest) -> None:
         """Replaces the manifest as one step.
 

@@ -125,7 +125,7 @@ class _Site:
         return FormatError(
             f"The cached activations of {manifest.site} of {manifest.model} are damaged: "
             f"{self._entry.directory / manifest.shards[number].file}: {what}.",
-            f"Delete them (saetui cache delete {self._entry.key[:8]}); they are made anew.",
+            _delete(self._entry),
         )
 
 
@@ -134,10 +134,21 @@ def _complete(entry: ActivationEntry) -> ActivationManifest:
     if manifest is None:
         raise FormatError(
             f"The manifest of the cached activations in {entry.directory} is missing or damaged.",
-            f"Delete them (saetui cache delete {entry.key[:8]}); they are made anew.",
+            _delete(entry),
         )
     if not manifest.is_complete:
         raise FormatError(
             f"The cached activations in {entry.directory} are not complete.", "Finish them (saetui cache build)."
         )
+    damaged = entry.first_damaged(manifest)
+    if damaged is not None:
+        raise FormatError(
+            f"The cached activations of {manifest.site} of {manifest.model} are damaged: "
+            f"{entry.directory / manifest.shards[damaged].file} is missing or cut short.",
+            f"Complete them (saetui cache build), or delete them (saetui cache delete {entry.key[:8]}).",
+        )
     return manifest
+
+
+def _delete(entry: ActivationEntry) -> str:
+    return f"Delete them (saetui cache delete {entry.key[:8]}); they are made anew."

@@ -8,6 +8,7 @@ import shutil
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -69,6 +70,8 @@ class EntryWriter:
     def open(cls, entry: ActivationEntry, fresh: ActivationManifest, dataset: TokenDataset) -> EntryWriter | None:
         """A writer for what is missing; None where nothing is, or where another process is at it.
 
+        What follows a shard whose file is gone or cut short is missing too.
+
         Args:
             entry: where.
             fresh: the manifest to begin with, where there is no entry yet.
@@ -81,14 +84,18 @@ class EntryWriter:
         lock = EntryLock(entry, exclusive=True)
         if not lock.held:
             return None
-        found = entry.read_manifest()
-        if found is None and entry.directory.exists():
-            # Nothing that this version could ever read: what a crash or another version left.
-            shutil.rmtree(entry.directory)
-        if found is not None and found.is_complete:
-            lock.release()
-            return None
         try:
+            found = entry.read_manifest()
+            if found is None and entry.directory.exists():
+                # Nothing that this version could ever read: what a crash, damage or another version left.
+                shutil.rmtree(entry.directory)
+            damaged = None if found is None else entry.first_damaged(found)
+            if found is not None and damaged is not None:
+                found = replace(found, shards=found.shards[:damaged])
+                entry.write_manifest(found)
+            if found is not None and found.is_complete:
+                lock.release()
+                return None
             return cls(entry, found or fresh, dataset, lock)
         except BaseException:
             lock.release()

@@ -284,15 +284,32 @@ def test_one_flipped_bit_is_refused_wherever_it_is(cache: Cache) -> None:
     read_all(cache)
 
 
-@pytest.mark.parametrize("damage", ["cut", "missing"])
-def test_a_shard_that_is_not_whole_is_refused(damage: str, cache: Cache) -> None:
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [cut_short, Path.unlink])
+def test_a_shard_that_is_not_whole_is_refused_before_the_first_row(
+    damage: Callable[[Path], None], cache: Cache
+) -> None:
     shard = cache.fill().shards()[1]
-    if damage == "cut":
-        shard.write_bytes(shard.read_bytes()[:-1])
-    else:
-        shard.unlink()
+    damage(shard)
     with pytest.raises(FormatError, match=shard.name):
-        read_all(cache)
+        cache.rows()
+
+
+@pytest.mark.parametrize("damage", [cut_short, Path.unlink])
+def test_what_follows_a_shard_that_is_not_whole_is_written_again(damage: Callable[[Path], None], cache: Cache) -> None:
+    shards = cache.fill().shards()
+    whole = [path.read_bytes() for path in shards]
+    damage(shards[1])
+    with pytest.raises(Killed):
+        fill_entries(Counting(cache.source, last=1), cache.writers())
+    manifest = cache.entries[[entry.directory for entry in cache.entries].index(shards[1].parent)].read_manifest()
+    assert manifest is not None and not manifest.is_complete
+    cache.fill()
+    assert [path.read_bytes() for path in shards] == whole
+    read_all(cache)
 
 
 def test_a_partial_entry_is_not_read(cache: Cache) -> None:

@@ -64,6 +64,10 @@ def test_a_cache_is_built_killed_finished_listed_verified_and_deleted(
     assert [entry["key"] for entry in refused.document if not entry["sound"]] == [damaged.parent.name]
     assert damaged.name in refused.err
 
+    damaged.write_bytes(content[:-1])
+    assert saetui("cache", "build", spec).code == 0
+    assert saetui("cache", "verify").code == 0, "what was cut short is extracted again"
+
     assert saetui("cache", "delete", damaged.parent.name[:8], "--yes").code == 0
     assert damaged.parent.name not in saetui("cache", "list").out
     assert saetui("cache", "delete", "--all", "--json").code == 0
