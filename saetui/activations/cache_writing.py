@@ -28,6 +28,7 @@ from saetui.activations.cache_layout import (
 )
 from saetui.activations.rows import ContextIndices, RowReader, RowSink
 from saetui.activations.tokens import TokenDataset
+from saetui.errors import ModelError
 
 __all__ = ["EntryWriter", "RecordingRows", "fill_entries"]
 
@@ -131,6 +132,7 @@ class EntryWriter:
             rows: of all of them, (n, d).
 
         Raises:
+            ModelError: some of them are not finite.
             OSError: the disk is full; what was finished stays.
         """
         place = self._place_of(contexts)
@@ -148,6 +150,12 @@ class EntryWriter:
         return place if np.array_equal(self._order[place : place + len(stretch)], stretch) else None
 
     def _write(self, rows: Tensor, contexts: int) -> None:
+        # The least and the greatest are quicker to find than to look at each, and NaN where one is.
+        if rows.numel() and not torch.stack(rows.aminmax()).isfinite().all():
+            raise ModelError(
+                f"{self.manifest.model} gives activations at {self.site} in {self.manifest.dtype} that are not finite.",
+                "Choose float32 or bfloat16 as the dtype; if that changes nothing, the weights are damaged.",
+            )
         data = rows.detach().cpu().contiguous().view(torch.uint8).reshape(-1).numpy()
         row_bytes = rows.shape[-1] * rows.element_size()
         start = 0
@@ -308,6 +316,7 @@ def fill_entries(
         micro_batch: contexts to read at a time.
 
     Raises:
+        ModelError: some rows are not finite; what was finished stays.
         OSError: the disk is full; what was finished stays.
     """
     try:

@@ -27,7 +27,7 @@ from saetui.activations.models import LanguageModel, open_model
 from saetui.activations.rows import ContextIndices, ModelRows, RowReader, RowSink
 from saetui.activations.sites import HookPoint, Site
 from saetui.activations.tokens import TokenDataset
-from saetui.errors import FormatError
+from saetui.errors import FormatError, ModelError
 
 SITES = [Site(1, HookPoint.MLP_IN), Site(1, HookPoint.MLP_OUT), Site(2, HookPoint.RESID_PRE)]
 PER_SHARD = 48
@@ -95,6 +95,24 @@ class Counting:
             raise Killed
         self.reads += 1
         self._source.read(contexts, sink)
+
+
+class Overflowing:
+    """A source one of whose values is not finite, from a read on."""
+
+    def __init__(self, source: RowReader, value: float, read: int) -> None:
+        self._source, self._value, self._left = source, value, read
+        self.widths, self.dtype, self.device = source.widths, source.dtype, source.device
+
+    def read(self, contexts: ContextIndices, sink: RowSink) -> None:
+        def see(name: str, rows: Tensor) -> None:
+            if name == "layer_1.mlp_out" and self._left < 0:
+                rows = rows.clone()
+                rows[7, 3] = self._value
+            sink(name, rows)
+
+        self._left -= 1
+        self._source.read(contexts, see)
 
 
 def batches(stream: BatchStream, count: int) -> list[Tensor]:
@@ -256,6 +274,19 @@ def test_a_full_disk_ends_the_recording_and_not_the_training(cache: Cache) -> No
     assert equal(found, batches(cache.stream(cache.source), 60))
     cache.fill()
     assert equal(batches(cache.stream(cache.rows()), 60), found)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_not_finite_is_not_kept(value: float, cache: Cache) -> None:
+    with pytest.raises(ModelError, match=r"layer_1\.mlp_out in float32 that are not finite") as caught:
+        fill_entries(Overflowing(cache.source, value, read=4), cache.writers())
+    assert "float32 or bfloat16" in str(caught.value.suggestion)
+    recording = RecordingRows(Overflowing(cache.source, value, read=0), cache.writers(), no_end)
+    with pytest.raises(ModelError, match="not finite"):
+        batches(cache.stream(recording), 30)
+    recording.close()
+    cache.fill()
+    read_all(cache)
 
 
 def read_all(cache: Cache) -> None:
