@@ -1,4 +1,4 @@
-"""Reads the elements of a JSON array one by one, so that the file may be larger than memory."""
+"""Reads the elements of JSON arrays one by one, so that the file may be larger than memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TextIO
 __all__ = ["DamagedJson", "iterate_json"]
 
 _CHUNK = 2**20
+_LONGEST = 2**28
+"""Characters of one value: a document of 256 MiB is longer than any book."""
 _BETWEEN = " \t\r\n,"
 _END_OF_VALUE = frozenset('}]"')
 
@@ -18,23 +20,21 @@ class DamagedJson(ValueError):
 
 
 def iterate_json(stream: TextIO) -> Iterator[object]:
-    """Reads values: the elements of one array, or values that follow each other.
+    """Reads values that follow each other; of those that are arrays, the elements.
 
     Raises:
-        DamagedJson: the text stops being JSON.
+        DamagedJson: the text stops being JSON, or a value is too long to be held.
     """
     decoder = json.JSONDecoder()
     buffer, position, done, ended = "", 0, 0, False
-    inside: bool | None = None
+    inside = False
     want = _CHUNK
     while True:
         position = _skip(buffer, position)
-        if inside is None and position < len(buffer):
-            inside = buffer[position] == "["
-            position += inside
+        if buffer[position : position + 1] == ("]" if inside else "["):
+            inside = not inside
+            position += 1
             continue
-        if inside and buffer[position : position + 1] == "]":
-            return
         try:
             # A number at the end of what was read may go on behind it; values of interest end in a mark.
             value, end = decoder.raw_decode(buffer, position)
@@ -49,6 +49,8 @@ def iterate_json(stream: TextIO) -> Iterator[object]:
             if position >= len(buffer) and not inside:
                 return
             raise DamagedJson(f"it stops being JSON at character {done + position}")
+        if len(buffer) - position > _LONGEST:
+            raise DamagedJson(f"the value at character {done + position} does not end within {_LONGEST:,} characters")
         # An element longer than the buffer is tried again only when there is twice as much of it.
         more = stream.read(want)
         want *= 2

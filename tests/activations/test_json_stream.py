@@ -33,7 +33,21 @@ def test_objects_that_follow_each_other_come_one_by_one(values: list[dict[str, o
     assert list(iterate_json(io.StringIO("\n".join(map(json.dumps, values))))) == values
 
 
-@pytest.mark.parametrize("text", ['[{"a": 1}, {"a": ', "[1, 2", '[{"a" 1}]', "{", "nonsense"])
+@given(st.lists(st.lists(VALUES, max_size=3) | st.dictionaries(st.text(max_size=3), VALUES, max_size=3), max_size=4))
+def test_what_follows_an_array_comes_too(values: list[list[object] | dict[str, object]]) -> None:
+    expected = [element for value in values for element in (value if isinstance(value, list) else [value])]
+    assert list(iterate_json(io.StringIO("\n".join(map(json.dumps, values))))) == expected
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}, {"a": ', "[1, 2", '[{"a" 1}]', "{", "nonsense", "[1] garbage", "[1]]"])
 def test_text_that_stops_being_json_is_damaged(text: str) -> None:
     with pytest.raises(DamagedJson, match="stops being JSON"):
         list(iterate_json(io.StringIO(text)))
+
+
+def test_a_value_is_not_sought_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_stream, "_LONGEST", 1000)
+    stream = io.StringIO('[1, {"a" "b"' + "x" * 1_000_000)
+    with pytest.raises(DamagedJson, match="at character 4 does not end"):
+        list(iterate_json(stream))
+    assert stream.tell() < 5000
