@@ -191,7 +191,9 @@ class _Packer:
             special = np.isin(contexts, np.array(self._packing.special_ids, contexts.dtype))
             self._kept += (self._packing.context_length - special.sum(1)).astype(KEPT).tobytes()
             self.written.contexts += count
-            self.written.largest_token = max(self.written.largest_token, int(contexts.max()))
+            # Of the tokens before they became the disk's type, which could hide that it is too small.
+            largest = max(*begin, int(tokens[: count * length].max()), self.written.largest_token)
+            self.written.largest_token = largest
         return tokens[count * length :]
 
     def _put(self, data: bytes | bytearray) -> None:

@@ -26,7 +26,7 @@ __all__ = ["TokenDataset", "TokenProgress", "prepare_tokens"]
 
 Contexts = npt.NDArray[np.int64]
 
-_LAYOUT = "saetui tokens 2"
+_LAYOUT = "saetui tokens 3"
 _BLOCK = 8
 _SHARE = 20
 
@@ -228,13 +228,15 @@ def _packing(tokenizer: PreTrainedTokenizerFast, context_length: int, begin_cont
     def first_of(*candidates: object) -> int | None:
         return next((found for found in candidates if isinstance(found, int)), None)
 
+    # Not by how many there are: the ids of some vocabularies have holes.
+    largest = max((*tokenizer.get_vocab().values(), *tokenizer.all_special_ids))
     return Packing(
         context_length=context_length,
         # BERT's counterpart of a beginning is its class token.
         begin_id=first_of(tokenizer.bos_token_id, tokenizer.cls_token_id) if begin_contexts else None,
         separator_id=first_of(tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id),
         special_ids=tuple(sorted(set(tokenizer.all_special_ids))),
-        dtype=np.dtype(np.uint16) if len(tokenizer) <= 2**16 else np.dtype(np.uint32),
+        dtype=np.dtype(np.uint16) if largest < 2**16 else np.dtype(np.uint32),
     )
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
 from saetui import bundled
@@ -131,6 +134,17 @@ def test_a_context_is_what_the_tokenizer_makes_of_the_text(prepare: Preparer, tm
     data = prepare(write(tmp_path / "data.txt", " ".join(LINES)), begin=False)
     expected = prepare.tokenizer(" ".join(LINES), add_special_tokens=False)["input_ids"]
     assert data.read(np.arange(data.contexts)).flatten().tolist() == expected[: data.contexts * 8]
+
+
+def test_a_vocabulary_with_holes_keeps_its_large_ids(tmp_path: Path) -> None:
+    words = WordLevel({"[UNK]": 0, "cat": 1, "river": 70_000}, unk_token="[UNK]")
+    backend = Tokenizer(words)
+    backend.pre_tokenizer = Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")  # type: ignore[no-untyped-call]
+    prepare = Preparer(tokenizer, tmp_path / "cache")
+    data = prepare(write(tmp_path / "data.txt", "cat river " * 20))
+    assert data.read(np.array([0])).tolist() == [[1, 70_000] * 4]
+    assert data.manifest.largest_token == 70_000
 
 
 def test_a_large_file_of_text_is_one_document_in_pieces(prepare: Preparer, tmp_path: Path) -> None:
