@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from saetui.activations.sources import FileKind, SourceFile
 from saetui.errors import DatasetError
@@ -14,8 +15,8 @@ __all__ = ["read_column"]
 _ROWS = 1024
 
 
-def read_column(file: SourceFile, field: str) -> Iterator[dict[str, object]]:
-    """Reads one column as rows of that field alone.
+def read_column(file: SourceFile, field: str) -> Iterator[object]:
+    """Reads the values of one column; text that is not UTF-8 comes as its bytes.
 
     Raises:
         DatasetError: the extra is not installed, the file is damaged, or it has no such column.
@@ -24,26 +25,32 @@ def read_column(file: SourceFile, field: str) -> Iterator[dict[str, object]]:
     try:
         columns = _parquet(file, field) if file.kind is FileKind.PARQUET else _arrow(arrow, file, field)
         for column in columns:
-            yield from ({field: value} for value in column)
+            for value in column:
+                yield _in_python(value)
     except (arrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DatasetError(f"{file.path} is damaged: {reason}.", "Check that it was copied whole.") from error
 
 
-def _parquet(file: SourceFile, field: str) -> Iterator[list[object]]:
+def _in_python(value: Any) -> object:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return value.as_buffer().to_pybytes()
+
+
+def _parquet(file: SourceFile, field: str) -> Iterator[Any]:
     with _module("pyarrow.parquet").ParquetFile(file.path) as opened:
         _refuse_without(file, field, opened.schema_arrow.names)
         for batch in opened.iter_batches(batch_size=_ROWS, columns=[field]):
-            yield batch.column(0).to_pylist()
+            yield batch.column(0)
 
 
-def _arrow(arrow: ModuleType, file: SourceFile, field: str) -> Iterator[list[object]]:
+def _arrow(arrow: ModuleType, file: SourceFile, field: str) -> Iterator[Any]:
     with arrow.memory_map(str(file.path)) as mapped, arrow.ipc.open_stream(mapped) as stream:
         _refuse_without(file, field, stream.schema.names)
         for batch in stream:
-            column = batch.column(field)
-            for start in range(0, len(column), _ROWS):
-                yield column.slice(start, _ROWS).to_pylist()
+            yield batch.column(field)
 
 
 def _refuse_without(file: SourceFile, field: str, names: list[str]) -> None:

@@ -35,9 +35,20 @@ class Piece:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row (or an optional file) that holds no usable text."""
+    """A row (or an optional file) that holds no usable text; the reason names the file and the place in it."""
 
     reason: str
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    """Instead of the value of a row, what is wrong with it."""
+
+    problem: str
+
+
+_Row = tuple[str, object]
+"""Where a row is in its file, as in "line 7", and its value; or an `_Unreadable`."""
 
 
 def read_pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
@@ -55,7 +66,7 @@ def read_pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
             if file.kind is FileKind.TEXT:
                 yield from _plain_text(file, stream)
             elif file.kind in (FileKind.PARQUET, FileKind.ARROW):
-                yield from _rows_with_text(file, read_column(file, text_field), text_field)
+                yield from _rows_with_text(file, _column(file, text_field), text_field)
             else:
                 yield from _rows_with_text(file, _rows(file, stream), text_field)
     except (OSError, EOFError, zlib.error) as error:
@@ -90,7 +101,7 @@ def _plain_text(file: SourceFile, stream: BinaryIO) -> Iterator[Piece | BadRow]:
             text = "\0"
         if "\0" in text:
             if file.optional:
-                yield BadRow("not UTF-8 text")
+                yield BadRow(f"{file.path} is not UTF-8 text")
                 return
             raise _not_text(file, "a NUL byte or bytes that are not UTF-8")
         if not data:
@@ -104,8 +115,13 @@ def _plain_text(file: SourceFile, stream: BinaryIO) -> Iterator[Piece | BadRow]:
         rest = text[cut:]
 
 
-def _rows(file: SourceFile, stream: BinaryIO) -> Iterator[object]:
-    """The rows of a structured file; a row that cannot be read comes as a BadRow."""
+def _column(file: SourceFile, text_field: str) -> Iterator[_Row]:
+    for number, text in enumerate(read_column(file, text_field), start=1):
+        yield f"row {number}", _Unreadable("bytes, not UTF-8 text") if isinstance(text, bytes) else {text_field: text}
+
+
+def _rows(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
+    """The rows of a text file with structure."""
     head = stream.read(8192)
     if b"\0" in head:
         raise _not_text(file, "a NUL byte")
@@ -115,66 +131,67 @@ def _rows(file: SourceFile, stream: BinaryIO) -> Iterator[object]:
     return _json(file, stream) if file.kind is FileKind.JSON else _csv(file, stream)
 
 
-def _json_lines(stream: BinaryIO) -> Iterator[object]:
+def _json_lines(stream: BinaryIO) -> Iterator[_Row]:
     for number, line in enumerate(stream, start=1):
         if not line.strip():
             continue
         try:
-            yield json.loads(line)
+            yield f"line {number}", json.loads(line)
         except (ValueError, RecursionError):
-            yield BadRow(f"line {number} is not JSON")
+            yield f"line {number}", _Unreadable("not JSON")
 
 
-def _json(file: SourceFile, stream: BinaryIO) -> Iterator[object]:
+def _json(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
     try:
-        yield from iterate_json(io.TextIOWrapper(stream, encoding="utf-8-sig"))
+        for number, value in enumerate(iterate_json(io.TextIOWrapper(stream, encoding="utf-8-sig")), start=1):
+            yield f"element {number}", value
     except DamagedJson as error:
         raise DatasetError(f"{file.path} is damaged: {error}.", _COPY_AGAIN) from error
     except UnicodeDecodeError as error:
         raise _not_text(file, "bytes that are not UTF-8") from error
 
 
-def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[object]:
+def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
     # The module's own limit of 128 KiB a field is shorter than many a document.
     csv.field_size_limit(2**31 - 1)
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     rows = csv.reader(text)
     header: list[str] = []
     while True:
+        place = f"line {rows.line_num + 1}"
         try:
             row = next(rows)
         except StopIteration:
             return
         except csv.Error as error:
-            yield BadRow(f"line {rows.line_num}: {error}")
+            yield place, _Unreadable(str(error))
             continue
         if not row:
             continue
         if not header:
             header = row
         elif len(row) != len(header):
-            yield BadRow(f"line {rows.line_num} has {len(row)} fields, not {len(header)}")
+            yield place, _Unreadable(f"{len(row)} fields, not {len(header)}")
         elif any("\ufffd" in field for field in row):
-            yield BadRow(f"line {rows.line_num} is not UTF-8")
+            yield place, _Unreadable("not UTF-8")
         else:
-            yield dict(zip(header, row, strict=True))
+            yield place, dict(zip(header, row, strict=True))
 
 
-def _rows_with_text(file: SourceFile, rows: Iterator[object], text_field: str) -> Iterator[Piece | BadRow]:
+def _rows_with_text(file: SourceFile, rows: Iterator[_Row], text_field: str) -> Iterator[Piece | BadRow]:
     fields: dict[str, None] = {}
     found = 0
-    for number, row in enumerate(rows):
-        if isinstance(row, BadRow):
-            yield row
-            continue
+    for number, (place, row) in enumerate(rows):
         if isinstance(row, dict):
             fields.update(dict.fromkeys(str(name) for name in row))
         text = row.get(text_field) if isinstance(row, dict) else row
-        if isinstance(text, str) and text.strip() and "\0" not in text:
+        problem = _problem(text, text_field)
+        if problem is None:
+            assert isinstance(text, str)
             found += 1
             yield Piece(text)
         else:
-            yield BadRow(f"no text in field {text_field!r}")
+            yield BadRow(f"{file.path}, {place}: {problem}")
         if number >= _ROWS_WITHOUT_TEXT and text_field not in fields and not found:
             break
     if not found and fields and text_field not in fields:
@@ -182,3 +199,22 @@ def _rows_with_text(file: SourceFile, rows: Iterator[object], text_field: str) -
             f"The rows of {file.path} have no field {text_field!r}; they have {', '.join(list(fields)[:20])}.",
             "Name the field that holds the text as text_field.",
         )
+
+
+def _problem(text: object, text_field: str) -> str | None:
+    """Why a row cannot be used, in words; None where it can."""
+    if isinstance(text, _Unreadable):
+        return text.problem
+    if not isinstance(text, str) or not text.strip():
+        return f"no text in field {text_field!r}"
+    if "\0" in text:
+        return "a NUL character"
+    return None if _is_unicode(text) else "a surrogate without its other half"
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether text can be written down: JSON can name halves of characters, which a tokenizer cannot take."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False

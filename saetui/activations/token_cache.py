@@ -41,6 +41,7 @@ class TokenManifest:
         tokens: tokens of text, without separators and beginnings.
         largest_token: the largest token id.
         checksum: BLAKE2b (16 bytes) of the tokens file.
+        bad_row_reasons: why the first few of them had none, with the files' names when they were read.
         source: what the text was named when it was read, for people; the key goes by content.
         version: of this layout.
     """
@@ -53,6 +54,7 @@ class TokenManifest:
     tokens: int
     largest_token: int
     checksum: str
+    bad_row_reasons: tuple[str, ...] = ()
     source: str | None = None
     version: int = _VERSION
 
@@ -121,10 +123,10 @@ def _sound(place: Path) -> TokenManifest | None:
     """The manifest of an entry whose tokens are what it says, or None."""
     try:
         fields = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
-        manifest = TokenManifest(**fields)
+        manifest = TokenManifest(**{**fields, "bad_row_reasons": tuple(fields.get("bad_row_reasons", ()))})
         if manifest.version != _VERSION or _checksum(place / _TOKENS) != manifest.checksum:
             return None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         # Missing, cut short, or of another version: whatever it is, it will be made again.
         return None
     return manifest

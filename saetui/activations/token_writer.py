@@ -25,6 +25,9 @@ _BATCH_CHARACTERS = 2**21
 """Of text tokenised at a time: enough to fill the cores; a token costs some 100 bytes while in the tokenizer."""
 _BATCH_PIECES = 2048
 _AT_A_TIME = 2
+_REASONS = 3
+_END_OF_REASON = 200
+"""Of a longer one so many characters are kept from its beginning, which names the file, and from its end, which tells."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,25 @@ class Packing:
 
 @dataclass
 class Written:
-    """What was written so far."""
+    """What was written so far, and why the first few bad rows were left out."""
 
     contexts: int = 0
     documents: int = 0
     bad_rows: int = 0
+    bad_row_reasons: tuple[str, ...] = ()
     tokens: int = 0
     largest_token: int = 0
     checksum: str = ""
+
+    def leave_out(self, row: BadRow) -> None:
+        """Counts a row that is not written."""
+        self.bad_rows += 1
+        if len(self.bad_row_reasons) < _REASONS:
+            # The names of files and fields may hold what cannot be written down as text.
+            reason = " ".join(row.reason.encode(errors="backslashreplace").decode().split())
+            if len(reason) > 2 * _END_OF_REASON:
+                reason = f"{reason[:_END_OF_REASON]}…{reason[-_END_OF_REASON:]}"
+            self.bad_row_reasons += (reason,)
 
 
 def write_contexts(
@@ -94,7 +108,7 @@ def write_contexts(
             inside = 0
             for piece in read_pieces(file, text_field):
                 if isinstance(piece, BadRow):
-                    written.bad_rows += 1
+                    written.leave_out(piece)
                     continue
                 batch.append(piece)
                 characters += len(piece.text)

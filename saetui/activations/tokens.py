@@ -88,6 +88,14 @@ class TokenDataset:
     def bad_rows(self) -> int:
         return self.manifest.bad_rows
 
+    @property
+    def left_out(self) -> str | None:
+        """A sentence on the bad rows with the first few reasons; None where there are none."""
+        if not self.bad_rows:
+            return None
+        rows = _describe(self.bad_rows, self.manifest.bad_row_reasons)
+        return f"Left out of {self.manifest.source}: {rows}."
+
     @cached_property
     def held_out(self) -> Contexts:
         """The contexts kept from training, in order; at least one."""
@@ -204,6 +212,7 @@ def prepare_tokens(
             bad_rows=written.bad_rows,
             tokens=written.tokens,
             largest_token=written.largest_token,
+            bad_row_reasons=written.bad_row_reasons,
             checksum=written.checksum,
             source=source,
         )
@@ -271,15 +280,23 @@ def _key(
 
 
 def _refuse_too_little(source: str, text_field: str, written: Written, context_length: int) -> None:
-    rows = f" ({written.bad_rows} bad rows)" if written.bad_rows else ""
+    rows = _describe(written.bad_rows, written.bad_row_reasons) if written.bad_rows else ""
     if written.documents == 0:
         raise DatasetError(
-            f"The dataset {source} has no usable text{rows}.",
+            f"The dataset {source} has no usable text{rows and ': ' + rows}.",
             f"Check that it is not empty and that its rows have the text in the field {text_field!r}.",
         )
     if written.contexts < 2:
         raise DatasetError(
-            f"The dataset {source} has {written.tokens} tokens{rows}; at a context length of {context_length} "
-            "that is less than one context to train on and one to evaluate on.",
+            f"The dataset {source} has {written.tokens} tokens{rows and ' and ' + rows}; at a context length of "
+            f"{context_length} that is less than one context to train on and one to evaluate on.",
             "Choose a longer text or a shorter context length.",
         )
+
+
+def _describe(bad_rows: int, reasons: Sequence[str]) -> str:
+    """As "5 bad rows (REASON; REASON; REASON; and 2 more)"."""
+    shown = [reason.rstrip(".") for reason in reasons]
+    if bad_rows > len(shown):
+        shown.append(f"and {bad_rows - len(shown)} more")
+    return f"{bad_rows} bad row{'' if bad_rows == 1 else 's'} ({'; '.join(shown)})"

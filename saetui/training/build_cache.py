@@ -61,6 +61,8 @@ def build(request: dict[str, Any]) -> list[Any]:
         split=spec.dataset.split,
         progress=tokenised,
     )
+    if dataset.left_out is not None:
+        report(dataset.left_out)
     extractor = ActivationExtractor(model, sites)
     entries = [find_entry(cache / ACTIVATIONS, extractor, site, dataset) for site in sites]
     try:

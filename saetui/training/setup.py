@@ -138,10 +138,8 @@ def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Li
         split=spec.dataset.split,
         progress=progress,
     )
-    if dataset.bad_rows:
-        events.append(
-            "warning", f"{dataset.bad_rows} rows of {spec.dataset.source} could not be read and were left out."
-        )
+    if dataset.left_out is not None:
+        events.append("warning", dataset.left_out)
     return dataset
 
 

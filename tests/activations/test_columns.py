@@ -75,6 +75,13 @@ def test_rows_without_text_are_counted(prepare: Preparer, tmp_path: Path) -> Non
     assert (data.documents, data.bad_rows) == (40, 3)
 
 
+def test_text_that_is_not_utf_8_is_a_bad_row(prepare: Preparer, tmp_path: Path) -> None:
+    half = pyarrow.array([*(line.encode() for line in LINES), b"abc \xed\xa0\x80 def"])
+    data = prepare(write_parquet(tmp_path / "a.parquet", {"text": half.cast(pyarrow.string(), safe=False)}))
+    assert (data.documents, data.bad_rows) == (40, 1)
+    assert "row 41: bytes, not UTF-8 text" in str(data.left_out)
+
+
 def test_the_rows_of_a_saved_dataset_come_in_its_own_order(prepare: Preparer, tmp_path: Path) -> None:
     data, same = prepare(save_to_disk(tmp_path / "saved")), prepare(write_parquet(tmp_path / "a.parquet"))
     assert data.documents == 40

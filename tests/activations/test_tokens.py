@@ -262,6 +262,43 @@ def test_bad_rows_are_counted_and_not_fatal(prepare: Preparer, tmp_path: Path) -
     assert (data.documents, data.bad_rows) == (41, 2)
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".json"])
+def test_half_a_character_is_a_bad_row(suffix: str, prepare: Preparer, tmp_path: Path) -> None:
+    half, whole = {"text": "abc \ud800 def"}, {"text": "abc \U0001f600 def"}
+    content = json.dumps([*rows(), half, whole])
+    if suffix == ".jsonl":
+        content = "\n".join(json.dumps(row) for row in [*rows(), half, whole])
+    data = prepare(write(tmp_path / f"data{suffix}", content))
+    assert (data.documents, data.bad_rows) == (41, 1)
+    assert "41: a surrogate without its other half" in str(data.left_out)
+
+
+def test_the_first_bad_rows_are_told_with_file_place_and_reason(prepare: Preparer, tmp_path: Path) -> None:
+    write(tmp_path / "text" / "a.jsonl", "{broken\n\n" + jsonl() + '\n{"text": 5}\n')
+    write(tmp_path / "text" / "b.csv", csv_text() + "1,2,3\n")
+    made, found = prepare(tmp_path / "text"), prepare(tmp_path / "text")
+    assert made.left_out == (
+        f"Left out of {tmp_path}/text: 3 bad rows ({tmp_path}/text/a.jsonl, line 1: not JSON; "
+        f"{tmp_path}/text/a.jsonl, line 43: no text in field 'text'; "
+        f"{tmp_path}/text/b.csv, line 42: 3 fields, not 2)."
+    )
+    assert found.cached and found.manifest == made.manifest
+    write(tmp_path / "text" / "b.csv", csv_text() + "1,2,3\n" * 9)
+    assert str(prepare(tmp_path / "text").left_out).endswith("; and 8 more).")
+    assert prepare(write(tmp_path / "good.jsonl", jsonl())).left_out is None
+    one = prepare(write(tmp_path / "one.jsonl", jsonl() + "\nbroken"))
+    assert "1 bad row (" in str(one.left_out)
+
+
+def test_a_reason_is_short_whatever_the_file_is_called(prepare: Preparer, tmp_path: Path) -> None:
+    directory = tmp_path / "a" / os.fsdecode(b"\xff\n") / ("b" * 200)
+    data = prepare(write(directory / ("c" * 100 + ".jsonl"), jsonl() + "\nbroken"))
+    (reason,) = data.manifest.bad_row_reasons
+    assert len(reason) <= 401
+    assert reason.isprintable()
+    assert reason.endswith("ccc.jsonl, line 41: not JSON")
+
+
 def test_another_field_can_hold_the_text(prepare: Preparer, tmp_path: Path) -> None:
     assert prepare(write(tmp_path / "data.csv", csv_text("body")), text_field="body").documents == 40
 
@@ -287,7 +324,9 @@ def test_an_empty_dataset_is_refused(prepare: Preparer, tmp_path: Path) -> None:
 
 
 def test_rows_that_are_all_bad_are_refused_with_their_number(prepare: Preparer, tmp_path: Path) -> None:
-    assert "(3 bad rows)" in prepare.refused(write(tmp_path / "a.jsonl", "x\ny\nz"))
+    message = prepare.refused(write(tmp_path / "a.jsonl", "x\ny\nz"))
+    assert "no usable text: 3 bad rows (" in message
+    assert "a.jsonl, line 1: not JSON" in message
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json", "a.csv"])
