@@ -13,6 +13,8 @@ from saetui.errors import DatasetError
 __all__ = ["read_column"]
 
 _ROWS = 1024
+_BATCH_BYTES = 2**24
+_READ_BYTES = 2**20
 
 
 def read_column(file: SourceFile, field: str) -> Iterator[object]:
@@ -40,9 +42,13 @@ def _in_python(value: Any) -> object:
 
 
 def _parquet(file: SourceFile, field: str) -> Iterator[Any]:
-    with _module("pyarrow.parquet").ParquetFile(file.path) as opened:
+    with _module("pyarrow.parquet").ParquetFile(file.path, buffer_size=_READ_BYTES) as opened:
         _refuse_without(file, field, opened.schema_arrow.names)
-        for batch in opened.iter_batches(batch_size=_ROWS, columns=[field]):
+        groups = [opened.metadata.row_group(number) for number in range(opened.metadata.num_row_groups)]
+        # So that long texts do not come by the thousand; the other columns make it an upper bound.
+        row_bytes = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
+        rows = max(1, min(_ROWS, _BATCH_BYTES // max(1, row_bytes)))
+        for batch in opened.iter_batches(batch_size=rows, columns=[field]):
             yield batch.column(0)
 
 

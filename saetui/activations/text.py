@@ -8,8 +8,8 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -21,6 +21,10 @@ from saetui.errors import DatasetError
 __all__ = ["BadRow", "Piece", "read_pieces"]
 
 _PIECE_BYTES = 2**18
+_LINE = 4 * _PIECE_BYTES
+"""Characters without a line break, of which a document is cut at a space."""
+_LONGEST_ROW = 2**28
+"""Bytes of a line of JSON: a document of 256 MiB is longer than any book."""
 _ROWS_WITHOUT_TEXT = 10_000
 """A file none of whose first so many rows has the text field is not searched to its end."""
 
@@ -91,28 +95,47 @@ def _not_text(file: SourceFile, what: str) -> DatasetError:
 
 
 def _plain_text(file: SourceFile, stream: BinaryIO) -> Iterator[Piece | BadRow]:
+    try:
+        yield from _in_pieces(_decoded(stream))
+    except UnicodeDecodeError as error:
+        if not file.optional:
+            raise _not_text(file, "a NUL byte or bytes that are not UTF-8") from error
+        yield BadRow(f"{file.path} is not UTF-8 text")
+
+
+def _decoded(stream: BinaryIO) -> Iterator[str]:
+    """The text of a file; a NUL byte counts as an encoding other than UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    while data := stream.read(_PIECE_BYTES):
+        if b"\0" in data:
+            raise UnicodeDecodeError("utf-8", data, data.index(0), data.index(0) + 1, "a NUL byte")
+        yield decoder.decode(data)
+    yield decoder.decode(b"", final=True)
+
+
+def _in_pieces(parts: Iterable[str]) -> Iterator[Piece]:
+    """Cuts a document that comes in parts, so that no more of it is tokenised at a time than fits into memory."""
     rest = ""
-    while True:
-        data = stream.read(_PIECE_BYTES)
-        try:
-            text = rest + decoder.decode(data, final=not data)
-        except UnicodeDecodeError:
-            text = "\0"
-        if "\0" in text:
-            if file.optional:
-                yield BadRow(f"{file.path} is not UTF-8 text")
-                return
-            raise _not_text(file, "a NUL byte or bytes that are not UTF-8")
-        if not data:
-            # The empty piece still ends the document whose text has all been handed out.
-            yield Piece("" if text.isspace() else text)
-            return
-        cut = text.rfind("\n") + 1 or (len(text) if len(text) > 4 * _PIECE_BYTES else 0)
+    for part in parts:
+        text = rest + part
+        cut = text.rfind("\n") + 1
+        if not cut and len(text) > _LINE:
+            # Tokens mostly begin with the space before a word.
+            cut = max(text.rfind(" "), 0) or len(text)
         # Blank stretches are no text: a file of them alone must be refused, not trained on.
         if cut and not text[:cut].isspace():
             yield Piece(text[:cut], ends_document=False)
         rest = text[cut:]
+    # The empty piece still ends the document whose text has all been handed out.
+    yield Piece("" if rest.isspace() else rest)
+
+
+def _document(text: str) -> Iterator[Piece]:
+    """A document that is in memory as a whole, without a copy of it."""
+    if len(text) <= _PIECE_BYTES:
+        yield Piece(text)
+    else:
+        yield from _in_pieces(text[start : start + _PIECE_BYTES] for start in range(0, len(text), _PIECE_BYTES))
 
 
 def _column(file: SourceFile, text_field: str) -> Iterator[_Row]:
@@ -132,13 +155,22 @@ def _rows(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
 
 
 def _json_lines(stream: BinaryIO) -> Iterator[_Row]:
-    for number, line in enumerate(stream, start=1):
-        if not line.strip():
+    number = 0
+    while line := stream.readline(_LONGEST_ROW):
+        number += 1
+        row: object = _Unreadable("not JSON")
+        if len(line) == _LONGEST_ROW and not line.endswith(b"\n"):
+            row = _Unreadable(f"longer than {_LONGEST_ROW:,} bytes")
+            while line and not line.endswith(b"\n"):
+                line = stream.readline(_PIECE_BYTES)
+        elif not line.strip():
             continue
-        try:
-            yield f"line {number}", json.loads(line)
-        except (ValueError, RecursionError):
-            yield f"line {number}", _Unreadable("not JSON")
+        else:
+            with suppress(ValueError, RecursionError):
+                row = json.loads(line)
+        # A long line is not kept next to its text.
+        line = b""
+        yield f"line {number}", row
 
 
 def _json(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
@@ -189,7 +221,7 @@ def _rows_with_text(file: SourceFile, rows: Iterator[_Row], text_field: str) -> 
         if problem is None:
             assert isinstance(text, str)
             found += 1
-            yield Piece(text)
+            yield from _document(text)
         else:
             yield BadRow(f"{file.path}, {place}: {problem}")
         if number >= _ROWS_WITHOUT_TEXT and text_field not in fields and not found:

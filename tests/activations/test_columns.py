@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+from saetui.activations.sources import find_files
+from saetui.activations.text import Piece, read_pieces
 from saetui.activations.tokens import TokenDataset, prepare_tokens
 from saetui.errors import DatasetError
 
@@ -80,6 +82,22 @@ def test_text_that_is_not_utf_8_is_a_bad_row(prepare: Preparer, tmp_path: Path) 
     data = prepare(write_parquet(tmp_path / "a.parquet", {"text": half.cast(pyarrow.string(), safe=False)}))
     assert (data.documents, data.bad_rows) == (40, 1)
     assert "row 41: bytes, not UTF-8 text" in str(data.left_out)
+
+
+def test_long_rows_come_a_few_at_a_time_and_in_pieces(prepare: Preparer, tmp_path: Path) -> None:
+    long = "the cat jumps over the river " * 100_000
+    path = tmp_path / "a.parquet"
+    table = pyarrow.table({"text": [f"{number} {long}" for number in range(40)]})
+    parquet.write_table(table, path, use_dictionary=False, write_batch_size=1)
+    del table
+    (file,) = find_files(str(path))
+    before, most, documents = pyarrow.total_allocated_bytes(), 0, 0
+    for piece in read_pieces(file, "text"):
+        assert isinstance(piece, Piece) and len(piece.text) < 2**21
+        documents += piece.ends_document
+        most = max(most, pyarrow.total_allocated_bytes() - before)
+    assert documents == 40
+    assert most < 60 * 2**20, f"{most} of 111 MiB"
 
 
 def test_the_rows_of_a_saved_dataset_come_in_its_own_order(prepare: Preparer, tmp_path: Path) -> None:

@@ -15,6 +15,9 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
 from saetui import bundled
+from saetui.activations import text
+from saetui.activations.sources import find_files
+from saetui.activations.text import Piece, read_pieces
 from saetui.activations.token_cache import TokenManifest
 from saetui.activations.tokens import TokenDataset, TokenProgress, prepare_tokens
 from saetui.errors import DatasetError, HomeError, InvalidInput
@@ -153,6 +156,35 @@ def test_a_large_file_of_text_is_one_document_in_pieces(prepare: Preparer, tmp_p
     assert data.documents == 1
     assert text.startswith(prepare.text(data))
     assert data.manifest.tokens - data.contexts * 7 < 8
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".json", ".csv"])
+def test_a_long_row_is_one_document_in_pieces(suffix: str, tmp_path: Path) -> None:
+    long = " ".join(f"word {number} with ünïcödé — text" for number in range(100_000))
+    content = {
+        ".txt": long,
+        ".jsonl": "\n".join(json.dumps({"text": text}) for text in [long, *LINES]),
+        ".json": json.dumps([{"text": text} for text in [long, *LINES]]),
+        ".csv": "text\n" + "".join(f'"{text}"\n' for text in [long, *LINES]),
+    }
+    (file,) = find_files(str(write(tmp_path / f"data{suffix}", content[suffix])))
+    pieces = [piece for piece in read_pieces(file, "text") if isinstance(piece, Piece)]
+    last = next(number for number, piece in enumerate(pieces) if piece.ends_document)
+    assert "".join(piece.text for piece in pieces[: last + 1]) == long
+    assert max(len(piece.text) for piece in pieces) < 2**21
+    assert all(piece.text.startswith(" ") for piece in pieces[1 : last + 1]), "cut between words"
+    assert [piece.text for piece in pieces[last + 1 :]] == (LINES if suffix != ".txt" else [])
+
+
+def test_a_line_longer_than_memory_is_a_bad_row(
+    prepare: Preparer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "_LONGEST_ROW", 1000)
+    fits = json.dumps({"text": "a" * 1000})[: -3 - 12] + '"}'
+    content = f"{jsonl()}\n{json.dumps({'text': 'long ' * 5000})}\n{fits}\n{jsonl()}"
+    data = prepare(write(tmp_path / "data.jsonl", content))
+    assert (data.documents, data.bad_rows) == (81, 1)
+    assert "line 41: longer than 1,000 bytes" in str(data.left_out)
 
 
 def test_train_and_held_out_share_no_context_and_both_have_some(prepare: Preparer, tmp_path: Path) -> None:
