@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO, TextIO, cast
 
 from saetui.activations.columns import read_column
 from saetui.activations.json_stream import DamagedJson, iterate_json
@@ -25,6 +25,8 @@ _LINE = 4 * _PIECE_BYTES
 """Characters without a line break, of which a document is cut at a space."""
 _LONGEST_ROW = 2**28
 """Bytes of a line of JSON: a document of 256 MiB is longer than any book."""
+_LONGEST_CSV_ROW = 2**24
+"""Characters of a row of CSV: less than one of JSON, because an open quote makes one row of many."""
 _ROWS_WITHOUT_TEXT = 10_000
 """A file none of whose first so many rows has the text field is not searched to its end."""
 
@@ -186,11 +188,11 @@ def _json(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
 def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
     # The module's own limit of 128 KiB a field is shorter than many a document.
     csv.field_size_limit(2**31 - 1)
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
-    rows = csv.reader(text)
+    lines = _CsvLines(file, io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline=""))
+    rows = csv.reader(lines)
     header: list[str] = []
     while True:
-        place = f"line {rows.line_num + 1}"
+        place = f"line {lines.begin_row()}"
         try:
             row = next(rows)
         except StopIteration:
@@ -198,6 +200,9 @@ def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
         except csv.Error as error:
             yield place, _Unreadable(str(error))
             continue
+        if lines.ended:
+            # A row that is whole asks for no line behind it.
+            raise lines.refusal("opens a quote that is never closed")
         if not row:
             continue
         if not header:
@@ -208,6 +213,37 @@ def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
             yield place, _Unreadable("not UTF-8")
         else:
             yield place, dict(zip(header, row, strict=True))
+
+
+class _CsvLines(Iterator[str]):
+    """The lines of a CSV file, as many to a row as its quotes ask for: one that is not closed would take all."""
+
+    def __init__(self, file: SourceFile, text: TextIO) -> None:
+        self.ended = False
+        self._file, self._text = file, text
+        self._lines, self._row_began, self._row_characters = 0, 1, 0
+
+    def begin_row(self) -> int:
+        """Says that the next line begins a row, and returns its number."""
+        self._row_began, self._row_characters = self._lines + 1, 0
+        return self._row_began
+
+    def __next__(self) -> str:
+        line = self._text.readline(_LONGEST_CSV_ROW)
+        self._lines += 1
+        self._row_characters += len(line)
+        if self._row_characters >= _LONGEST_CSV_ROW:
+            raise self.refusal(f"is longer than {_LONGEST_CSV_ROW:,} characters, as if a quote in it is not closed")
+        if not line:
+            self.ended = True
+            raise StopIteration
+        return line
+
+    def refusal(self, what: str) -> DatasetError:
+        return DatasetError(
+            f"{self._file.path} cannot be read: the row that begins in line {self._row_began} {what}.",
+            "Close the quote (a quote inside a quoted field is written twice), or convert the file to .jsonl.",
+        )
 
 
 def _rows_with_text(file: SourceFile, rows: Iterator[_Row], text_field: str) -> Iterator[Piece | BadRow]:

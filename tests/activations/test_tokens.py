@@ -331,6 +331,27 @@ def test_a_reason_is_short_whatever_the_file_is_called(prepare: Preparer, tmp_pa
     assert reason.endswith("ccc.jsonl, line 41: not JSON")
 
 
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_quote_that_swallows_the_rest_of_a_csv_file_is_refused(
+    column: int, prepare: Preparer, tmp_path: Path
+) -> None:
+    broken = ['41,"the cat\n', '"41,the cat\n'][column]
+    path = write(tmp_path / "data.csv", csv_text() + broken + "42,the dog\n" * 1000)
+    assert "data.csv cannot be read: the row that begins in line 42 opens a quote" in prepare.refused(path)
+
+
+def test_a_row_of_csv_does_not_grow_without_end(
+    prepare: Preparer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "_LONGEST_CSV_ROW", 2000)
+    path = write(tmp_path / "data.csv", csv_text() + '41,"the cat\n' + "42,the dog\n" * 1000 + '43,"the end"\n')
+    message = prepare.refused(path)
+    assert "data.csv cannot be read: the row that begins in line 42 is longer than 2,000 characters" in message
+    assert "as if a quote" in prepare.refused(write(tmp_path / "line.csv", csv_text() + "a" * 3000))
+    several = csv_text() + "".join(f'{number},"the ""cat""\n\njumps"\n' for number in range(1000))
+    assert prepare(write(tmp_path / "good.csv", several)).documents == 1040
+
+
 def test_another_field_can_hold_the_text(prepare: Preparer, tmp_path: Path) -> None:
     assert prepare(write(tmp_path / "data.csv", csv_text("body")), text_field="body").documents == 40
 
