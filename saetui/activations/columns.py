@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from saetui.activations.sources import FileKind, SourceFile
+from saetui.activations.sources import FileKind, SourceFile, UnusableFile
 from saetui.errors import DatasetError
 
 __all__ = ["read_column"]
@@ -21,7 +21,8 @@ def read_column(file: SourceFile, field: str) -> Iterator[object]:
     """Reads the values of one column; text that is not UTF-8 comes as its bytes.
 
     Raises:
-        DatasetError: the extra is not installed, the file is damaged, or it has no such column.
+        UnusableFile: the file is damaged, or it has no such column.
+        DatasetError: the extra is not installed.
     """
     arrow = _module("pyarrow")
     try:
@@ -31,7 +32,7 @@ def read_column(file: SourceFile, field: str) -> Iterator[object]:
                 yield _in_python(value)
     except (arrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise DatasetError(f"{file.path} is damaged: {reason}.", "Check that it was copied whole.") from error
+        raise UnusableFile(f"{file.path} is damaged: {reason}.", "Check that it was copied whole.") from error
 
 
 def _in_python(value: Any) -> object:
@@ -61,7 +62,7 @@ def _arrow(arrow: ModuleType, file: SourceFile, field: str) -> Iterator[Any]:
 
 def _refuse_without(file: SourceFile, field: str, names: list[str]) -> None:
     if field not in names:
-        raise DatasetError(
+        raise UnusableFile(
             f"The rows of {file.path} have no field {field!r}; they have {', '.join(names[:20])}.",
             "Name the field that holds the text as text_field.",
         )

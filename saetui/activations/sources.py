@@ -14,7 +14,7 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from saetui import bundled
 from saetui.errors import DatasetError
 
-__all__ = ["FileKind", "SourceFile", "find_files"]
+__all__ = ["FileKind", "SourceFile", "UnusableFile", "find_files"]
 
 
 class FileKind(str, Enum):
@@ -41,13 +41,17 @@ class SourceFile:
         path: where it is.
         kind: how it is read.
         compressed: whether it is gzipped.
-        optional: whether it is skipped and counted, rather than refused, when it is not text.
+        optional: whether it is skipped and counted, rather than refused, when it is unusable: it was not named itself.
     """
 
     path: Path
     kind: FileKind
     compressed: bool
     optional: bool = False
+
+
+class UnusableFile(DatasetError):
+    """A file is not what its name says, damaged, or without the field of the text."""
 
 
 def find_files(source: str, split: str = "train") -> list[SourceFile]:
@@ -77,7 +81,7 @@ def find_files(source: str, split: str = "train") -> list[SourceFile]:
         return _saved(path, split)
     if path.is_dir():
         return _in_directory(path)
-    file = _recognise(path)
+    file = _recognise(path, optional=False)
     if file is None:
         raise DatasetError(f"{path} is of no kind that saetui reads.", _KINDS)
     return [file]
@@ -147,13 +151,13 @@ def _in_directory(directory: Path) -> list[SourceFile]:
         ) from error
     if not paths:
         raise DatasetError(f"The dataset directory {directory} is empty.", f"Put text files there. {_KINDS}")
-    files = [file for file in map(_recognise, paths) if file is not None]
+    files = [file for path in paths if (file := _recognise(path, optional=True)) is not None]
     if not files:
         raise DatasetError(f"None of the {len(paths)} files in {directory} is of a kind that saetui reads.", _KINDS)
     return files
 
 
-def _recognise(path: Path) -> SourceFile | None:
+def _recognise(path: Path, optional: bool) -> SourceFile | None:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     compressed = bool(suffixes) and suffixes[-1] == ".gz"
     if compressed:
@@ -161,4 +165,4 @@ def _recognise(path: Path) -> SourceFile | None:
     kinds = [kind for kind in FileKind if suffixes and kind.value == suffixes[-1]]
     if not kinds or (compressed and kinds[0] in (FileKind.PARQUET, FileKind.ARROW)):
         return None
-    return SourceFile(path, kinds[0], compressed)
+    return SourceFile(path, kinds[0], compressed, optional)

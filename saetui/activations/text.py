@@ -15,7 +15,7 @@ from typing import BinaryIO, TextIO, cast
 
 from saetui.activations.columns import read_column
 from saetui.activations.json_stream import DamagedJson, iterate_json
-from saetui.activations.sources import FileKind, SourceFile
+from saetui.activations.sources import FileKind, SourceFile, UnusableFile
 from saetui.errors import DatasetError
 
 __all__ = ["BadRow", "Piece", "read_pieces"]
@@ -27,6 +27,8 @@ _LONGEST_ROW = 2**28
 """Bytes of a line of JSON: a document of 256 MiB is longer than any book."""
 _LONGEST_CSV_ROW = 2**24
 """Characters of a row of CSV: less than one of JSON, because an open quote makes one row of many."""
+_FIELDS = 20
+"""So many are named where the one with the text is missing."""
 _ROWS_WITHOUT_TEXT = 10_000
 """A file none of whose first so many rows has the text field is not searched to its end."""
 
@@ -65,8 +67,24 @@ def read_pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
         text_field: the field of each row that holds its text; not used for plain text.
 
     Raises:
-        DatasetError: the file is binary or damaged, or its rows have no such field.
+        UnusableFile: a file that is not optional is binary or damaged, or its rows have no such field.
+        DatasetError: the file cannot be opened, or what reads its kind is not installed.
     """
+    inside = False
+    try:
+        for piece in _pieces(file, text_field):
+            inside = isinstance(piece, Piece) and not piece.ends_document
+            yield piece
+    except UnusableFile as error:
+        if not file.optional:
+            raise
+        if inside:
+            # What was read of its last document stays, and does not run on into the next file.
+            yield Piece("")
+        yield BadRow(error.message)
+
+
+def _pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
     try:
         with _opened(file) as stream:
             if file.kind is FileKind.TEXT:
@@ -75,7 +93,9 @@ def read_pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
                 yield from _rows_with_text(file, _column(file, text_field), text_field)
             else:
                 yield from _rows_with_text(file, _rows(file, stream), text_field)
-    except (OSError, EOFError, zlib.error) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise UnusableFile(f"{file.path} cannot be read: {error}.", _COPY_AGAIN) from error
+    except OSError as error:
         raise DatasetError(f"{file.path} cannot be read: {error}.", _COPY_AGAIN) from error
 
 
@@ -89,20 +109,18 @@ def _opened(file: SourceFile) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _not_text(file: SourceFile, what: str) -> DatasetError:
-    return DatasetError(
+def _not_text(file: SourceFile, what: str) -> UnusableFile:
+    return UnusableFile(
         f"{file.path} is not a text file: it contains {what}.",
         "Take it out of the dataset, or convert it to UTF-8 text.",
     )
 
 
-def _plain_text(file: SourceFile, stream: BinaryIO) -> Iterator[Piece | BadRow]:
+def _plain_text(file: SourceFile, stream: BinaryIO) -> Iterator[Piece]:
     try:
         yield from _in_pieces(_decoded(stream))
     except UnicodeDecodeError as error:
-        if not file.optional:
-            raise _not_text(file, "a NUL byte or bytes that are not UTF-8") from error
-        yield BadRow(f"{file.path} is not UTF-8 text")
+        raise _not_text(file, "a NUL byte or bytes that are not UTF-8") from error
 
 
 def _decoded(stream: BinaryIO) -> Iterator[str]:
@@ -180,7 +198,7 @@ def _json(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
         for number, value in enumerate(iterate_json(io.TextIOWrapper(stream, encoding="utf-8-sig")), start=1):
             yield f"element {number}", value
     except DamagedJson as error:
-        raise DatasetError(f"{file.path} is damaged: {error}.", _COPY_AGAIN) from error
+        raise UnusableFile(f"{file.path} is damaged: {error}.", _COPY_AGAIN) from error
     except UnicodeDecodeError as error:
         raise _not_text(file, "bytes that are not UTF-8") from error
 
@@ -239,34 +257,48 @@ class _CsvLines(Iterator[str]):
             raise StopIteration
         return line
 
-    def refusal(self, what: str) -> DatasetError:
-        return DatasetError(
+    def refusal(self, what: str) -> UnusableFile:
+        return UnusableFile(
             f"{self._file.path} cannot be read: the row that begins in line {self._row_began} {what}.",
             "Close the quote (a quote inside a quoted field is written twice), or convert the file to .jsonl.",
         )
 
 
 def _rows_with_text(file: SourceFile, rows: Iterator[_Row], text_field: str) -> Iterator[Piece | BadRow]:
-    fields: dict[str, None] = {}
-    found = 0
-    for number, (place, row) in enumerate(rows):
-        if isinstance(row, dict):
-            fields.update(dict.fromkeys(str(name) for name in row))
+    # Bad rows wait until some row has the field: if none has, the file as a whole is told, not its rows.
+    waiting: list[BadRow] | None = []
+    fields: list[str] = []
+    place, problem = "", None
+    for place, row in rows:
+        if isinstance(row, dict) and not fields:
+            fields = [str(name) for name in row]
         text = row.get(text_field) if isinstance(row, dict) else row
         problem = _problem(text, text_field)
+        if waiting is not None and (problem is None or (isinstance(row, dict) and text_field in row)):
+            yield from waiting
+            waiting = None
         if problem is None:
             assert isinstance(text, str)
-            found += 1
             yield from _document(text)
-        else:
-            yield BadRow(f"{file.path}, {place}: {problem}")
-        if number >= _ROWS_WITHOUT_TEXT and text_field not in fields and not found:
+            continue
+        bad = BadRow(f"{file.path}, {place}: {problem}")
+        if waiting is None:
+            yield bad
+            continue
+        waiting.append(bad)
+        if len(waiting) == _ROWS_WITHOUT_TEXT:
             break
-    if not found and fields and text_field not in fields:
-        raise DatasetError(
-            f"The rows of {file.path} have no field {text_field!r}; they have {', '.join(list(fields)[:20])}.",
+    if waiting and fields:
+        raise UnusableFile(
+            f"The rows of {file.path} have no field {text_field!r}; they have {', '.join(fields[:_FIELDS])}.",
             "Name the field that holds the text as text_field.",
         )
+    if waiting and len(waiting) == _ROWS_WITHOUT_TEXT:
+        raise UnusableFile(
+            f"None of the first {_ROWS_WITHOUT_TEXT:,} rows of {file.path} has text: {problem} ({place}).",
+            f"Give a file whose rows have the text in the field {text_field!r}.",
+        )
+    yield from waiting or []
 
 
 def _problem(text: object, text_field: str) -> str | None:

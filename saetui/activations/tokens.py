@@ -170,6 +170,7 @@ def prepare_tokens(
     Each file of plain text, and each row of the other kinds, is a document. Documents are joined by the
     tokenizer's end-of-text token where it has one, and cut into contexts without padding. The cache goes
     by content: the bytes of the text, the tokenizer, the context length; names and dates do not matter.
+    In a directory a file that is unusable is left out and counted as a bad row; one that is named is refused.
 
     Args:
         source: `bundled:stdlib`, a file, a directory with all below it, a saved dataset of the Hub's
@@ -275,7 +276,8 @@ def _key(
                     tell(done)
         except OSError as error:
             raise DatasetError(f"{file.path} cannot be read: {error.strerror}.", "Check its permissions.") from error
-        digest.update(f"{file.kind.value} {file.compressed} {content.hexdigest()}".encode())
+        # What is read of a damaged file that is optional must not be found for the same file when it is not.
+        digest.update(f"{file.kind.value} {file.compressed} {file.optional} {content.hexdigest()}".encode())
     return digest.hexdigest()
 
 

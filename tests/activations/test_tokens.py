@@ -47,12 +47,16 @@ class Preparer:
         )
 
     def refused(self, source: Path | str, text_field: str = "text") -> str:
+        """The message; nothing that is half made stays behind."""
+        before = self._files()
         with pytest.raises(DatasetError) as caught:
             self(source, text_field=text_field)
         assert caught.value.suggestion
-        left = [path for path in self.cache.rglob("*") if path.is_file() and path.parent.name != "locks"]
-        assert left == [], "nothing half made stays behind"
+        assert self._files() == before
         return caught.value.message
+
+    def _files(self) -> set[Path]:
+        return {path for path in self.cache.rglob("*") if path.is_file() and path.parent.name != "locks"}
 
     def text(self, data: TokenDataset) -> str:
         """All text of a dataset, with separators and beginnings left out."""
@@ -67,7 +71,7 @@ def prepare(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Preparer:
 
 def write(path: Path, content: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         path.write_bytes(gzip.compress(content.encode()))
     else:
         path.write_text(content)
@@ -99,7 +103,7 @@ def test_each_row_of_a_structured_file_is_a_document(
     assert prepare.text(data).startswith(LINES[0] + LINES[1])
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "A.TXT"])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "A.TXT", "A.TXT.GZ"])
 def test_a_file_of_plain_text_is_one_document(name: str, prepare: Preparer, tmp_path: Path) -> None:
     text = "\n".join(LINES)
     data = prepare(write(tmp_path / name, text))
@@ -352,6 +356,13 @@ def test_a_row_of_csv_does_not_grow_without_end(
     assert prepare(write(tmp_path / "good.csv", several)).documents == 1040
 
 
+def test_a_file_is_not_searched_to_its_end_for_a_row_with_text(prepare: Preparer, tmp_path: Path) -> None:
+    message = prepare.refused(write(tmp_path / "data.jsonl", "7\n" * 20_000 + jsonl()))
+    assert "None of the first 10,000 rows of" in message
+    message = prepare.refused(write(tmp_path / "other.jsonl", '{"body": "x"}\n' * 20_000 + jsonl()))
+    assert "no field 'text'; they have body" in message
+
+
 def test_another_field_can_hold_the_text(prepare: Preparer, tmp_path: Path) -> None:
     assert prepare(write(tmp_path / "data.csv", csv_text("body")), text_field="body").documents == 40
 
@@ -382,11 +393,55 @@ def test_rows_that_are_all_bad_are_refused_with_their_number(prepare: Preparer, 
     assert "a.jsonl, line 1: not JSON" in message
 
 
+UNUSABLE = {
+    "latin.txt": ("größer\n" * 100_000).encode("latin-1"),
+    "binary.jsonl": bytes(range(256)) * 100,
+    "settings.json": b'{"a": 1}',
+    "other.jsonl": jsonl("body").encode(),
+    "damaged.json": json.dumps(rows())[:-30].encode(),
+    "quote.csv": b'id,text\n1,"the cat\n2,the dog\n',
+    "short.txt.gz": gzip.compress(jsonl().encode() * 100)[:-40],
+    "none.jsonl.gz": b"not compressed",
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_an_unusable_file_is_refused_when_it_is_named_and_left_out_of_a_directory(
+    name: str, prepare: Preparer, tmp_path: Path
+) -> None:
+    bad = tmp_path / "text" / name
+    write(tmp_path / "text" / "z.txt", "\n".join(LINES))
+    bad.write_bytes(UNUSABLE[name])
+    assert name in prepare.refused(bad)
+    data = prepare(tmp_path / "text")
+    assert data.bad_rows == 1
+    assert name in str(data.left_out)
+    assert LINES[20] in prepare.text(data)
+    (tmp_path / "text" / "z.txt").unlink()
+    if data.documents == 1:
+        message = prepare.refused(tmp_path / "text")
+        assert "no usable text: 1 bad row (" in message
+        assert name in message
+
+
+def test_what_was_read_of_a_damaged_file_stays_apart_from_the_next(prepare: Preparer, tmp_path: Path) -> None:
+    half = "\n".join(LINES * 1000).encode() + b"\xff"
+    write(tmp_path / "text" / "a.txt", "").write_bytes(half)
+    write(tmp_path / "text" / "b.txt", "\n".join(LINES))
+    data = prepare(tmp_path / "text")
+    assert (data.documents, data.bad_rows) == (2, 1)
+    alone = prepare(tmp_path / "text" / "b.txt")
+    assert alone.documents == 1
+    (tmp_path / "text" / "b.txt").unlink()
+    assert prepare(tmp_path / "text").documents == 1
+    assert "a.txt" in prepare.refused(tmp_path / "text" / "a.txt")
+
+
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json", "a.csv"])
 def test_a_binary_file_is_refused_by_its_name(name: str, prepare: Preparer, tmp_path: Path) -> None:
-    write(tmp_path / "text" / "first.txt", "fine " * 100)
-    (tmp_path / "text" / name).write_bytes(bytes(range(256)) * 100)
-    message = prepare.refused(tmp_path / "text")
+    path = tmp_path / name
+    path.write_bytes(bytes(range(256)) * 100)
+    message = prepare.refused(path)
     assert name in message
     assert "not a text file" in message
 
