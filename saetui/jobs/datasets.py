@@ -20,6 +20,7 @@ ENDINGS = (".txt", ".jsonl", ".json", ".csv")
 COLUMN_ENDINGS = (".parquet", ".arrow")
 """Read with pyarrow, which the extra `datasets` brings."""
 _PROBE_BYTES = 8192
+_PROBED = 20
 
 
 class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +56,11 @@ def find_dataset(source: str, context_length: int, split: str = "train") -> Data
         raise DatasetError(f"The dataset {source} is empty.", f"Give a file with text, or use {BUNDLED_DATASET}.")
     _refuse_without_reader(source, files)
     text = [file for file in files if _ending(file) not in COLUMN_ENDINGS]
-    for file in text[:20]:
-        _probe(file)
-    compressed = len(text) < len(files) or any(file.suffix == ".gz" for file in text)
+    problems = [problem for file in text[:_PROBED] if (problem := _probe(file)) is not None]
+    # What is unusable in a directory is left out of it, and told by the training, unless nothing is left.
+    if problems and len(problems) == len(files):
+        raise problems[0]
+    compressed = len(text) < len(files) or any(_is_compressed(file) for file in text)
     # A byte-level tokenizer makes at least one byte of each token, so this bound is never too strict.
     if not compressed and info.size_bytes < 2 * context_length:
         raise DatasetError(
@@ -81,11 +84,15 @@ def list_datasets() -> list[DatasetInfo]:
 
 def is_text_file(path: Path) -> bool:
     """Whether a file's name says that saetui can read it."""
-    return _ending(path) in (ENDINGS if path.suffix == ".gz" else (*ENDINGS, *COLUMN_ENDINGS))
+    return _ending(path) in (ENDINGS if _is_compressed(path) else (*ENDINGS, *COLUMN_ENDINGS))
+
+
+def _is_compressed(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
 
 
 def _ending(path: Path) -> str:
-    return Path(path.stem).suffix.lower() if path.suffix == ".gz" else path.suffix.lower()
+    return (Path(path.stem) if _is_compressed(path) else path).suffix.lower()
 
 
 def _files(source: str, path: Path, split: str) -> tuple[str, list[Path]]:
@@ -138,15 +145,21 @@ def _info(source: str, description: str, files: list[Path]) -> DatasetInfo:
     return DatasetInfo(source=source, description=description, files=len(files), size_bytes=size)
 
 
-def _probe(file: Path) -> None:
+def _probe(file: Path) -> DatasetError | None:
+    """What makes a file unusable, as far as its first bytes tell.
+
+    Raises:
+        DatasetError: it cannot be opened, which is for the user to mend whatever else there is.
+    """
     try:
-        if file.suffix == ".gz":
-            with gzip.open(file, "rb") as stream:
-                head = stream.read(_PROBE_BYTES)
-        else:
-            with open(file, "rb") as plain:
-                head = plain.read(_PROBE_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
+        with gzip.open(file, "rb") if _is_compressed(file) else open(file, "rb") as stream:
+            head = stream.read(_PROBE_BYTES)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        return DatasetError(f"{file} cannot be read: {error}.", "Repair or remove the file.")
+    except OSError as error:
         raise DatasetError(f"{file} cannot be read: {error}.", "Repair or remove the file.") from error
     if b"\0" in head:
-        raise DatasetError(f"{file} is binary, not text.", "Give text in UTF-8, or remove the file from the directory.")
+        return DatasetError(
+            f"{file} is binary, not text.", "Give text in UTF-8, or remove the file from the directory."
+        )
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 from pathlib import Path
 
@@ -65,3 +66,22 @@ def test_columns_are_refused_where_nothing_can_read_them(tmp_path: Path, monkeyp
     (tmp_path / "a.parquet").write_text(TEXT)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "saetui[datasets]" in refusal(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("name", ["a.txt", "A.TXT", "a.txt.gz", "A.TXT.GZ", "a.Jsonl.Gz"])
+def test_endings_are_known_in_small_and_large_letters(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(TEXT.encode()) if name.lower().endswith(".gz") else TEXT.encode())
+    assert find_dataset(str(path), 128).files == 1
+    assert find_dataset(str(tmp_path), 128).files == 1
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.txt", bytes(1000)), ("a.txt.gz", b"not compressed")])
+def test_an_unusable_file_is_refused_unless_its_directory_has_others(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "text").mkdir()
+    bad = tmp_path / "text" / name
+    bad.write_bytes(content)
+    assert name in refusal(bad)
+    assert name in refusal(tmp_path / "text")
+    (tmp_path / "text" / "b.txt").write_text(TEXT)
+    assert find_dataset(str(tmp_path / "text"), 128).files == 2
