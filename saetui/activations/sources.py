@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -143,18 +144,29 @@ def _saved(directory: Path, split: str) -> list[SourceFile]:
 
 
 def _in_directory(directory: Path) -> list[SourceFile]:
-    try:
-        paths = sorted(path for path in directory.rglob("*") if path.is_file())
-    except OSError as error:
-        raise DatasetError(
-            f"The directory {directory} cannot be read: {error.strerror}.", "Check its permissions."
-        ) from error
+    paths = _files_below(directory)
     if not paths:
         raise DatasetError(f"The dataset directory {directory} is empty.", f"Put text files there. {_KINDS}")
     files = [file for path in paths if (file := _recognise(path, optional=True)) is not None]
     if not files:
         raise DatasetError(f"None of the {len(paths)} files in {directory} is of a kind that saetui reads.", _KINDS)
     return files
+
+
+def _files_below(directory: Path) -> list[Path]:
+    """All files, in the order of their names; links to directories are not followed."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    try:
+        walk = os.walk(directory, onerror=refuse)
+        return sorted(path for place, _, names in walk for name in names if (path := Path(place, name)).is_file())
+    except OSError as error:
+        raise DatasetError(
+            f"{error.filename} in the dataset {directory} cannot be read: {error.strerror}.",
+            "Make it readable, or take it out of the dataset.",
+        ) from error
 
 
 def _recognise(path: Path, optional: bool) -> SourceFile | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -450,6 +451,24 @@ def test_text_in_another_encoding_is_refused_by_its_name(prepare: Preparer, tmp_
     path = tmp_path / "latin.txt"
     path.write_bytes("größer\n".encode("latin-1") * 100)
     assert "latin.txt is not a text file" in prepare.refused(path)
+
+
+def test_a_directory_that_cannot_be_read_is_refused_by_its_name(
+    prepare: Preparer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "text" / "a.txt", "fine " * 100)
+    closed = write(tmp_path / "text" / "closed" / "b.txt", "fine " * 100).parent
+    scandir = os.scandir
+
+    def scan(path: str) -> object:
+        # Permissions do not stop root, who may run the tests.
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    message = prepare.refused(tmp_path / "text")
+    assert f"{closed} in the dataset {tmp_path / 'text'} cannot be read: Permission denied" in message
 
 
 def test_a_file_of_another_kind_is_refused_with_the_kinds(prepare: Preparer, tmp_path: Path) -> None:

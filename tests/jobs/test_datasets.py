@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,24 @@ def test_an_unusable_file_is_refused_unless_its_directory_has_others(name: str, 
     assert name in refusal(tmp_path / "text")
     (tmp_path / "text" / "b.txt").write_text(TEXT)
     assert find_dataset(str(tmp_path / "text"), 128).files == 2
+
+
+def test_a_directory_that_cannot_be_read_is_refused_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "closed").mkdir()
+    close(tmp_path / "closed", monkeypatch)
+    assert f"{tmp_path}/closed in the dataset {tmp_path} cannot be read: Permission denied" in refusal(tmp_path)
+
+
+def close(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a directory unreadable, for root too, whom permissions do not stop."""
+    scandir = os.scandir
+
+    def scan(path: str) -> object:
+        if Path(path) == directory:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scan)
