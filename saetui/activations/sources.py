@@ -71,6 +71,15 @@ def find_files(source: str, split: str = "train") -> list[SourceFile]:
             raise DatasetError(f"There is no bundled dataset {source!r}.", "The bundled text is bundled:stdlib.")
         return [SourceFile(path, FileKind.TEXT, False, optional=True) for path in bundled.stdlib_files()]
     path = Path(source).expanduser()
+    try:
+        return _found(source, path, split)
+    except PermissionError as error:
+        raise DatasetError(
+            f"The dataset {source} cannot be read: {error.strerror}.", "Check its permissions."
+        ) from error
+
+
+def _found(source: str, path: Path, split: str) -> list[SourceFile]:
     if not path.exists() and _HUB_ID.fullmatch(source):
         return _of_split(_in_directory(_from_hub_cache(source)), source, split)
     if not path.exists():

@@ -51,7 +51,12 @@ def find_dataset(source: str, context_length: int, split: str = "train") -> Data
         return _info(source, "the Python standard library's source", files)
     if source.startswith("bundled:"):
         raise DatasetError(f"{source} is not bundled.", f"The bundled text is {BUNDLED_DATASET}.")
-    description, files = _files(source, Path(source).expanduser(), split)
+    try:
+        description, files = _files(source, Path(source).expanduser(), split)
+    except PermissionError as error:
+        raise DatasetError(
+            f"The dataset {source} cannot be read: {error.strerror}.", "Check its permissions."
+        ) from error
     info = _info(source, description, files)
     if info.size_bytes == 0:
         raise DatasetError(f"The dataset {source} is empty.", f"Give a file with text, or use {BUNDLED_DATASET}.")

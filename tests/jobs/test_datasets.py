@@ -98,6 +98,16 @@ def test_a_directory_that_cannot_be_read_is_refused_by_its_name(
     assert f"{tmp_path}/closed in the dataset {tmp_path} cannot be read: Permission denied" in refusal(tmp_path)
 
 
+def test_a_dataset_in_a_directory_that_may_not_be_entered_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_file(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert f"The dataset {tmp_path} cannot be read: Permission denied" in refusal(tmp_path)
+
+
 def close(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes a directory unreadable, for root too, whom permissions do not stop."""
     scandir = os.scandir
