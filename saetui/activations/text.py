@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import gzip
-import io
-import json
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, TextIO, cast
+from typing import BinaryIO, cast
 
-from saetui.activations.columns import read_column
-from saetui.activations.json_stream import DamagedJson, iterate_json
 from saetui.activations.sources import FileKind, SourceFile, UnusableFile
+from saetui.activations.text_rows import COPY_AGAIN, Row, Unreadable, not_text, read_rows
 from saetui.errors import DatasetError
 
 __all__ = ["BadRow", "Piece", "read_pieces"]
@@ -23,10 +19,6 @@ __all__ = ["BadRow", "Piece", "read_pieces"]
 _PIECE_BYTES = 2**18
 _LINE = 4 * _PIECE_BYTES
 """Characters without a line break, of which a document is cut at a space."""
-_LONGEST_ROW = 2**28
-"""Bytes of a line of JSON: a document of 256 MiB is longer than any book."""
-_LONGEST_CSV_ROW = 2**24
-"""Characters of a row of CSV: less than one of JSON, because an open quote makes one row of many."""
 _FIELDS = 20
 """So many are named where the one with the text is missing."""
 _ROWS_WITHOUT_TEXT = 10_000
@@ -46,17 +38,6 @@ class BadRow:
     """A row (or an optional file) that holds no usable text; the reason names the file and the place in it."""
 
     reason: str
-
-
-@dataclass(frozen=True)
-class _Unreadable:
-    """Instead of the value of a row, what is wrong with it."""
-
-    problem: str
-
-
-_Row = tuple[str, object]
-"""Where a row is in its file, as in "line 7", and its value; or an `_Unreadable`."""
 
 
 def read_pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
@@ -89,17 +70,12 @@ def _pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
         with _opened(file) as stream:
             if file.kind is FileKind.TEXT:
                 yield from _plain_text(file, stream)
-            elif file.kind in (FileKind.PARQUET, FileKind.ARROW):
-                yield from _rows_with_text(file, _column(file, text_field), text_field)
             else:
-                yield from _rows_with_text(file, _rows(file, stream), text_field)
+                yield from _rows_with_text(file, read_rows(file, stream, text_field), text_field)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UnusableFile(f"{file.path} cannot be read: {error}.", _COPY_AGAIN) from error
+        raise UnusableFile(f"{file.path} cannot be read: {error}.", COPY_AGAIN) from error
     except OSError as error:
-        raise DatasetError(f"{file.path} cannot be read: {error}.", _COPY_AGAIN) from error
-
-
-_COPY_AGAIN = "Check its permissions and that it was copied whole."
+        raise DatasetError(f"{file.path} cannot be read: {error}.", COPY_AGAIN) from error
 
 
 @contextmanager
@@ -109,18 +85,11 @@ def _opened(file: SourceFile) -> Iterator[BinaryIO]:
         yield stream
 
 
-def _not_text(file: SourceFile, what: str) -> UnusableFile:
-    return UnusableFile(
-        f"{file.path} is not a text file: it contains {what}.",
-        "Take it out of the dataset, or convert it to UTF-8 text.",
-    )
-
-
 def _plain_text(file: SourceFile, stream: BinaryIO) -> Iterator[Piece]:
     try:
         yield from _in_pieces(_decoded(stream))
     except UnicodeDecodeError as error:
-        raise _not_text(file, "a NUL byte or bytes that are not UTF-8") from error
+        raise not_text(file, "a NUL byte or bytes that are not UTF-8") from error
 
 
 def _decoded(stream: BinaryIO) -> Iterator[str]:
@@ -158,113 +127,7 @@ def _document(text: str) -> Iterator[Piece]:
         yield from _in_pieces(text[start : start + _PIECE_BYTES] for start in range(0, len(text), _PIECE_BYTES))
 
 
-def _column(file: SourceFile, text_field: str) -> Iterator[_Row]:
-    for number, text in enumerate(read_column(file, text_field), start=1):
-        yield f"row {number}", _Unreadable("bytes, not UTF-8 text") if isinstance(text, bytes) else {text_field: text}
-
-
-def _rows(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
-    """The rows of a text file with structure."""
-    head = stream.read(8192)
-    if b"\0" in head:
-        raise _not_text(file, "a NUL byte")
-    stream.seek(0)
-    if file.kind is FileKind.JSON_LINES:
-        return _json_lines(stream)
-    return _json(file, stream) if file.kind is FileKind.JSON else _csv(file, stream)
-
-
-def _json_lines(stream: BinaryIO) -> Iterator[_Row]:
-    number = 0
-    while line := stream.readline(_LONGEST_ROW):
-        number += 1
-        row: object = _Unreadable("not JSON")
-        if len(line) == _LONGEST_ROW and not line.endswith(b"\n"):
-            row = _Unreadable(f"longer than {_LONGEST_ROW:,} bytes")
-            while line and not line.endswith(b"\n"):
-                line = stream.readline(_PIECE_BYTES)
-        elif not line.strip():
-            continue
-        else:
-            with suppress(ValueError, RecursionError):
-                row = json.loads(line)
-        # A long line is not kept next to its text.
-        line = b""
-        yield f"line {number}", row
-
-
-def _json(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
-    try:
-        for number, value in enumerate(iterate_json(io.TextIOWrapper(stream, encoding="utf-8-sig")), start=1):
-            yield f"element {number}", value
-    except DamagedJson as error:
-        raise UnusableFile(f"{file.path} is damaged: {error}.", _COPY_AGAIN) from error
-    except UnicodeDecodeError as error:
-        raise _not_text(file, "bytes that are not UTF-8") from error
-
-
-def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[_Row]:
-    # The module's own limit of 128 KiB a field is shorter than many a document.
-    csv.field_size_limit(2**31 - 1)
-    lines = _CsvLines(file, io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline=""))
-    rows = csv.reader(lines)
-    header: list[str] = []
-    while True:
-        place = f"line {lines.begin_row()}"
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield place, _Unreadable(str(error))
-            continue
-        if lines.ended:
-            # A row that is whole asks for no line behind it.
-            raise lines.refusal("opens a quote that is never closed")
-        if not row:
-            continue
-        if not header:
-            header = row
-        elif len(row) != len(header):
-            yield place, _Unreadable(f"{len(row)} fields, not {len(header)}")
-        elif any("\ufffd" in field for field in row):
-            yield place, _Unreadable("not UTF-8")
-        else:
-            yield place, dict(zip(header, row, strict=True))
-
-
-class _CsvLines(Iterator[str]):
-    """The lines of a CSV file, as many to a row as its quotes ask for: one that is not closed would take all."""
-
-    def __init__(self, file: SourceFile, text: TextIO) -> None:
-        self.ended = False
-        self._file, self._text = file, text
-        self._lines, self._row_began, self._row_characters = 0, 1, 0
-
-    def begin_row(self) -> int:
-        """Says that the next line begins a row, and returns its number."""
-        self._row_began, self._row_characters = self._lines + 1, 0
-        return self._row_began
-
-    def __next__(self) -> str:
-        line = self._text.readline(_LONGEST_CSV_ROW)
-        self._lines += 1
-        self._row_characters += len(line)
-        if self._row_characters >= _LONGEST_CSV_ROW:
-            raise self.refusal(f"is longer than {_LONGEST_CSV_ROW:,} characters, as if a quote in it is not closed")
-        if not line:
-            self.ended = True
-            raise StopIteration
-        return line
-
-    def refusal(self, what: str) -> UnusableFile:
-        return UnusableFile(
-            f"{self._file.path} cannot be read: the row that begins in line {self._row_began} {what}.",
-            "Close the quote (a quote inside a quoted field is written twice), or convert the file to .jsonl.",
-        )
-
-
-def _rows_with_text(file: SourceFile, rows: Iterator[_Row], text_field: str) -> Iterator[Piece | BadRow]:
+def _rows_with_text(file: SourceFile, rows: Iterator[Row], text_field: str) -> Iterator[Piece | BadRow]:
     # Bad rows wait until some row has the field: if none has, the file as a whole is told, not its rows.
     waiting: list[BadRow] | None = []
     fields: list[str] = []
@@ -303,7 +166,7 @@ def _rows_with_text(file: SourceFile, rows: Iterator[_Row], text_field: str) -> 
 
 def _problem(text: object, text_field: str) -> str | None:
     """Why a row cannot be used, in words; None where it can."""
-    if isinstance(text, _Unreadable):
+    if isinstance(text, Unreadable):
         return text.problem
     if not isinstance(text, str) or not text.strip():
         return f"no text in field {text_field!r}"

@@ -16,7 +16,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
 from saetui import bundled
-from saetui.activations import text
+from saetui.activations import text_rows
 from saetui.activations.sources import find_files
 from saetui.activations.text import Piece, read_pieces
 from saetui.activations.token_cache import TokenManifest
@@ -184,7 +184,7 @@ def test_a_long_row_is_one_document_in_pieces(suffix: str, tmp_path: Path) -> No
 def test_a_line_longer_than_memory_is_a_bad_row(
     prepare: Preparer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text, "_LONGEST_ROW", 1000)
+    monkeypatch.setattr(text_rows, "_LONGEST_ROW", 1000)
     fits = json.dumps({"text": "a" * 1000})[: -3 - 12] + '"}'
     content = f"{jsonl()}\n{json.dumps({'text': 'long ' * 5000})}\n{fits}\n{jsonl()}"
     data = prepare(write(tmp_path / "data.jsonl", content))
@@ -348,7 +348,7 @@ def test_a_quote_that_swallows_the_rest_of_a_csv_file_is_refused(
 def test_a_row_of_csv_does_not_grow_without_end(
     prepare: Preparer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text, "_LONGEST_CSV_ROW", 2000)
+    monkeypatch.setattr(text_rows, "_LONGEST_CSV_ROW", 2000)
     path = write(tmp_path / "data.csv", csv_text() + '41,"the cat\n' + "42,the dog\n" * 1000 + '43,"the end"\n')
     message = prepare.refused(path)
     assert "data.csv cannot be read: the row that begins in line 42 is longer than 2,000 characters" in message
@@ -469,6 +469,17 @@ def test_a_directory_that_cannot_be_read_is_refused_by_its_name(
     monkeypatch.setattr(os, "scandir", scan)
     message = prepare.refused(tmp_path / "text")
     assert f"{closed} in the dataset {tmp_path / 'text'} cannot be read: Permission denied" in message
+
+
+def test_a_dataset_in_a_directory_that_may_not_be_entered_is_refused(
+    prepare: Preparer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_file(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    with monkeypatch.context() as patch, pytest.raises(DatasetError, match="cannot be read: Permission denied"):
+        patch.setattr(Path, "is_file", is_file)
+        prepare(tmp_path)
 
 
 def test_a_file_of_another_kind_is_refused_with_the_kinds(prepare: Preparer, tmp_path: Path) -> None:
