@@ -25,7 +25,7 @@ def iterate_json(stream: TextIO) -> Iterator[object]:
     Raises:
         DamagedJson: the text stops being JSON, or a value is too long to be held.
     """
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(parse_int=_integer)
     buffer, position, done, ended = "", 0, 0, False
     inside = False
     want = _CHUNK
@@ -39,7 +39,9 @@ def iterate_json(stream: TextIO) -> Iterator[object]:
             # A number at the end of what was read may go on behind it; values of interest end in a mark.
             value, end = decoder.raw_decode(buffer, position)
             complete = ended or end < len(buffer) or buffer[end - 1] in _END_OF_VALUE
-        except (ValueError, RecursionError):
+        except RecursionError as error:
+            raise DamagedJson(f"the value at character {done + position} is nested too deeply") from error
+        except ValueError:
             complete = False
         if complete:
             yield value
@@ -57,6 +59,14 @@ def iterate_json(stream: TextIO) -> Iterator[object]:
         ended = not more
         done += position
         buffer, position = buffer[position:] + more, 0
+
+
+def _integer(digits: str) -> int | float:
+    """A number; one of thousands of digits, which Python refuses as a guard, is infinite."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
 
 
 def _skip(buffer: str, position: int) -> int:

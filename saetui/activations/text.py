@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO, cast
 
 from saetui.activations.sources import FileKind, SourceFile, UnusableFile
@@ -134,7 +135,7 @@ def _rows_with_text(file: SourceFile, rows: Iterator[Row], text_field: str) -> I
     place, problem = "", None
     for place, row in rows:
         if isinstance(row, dict) and not fields:
-            fields = [str(name) for name in row]
+            fields = [_printable(name) for name in islice(row, _FIELDS)]
         text = row.get(text_field) if isinstance(row, dict) else row
         problem = _problem(text, text_field)
         if waiting is not None and (problem is None or (isinstance(row, dict) and text_field in row)):
@@ -153,7 +154,7 @@ def _rows_with_text(file: SourceFile, rows: Iterator[Row], text_field: str) -> I
             break
     if waiting and fields:
         raise UnusableFile(
-            f"The rows of {file.path} have no field {text_field!r}; they have {', '.join(fields[:_FIELDS])}.",
+            f"The rows of {file.path} have no field {text_field!r}; they have {', '.join(fields)}.",
             "Name the field that holds the text as text_field.",
         )
     if waiting and len(waiting) == _ROWS_WITHOUT_TEXT:
@@ -173,6 +174,10 @@ def _problem(text: object, text_field: str) -> str | None:
     if "\0" in text:
         return "a NUL character"
     return None if _is_unicode(text) else "a surrogate without its other half"
+
+
+def _printable(name: object) -> str:
+    return str(name)[:50].encode(errors="backslashreplace").decode()
 
 
 def _is_unicode(text: str) -> bool:

@@ -51,3 +51,13 @@ def test_a_value_is_not_sought_without_end(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(DamagedJson, match="at character 4 does not end"):
         list(iterate_json(stream))
     assert stream.tell() < 5000
+
+
+def test_a_number_of_any_length_is_a_value() -> None:
+    digits = "7" * 5000
+    assert list(iterate_json(io.StringIO(f'[1, {digits}, {{"a": 2}}]'))) == [1, float("inf"), {"a": 2}]
+
+
+def test_a_value_in_too_many_brackets_is_named() -> None:
+    with pytest.raises(DamagedJson, match="at character 4 is nested too deeply"):
+        list(iterate_json(io.StringIO("[1, " + '{"a":' * 100_000)))

@@ -357,6 +357,21 @@ def test_a_row_of_csv_does_not_grow_without_end(
     assert prepare(write(tmp_path / "good.csv", several)).documents == 1040
 
 
+def test_a_bad_element_of_an_array_is_a_bad_row(prepare: Preparer, tmp_path: Path) -> None:
+    bad = [7, None, [1], {"id": 1}, {"text": None}, {"text": ["a"]}, {"text": " "}]
+    data = prepare(write(tmp_path / "data.json", json.dumps([*bad, *rows(), *bad])))
+    assert (data.documents, data.bad_rows) == (40, 14)
+    assert "element 1: no text in field 'text'" in str(data.left_out)
+    data = prepare(write(tmp_path / "data.json", f"[{'7' * 5000}, {json.dumps(rows())[1:]}"))
+    assert (data.documents, data.bad_rows) == (40, 1)
+
+
+def test_the_names_of_fields_can_be_written_down(prepare: Preparer, tmp_path: Path) -> None:
+    message = prepare.refused(write(tmp_path / "data.jsonl", json.dumps({"\ud800": 1, "x" * 9999: 2})))
+    assert "they have \\ud800, xxx" in message
+    assert len(message.encode()) < 500
+
+
 def test_a_file_is_not_searched_to_its_end_for_a_row_with_text(prepare: Preparer, tmp_path: Path) -> None:
     message = prepare.refused(write(tmp_path / "data.jsonl", "7\n" * 20_000 + jsonl()))
     assert "None of the first 10,000 rows of" in message
