@@ -99,4 +99,5 @@ def test_a_step_takes_what_the_estimate_says(architecture: str, size: str, dtype
     streams = 2 if architecture in TRANSCODERS else 1
     # The gradients, as large as the weights, are a part of the estimate of their own.
     foretold = step_bytes(architecture, settings, d, streams, weights, "cuda") + weights
-    assert 1.0 <= foretold / live.peak <= 1.5
+    # A transcoder may also be trained by L1, which takes more than by k.
+    assert 1.0 <= foretold / live.peak <= (1.6 if architecture in TRANSCODERS else 1.5)
