@@ -120,6 +120,12 @@ class ActivationExtractor:
             if name not in missing:
                 return
             activation = activation_of(value, name)
+            if activation.shape[:-1] not in (shape, (shape.numel(),)):
+                raise ModelError(
+                    f"At {name} the model has activations of shape {tuple(activation.shape)} for tokens of shape "
+                    f"{tuple(shape)}: which token a row belongs to cannot be told.",
+                    "Choose another hook point, or another model.",
+                )
             sink(name, activation.reshape(shape[0], shape[1], activation.shape[-1]))
             missing.discard(name)
             if not missing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -17,6 +17,8 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging
 
 from saetui.errors import ModelError
+
+_LONGEST_REASON = 300
 
 __all__ = ["count_layers", "load_network", "loading_error", "predicts", "read_config"]
 
@@ -66,9 +68,10 @@ def load_network(
         ModelError: the directory is damaged, or this version of transformers does not know the model.
     """
     causal = last_layer is None and predicts(config)
-    if last_layer is not None:
-        _shorten(config, last_layer + 1)
+    _refuse_quantised(directory, config)
     try:
+        if last_layer is not None:
+            _shorten(config, last_layer + 1)
         with _quiet():
             loaded: object = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(
                 directory,
@@ -78,8 +81,11 @@ def load_network(
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                # They are refused below, with their names.
+                ignore_mismatched_sizes=True,
             )
-        network, report = cast(tuple[PreTrainedModel, dict[str, Iterable[str]]], loaded)
+        network, report = cast(tuple[PreTrainedModel, dict[str, Iterable[Any]]], loaded)
+        _refuse_other_shapes(network, sorted(report["mismatched_keys"]))
         missing = sorted(report["missing_keys"])
         _refuse_random_weights(network, missing)
     # What a loader raises over a broken model is of any type: strict fields, tensors, plain KeyErrors.
@@ -93,9 +99,16 @@ def load_network(
 
 def loading_error(directory: Path, error: Exception) -> ModelError:
     """What a user reads when transformers cannot make a model of a directory."""
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if "trust_remote_code" in reason:
+        return ModelError(
+            f"The model in {directory} needs code of its own, which saetui does not run.",
+            "Choose a model of a family that transformers knows.",
+        )
+    if len(reason) > _LONGEST_REASON:
+        reason = f"{reason[:_LONGEST_REASON]}…"
     return ModelError(
-        f"The model in {directory} cannot be loaded: {reason}",
+        f"The model in {directory} cannot be loaded: {reason.rstrip('.')}.",
         "Check that the directory was copied whole, and that this version of transformers knows the model.",
     )
 
@@ -107,9 +120,30 @@ def _shorten(config: PretrainedConfig, layers: int) -> None:
     if total is None or total <= layers:
         return
     kinds = getattr(text, "layer_types", None)
+    if getattr(text, "num_kv_shared_layers", None):
+        return  # which layers share is counted from the end: the model is loaded whole
     text.num_hidden_layers = layers
-    if isinstance(kinds, list):
+    # Some families make the list anew from the number.
+    if isinstance(kinds, list) and not isinstance(getattr(type(text), "layer_types", None), property):
         text.layer_types = kinds[:layers]
+
+
+def _refuse_quantised(directory: Path, config: PretrainedConfig) -> None:
+    quantised = getattr(config, "quantization_config", None)
+    if quantised is not None:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else None
+        raise ModelError(
+            f"The weights in {directory} are quantised{f' ({method})' if method else ''}, which saetui does not read.",
+            "Choose the model's weights in float32, float16 or bfloat16.",
+        )
+
+
+def _refuse_other_shapes(network: PreTrainedModel, mismatched: list[tuple[str, torch.Size, torch.Size]]) -> None:
+    for key, found, wanted in mismatched:
+        if _is_body(network, key):
+            raise ValueError(
+                f"its tensor {key} has the shape {tuple(found)}, and its config.json asks for {tuple(wanted)}"
+            )
 
 
 def _refuse_random_weights(network: PreTrainedModel, missing: list[str]) -> None:

@@ -37,6 +37,10 @@ _NOT_CONTENT = frozenset(
 """What a configuration says that no activation depends on, or that follows from how much was loaded."""
 
 
+_LONGEST = ("max_position_embeddings", "max_seq_len")
+"""The names that families have for the longest context."""
+
+
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
     """A transformer that is ready to be read: in evaluation mode, without gradients, on its device.
@@ -105,8 +109,13 @@ class LanguageModel:
     @property
     def max_context(self) -> int | None:
         """The longest context in tokens, or None where the model has no limit of its own."""
-        length = getattr(text_config(self.network), "max_position_embeddings", None)
-        return length if isinstance(length, int) and length > 0 else None
+        config = text_config(self.network)
+        length = next((found for name in _LONGEST if isinstance(found := getattr(config, name, None), int)), 0)
+        for module in self.network.modules():
+            # RoBERTa counts positions from behind the one of its padding token.
+            if isinstance(module, nn.Embedding) and module.num_embeddings == length and module.padding_idx is not None:
+                length -= module.padding_idx + 1
+        return length if length > 0 else None
 
     @property
     def separator_id(self) -> int | None:

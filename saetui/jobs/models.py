@@ -15,7 +15,9 @@ from saetui.jobs.hub_cache import find_snapshot, list_references
 BUNDLED_MODEL = "bundled:tiny"
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
-_CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx")
+_CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+_FROM_PADDING = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text"}
+"""Families that count positions from behind the one of their padding token."""
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 
 
@@ -83,9 +85,17 @@ def find_model(reference: str, revision: str | None = None) -> ModelInfo:
         family=str(config.get("model_type", "unknown")),
         num_layers=layers,
         hidden_size=width,
-        context_limit=_first(config, _CONTEXT),
+        context_limit=_context_limit(config),
         size_bytes=sum(path.stat().st_size for path in weights),
     )
+
+
+def _context_limit(config: Mapping[str, Any]) -> int | None:
+    length = _first(config, _CONTEXT)
+    if length is not None and config.get("model_type") in _FROM_PADDING:
+        padding = config.get("pad_token_id", 1)
+        length -= padding + 1 if isinstance(padding, int) else 0
+    return length
 
 
 def list_models() -> list[ModelInfo]:

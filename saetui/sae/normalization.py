@@ -75,6 +75,10 @@ class Normalization:
         return x_hat.to(raw.dtype)
 
 
+_MOST_BLOCKS = 512
+"""Activations whose norms differ so wildly that their mean is not known by then are scaled by what it seems to be."""
+
+
 class ScaleEstimator:
     """Measures s with E‖s·x‖² = d on a stream of activations, until it is known well enough.
 
@@ -116,8 +120,20 @@ class ScaleEstimator:
 
     @property
     def settled(self) -> bool:
-        """Whether the error is within the tolerance. Waits for the device."""
-        return len(self._tokens) >= self._minimum_blocks and self.relative_error <= self._tolerance
+        """Whether more blocks would tell nothing: the error is within the tolerance, there have been very many already, or
+        there is no scale at all, which `result` says. Waits for the device."""
+        blocks = len(self._tokens)
+        if blocks < self._minimum_blocks:
+            return False
+        return blocks >= _MOST_BLOCKS or not self._has_scale or self.relative_error <= self._tolerance
+
+    @property
+    def _mean(self) -> float:
+        return float(torch.stack(self._sums).sum()) / self.tokens
+
+    @property
+    def _has_scale(self) -> bool:
+        return math.isfinite(self._mean) and self._mean > 0
 
     def add(self, raw: Tensor) -> None:
         """Takes in a block of raw activations, shape (n, d), n ≥ 1."""
@@ -134,8 +150,8 @@ class ScaleEstimator:
         """
         if self.tokens == 0:
             raise InvalidInput("The activation scale cannot be measured on no tokens.", "Give at least one batch.")
-        mean = float(torch.stack(self._sums).sum()) / self.tokens
-        if not (math.isfinite(mean) and mean > 0):
+        mean = self._mean
+        if not self._has_scale:
             raise InvalidInput(
                 f"The activations' mean squared norm is {mean}: they cannot be scaled.",
                 "Check the model's dtype (float16 overflows) and the hook point.",

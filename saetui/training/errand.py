@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from saetui.errors import SaetuiError
+from saetui.home import find_home
 
 PROGRESS = "progress: "
+LOG = "errand.log"
+"""In the home: the traceback of the last errand that failed for a reason of its own."""
 
 Errand = Callable[[dict[str, Any]], object]
 
@@ -29,9 +33,23 @@ def run_errand(errand: Errand) -> int:
         document: dict[str, object] = {"result": errand(json.load(sys.stdin))}
     except SaetuiError as error:
         document = {"error": {"kind": error.kind, "message": error.message, "suggestion": error.suggestion}}
+    except Exception as error:
+        # The last line of defence: whatever happened, the client gets an answer.
+        document = {"error": _fault(error)}
     with open(answer, "w") as out:
         json.dump(document, out)
     return 1 if "error" in document else 0
+
+
+def _fault(error: Exception) -> dict[str, str]:
+    log = find_home().root / LOG
+    suggestion = "This is a fault of saetui."
+    try:
+        log.write_text(traceback.format_exc(), encoding="utf-8")
+        suggestion = f"This is a fault of saetui; {log} has the traceback."
+    except OSError:
+        pass  # without a place for it the answer is still given
+    return {"kind": "internal", "message": f"{type(error).__name__}: {error}", "suggestion": suggestion}
 
 
 def report(message: str) -> None:

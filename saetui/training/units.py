@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from saetui.errors import TrainingError
 from saetui.sae import Normalization, ScaleEstimator
 from saetui.training.pairs import Pair
 
@@ -43,10 +44,16 @@ def measure_units(
         pairs: what each SAE reads and predicts.
         kind: constant_norm, layer_norm or none.
         sample: raw activations of training text by site, shape (n, d), without end.
+
+    Raises:
+        TrainingError: the activations of a site are not finite.
+        InvalidInput: they are all 0.
     """
     kinds = {pair.source.name: kind for pair in pairs}
     kinds |= {pair.target.name: CONSTANT if kind == LAYER else kind for pair in pairs if pair.is_transcoder}
     first = next(sample)
+    for site in kinds:
+        _refuse_non_finite(site, first[site])
     known = _measure([site for site, wanted in kinds.items() if wanted == CONSTANT], first, sample)
     known |= {
         site: Normalization("layer_norm" if wanted == LAYER else "none")
@@ -54,6 +61,14 @@ def measure_units(
         if wanted != CONSTANT
     }
     return {pair.name: Units(known[pair.source.name], known[pair.target.name]) for pair in pairs}, first
+
+
+def _refuse_non_finite(site: str, rows: Tensor) -> None:
+    if not bool(rows.isfinite().all()):
+        raise TrainingError(
+            f"The model's activations at {site} are not finite.",
+            "Choose float32 or bfloat16 as the dtype (float16 overflows); if that changes nothing, the weights are damaged.",
+        )
 
 
 def _measure(
@@ -67,5 +82,6 @@ def _measure(
         if not unsettled:
             return {name: estimator.result() for name, estimator in estimators.items()}
         for name in unsettled:
+            _refuse_non_finite(name, block[name])
             estimators[name].add(block[name])
         block = next(sample)

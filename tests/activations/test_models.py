@@ -7,11 +7,24 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedTokenizerFast
+from transformers import (
+    MambaConfig,
+    MambaForCausalLM,
+    MptConfig,
+    MptForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    XLNetConfig,
+    XLNetLMHeadModel,
+)
 
+from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.models import LanguageModel, open_model
 from saetui.activations.sites import HookPoint, Site
 from saetui.errors import ModelError
+from saetui.jobs.models import find_model
 
 from .families import LAYERS, VOCABULARY, WIDTH, save_model
 
@@ -142,3 +155,81 @@ def test_what_is_no_name_of_a_model_is_refused(reference: str) -> None:
 def test_a_device_or_dtype_that_is_not_one_is_refused(directory: Path) -> None:
     assert "toaster" in refusal(directory, device="toaster").message
     assert "float7" in refusal(directory, device="cpu", dtype="float7").message
+
+
+def test_a_tensor_of_another_shape_is_refused_by_its_name(directory: Path) -> None:
+    weights = load_file(directory / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    weights[name] = weights[name][:-1].contiguous()
+    save_file(weights, directory / "model.safetensors", metadata={"format": "pt"})
+    message = refusal(directory).message
+    assert name in message
+    assert str(tuple(weights[name].shape)) in message
+
+
+def test_quantised_weights_are_refused(directory: Path) -> None:
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gptq"}}))
+    assert "quantised (gptq)" in refusal(directory).message
+
+
+def test_a_model_with_code_of_its_own_is_refused_and_the_code_not_run(directory: Path) -> None:
+    config = json.loads((directory / "config.json").read_text())
+    own = {"model_type": "own", "auto_map": {"AutoConfig": "own.OwnConfig", "AutoModel": "own.Own"}}
+    (directory / "config.json").write_text(json.dumps(config | own))
+    (directory / "own.py").write_text(f"open({str(directory / 'ran')!r}, 'w')")
+    error = refusal(directory)
+    assert "code of its own" in error.message
+    assert "trust_remote_code" not in f"{error.message} {error.suggestion}"
+    assert not (directory / "ran").exists()
+
+
+def saved(model: PreTrainedModel, directory: Path, tokenizer: PreTrainedTokenizerFast) -> Path:
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+def test_positions_that_begin_behind_the_padding_are_not_part_of_the_context(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    config = RobertaConfig(
+        vocab_size=VOCABULARY, max_position_embeddings=34, pad_token_id=1, hidden_size=16, num_hidden_layers=1,
+        num_attention_heads=2, intermediate_size=16,
+    )  # fmt: skip
+    directory = saved(RobertaForMaskedLM(config), tmp_path / "roberta", tokenizer)
+    model = open_model(str(directory), device="cpu", last_layer=0)
+    assert model.max_context == find_model(str(directory)).context_limit == 32
+    ActivationExtractor(model, [Site(0, HookPoint.RESID_POST)])(torch.full((1, 32), 5))
+
+
+def test_a_family_s_own_name_of_its_longest_context_is_known(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    config = MptConfig(vocab_size=VOCABULARY, max_seq_len=24, d_model=16, n_heads=2, n_layers=1)
+    directory = saved(MptForCausalLM(config), tmp_path / "mpt", tokenizer)
+    assert open_model(str(directory), device="cpu", last_layer=0).max_context == 24
+    assert find_model(str(directory)).context_limit == 24
+
+
+def test_a_family_that_makes_its_kinds_of_layers_anew_is_opened_up_to_a_layer(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    config = MambaConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=3, state_size=4)
+    directory = saved(MambaForCausalLM(config), tmp_path / "mamba", tokenizer)
+    short, whole = (open_model(str(directory), device="cpu", last_layer=last) for last in (1, None))
+    assert len(short.layers) == 2
+    read = [ActivationExtractor(model, [Site(1, HookPoint.RESID_POST)]) for model in (short, whole)]
+    tokens = torch.arange(10)[None]
+    first, second = (extractor(tokens).values["layer_1.resid_post"] for extractor in read)
+    assert torch.equal(first, second)
+
+
+def test_activations_in_another_order_than_the_tokens_are_refused(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    config = XLNetConfig(vocab_size=VOCABULARY, d_model=16, n_layer=2, n_head=2, d_inner=16)
+    directory = saved(XLNetLMHeadModel(config), tmp_path / "xlnet", tokenizer)
+    model = open_model(str(directory), device="cpu", last_layer=1)
+    with pytest.raises(ModelError, match=r"shape \(8, 2, 16\) for tokens of shape \(2, 8\)"):
+        ActivationExtractor(model, [Site(0, HookPoint.RESID_POST)])(torch.arange(16).reshape(2, 8))

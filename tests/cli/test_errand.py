@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from saetui.cli.errand import ask_errand
-from saetui.errors import FormatError, TrainingError
+from saetui.errors import FormatError, SaetuiError, TrainingError
+from tests.cli.conftest import needs_trainer
 
 # A module of the standard library that answers with the request itself.
 ECHO = "json.tool"
@@ -29,3 +32,15 @@ def test_a_refusal_is_the_same_error_here() -> None:
 def test_an_end_without_an_answer_is_told_with_its_last_words(module: str, words: str) -> None:
     with pytest.raises(TrainingError, match=words):
         ask_errand(module, {"neither": 1})
+
+
+def test_a_fault_comes_with_the_place_of_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_trainer()
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("SAETUI_HOME", str(home))
+    # A request without what it must have: not something that a command sends.
+    with pytest.raises(SaetuiError, match="KeyError") as failed:
+        ask_errand("saetui.training.evaluate", {})
+    assert str(home / "errand.log") in str(failed.value.suggestion)
+    assert "Traceback" in (home / "errand.log").read_text()

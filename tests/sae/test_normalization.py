@@ -57,3 +57,12 @@ def test_what_cannot_be_scaled_is_refused() -> None:
         Normalization("constant_norm", 0.0)
     with pytest.raises(InvalidInput, match="takes no scale"):
         Normalization("none", 2.0)
+
+
+def test_a_scale_that_never_settles_is_taken_as_it_is_after_many_blocks() -> None:
+    estimator, blocks = ScaleEstimator(4, tolerance=0.0), 0
+    while not estimator.settled:
+        estimator.add(torch.randn(2, 4))
+        blocks += 1
+    assert blocks == 512
+    assert estimator.result().kind == "constant_norm"

@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from saetui.errors import InvalidInput, TrainingError
 from saetui.jobs.architectures import ARCHITECTURES
 from saetui.jobs.settings import resolve
 from saetui.jobs.spec import parse_spec
 from saetui.sae import IntervalSums
+from saetui.training.pairs import pairs_of
 from saetui.training.site import SiteTrainer
 from tests.training.trainers import batches, fresh, small, take_steps, train_small
 
@@ -173,3 +175,26 @@ def _spoil(gradient: Tensor) -> Tensor:
 
 def _raw() -> dict[str, Any]:
     return {"model": "planted", "dataset": {"source": "planted"}, "architecture": "topk", "hyperparameters": {"k": 4}}
+
+
+@pytest.mark.parametrize("normalize", ["constant_norm", "layer_norm", "none"])
+def test_activations_that_are_not_finite_are_refused_before_the_first_step(normalize: str) -> None:
+    spec, settings = small("topk", normalize_activations=normalize)
+
+    def sample() -> Iterator[dict[str, Tensor]]:
+        for block in batches(spec):
+            yield {name: rows.clone().fill_(torch.nan) for name, rows in block.items()}
+
+    with pytest.raises(TrainingError, match=r"activations at layer_1\.resid_post are not finite"):
+        SiteTrainer.fresh(pairs_of(spec), spec, settings, sample(), torch.device("cpu"))
+
+
+def test_activations_that_are_all_zero_are_refused_before_the_first_step() -> None:
+    spec, settings = small("topk")
+
+    def sample() -> Iterator[dict[str, Tensor]]:
+        for block in batches(spec):
+            yield {name: torch.zeros_like(rows) for name, rows in block.items()}
+
+    with pytest.raises(InvalidInput, match="cannot be scaled"):
+        SiteTrainer.fresh(pairs_of(spec), spec, settings, sample(), torch.device("cpu"))
