@@ -9,12 +9,13 @@ from typing import Literal
 
 Kind = Literal["models", "datasets"]
 
+_FILES = (".txt", ".jsonl", ".json", ".csv", ".parquet", ".arrow", ".gz", ".safetensors")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 def is_hub_id(reference: str) -> bool:
-    """Whether this could be the name of something on the Hub: `owner/name`, or `name` alone."""
-    return _HUB_ID.fullmatch(reference) is not None
+    """Whether this could be the name of something on the Hub: `owner/name`, or `name` alone, without the ending of a file."""
+    return _HUB_ID.fullmatch(reference) is not None and not reference.lower().endswith(_FILES)
 
 
 def find_snapshot(kind: Kind, reference: str, revision: str | None = None) -> Path | None:

@@ -118,3 +118,9 @@ def close(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", scan)
+
+
+def test_a_file_that_is_missing_is_not_sought_on_the_hub() -> None:
+    with pytest.raises(DatasetError, match="There is no dataset texts/missing.TXT") as refused:
+        find_dataset("texts/missing.TXT", 32)
+    assert "--download" not in str(refused.value.suggestion)
