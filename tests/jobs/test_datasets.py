@@ -121,6 +121,6 @@ def close(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_file_that_is_missing_is_not_sought_on_the_hub() -> None:
-    with pytest.raises(DatasetError, match="There is no dataset texts/missing.TXT") as refused:
+    with pytest.raises(DatasetError, match=r"There is no dataset texts/missing\.TXT") as refused:
         find_dataset("texts/missing.TXT", 32)
     assert "--download" not in str(refused.value.suggestion)
