@@ -116,22 +116,35 @@ def test_micro_batches_change_nothing_beyond_rounding(home: Home, text: Path) ->
         assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_the_step_and_saves_nothing_of_it(
-    home: Home, text: Path, tmp_path: Path
-) -> None:
-    model = tmp_path / "overflowing"
-    shutil.copytree(TINY, model)
-    tensors = load_file(model / "model.safetensors")
+def overflowing_model(directory: Path, factor: float) -> Path:
+    """The bundled model with an MLP whose output is so many times as large."""
+    shutil.copytree(TINY, directory)
+    tensors = load_file(directory / "model.safetensors")
     name = next(key for key in tensors if key.endswith("h.1.mlp.c_proj.weight"))
-    tensors[name] *= 1e38
-    save_file(tensors, model / "model.safetensors", metadata={"format": "pt"})
+    tensors[name] *= factor
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("factor", "message", "suggestion"),
+    [
+        # Squares of such activations are beyond float32, then the activations themselves.
+        (1e21, f"The loss of {SITE} was not finite at step 1 (tokens 0 to 256)", "learning rate"),
+        (1e38, f"The model's activations at {SITE} are not finite", "dtype"),
+    ],
+)
+def test_what_is_not_finite_ends_the_run_with_its_place_and_nothing_of_it_is_saved(
+    factor: float, message: str, suggestion: str, home: Home, text: Path, tmp_path: Path
+) -> None:
+    model = overflowing_model(tmp_path / "overflowing", factor)
     spec = small_spec(text, model=str(model), hyperparameters={"normalize_activations": "none"})
     run = make_run(home, "wild", spec)
     assert start_trainer(home, run).wait(timeout=120) == 1
     error = read_events(run.events)[-1].data["error"]
     assert error["kind"] == "training"
-    assert f"The loss of {SITE} was not finite at step 1 (tokens 0 to 256)" in error["message"]
-    assert "learning rate" in error["suggestion"]
+    assert message in error["message"]
+    assert suggestion in error["suggestion"]
     assert run.results() == []
     assert list_checkpoints(run.checkpoints) == []
 
