@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +12,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
 from saetui import bundled
+from saetui.directories import files_below
 from saetui.errors import DatasetError
 
 __all__ = ["FileKind", "SourceFile", "UnusableFile", "find_files"]
@@ -153,29 +153,13 @@ def _saved(directory: Path, split: str) -> list[SourceFile]:
 
 
 def _in_directory(directory: Path) -> list[SourceFile]:
-    paths = _files_below(directory)
+    paths = files_below(directory)
     if not paths:
         raise DatasetError(f"The dataset directory {directory} is empty.", f"Put text files there. {_KINDS}")
     files = [file for path in paths if (file := _recognise(path, optional=True)) is not None]
     if not files:
         raise DatasetError(f"None of the {len(paths)} files in {directory} is of a kind that saetui reads.", _KINDS)
     return files
-
-
-def _files_below(directory: Path) -> list[Path]:
-    """All files, in the order of their names; links to directories are not followed."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    try:
-        walk = os.walk(directory, onerror=refuse)
-        return sorted(path for place, _, names in walk for name in names if (path := Path(place, name)).is_file())
-    except OSError as error:
-        raise DatasetError(
-            f"{error.filename} in the dataset {directory} cannot be read: {error.strerror}.",
-            "Make it readable, or take it out of the dataset.",
-        ) from error
 
 
 def _recognise(path: Path, optional: bool) -> SourceFile | None:

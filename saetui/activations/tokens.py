@@ -119,7 +119,7 @@ class TokenDataset:
     @cached_property
     def kept(self) -> Contexts:
         """For each context the number of its tokens that are not special: rows that it gives, (contexts,)."""
-        return np.fromfile(self.path, KEPT, self.contexts, offset=self._tokens.nbytes).astype(np.int64)
+        return np.frombuffer(self._map, KEPT, self.contexts, self._tokens.nbytes).astype(np.int64)
 
     def read(self, indices: Contexts) -> Tensor:
         """Reads contexts as a tensor (len(indices), context_length) int64."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
-import os
 import re
 import zlib
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from saetui.bundled import stdlib_files
+from saetui.directories import files_below
 from saetui.errors import DatasetError
 from saetui.jobs.hub_cache import find_snapshot, is_hub_id, list_references
 
@@ -124,7 +124,7 @@ def _files(source: str, path: Path, split: str) -> tuple[str, list[Path]]:
         raise DatasetError(
             f"There is no dataset {source}.", f"Give a file, a directory of {known} files{hint}, or {BUNDLED_DATASET}."
         )
-    files = [file for file in _files_below(directory) if is_text_file(file)]
+    files = [file for file in files_below(directory) if is_text_file(file)]
     if not files:
         raise DatasetError(f"The directory {source} has no {known} files.", "Give a directory that holds text.")
     if snapshot is None:
@@ -132,22 +132,6 @@ def _files(source: str, path: Path, split: str) -> tuple[str, list[Path]]:
     # Hub repositories name the split in the path; where none does, all files belong to it.
     named = [file for file in files if re.search(rf"(?:^|[^a-z0-9]){re.escape(split)}(?:[^a-z0-9]|$)", _tail(file))]
     return "downloaded from the Hub", named or files
-
-
-def _files_below(directory: Path) -> list[Path]:
-    """All files, in the order of their names, as saetui.activations.sources finds them."""
-
-    def refuse(error: OSError) -> None:
-        raise error
-
-    try:
-        walk = os.walk(directory, onerror=refuse)
-        return sorted(path for place, _, names in walk for name in names if (path := Path(place, name)).is_file())
-    except OSError as error:
-        raise DatasetError(
-            f"{error.filename} in the dataset {directory} cannot be read: {error.strerror}.",
-            "Make it readable, or take it out of the dataset.",
-        ) from error
 
 
 def _tail(file: Path) -> str:
