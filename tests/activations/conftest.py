@@ -13,6 +13,7 @@ from saetui.activations.models import LanguageModel, open_model
 from saetui.activations.tokens import TokenDataset, prepare_tokens
 
 from .families import make_tokenizer, save_model
+from .preparing import Preparer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,3 +61,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def dataset(corpus: Path, tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> TokenDataset:
     return prepare_tokens(str(corpus), tokenizer, context_length=16, cache_directory=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def prepare(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Preparer:
+    return Preparer(tokenizer, tmp_path / "cache")
