@@ -159,7 +159,8 @@ class _Encode(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(centred, W_enc)
         ctx.pattern, ctx.biased, ctx.is_centred = pattern, b_enc is not None, b_in is not None
-        return pattern.codes.values
+        # A tensor of its own: ctx holds the pattern, and must not hold what holds ctx, or only the garbage collector frees both.
+        return pattern.codes.values.detach()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
