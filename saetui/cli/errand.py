@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from saetui.cli.output import say
 from saetui.errors import SaetuiError, TrainingError
+from saetui.protocol.environment import torch_environment
 from saetui.protocol.failures import error_of
 from saetui.protocol.messages import Failure
 
@@ -48,6 +49,7 @@ def _ask(module: str, request: Mapping[str, object], progress: Callable[[str], N
         stderr=subprocess.PIPE,
         text=True,
         errors="backslashreplace",
+        env=torch_environment(os.environ),
         preexec_fn=_end_with_parent(),
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import saetui
 from saetui.home import Home
+
+_TUNABLES = "GLIBC_TUNABLES"
+_CACHE_SIZE = "glibc.malloc.tcache_count"
 
 
 def child_environment(home: Home) -> dict[str, str]:
@@ -17,3 +21,15 @@ def child_environment(home: Home) -> dict[str, str]:
         paths = [environment["PYTHONPATH"]] if environment.get("PYTHONPATH") else []
         environment["PYTHONPATH"] = os.pathsep.join([*paths, str(package_parent)])
     return environment
+
+
+def torch_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment for a process that holds tensors: glibc reads it when that starts; see saetui/training/heap.py.
+
+    Args:
+        environment: what it would have; if the user has set the size of glibc's caches there, that stays.
+    """
+    set_before = environment.get(_TUNABLES, "")
+    if _CACHE_SIZE in set_before:
+        return dict(environment)
+    return {**environment, _TUNABLES: ":".join(filter(None, [set_before, f"{_CACHE_SIZE}=0"]))}

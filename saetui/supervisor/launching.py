@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from saetui import runner
 from saetui.failpoints import hit
 from saetui.home import Home
-from saetui.protocol.environment import child_environment
+from saetui.protocol.environment import child_environment, torch_environment
 from saetui.rundir.layout import RunDirectory
 from saetui.supervisor.locks import try_lock
 
@@ -44,7 +44,7 @@ def launch(home: Home, run: RunDirectory, trainer: Sequence[str] = TRAINER) -> s
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 cwd=run.path,
-                env=child_environment(home),
+                env=torch_environment(child_environment(home)),
                 pass_fds=(lock,),
                 start_new_session=True,
             )

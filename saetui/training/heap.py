@@ -1,10 +1,17 @@
-"""Keeps large tensors' memory in the process, where Linux would hand it back and fault it in again at every step."""
+"""Keeps large tensors' memory in the process, where Linux would hand it back and fault it in again at every step.
+
+In that one heap a tensor must find the hole that its like has left. torch allocates by posix_memalign, and glibc's cuts the
+bytes before the aligned address off the hole: a sliver that lands in a cache for small blocks, from where it never joins its
+neighbours again, so that the next tensor of the same size does not fit and the heap grows. So those caches are off: the ones of
+threads by an environment variable (saetui/protocol/environment.py), the process's own here.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
+_M_MXFAST = 1
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_MAX = -4
@@ -26,6 +33,6 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     ctypes.CDLL(None).malloc_trim(0)
-    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 16 * 2**20))
+    settings = ((_M_MXFAST, 0), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 16 * 2**20))
     accepted = [mallopt(setting, value) == 1 for setting, value in settings]
     return all(accepted)

@@ -28,6 +28,7 @@ from saetui.bundled import stdlib_files
 from saetui.home import Home
 from saetui.jobs.readiness import complete_spec
 from saetui.jobs.spec import spec_json
+from saetui.protocol.environment import torch_environment
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricReader
 from saetui.sae import build
@@ -131,7 +132,7 @@ def trained(place: Path, name: str, layers: Sequence[int]) -> float:
         },
     }
     run.create(spec_json(complete_spec(spec).spec))
-    environment = {**os.environ, "SAETUI_HOME": str(home.root)}
+    environment = torch_environment({**os.environ, "SAETUI_HOME": str(home.root)})
     command = [sys.executable, "-m", "saetui.training", str(run.path)]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     log = MetricReader(run.job_metrics)

@@ -23,6 +23,7 @@ from saetui.home import Home
 from saetui.jobs.architectures import ARCHITECTURES
 from saetui.jobs.estimates import estimate
 from saetui.jobs.readiness import complete_spec
+from saetui.protocol.environment import torch_environment
 from saetui.rundir.layout import RunDirectory
 from tests.training.runs import make_run, write_text
 
@@ -31,7 +32,8 @@ SIZES = {
     "two sites": {"width": 256, "latents": 4096, "batch": 2048, "layers": [1, 2]},
     "large": {"width": 768, "latents": 6144, "batch": 4096, "layers": [1]},
 }
-STEPS = 12
+STEPS = 32
+"""So many that the latents have become sparse, which changes what a step holds."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def measure(home: Home, model: Path, text: Path, architecture: str, size: str, *
         "architecture": architecture,
         "hyperparameters": {
             "latent_dim": what["latents"], "batch_size": what["batch"], "num_steps": STEPS, "log_interval": 5,
-            "eval_interval": STEPS, "checkpoint_interval": STEPS // 2, **changes,
+            "eval_interval": STEPS // 2, "checkpoint_interval": STEPS // 2, **changes,
         },
         "device": "cpu",
     }  # fmt: skip
@@ -93,7 +95,7 @@ def peak_of(home: Home, run: RunDirectory) -> int:
     with open(run.log, "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "saetui.training", str(run.path)],
-            env={**os.environ, "SAETUI_HOME": str(home.root)},
+            env=torch_environment({**os.environ, "SAETUI_HOME": str(home.root)}),
             stdout=log,
             stderr=log,
         )
