@@ -133,7 +133,7 @@ def memory_parts(
         ),
     }
     lasting = parts["runtime"] + parts["model"]
-    return {**parts, "heap": int(HEAP * (sum(parts.values()) - lasting))}
+    return {**parts, "heap": int(HEAP[kind] * (sum(parts.values()) - lasting))}
 
 
 def sae_parameters(architecture: str, width: int, settings: Settings) -> int:
@@ -147,27 +147,37 @@ def sae_parameters(architecture: str, width: int, settings: Settings) -> int:
     return count + (width * width if architecture == "skip_transcoder" else 0)
 
 
-RUNTIME = {"cpu": 488 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
+RUNTIME = {"cpu": 420 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
 """torch, transformers and Python themselves. cpu: measured with torch 2.13; the others: a CUDA context on top."""
 
-HEAP = 0.16
-"""What lies unused between allocations, as a share of all that the training allocates."""
+HEAP = {"cpu": 0.09, "jetson": 0.16, "cuda": 0.16}
+"""What lies unused between allocations, as a share of all that the training allocates. cpu: measured; the others: guessed."""
 
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
 """Numbers that the optimiser keeps for each weight."""
 
-STEP = {
-    "standard": (2.9, 6.0),
-    "jumprelu": (3.0, 6.0),
-    "gated": (3.0, 10.0),
-    "topk": (2.5, 5.0),
-    "batch_topk": (2.5, 5.0),
-    "matryoshka": (2.5, 18.0),
-    "skip": (2.7, 6.0),
-    "transcoder": (3.1, 5.0),
-    "skip_transcoder": (3.1, 6.0),
+CPU_STEP = {
+    "standard": (0.9, 2.05, 5.0, 0.55, 0.0),
+    "jumprelu": (1.2, 6.55, 3.55, 1.25, 0.0),
+    "gated": (1.2, 4.3, 5.55, 1.25, 0.0),
+    "topk": (1.0, 0.0, 5.4, 1.3, 7.4),
+    "batch_topk": (1.0, 0.0, 5.4, 1.3, 7.4),
+    "matryoshka": (0.85, 0.45, 3.0, 0.75, 8.0),
+    "skip": (0.9, 2.05, 5.0, 0.55, 0.0),
+    "transcoder": (0.9, 0.0, 5.2, 1.8, 7.7),
+    "skip_transcoder": (0.95, 0.0, 5.85, 1.65, 7.7),
+    "transcoder by L1": (1.05, 1.4, 3.65, 1.25, 0.0),
+    "skip_transcoder by L1": (0.75, 2.1, 5.6, 0.95, 0.0),
 }
-"""What a step holds at its peak, in float32 numbers for each token and latent, and for each token and dimension."""
+"""What a step holds at its peak, in float32 numbers: for each token and latent, for each entry of a block of rows (sae/dense.py),
+for each token and dimension, for each weight, and for each entry that a top-k keeps. Counted in the tensors of steps of many
+sizes, with half of the latents dead (tests/training/test_step_memory.py); least sums that lie above all of them."""
+PREFIX = 3.0
+"""What matryoshka holds besides for each prefix, token and dimension."""
+PREFIXES = 5
+"""Of matryoshka's latents, where no widths are given; see sae/matryoshka.py."""
+BLOCK_ROWS = 512
+"""Of a block on the CPU; see sae/dense.py."""
 
 GPU_STEP = {
     "standard": (1.55, 1.15, 4.5, 0.7),
@@ -175,7 +185,7 @@ GPU_STEP = {
     "gated": (1.25, 4.7, 6.5, 1.3),
     "topk": (1.25, 1.15, 5.0, 0.7),
     "batch_topk": (1.25, 1.15, 5.0, 0.7),
-    "matryoshka": (1.25, 1.15, 17.0, 0.7),
+    "matryoshka": (1.25, 1.15, 5.0, 0.7),
     "skip": (1.55, 1.15, 4.5, 0.7),
     "transcoder": (1.6, 1.15, 4.5, 0.7),
     "skip_transcoder": (1.6, 1.15, 5.5, 0.7),
@@ -216,12 +226,19 @@ def step_bytes(architecture: str, settings: Settings, width: int, streams: int, 
     batch = settings.batch_size * width * (streams + 1)
     # A piece's gradient stands beside the sum that it is added to.
     added = weights if tokens < settings.batch_size else 0
+    kept = 0.0
     if kind == "cpu":
-        by_latent, by_dimension = STEP[architecture]
-        return int(FLOAT * (tokens * (by_latent * settings.latents + by_dimension * width) + batch)) + added
-    by_latent, by_entry, by_dimension, by_weight = GPU_STEP[architecture]
-    entries = min(tokens * settings.latents, BLOCK_ENTRIES)
-    numbers = tokens * (by_latent * settings.latents + by_dimension * width) + by_entry * entries + batch
+        by_l1 = architecture in TRANSCODERS and settings.k is None
+        *shares, by_kept = CPU_STEP[f"{architecture} by L1" if by_l1 else architecture]
+        entries = min(tokens, BLOCK_ROWS) * settings.latents
+        kept = by_kept * tokens * (settings.k or 0)
+    else:
+        shares = list(GPU_STEP[architecture])
+        entries = min(tokens * settings.latents, BLOCK_ENTRIES)
+    by_latent, by_entry, by_dimension, by_weight = shares
+    if architecture == "matryoshka":
+        by_dimension += PREFIX * len(settings.matryoshka_widths or range(PREFIXES))
+    numbers = tokens * (by_latent * settings.latents + by_dimension * width) + by_entry * entries + kept + batch
     return int(FLOAT * numbers + by_weight * weights) + added
 
 

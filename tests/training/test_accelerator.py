@@ -9,14 +9,12 @@ import pytest
 import torch
 
 from saetui.jobs.architectures import ARCHITECTURES, TRANSCODERS
-from saetui.jobs.estimates import step_bytes
-from saetui.jobs.settings import Settings, resolve
-from saetui.jobs.spec import parse_spec
+from saetui.jobs.settings import Settings
 from saetui.sae import DeadSet, SparseAutoencoder
 from saetui.training import site as site_module
-from saetui.training.pairs import pairs_of, sites_read
+from saetui.training.pairs import pairs_of
 from saetui.training.site import SiteTrainer
-from tests.training.live_bytes import LiveBytes
+from tests.training.step_memory import Sizes, step_memory
 from tests.training.trainers import batches, small
 
 META = torch.device("meta")
@@ -35,12 +33,11 @@ MODES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-SIZES = {
+SIZES: dict[str, Sizes] = {
     "whole batch": (256, 8192, 8192, None),
     "in pieces": (512, 8192, 4096, 1024),
     "more latents than fit in a block": (128, 65536, 1024, None),
 }
-"""d, latents, batch, micro-batch."""
 
 
 @pytest.fixture(autouse=True)
@@ -73,31 +70,6 @@ def test_a_step_waits_for_nothing(mode: str, dtype: torch.dtype | None, micro_ba
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_step_takes_what_the_estimate_says(architecture: str, size: str, dtype: torch.dtype | None) -> None:
-    d, latents, batch, micro_batch = SIZES[size]
-    hyperparameters: dict[str, Any] = {
-        "latent_dim": latents,
-        "batch_size": batch,
-        "micro_batch_size": micro_batch,
-        "num_steps": 20,
-    }
-    if architecture == "matryoshka":
-        hyperparameters["matryoshka_widths"] = f"{latents // 8},{latents // 4},{latents // 2},{latents}"
-    spec, _ = parse_spec(
-        {"model": "none", "dataset": {"source": "none"}, "layers": [1], "architecture": architecture,
-         "hyperparameters": hyperparameters}
-    )  # fmt: skip
-    settings = resolve(spec, d, 100 * batch)
-    assert settings is not None
-    sample = iter([{site.name: torch.randn(64, d) for site in sites_read(pairs_of(spec))}] * 100)
-    (trainer,) = SiteTrainer.fresh(pairs_of(spec), spec, settings, sample, META, dtype).values()
-    # Half of the latents: what AuxK takes grows with them.
-    trainer._dead._current = DeadSet(torch.empty(latents // 2, dtype=torch.int64, device=META), latents // 2)
-    with LiveBytes() as live:
-        rows = {site.name: torch.empty(batch, d, dtype=dtype, device=META) for site in sites_read(pairs_of(spec))}
-        trainer.step(rows, 0)
-    weights = sum(parameter.nbytes for parameter in trainer.sae.parameters())
-    streams = 2 if architecture in TRANSCODERS else 1
-    # The gradients, as large as the weights, are a part of the estimate of their own.
-    foretold = step_bytes(architecture, settings, d, streams, weights, "cuda") + weights
+    foretold, peak = step_memory(architecture, SIZES[size], META, dtype)
     # A transcoder may also be trained by L1, which takes more than by k.
-    assert 1.0 <= foretold / live.peak <= (1.6 if architecture in TRANSCODERS else 1.5)
+    assert 1.0 <= foretold / peak <= (1.6 if architecture in TRANSCODERS else 1.5)

@@ -1,0 +1,37 @@
+"""The estimate of a step on the CPU beside the tensors that are alive in one: counted, so that no machine's noise is in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from saetui.jobs.architectures import ARCHITECTURES
+from tests.training.step_memory import Sizes, step_memory
+
+SIZES: dict[str, Sizes] = {
+    "whole batch": (256, 2048, 2048, None),
+    "in pieces": (512, 4096, 2048, 512),
+    "wide": (1024, 1024, 1024, None),
+    "many latents": (128, 8192, 1024, None),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("architecture", "hyperparameters"),
+    [
+        *((architecture, {}) for architecture in ARCHITECTURES),
+        ("topk", {"k": 128}),
+        ("matryoshka", {"matryoshka_widths": "256, and all"}),
+        ("transcoder", {"l1_alpha": 0.02}),
+        ("skip_transcoder", {"l1_alpha": 0.02}),
+        ("jumprelu", {"sparsity_mode": "tanh"}),
+    ],
+)
+def test_a_step_takes_what_the_estimate_says(architecture: str, hyperparameters: dict[str, Any], size: str) -> None:
+    if "matryoshka_widths" in hyperparameters:
+        hyperparameters = {"matryoshka_widths": f"256,{SIZES[size][1]}"}
+    foretold, peak = step_memory(architecture, SIZES[size], torch.device("cpu"), **hyperparameters)
+    assert 1.0 <= foretold / peak <= 1.4
