@@ -110,7 +110,9 @@ class FormReader:
     async def type(self, text: str) -> None:
         """Type into the focused field, over what stands there."""
         await self.pilot.press("ctrl+u", *keys_of(text))
-        await self.pilot.pause()
+        # A pause lets messages go one widget further: from the input to its row, from there to the form, and back.
+        for _ in range(3):
+            await self.pilot.pause()
 
 
 def keys_of(text: str) -> list[str]:
