@@ -1,8 +1,8 @@
 """What a training will need, before it starts: memory by parts, time, and what would fit when it does not.
 
 The memory is that of the trainer's process: resident memory on a CPU, and on a board whose GPU shares it; on a card of its
-own what torch reserves there. Sizes that follow from the spec are exact; what a step or an evaluation needs on top, and
-what torch itself takes, was fitted to measured peaks (tests/benchmarks/memory.py), always from above.
+own what torch reserves there. Sizes that follow from the spec are exact; what a step holds was counted in its tensors
+(tests/training/test_step_memory.py); what torch itself takes was fitted to measured peaks (tests/benchmarks/memory.py), from above.
 """
 
 from __future__ import annotations
@@ -172,6 +172,10 @@ CPU_STEP = {
 """What a step holds at its peak, in float32 numbers: for each token and latent, for each entry of a block of rows (sae/dense.py),
 for each token and dimension, for each weight, and for each entry that a top-k keeps. Counted in the tensors of steps of many
 sizes, with half of the latents dead (tests/training/test_step_memory.py); least sums that lie above all of them."""
+SPARSE_ADVANTAGE = 8
+"""A top-k of as many as a share of 1/8 of the latents takes the dense path; see sae/sparse.py."""
+DENSE_BY_LATENT, DENSE_BY_KEPT = 2.5, 3.0
+"""What that path holds besides for each token and latent, and for each entry kept; counted likewise."""
 PREFIX = 3.0
 """What matryoshka holds besides for each prefix, token and dimension."""
 PREFIXES = 5
@@ -180,19 +184,18 @@ BLOCK_ROWS = 512
 """Of a block on the CPU; see sae/dense.py."""
 
 GPU_STEP = {
-    "standard": (1.55, 1.15, 4.5, 0.7),
-    "jumprelu": (1.25, 5.7, 4.5, 1.3),
-    "gated": (1.25, 4.7, 6.5, 1.3),
-    "topk": (1.25, 1.15, 5.0, 0.7),
-    "batch_topk": (1.25, 1.15, 5.0, 0.7),
-    "matryoshka": (1.25, 1.15, 5.0, 0.7),
-    "skip": (1.55, 1.15, 4.5, 0.7),
-    "transcoder": (1.6, 1.15, 4.5, 0.7),
-    "skip_transcoder": (1.6, 1.15, 5.5, 0.7),
+    "standard": (1.55, 1.15, 4.5, 0.7, 0.0),
+    "jumprelu": (1.25, 5.7, 4.5, 1.3, 0.0),
+    "gated": (1.25, 4.7, 6.5, 1.3, 0.0),
+    "topk": (1.25, 1.15, 5.0, 0.7, 5.0),
+    "batch_topk": (1.25, 1.15, 5.0, 0.7, 5.0),
+    "matryoshka": (1.25, 1.15, 5.0, 0.7, 5.0),
+    "skip": (1.55, 1.15, 4.5, 0.7, 0.0),
+    "transcoder": (1.6, 1.15, 4.5, 0.7, 5.0),
+    "skip_transcoder": (1.6, 1.15, 5.5, 0.7, 5.0),
 }
-"""The same on a GPU, where whole batches are worked on in blocks of rows: for each token and latent, for each entry of a block,
-for each token and dimension, and for each weight. Counted in the tensors of steps on a device without data, with half of the
-latents dead (tests/training/test_accelerator.py): no GPU was there to measure on."""
+"""The same on a GPU, where whole batches are worked on, in blocks of as many entries. Counted in the tensors of steps on a device
+without data, with half of the latents dead (tests/training/test_accelerator.py): no GPU was there to measure on."""
 BLOCK_ENTRIES = 1 << 24
 """Of a block of rows on a GPU; see sae/dense.py. Entries gathered one by one take as much; see sae/sparse.py."""
 
@@ -226,16 +229,17 @@ def step_bytes(architecture: str, settings: Settings, width: int, streams: int, 
     batch = settings.batch_size * width * (streams + 1)
     # A piece's gradient stands beside the sum that it is added to.
     added = weights if tokens < settings.batch_size else 0
-    kept = 0.0
+    k = settings.k or 0
     if kind == "cpu":
         by_l1 = architecture in TRANSCODERS and settings.k is None
-        *shares, by_kept = CPU_STEP[f"{architecture} by L1" if by_l1 else architecture]
+        by_latent, by_entry, by_dimension, by_weight, by_kept = CPU_STEP[architecture + " by L1" * by_l1]
         entries = min(tokens, BLOCK_ROWS) * settings.latents
-        kept = by_kept * tokens * (settings.k or 0)
     else:
-        shares = list(GPU_STEP[architecture])
+        by_latent, by_entry, by_dimension, by_weight, by_kept = GPU_STEP[architecture]
         entries = min(tokens * settings.latents, BLOCK_ENTRIES)
-    by_latent, by_entry, by_dimension, by_weight = shares
+    kept = by_kept * tokens * k
+    if k * SPARSE_ADVANTAGE >= settings.latents:
+        kept = tokens * (DENSE_BY_LATENT * settings.latents + DENSE_BY_KEPT * k)
     if architecture == "matryoshka":
         by_dimension += PREFIX * len(settings.matryoshka_widths or range(PREFIXES))
     numbers = tokens * (by_latent * settings.latents + by_dimension * width) + by_entry * entries + kept + batch

@@ -16,6 +16,8 @@ SIZES: dict[str, Sizes] = {
     "wide": (1024, 1024, 1024, None),
     "many latents": (128, 8192, 1024, None),
 }
+DENSE_K = 512
+"""So many that all but the most latents take the dense path."""
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -24,6 +26,10 @@ SIZES: dict[str, Sizes] = {
     [
         *((architecture, {}) for architecture in ARCHITECTURES),
         ("topk", {"k": 128}),
+        *(
+            (architecture, {"k": DENSE_K})
+            for architecture in ("topk", "batch_topk", "matryoshka", "transcoder", "skip_transcoder")
+        ),
         ("matryoshka", {"matryoshka_widths": "256, and all"}),
         ("transcoder", {"l1_alpha": 0.02}),
         ("skip_transcoder", {"l1_alpha": 0.02}),
@@ -34,4 +40,5 @@ def test_a_step_takes_what_the_estimate_says(architecture: str, hyperparameters:
     if "matryoshka_widths" in hyperparameters:
         hyperparameters = {"matryoshka_widths": f"256,{SIZES[size][1]}"}
     foretold, peak = step_memory(architecture, SIZES[size], torch.device("cpu"), **hyperparameters)
-    assert 1.0 <= foretold / peak <= 1.4
+    # What the dense path takes besides is reckoned alike for all: most for matryoshka, which needs least.
+    assert 1.0 <= foretold / peak <= (1.7 if hyperparameters.get("k") == DENSE_K else 1.4)
