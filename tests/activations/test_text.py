@@ -16,6 +16,7 @@ from saetui.activations.sources import find_files
 from saetui.activations.text import Piece, read_pieces
 from saetui.errors import DatasetError
 from tests.activations.preparing import CONTENTS, LINES, Preparer, csv_text, jsonl, rows, write
+from tests.unreadable import close
 
 
 @pytest.mark.parametrize("suffix", CONTENTS)
@@ -270,15 +271,7 @@ def test_a_directory_that_cannot_be_read_is_refused_by_its_name(
 ) -> None:
     write(tmp_path / "text" / "a.txt", "fine " * 100)
     closed = write(tmp_path / "text" / "closed" / "b.txt", "fine " * 100).parent
-    scandir = os.scandir
-
-    def scan(path: str) -> object:
-        # Permissions do not stop root, who may run the tests.
-        if Path(path) == closed:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
+    close(closed, monkeypatch)
     message = prepare.refused(tmp_path / "text")
     assert f"{closed} in the dataset {tmp_path / 'text'} cannot be read: Permission denied" in message
 

@@ -12,6 +12,7 @@ import pytest
 
 from saetui.errors import DatasetError
 from saetui.jobs.datasets import BUNDLED_DATASET, find_dataset, list_datasets
+from tests.unreadable import close
 
 TEXT = "the cat jumps over the river\n" * 100
 
@@ -106,18 +107,6 @@ def test_a_dataset_in_a_directory_that_may_not_be_entered_is_refused(
 
     monkeypatch.setattr(Path, "is_file", is_file)
     assert f"The dataset {tmp_path} cannot be read: Permission denied" in refusal(tmp_path)
-
-
-def close(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes a directory unreadable, for root too, whom permissions do not stop."""
-    scandir = os.scandir
-
-    def scan(path: str) -> object:
-        if Path(path) == directory:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", scan)
 
 
 def test_a_file_that_is_missing_is_not_sought_on_the_hub() -> None:

@@ -15,7 +15,7 @@ from saetui.training.pairs import pairs_of, sites_read
 from saetui.training.site import SiteTrainer
 from tests.training.live_bytes import LiveBytes
 
-Sizes = tuple[int, int, int, "int | None"]
+Sizes = tuple[int, int, int, int | None]
 """d, latents, batch, micro-batch."""
 
 

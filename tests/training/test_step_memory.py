@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from saetui.activations import splice
+from saetui.jobs import estimates
 from saetui.jobs.architectures import ARCHITECTURES
+from saetui.sae import dense, matryoshka, sparse
 from tests.training.step_memory import Sizes, step_memory
 
 SIZES: dict[str, Sizes] = {
@@ -42,3 +45,12 @@ def test_a_step_takes_what_the_estimate_says(architecture: str, hyperparameters:
     foretold, peak = step_memory(architecture, SIZES[size], torch.device("cpu"), **hyperparameters)
     # What the dense path takes besides is reckoned alike for all: most for matryoshka, which needs least.
     assert 1.0 <= foretold / peak <= (1.7 if hyperparameters.get("k") == DENSE_K else 1.4)
+
+
+def test_the_estimate_reckons_with_the_sizes_that_the_step_has() -> None:
+    """It may not load torch, and so has them written down."""
+    assert estimates.BLOCK_ROWS == dense._BLOCK_ROWS
+    assert estimates.BLOCK_ENTRIES == dense._BLOCK_ENTRIES
+    assert estimates.SPARSE_ADVANTAGE == sparse.SPARSE_ADVANTAGE
+    assert len(matryoshka._FRACTIONS) == estimates.PREFIXES
+    assert estimates.LOGITS_AT_ONCE == splice._LOGITS
