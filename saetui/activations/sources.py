@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
 from saetui import bundled
 from saetui.directories import files_below
 from saetui.errors import DatasetError
@@ -103,6 +100,10 @@ _SPLITS = ("train", "validation", "valid", "dev", "test")
 
 
 def _from_hub_cache(reference: str) -> Path:
+    # Takes longer to load than all else here, and few need it.
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
     try:
         return Path(
             snapshot_download(reference, repo_type="dataset", local_files_only=True, allow_patterns=list(PATTERNS))

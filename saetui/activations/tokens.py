@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from saetui.activations.sources import SourceFile, find_files
 from saetui.activations.token_cache import CacheEntry, TokenManifest, find_or_make
 from saetui.activations.token_writer import KEPT, Packing, Written, write_contexts
+from saetui.activations.tokenising import write_contexts_apart
 from saetui.errors import DatasetError, InvalidInput
 
 __all__ = ["TokenDataset", "TokenProgress", "prepare_tokens"]
@@ -163,6 +164,7 @@ def prepare_tokens(
     text_field: str = "text",
     split: str = "train",
     begin_contexts: bool = True,
+    apart: bool = False,
     progress: Callable[[TokenProgress], None] | None = None,
 ) -> TokenDataset:
     """Tokenises a dataset, or finds it tokenised in the cache.
@@ -183,6 +185,7 @@ def prepare_tokens(
         begin_contexts: whether each context begins with the tokenizer's beginning-of-text token, where it
             has one. Many models put an activation of extreme norm at the first position, whatever token
             stands there; as a special token it is left out of the training.
+        apart: whether to tokenise in a process of its own, for who has better use for the memory; see tokenising.py.
         progress: called now and then.
 
     Raises:
@@ -203,7 +206,8 @@ def prepare_tokens(
         def tell(done: int, written: Written) -> None:
             report(TokenProgress("tokenising", done, total, written.documents, written.bad_rows))
 
-        written = write_contexts(out, files, backend, packing, text_field, tell)
+        write = write_contexts_apart if apart else write_contexts
+        written = write(out, files, backend, packing, text_field, tell)
         _refuse_too_little(source, text_field, written, context_length)
         return TokenManifest(
             contexts=written.contexts,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -17,13 +16,13 @@ from typing import IO, Any
 
 from saetui.cli.output import say
 from saetui.errors import SaetuiError, TrainingError
+from saetui.lifetime import ender
 from saetui.protocol.environment import torch_environment
 from saetui.protocol.failures import error_of
 from saetui.protocol.messages import Failure
 
 _PROGRESS = "progress: "
 _LAST_WORDS = 3
-_PR_SET_PDEATHSIG = 1
 
 
 def ask_errand(module: str, request: Mapping[str, object], progress: Callable[[str], None] = say) -> Any:
@@ -50,7 +49,7 @@ def _ask(module: str, request: Mapping[str, object], progress: Callable[[str], N
         text=True,
         errors="backslashreplace",
         env=torch_environment(os.environ),
-        preexec_fn=_end_with_parent(),
+        preexec_fn=ender(os.getpid()),
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     words: deque[str] = deque(maxlen=_LAST_WORDS)
@@ -86,21 +85,6 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """What a new process does first, so that the system ends it should its parent be killed; Linux alone has it."""
-    if sys.platform != "linux":
-        return None
-    # Loaded here: between fork and exec as little as possible is done.
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def end_with_parent() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return end_with_parent
 
 
 def _result(answer: str, status: int, words: deque[str]) -> Any:

@@ -59,6 +59,7 @@ def build(request: dict[str, Any]) -> list[Any]:
         cache_directory=cache,
         text_field=spec.dataset.text_field,
         split=spec.dataset.split,
+        apart=True,
         progress=tokenised,
     )
     if dataset.left_out is not None:

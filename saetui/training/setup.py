@@ -136,6 +136,7 @@ def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Li
         cache_directory=find_home().cache,
         text_field=spec.dataset.text_field,
         split=spec.dataset.split,
+        apart=True,
         progress=progress,
     )
     if dataset.left_out is not None:
