@@ -129,7 +129,7 @@ def memory_parts(
         "step": max(
             step_bytes(spec.architecture, settings, model.hidden_size, streams, weights // sites, kind),
             _forward(spec, model.hidden_size, item, streams, kind),
-            _evaluation(spec, model, size, item, kind) + (0 if kept else behind) if rest else 0,
+            _evaluation(spec, model, size, settings, item, kind) + (0 if kept else behind) if rest else 0,
         ),
     }
     lasting = parts["runtime"] + parts["model"]
@@ -199,6 +199,13 @@ without data, with half of the latents dead (tests/training/test_accelerator.py)
 BLOCK_ENTRIES = 1 << 24
 """Of a block of rows on a GPU; see sae/dense.py. Entries gathered one by one take as much; see sae/sparse.py."""
 
+CODES, CODES_OF_OTHERS = {"jumprelu": 3.1, "gated": 3.3}, 2.3
+"""What an SAE holds while it reconstructs, for each entry of a block; counted likewise."""
+RECONSTRUCTED = 3.1
+"""And for each token and dimension: normalised, reconstructed, restored."""
+HIDDEN = 4
+"""What the model and its hooks hold of a hidden state, in the model's dtype."""
+
 
 def _model_item(spec: TrainingSpec, device: str) -> int:
     """Bytes of one of the model's weights as it is loaded."""
@@ -252,13 +259,27 @@ def _forward(spec: TrainingSpec, width: int, item: int, streams: int, kind: str)
     return contexts_at_a_time(kind, context) * context * width * item * (16 + streams)
 
 
-def _evaluation(spec: TrainingSpec, model: ModelInfo, size: ModelSize, item: int, kind: str) -> int:
-    """A pass with its logits, and the logarithms of one context's in float32."""
+def _evaluation(spec: TrainingSpec, model: ModelInfo, size: ModelSize, settings: Settings, item: int, kind: str) -> int:
+    """A pass with an SAE in its place: when the SAE is asked, or when there are logits, and one context's logarithms."""
     context = spec.dataset.context_length
     fitting = LOGITS_AT_ONCE // (context * max(1, size.vocabulary))
     contexts = max(1, min(contexts_at_a_time(kind, context), fitting))
-    logits = size.vocabulary * context * (contexts * item + 2 * FLOAT)
-    return logits + _forward(spec, model.hidden_size, item, 1, kind)
+    tokens = contexts * context
+    logits = size.vocabulary * (tokens * item + 2 * context * FLOAT) + HIDDEN * tokens * model.hidden_size * item
+    return max(
+        logits,
+        reconstruction_bytes(spec.architecture, settings, model.hidden_size, tokens, kind)
+        + HIDDEN * tokens * model.hidden_size * item,
+        _forward(spec, model.hidden_size, item, 1, kind),
+    )
+
+
+def reconstruction_bytes(architecture: str, settings: Settings, width: int, tokens: int, kind: str) -> int:
+    """What an SAE holds at its peak while it reconstructs so many tokens; see SparseAutoencoder.reconstruct."""
+    rows = min(tokens, settings.micro_batch_size)
+    entries = min(rows, BLOCK_ROWS) * settings.latents if kind == "cpu" else min(rows * settings.latents, BLOCK_ENTRIES)
+    numbers = RECONSTRUCTED * tokens * width + CODES.get(architecture, CODES_OF_OTHERS) * entries
+    return int(FLOAT * numbers)
 
 
 def _seconds(spec: TrainingSpec, model: ModelInfo, size: ModelSize, figures: MachineFigures) -> float | None:

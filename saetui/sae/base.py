@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from saetui.errors import InvalidInput
 from saetui.sae.centre import centre_of
 from saetui.sae.dead import DeadSet
+from saetui.sae.dense import row_blocks
 from saetui.sae.losses import BatchStatistics, Losses, combine
 
 DecoderNorm = Literal["unit", "free"]
@@ -175,6 +176,14 @@ class SparseAutoencoder(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """x̂ for x (B, d_in): shape (B, d_out)."""
         return self.decode(self.encode(x))
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """`forward` without gradients, a block of rows at a time: the codes of all of them are never there at once."""
+        x_hat = x.new_empty(x.shape[0], self.d_out)
+        for rows in row_blocks(x, self.latents):
+            x_hat[rows] = self(x[rows])
+        return x_hat
 
     @abstractmethod
     def loss(

@@ -20,10 +20,10 @@ _BLOCK_ROWS = 512
 _BLOCK_ENTRIES = 1 << 24
 
 
-def row_blocks(h: Tensor) -> Iterator[slice]:
-    """Slices of h's rows (B, F), so that what is made of them on the way stays small."""
-    size = _BLOCK_ROWS if h.device.type == "cpu" else max(1, _BLOCK_ENTRIES // h.shape[1])
-    for start in range(0, h.shape[0], size):
+def row_blocks(rows: Tensor, width: int | None = None) -> Iterator[slice]:
+    """Slices of a tensor's rows, so that what is made of them on the way, as wide as they are or `width`, stays small."""
+    size = _BLOCK_ROWS if rows.device.type == "cpu" else max(1, _BLOCK_ENTRIES // (width or rows.shape[1]))
+    for start in range(0, rows.shape[0], size):
         yield slice(start, start + size)
 
 

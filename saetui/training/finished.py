@@ -67,7 +67,8 @@ class FinishedSAE:
 
     def _reconstruct(self, raw: Tensor) -> Tensor:
         with torch.no_grad():
-            return self.loaded.reconstruct(raw.to(self.device)).to(raw.dtype)
+            raw = raw.to(self.device)
+            return self.loaded.target.restore(self.sae.reconstruct(self.loaded.normalization.normalise(raw)), raw)
 
 
 def open_finished(

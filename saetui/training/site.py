@@ -212,7 +212,7 @@ class SiteTrainer:
         """The SAE's prediction for raw inputs of shape (n, d_in), raw again: shape (n, d_out)."""
         with torch.no_grad():
             x = self.units.source.normalise(raw.to(self.device))
-            x_hat = torch.cat([self.sae(piece) for piece in self._pieces(x)])
+            x_hat = torch.cat([self.sae.reconstruct(piece) for piece in self._pieces(x)])
             return self.units.target.restore(x_hat, raw)
 
     @property

@@ -46,6 +46,19 @@ def test_the_start_is_unit_rows_their_transpose_and_zero_biases(
     assert not sae.encoder_bias.any() and not sae.b_dec.any()
 
 
+@pytest.mark.parametrize(("architecture", "options"), [*EVERY, ("skip_transcoder", {"k": 6})])
+def test_a_reconstruction_in_blocks_is_the_forward_pass(
+    architecture: str, options: dict[str, Option], generator: torch.Generator
+) -> None:
+    sae = stirred(architecture, generator, **options)
+    x = torch.randn(1300, 24, generator=generator)
+    whole = sae(x)
+    assert whole.requires_grad
+    parts = sae.reconstruct(x)
+    assert not parts.requires_grad
+    assert_close(parts, whole.detach(), "x̂")
+
+
 def test_the_same_seed_gives_the_same_sae() -> None:
     one, other, third = (build("topk", 8, 8, 16, torch.Generator().manual_seed(s), k=2) for s in (1, 1, 2))
     assert torch.equal(one.W_dec, other.W_dec)

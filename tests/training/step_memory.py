@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 
-from saetui.jobs.architectures import TRANSCODERS
-from saetui.jobs.estimates import step_bytes
-from saetui.jobs.settings import resolve
+from saetui.jobs.estimates import reconstruction_bytes, step_bytes
+from saetui.jobs.settings import Settings, resolve
 from saetui.jobs.spec import parse_spec
 from saetui.sae import DeadSet
 from saetui.training.pairs import pairs_of, sites_read
@@ -23,6 +22,32 @@ def step_memory(
     architecture: str, sizes: Sizes, device: torch.device, dtype: torch.dtype | None = None, **hyperparameters: Any
 ) -> tuple[int, int]:
     """Bytes of one step and its batch, beside weights and moments: foretold, and alive at once; half of the latents are dead."""
+    d, latents, batch, _ = sizes
+    trainer, settings = _trainer(architecture, sizes, device, dtype, hyperparameters)
+    # Half of the latents: what AuxK takes grows with them.
+    trainer._dead._current = DeadSet(torch.arange(latents // 2, device=device), latents // 2)
+    sites = {trainer.pair.source, trainer.pair.target}
+    with LiveBytes() as live:
+        rows = {site.name: torch.randn(batch, d, dtype=dtype, device=device) for site in sites}
+        trainer.step(rows, 0)
+    weights = sum(parameter.nbytes for parameter in trainer.sae.parameters())
+    # The gradients, as large as the weights, are a part of the estimate of their own.
+    return step_bytes(architecture, settings, d, len(sites), weights, kind_of(device)) + weights, live.peak
+
+
+def reconstruction_memory(architecture: str, sizes: Sizes, device: torch.device) -> tuple[int, int]:
+    """Bytes of one reconstruction of a batch, as an evaluation asks for it: foretold, and alive at once."""
+    d, _, batch, _ = sizes
+    trainer, settings = _trainer(architecture, sizes, device, None, {})
+    raw = torch.randn(batch, d, device=device)
+    with LiveBytes() as live:
+        trainer.reconstruct(raw)
+    return reconstruction_bytes(architecture, settings, d, batch, kind_of(device)), live.peak
+
+
+def _trainer(
+    architecture: str, sizes: Sizes, device: torch.device, dtype: torch.dtype | None, hyperparameters: dict[str, Any]
+) -> tuple[SiteTrainer, Settings]:
     d, latents, batch, micro_batch = sizes
     hyperparameters = {
         "latent_dim": latents,
@@ -39,15 +64,7 @@ def step_memory(
     assert settings is not None
     sample = iter([{site.name: torch.randn(64, d) for site in sites_read(pairs_of(spec))}] * 100)
     (trainer,) = SiteTrainer.fresh(pairs_of(spec), spec, settings, sample, device, dtype).values()
-    # Half of the latents: what AuxK takes grows with them.
-    trainer._dead._current = DeadSet(torch.arange(latents // 2, device=device), latents // 2)
-    with LiveBytes() as live:
-        rows = {site.name: torch.randn(batch, d, dtype=dtype, device=device) for site in sites_read(pairs_of(spec))}
-        trainer.step(rows, 0)
-    weights = sum(parameter.nbytes for parameter in trainer.sae.parameters())
-    streams = 2 if architecture in TRANSCODERS else 1
-    # The gradients, as large as the weights, are a part of the estimate of their own.
-    return step_bytes(architecture, settings, d, streams, weights, kind_of(device)) + weights, live.peak
+    return trainer, settings
 
 
 def kind_of(device: torch.device) -> str:

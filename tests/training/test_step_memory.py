@@ -11,7 +11,7 @@ from saetui.activations import splice
 from saetui.jobs import estimates
 from saetui.jobs.architectures import ARCHITECTURES
 from saetui.sae import dense, matryoshka, sparse
-from tests.training.step_memory import Sizes, step_memory
+from tests.training.step_memory import Sizes, reconstruction_memory, step_memory
 
 SIZES: dict[str, Sizes] = {
     "whole batch": (256, 2048, 2048, None),
@@ -45,6 +45,14 @@ def test_a_step_takes_what_the_estimate_says(architecture: str, hyperparameters:
     foretold, peak = step_memory(architecture, SIZES[size], torch.device("cpu"), **hyperparameters)
     # What the dense path takes besides is reckoned alike for all: most for matryoshka, which needs least.
     assert 1.0 <= foretold / peak <= (1.7 if hyperparameters.get("k") == DENSE_K else 1.4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_reconstruction_takes_what_the_estimate_says(device: str, architecture: str, size: str) -> None:
+    foretold, peak = reconstruction_memory(architecture, SIZES[size], torch.device(device))
+    assert 1.0 <= foretold / peak <= 1.5
 
 
 def test_the_estimate_reckons_with_the_sizes_that_the_step_has() -> None:
