@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,6 +17,8 @@ from saetui.sae.sparse import Codes, codes_at, fixed_codes, places_above
 # fewer entries than wanted exceed it: then all positive ones are looked through, which is slower and gives the same.
 _SAMPLED_ROWS = 64
 _GENEROSITY = 1.5
+# Entries of a block of rows that is partitioned.
+_PARTITIONED = 1 << 19
 
 
 class Selection(Protocol):
@@ -34,7 +38,9 @@ class LargestOfEach:
     k: int
 
     def codes(self, h: Tensor) -> Codes:
-        """See the protocol; k entries a token, some of them 0 where fewer are positive."""
+        """See the protocol. On an accelerator always k entries a token, so that their number need not be waited for."""
+        if h.device.type == "cpu":
+            return codes_at(h, _places_of_largest(h, self.k))
         values, indices = h.topk(self.k, dim=1, sorted=False)
         return fixed_codes(values.relu_(), indices)
 
@@ -111,6 +117,37 @@ def floor_of(values: Tensor, count: int) -> Tensor:
     else:
         smallest = values.topk(count, sorted=False).values.min()
     return torch.nextafter(smallest, torch.zeros_like(smallest)).clamp_min(0.0)
+
+
+def _places_of_largest(h: Tensor, k: int) -> Tensor:
+    """Where the k largest positive entries of each row of h (B, F) lie in its memory, ascending: int64, shape (N,)."""
+    table = h.detach().numpy()
+    tokens, latents = table.shape
+    rows = max(1, _PARTITIONED // latents)
+
+    def places(first: int) -> npt.NDArray[np.intp]:
+        block = table[first : first + rows]
+        # The copy that is partitioned stays in the cache. torch's topk copies each row with its places, and takes 1.2 to 2.2
+        # times as long (4096 rows of 2048 to 16,384, k of 32 and 64, two threads).
+        smallest = np.partition(block, latents - k, axis=1)[:, latents - k, None]
+        small = block < np.maximum(smallest, np.finfo(block.dtype).smallest_subnormal)
+        kept: npt.NDArray[np.intp] = np.flatnonzero(np.logical_not(small, out=small))
+        counts = np.diff(np.searchsorted(kept, np.arange(len(block) + 1) * latents))
+        if counts.max() > k:
+            # Some entry equals the k-th largest, or is not a number.
+            kept = _exactly(torch.from_numpy(block), k)
+        return kept + first * latents  # type: ignore[no-any-return]  # numpy's
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return torch.from_numpy(np.concatenate(list(pool.map(places, range(0, tokens, rows)))))
+
+
+def _exactly(block: Tensor, k: int) -> npt.NDArray[np.intp]:
+    """The places of no more than k entries of each row, of equal ones those that the dense path takes."""
+    values, indices = block.topk(k, dim=1, sorted=False)
+    places = indices + torch.arange(block.shape[0])[:, None] * block.shape[1]
+    kept: npt.NDArray[np.intp] = np.sort(places[~(values <= 0)].numpy())
+    return kept
 
 
 def _candidates(h: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -76,6 +76,35 @@ def test_sparse_and_dense_select_the_same(selection: Selection, generator: torch
     assert torch.equal(codes.rows, torch.repeat_interleave(torch.arange(90), codes.starts.diff()))
 
 
+@pytest.mark.parametrize("k", [1, 5, 30])
+@pytest.mark.parametrize("kind", ["even", "few positive", "equal ones", "few and equal", "many rows"])
+def test_each_token_keeps_its_k_largest(kind: str, k: int, generator: torch.Generator) -> None:
+    # More rows than a block has, so that some begin within it.
+    h = torch.randn(40_000, 30, generator=generator) if kind == "many rows" else uneven(kind, generator)
+    if kind == "equal ones":
+        h = h.mul(2).round()
+    if kind == "few and equal":
+        # Row 0 has more equal ones than it may keep; the rest so few that together there are not too many.
+        h = -h.abs()
+        h[0] = 1.0
+    values = h.topk(k, dim=1).values.relu()
+    codes = LargestOfEach(k).codes(h)
+    z = spread(codes, h.shape)
+    assert torch.equal(z.topk(k, dim=1).values, values)
+    assert torch.equal((z > 0).sum(1), (values > 0).sum(1))
+    assert bool((codes.values > 0).all())
+    assert torch.equal(z, LargestOfEach(k).dense(h))
+    assert bool(((z == 0) | (z == h)).all())
+
+
+def test_what_is_not_a_number_is_kept_so_that_it_is_seen(generator: torch.Generator) -> None:
+    h = torch.randn(200, 30, generator=generator)
+    h[70, 3] = torch.nan
+    h[71] = torch.nan
+    codes = LargestOfEach(4).codes(h)
+    assert torch.equal(codes.rows[codes.values.isnan()], torch.tensor([70, 71, 71, 71, 71]))
+
+
 def test_where_nothing_is_positive_nothing_is_kept() -> None:
     h = -torch.ones(5, 6)
     for selection in (LargestOfAll(7), Above(torch.tensor(0.0))):
