@@ -89,9 +89,11 @@ $(PEERS)/%/installed:
 	$(@D)/bin/python -m pip uninstall -q -y torchvision
 	touch $@
 
-# One step of each architecture beside its matrix products and the peers; then the memory estimates beside measured peaks.
+# One step of each architecture beside its matrix products and the peers; from text to SAE beside SAELens; then the memory
+# estimates beside measured peaks. An hour on two cores.
 bench: $(DEVELOPER)
 	$(BIN)/python -m tests.benchmarks.step
+	$(BIN)/python -m tests.benchmarks.end_to_end
 	$(BIN)/python -m tests.benchmarks.memory
 
 # FVU against L0 beside the peers, on the bundled model's middle layer.

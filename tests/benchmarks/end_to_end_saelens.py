@@ -32,7 +32,7 @@ model = HookedTransformer(
         device="cpu",
     )
 )
-contexts = plan["tokens"] // plan["context"] + 4 * plan["batch"]
+contexts = plan["peer_tokens"] // plan["context"] + 4 * plan["batch"]
 rows = torch.randint(0, plan["vocabulary"], (contexts, plan["context"])).tolist()
 config = LanguageModelSAERunnerConfig(
     sae=TopKTrainingSAEConfig(d_in=plan["d"], d_sae=plan["latents"], k=plan["k"]),
@@ -43,7 +43,7 @@ config = LanguageModelSAERunnerConfig(
     context_size=plan["context"],
     # Its default of 20 contexts is less than one batch.
     n_batches_in_buffer=4 * plan["batch"] // plan["context"],
-    training_tokens=plan["tokens"],
+    training_tokens=plan["peer_tokens"],
     train_batch_size_tokens=plan["batch"],
     lr=plan["learning_rate"],
     device="cpu",
