@@ -1,7 +1,7 @@
 """The directory of one tokenised dataset: written whole or not at all, and checked before it is used.
 
 `tokens.bin` holds the contexts, one after the other, and then for each the number of its tokens that are not special
-(token_writer.py); `manifest.json` says how many, and of which type.
+(token_writer.py); `manifest.json` says how many, and of which type, and has a digest of itself.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from saetui.digest import fields_digest
 from saetui.errors import HomeError
 
 __all__ = ["CacheEntry", "TokenManifest", "find_or_make"]
 
-_VERSION = 2
+_VERSION = 3
 _TOKENS = "tokens.bin"
 _MANIFEST = "manifest.json"
 _CHUNK = 2**22
@@ -112,7 +113,8 @@ def _fill(part: Path, make: Callable[[BinaryIO], TokenManifest]) -> TokenManifes
         out.flush()
         os.fsync(out.fileno())
     with (part / _MANIFEST).open("w", encoding="utf-8") as text:
-        json.dump(asdict(manifest), text, indent=1)
+        fields = asdict(manifest)
+        json.dump({**fields, "digest": fields_digest(fields)}, text, indent=1)
         text.flush()
         os.fsync(text.fileno())
     _sync(part)
@@ -123,11 +125,13 @@ def _sound(place: Path) -> TokenManifest | None:
     """The manifest of an entry whose tokens are what it says, or None."""
     try:
         fields = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
+        if fields.pop("digest") != fields_digest(fields):
+            return None
         manifest = TokenManifest(**{**fields, "bad_row_reasons": tuple(fields.get("bad_row_reasons", ()))})
         if manifest.version != _VERSION or _checksum(place / _TOKENS) != manifest.checksum:
             return None
-    except (OSError, ValueError, TypeError, AttributeError):
-        # Missing, cut short, or of another version: whatever it is, it will be made again.
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        # Missing, cut short, altered, or of another version: whatever it is, it will be made again.
         return None
     return manifest
 

@@ -26,4 +26,10 @@ def test_the_library_needs_nothing_else_of_saetui() -> None:
         "print(*sorted(m for m in sys.modules if m.startswith('saetui.') and not m.startswith('saetui.activations')))"
     )
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-    assert loaded.split() == ["saetui.bundled", "saetui.directories", "saetui.errors", "saetui.lifetime"]
+    assert loaded.split() == [
+        "saetui.bundled",
+        "saetui.digest",
+        "saetui.directories",
+        "saetui.errors",
+        "saetui.lifetime",
+    ]

@@ -111,17 +111,22 @@ def test_the_cache_goes_by_content_not_by_name_or_date(prepare: Preparer, tmp_pa
     assert prepare(moved, context_length=9).key != made.key
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "manifest", "no manifest"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "manifest", "flip in the manifest", "no manifest"])
 def test_a_damaged_entry_is_made_again(damage: str, prepare: Preparer, tmp_path: Path) -> None:
     source = write(tmp_path / "data.jsonl", jsonl())
     made = prepare(source)
     text = prepare.text(made)
-    content = bytearray(made.path.read_bytes())
+    tokens = bytearray(made.path.read_bytes())
     if damage == "flip":
-        content[5] ^= 1
-        made.path.write_bytes(content)
+        tokens[5] ^= 1
+        made.path.write_bytes(tokens)
     elif damage == "cut":
-        made.path.write_bytes(content[:-2])
+        made.path.write_bytes(tokens[:-2])
+    elif damage == "flip in the manifest":
+        manifest = made.path.parent / "manifest.json"
+        content = manifest.read_text()
+        manifest.write_text(content.replace('"documents": 40', '"documents": 50'))
+        assert manifest.read_text() != content
     elif damage == "manifest":
         (made.path.parent / "manifest.json").write_text("{}")
     else:

@@ -58,7 +58,7 @@ def keep_tokens(cache: Path, key: str) -> Path:
     (directory / "tokens.bin").write_bytes(b"tokens")
     checksum = hashlib.blake2b(b"tokens", digest_size=16).hexdigest()
     manifest = {"contexts": 1, "context_length": 3, "tokens": 3, "checksum": checksum, "source": "a.txt"}
-    (directory / "manifest.json").write_text(json.dumps(manifest))
+    (directory / "manifest.json").write_text(json.dumps({**manifest, "digest": fields_digest(manifest)}))
     return directory
 
 
@@ -141,8 +141,10 @@ def test_one_flipped_bit_is_found(tmp_path: Path) -> None:
         assert name in problem
 
 
-def test_one_flipped_bit_in_the_manifest_of_activations_is_found(tmp_path: Path) -> None:
-    manifest = keep_activations(tmp_path, "aa", used=1) / "manifest.json"
+@pytest.mark.parametrize("kind", ["activations", "tokens"])
+def test_one_flipped_bit_in_a_manifest_is_found(kind: str, tmp_path: Path) -> None:
+    directory = keep_tokens(tmp_path, "aa") if kind == "tokens" else keep_activations(tmp_path, "aa", used=1)
+    manifest = directory / "manifest.json"
     content = manifest.read_bytes()
     for place in range(len(content)):
         damaged = bytearray(content)
