@@ -150,7 +150,7 @@ def sae_parameters(architecture: str, width: int, settings: Settings) -> int:
 RUNTIME = {"cpu": 420 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
 """torch, transformers and Python themselves. cpu: measured with torch 2.13; the others: a CUDA context on top."""
 
-HEAP = {"cpu": 0.09, "jetson": 0.16, "cuda": 0.16}
+HEAP = {"cpu": 0.07, "jetson": 0.16, "cuda": 0.16}
 """What lies unused between allocations, as a share of all that the training allocates. cpu: measured; the others: guessed."""
 
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
