@@ -11,7 +11,7 @@ from collections.abc import Callable
 _PR_SET_PDEATHSIG = 1
 
 
-def ender(parent: int) -> Callable[[], None]:
+def tied_to(parent: int) -> Callable[[], None]:
     """What a new process does early, so that the system ends it should its parent be gone, or go; Linux alone has it.
 
     Args:

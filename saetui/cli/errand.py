@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from saetui.cli.output import say
 from saetui.errors import SaetuiError, TrainingError
-from saetui.lifetime import ender
+from saetui.lifetime import tied_to
 from saetui.protocol.environment import torch_environment
 from saetui.protocol.failures import error_of
 from saetui.protocol.messages import Failure
@@ -49,7 +49,7 @@ def _ask(module: str, request: Mapping[str, object], progress: Callable[[str], N
         text=True,
         errors="backslashreplace",
         env=torch_environment(os.environ),
-        preexec_fn=ender(os.getpid()),
+        preexec_fn=tied_to(os.getpid()),
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     words: deque[str] = deque(maxlen=_LAST_WORDS)

@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 import psutil
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from saetui.activations.tokens import TokenDataset, TokenProgress, prepare_tokens
 from saetui.errors import DatasetError
@@ -57,13 +61,14 @@ def test_a_refusal_comes_back_whole_and_leaves_nothing(prepare: Preparer, tmp_pa
     assert not [path for path in (tmp_path / "apart").rglob("*") if path.name == "tokens.bin"]
 
 
-def test_a_process_that_is_killed_is_told_and_leaves_nothing(
-    prepare: Preparer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_is_killed_is_told_and_leaves_nothing(prepare: Preparer, tmp_path: Path) -> None:
+    killed: list[psutil.Process] = []
+
     def kill(now: TokenProgress) -> None:
-        if now.stage == "tokenising":
-            (worker,) = workers(psutil.Process())
-            worker.kill()
+        # It may have said more before it was killed.
+        if now.stage == "tokenising" and not killed:
+            killed.extend(workers(psutil.Process()))
+            killed[0].kill()
 
     # So much that it is not done when its first progress is told.
     long = write(tmp_path / "long.txt", "\n".join(LINES * 40_000))
@@ -74,8 +79,19 @@ def test_a_process_that_is_killed_is_told_and_leaves_nothing(
     assert not [path for path in cache.rglob("*") if path.name == "tokens.bin"]
 
 
+def test_a_process_that_ends_without_reading_its_request_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # More than a pipe holds: it cannot all be written before that process has ended.
+    words = WordLevel({"[UNK]": 0} | {f"word{number}": number for number in range(1, 20_000)}, unk_token="[UNK]")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words), unk_token="[UNK]")  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(sys, "executable", which("false"))
+    with pytest.raises(DatasetError, match="the process that does it ended with status 1"):
+        apart(Preparer(tokenizer, tmp_path), write(tmp_path / "text.txt", "word1 " * 100), tmp_path / "apart")
+
+
 ASKER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from saetui.activations import prepare_tokens
 from transformers import AutoTokenizer
@@ -83,7 +99,7 @@ from transformers import AutoTokenizer
 def tell(now):
     if now.stage == "tokenising":
         print("tokenising", flush=True)
-        time.sleep(60)
+        signal.pause()
 
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
 prepare_tokens(sys.argv[2], tokenizer, context_length=8, cache_directory=Path(sys.argv[3]), apart=True, progress=tell)
