@@ -136,10 +136,12 @@ def _places_of_largest(h: Tensor, k: int) -> Tensor:
         if counts.max() > k:
             # Some entry equals the k-th largest, or is not a number.
             kept = _exactly(torch.from_numpy(block), k)
-        return kept + first * latents  # type: ignore[no-any-return]  # numpy's
+        kept += first * latents
+        return kept
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return torch.from_numpy(np.concatenate(list(pool.map(places, range(0, tokens, rows)))))
+        found = pool.map(places, range(0, tokens, rows))
+        return torch.from_numpy(np.concatenate([np.empty(0, np.intp), *found]))
 
 
 def _exactly(block: Tensor, k: int) -> npt.NDArray[np.intp]:

@@ -105,6 +105,11 @@ def test_what_is_not_a_number_is_kept_so_that_it_is_seen(generator: torch.Genera
     assert torch.equal(codes.rows[codes.values.isnan()], torch.tensor([70, 71, 71, 71, 71]))
 
 
+def test_of_no_tokens_nothing_is_kept() -> None:
+    codes = LargestOfEach(4).codes(torch.empty(0, 30))
+    assert codes.values.shape == codes.indices.shape == (0,) and codes.starts.tolist() == [0]
+
+
 def test_where_nothing_is_positive_nothing_is_kept() -> None:
     h = -torch.ones(5, 6)
     for selection in (LargestOfAll(7), Above(torch.tensor(0.0))):
