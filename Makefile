@@ -90,7 +90,7 @@ $(PEERS)/%/installed:
 	touch $@
 
 # One step of each architecture beside its matrix products and the peers; from text to SAE beside SAELens; then the memory
-# estimates beside measured peaks. An hour on two cores.
+# estimates beside measured peaks. Over an hour on two cores.
 bench: $(DEVELOPER)
 	$(BIN)/python -m tests.benchmarks.step
 	$(BIN)/python -m tests.benchmarks.end_to_end

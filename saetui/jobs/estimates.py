@@ -240,10 +240,9 @@ def step_bytes(architecture: str, settings: Settings, width: int, streams: int, 
     if kind == "cpu":
         by_l1 = architecture in TRANSCODERS and settings.k is None
         by_latent, by_entry, by_dimension, by_weight, by_kept = CPU_STEP[architecture + " by L1" * by_l1]
-        entries = min(tokens, BLOCK_ROWS) * settings.latents
     else:
         by_latent, by_entry, by_dimension, by_weight, by_kept = GPU_STEP[architecture]
-        entries = min(tokens * settings.latents, BLOCK_ENTRIES)
+    entries = _block(tokens, settings, kind)
     kept = by_kept * tokens * k
     if k * SPARSE_ADVANTAGE >= settings.latents:
         kept = tokens * (DENSE_BY_LATENT * settings.latents + DENSE_BY_KEPT * k)
@@ -251,6 +250,13 @@ def step_bytes(architecture: str, settings: Settings, width: int, streams: int, 
         by_dimension += PREFIX * len(settings.matryoshka_widths or range(PREFIXES))
     numbers = tokens * (by_latent * settings.latents + by_dimension * width) + by_entry * entries + kept + batch
     return int(FLOAT * numbers + by_weight * weights) + added
+
+
+def _block(tokens: int, settings: Settings, kind: str) -> int:
+    """Entries of a block of so many tokens; see sae/dense.py."""
+    if kind == "cpu":
+        return min(tokens, BLOCK_ROWS) * settings.latents
+    return min(tokens * settings.latents, BLOCK_ENTRIES)
 
 
 def _forward(spec: TrainingSpec, width: int, item: int, streams: int, kind: str) -> int:
@@ -276,8 +282,7 @@ def _evaluation(spec: TrainingSpec, model: ModelInfo, size: ModelSize, settings:
 
 def reconstruction_bytes(architecture: str, settings: Settings, width: int, tokens: int, kind: str) -> int:
     """What an SAE holds at its peak while it reconstructs so many tokens; see SparseAutoencoder.reconstruct."""
-    rows = min(tokens, settings.micro_batch_size)
-    entries = min(rows, BLOCK_ROWS) * settings.latents if kind == "cpu" else min(rows * settings.latents, BLOCK_ENTRIES)
+    entries = _block(min(tokens, settings.micro_batch_size), settings, kind)
     numbers = RECONSTRUCTED * tokens * width + CODES.get(architecture, CODES_OF_OTHERS) * entries
     return int(FLOAT * numbers)
 
