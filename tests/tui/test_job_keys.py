@@ -108,6 +108,58 @@ async def test_several_are_marked_by_their_state_moved_in_the_queue_and_stopped(
     machine.until(running.id, Status.STOPPED)
 
 
+async def test_marked_jobs_that_the_filter_hides_are_left_alone_and_counted(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    jobs = {name: machine.submit(name=name, steps=1).id for name in ("keep-a", "keep-b", "drop-a", "drop-b")}
+    for job_id in jobs.values():
+        machine.until(job_id, Status.COMPLETED)
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: len(listed(app)) == 4)
+        await pilot.press("A")
+        await pilot.press("slash")
+        await pilot.press(*"drop")
+        await until(pilot, lambda: sorted(listed(app)) == ["drop-a", "drop-b"])
+        await pilot.press("enter", "D")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        shown = " ".join(screen_text(app.screen).replace("│", " ").split())
+        assert "Delete 2 jobs?" in shown and "2 marked jobs hidden by the filter are left alone" in shown
+        await pilot.press("y")
+        await until(pilot, lambda: sorted(app.model.jobs) == sorted([jobs["keep-a"], jobs["keep-b"]]))
+        # The two that were left alone are marked still, and come into reach again with the filter gone.
+        await pilot.press("escape")
+        await until(pilot, lambda: sorted(listed(app)) == ["keep-a", "keep-b"])
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        shown = screen_text(app.screen)
+        assert "Delete 2 jobs?" in shown and "left alone" not in shown
+        await pilot.press("n")
+    assert sorted(path.name for path in machine.home.runs.iterdir()) == sorted([jobs["keep-a"], jobs["keep-b"]])
+
+
+async def test_with_every_mark_hidden_a_key_acts_on_the_highlighted_job_alone(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    marked, seen = (machine.submit(name=name, steps=1) for name in ("marked", "seen"))
+    machine.until(seen.id, Status.COMPLETED)
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: len(listed(app)) == 2)
+        await pilot.press("slash", *"marked", "enter")
+        await until(pilot, lambda: listed(app) == ["marked"])
+        await pilot.press("space", "escape", "slash", *"seen", "enter")
+        await until(pilot, lambda: listed(app) == ["seen"])
+        await pilot.press("D")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        shown = " ".join(screen_text(app.screen).replace("│", " ").split())
+        assert "Delete seen?" in shown and "1 marked job hidden by the filter is left alone" in shown
+        await pilot.press("y")
+        await until(pilot, lambda: list(app.model.jobs) == [marked.id])
+
+
 async def test_what_the_supervisor_refuses_is_shown_to_be_read(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

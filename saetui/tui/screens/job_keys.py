@@ -80,6 +80,10 @@ class JobKeys(SaetuiScreen[None]):
         """The jobs that a key acts on."""
         raise NotImplementedError
 
+    def hidden_marks(self) -> int:
+        """How many jobs are marked and not shown: keys leave them alone."""
+        return 0
+
     def done(self, verb: str) -> None:
         """Something was asked of the supervisor."""
 
@@ -161,6 +165,7 @@ class JobKeys(SaetuiScreen[None]):
         if not jobs:
             return False
         text = detail or (question.one if len(jobs) == 1 else question.several)
+        more += _left_alone(self.hidden_marks())
         dialog = ConfirmScreen(f"{question.do} {_named(jobs)}?", text + more, do=question.do, cancel=question.cancel)
         return await self.saetui.push_screen_wait(dialog)
 
@@ -181,8 +186,16 @@ class JobKeys(SaetuiScreen[None]):
             return
         self.done(verb)
         if words:
-            self.notify(words[-1 if len(jobs) > 1 else 0].format(_named(jobs)), markup=False)
+            said = words[-1 if len(jobs) > 1 else 0].format(_named(jobs))
+            self.notify(said + _left_alone(self.hidden_marks()), markup=False)
 
 
 def _named(jobs: Sequence[Job]) -> str:
     return jobs[0].name if len(jobs) == 1 else f"{len(jobs)} jobs"
+
+
+def _left_alone(hidden: int) -> str:
+    """A sentence on marked jobs that the filter hides; empty where there are none."""
+    if not hidden:
+        return ""
+    return f" {hidden} marked {'job' if hidden == 1 else 'jobs'} hidden by the filter {'is' if hidden == 1 else 'are'} left alone."

@@ -123,11 +123,16 @@ class JobsScreen(JobKeys):
         return self.query_one(ChartGrid).leave_mode()
 
     def targets(self) -> list[Job]:
-        """The marked jobs, or else the highlighted one."""
-        if self._marked:
-            return [job for job in self.model.jobs.values() if job.id in self._marked]
-        job = self.query_one(JobList).highlighted
-        return [job] if job is not None else []
+        """The marked jobs that the list shows, or else the highlighted one: never a job that the filter hides."""
+        table = self.query_one(JobList)
+        marked = [job for job in table.jobs if job.id in self._marked]
+        if marked:
+            return marked
+        return [table.highlighted] if table.highlighted is not None else []
+
+    def hidden_marks(self) -> int:
+        shown = {job.id for job in self.query_one(JobList).jobs}
+        return len(self._marked - shown)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what can be done now is offered."""
@@ -187,9 +192,9 @@ class JobsScreen(JobKeys):
         self._show_list()
 
     def done(self, verb: str) -> None:
-        """What is deleted cannot stay marked; whatever else was done may be followed by more."""
+        """Jobs that are deleted cannot stay marked; whatever else was done may be followed by more."""
         if verb == "delete":
-            self._marked = frozenset()
+            self._marked -= {job.id for job in self.query_one(JobList).jobs}
 
     def action_sort(self) -> None:
         self._order = self._order.following
