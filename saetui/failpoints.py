@@ -29,10 +29,19 @@ VARIABLE = "SAETUI_FAILPOINTS"
 POINTS = frozenset(
     f"{what}.{step}"
     for what, steps in {
-        # Files that are replaced as a whole (rundir/durable.py): of a job, of the store, a checkpoint's manifest.
+        # Files that are replaced as a whole (formats/durable.py): of a job, of the store, a checkpoint's manifest.
         "file": ("write", "fsync", "rename", "directory"),
         "store": ("previous", "write", "fsync", "rename", "directory"),
         "manifest": ("write", "fsync", "rename", "directory"),
+        # A result directory (sae/<site>, or one that is converted), and what is copied out or imported.
+        "export": ("write", "fsync", "rename", "directory"),
+        "copy": ("write", "fsync", "rename", "directory"),
+        "import": ("write", "fsync", "rename", "directory"),
+        # The caches: an entry of tokens; a shard of activations, the manifest of its entry; the cache's limit.
+        "tokens": ("write", "fsync", "rename", "directory"),
+        "shard": ("write", "fsync", "rename", "directory"),
+        "entry": ("write", "fsync", "rename", "directory"),
+        "limit": ("write", "fsync", "rename", "directory"),
         "run": ("rename", "directory"),
         "checkpoint": ("begin", "fsync", "rename", "directory", "delete"),
         "metrics": ("open", "append", "fsync"),

@@ -14,14 +14,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -32,6 +30,7 @@ from saetui.activations.sites import Site
 from saetui.activations.tokens import TokenDataset
 from saetui.digest import fields_digest
 from saetui.errors import HomeError
+from saetui.formats.durable import open_private, write_durably
 
 __all__ = [
     "ActivationEntry",
@@ -43,7 +42,6 @@ __all__ = [
     "find_entry",
     "shard_header",
     "stored_order",
-    "sync_directory",
 ]
 
 VERSION = 1
@@ -165,17 +163,8 @@ class ActivationEntry:
             OSError: the disk is full or not writable.
         """
         fields = asdict(manifest)
-        descriptor, name = tempfile.mkstemp(prefix=".manifest.", dir=self.directory)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-                json.dump({**fields, "digest": fields_digest(fields)}, out, indent=1)
-                out.flush()
-                os.fsync(out.fileno())
-            os.replace(name, self.directory / MANIFEST)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-        sync_directory(self.directory)
+        content = json.dumps({**fields, "digest": fields_digest(fields)}, indent=1).encode()
+        write_durably(self.directory / MANIFEST, content, point="entry")
 
 
 class EntryLock:
@@ -190,7 +179,7 @@ class EntryLock:
         locks = entry.root / "locks"
         try:
             locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file: IO[str] = (locks / entry.key).open("w")
+            self._file: BinaryIO = open_private(locks / entry.key)
         except OSError as error:
             raise HomeError(
                 f"Activations cannot be kept in {entry.root}: {error.strerror or error}.",
@@ -290,12 +279,3 @@ def shard_header(manifest: ActivationManifest, counts: Sequence[int]) -> bytes:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -24,11 +24,12 @@ from saetui.activations.cache_layout import (
     Shard,
     shard_header,
     stored_order,
-    sync_directory,
 )
 from saetui.activations.rows import ContextIndices, RowReader, RowSink
 from saetui.activations.tokens import TokenDataset
 from saetui.errors import ModelError
+from saetui.failpoints import hit
+from saetui.formats.durable import fsync_directory, open_private
 
 __all__ = ["EntryWriter", "RecordingRows", "fill_entries"]
 
@@ -191,7 +192,7 @@ class _Part:
         self._counts = counts
         self._checksums: list[int] = []
         self._header = shard_header(manifest, counts)
-        self._out: BinaryIO = path.with_name(f".{path.name}").open("w+b")
+        self._out: BinaryIO = open_private(path.with_name(f".{path.name}"), "w+b")
         self._out.write(self._header + np.array(counts, "<i8").tobytes() + bytes(8 * len(counts)))
 
     @property
@@ -200,6 +201,7 @@ class _Part:
 
     def add(self, data: npt.NDArray[np.uint8]) -> None:
         self._checksums.append(zlib.crc32(data.data))
+        hit("shard.write")
         self._out.write(data.data)
 
     def finish(self) -> Shard:
@@ -210,11 +212,13 @@ class _Part:
         digest = hashlib.sha256()
         while chunk := self._out.read(2**20):
             digest.update(chunk)
+        hit("shard.fsync")
         os.fsync(self._out.fileno())
         size = self._out.tell()
         self._out.close()
+        hit("shard.rename")
         os.replace(self._path.with_name(f".{self._path.name}"), self._path)
-        sync_directory(self._path.parent)
+        fsync_directory(self._path.parent, point="shard")
         return Shard(self._path.name, len(self._counts), sum(self._counts), size, digest.hexdigest())
 
     def give_up(self) -> None:

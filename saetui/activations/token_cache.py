@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,6 +19,8 @@ from typing import BinaryIO
 
 from saetui.digest import fields_digest
 from saetui.errors import HomeError
+from saetui.failpoints import hit
+from saetui.formats.durable import new_directory, open_private
 
 __all__ = ["CacheEntry", "TokenManifest", "find_or_make"]
 
@@ -94,30 +95,18 @@ def find_or_make(directory: Path, key: str, make: Callable[[BinaryIO], TokenMani
         for stale in directory.glob(f".{key}.*"):
             # Left by a process that was killed: whoever else could be writing it would hold the lock.
             shutil.rmtree(stale)
-        part = Path(tempfile.mkdtemp(prefix=f".{key}.", dir=directory))
-        try:
+        with new_directory(place, point="tokens") as part:
             manifest = _fill(part, make)
-            if place.exists():
-                shutil.rmtree(place)
-            os.rename(part, place)
-            _sync(directory)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
     return CacheEntry(key, manifest, place / _TOKENS, found=False)
 
 
 def _fill(part: Path, make: Callable[[BinaryIO], TokenManifest]) -> TokenManifest:
-    with (part / _TOKENS).open("wb") as out:
+    with open_private(part / _TOKENS) as out:
+        hit("tokens.write")
         manifest = make(out)
-        out.flush()
-        os.fsync(out.fileno())
-    with (part / _MANIFEST).open("w", encoding="utf-8") as text:
-        fields = asdict(manifest)
-        json.dump({**fields, "digest": fields_digest(fields)}, text, indent=1)
-        text.flush()
-        os.fsync(text.fileno())
-    _sync(part)
+    fields = asdict(manifest)
+    with open_private(part / _MANIFEST) as out:
+        out.write(json.dumps({**fields, "digest": fields_digest(fields)}, indent=1).encode())
     return manifest
 
 
@@ -147,7 +136,7 @@ def _checksum(path: Path) -> str:
 @contextmanager
 def _writable(directory: Path) -> Iterator[None]:
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield
     except OSError as error:
         raise HomeError(
@@ -160,15 +149,7 @@ def _writable(directory: Path) -> Iterator[None]:
 def _locked(directory: Path, key: str) -> Iterator[None]:
     """Holds the key's lock, which the system lets go of when a process dies."""
     locks = directory / "locks"
-    locks.mkdir(exist_ok=True)
-    with (locks / key).open("w") as lock:
+    locks.mkdir(mode=0o700, exist_ok=True)
+    with open_private(locks / key) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

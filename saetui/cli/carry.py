@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from saetui.errors import Conflict, SaetuiError
-from saetui.rundir.durable import fsync_directory, fsync_file
+from saetui.failpoints import hit
+from saetui.formats.durable import fsync_directory, fsync_file
 
 
 def copy_out(parts: Mapping[str, Path], target: Path) -> None:
@@ -32,11 +33,12 @@ def copy_out(parts: Mapping[str, Path], target: Path) -> None:
             for name, source in parts.items():
                 _copy_directory(source, hidden / name)
             # Onto an empty directory this is one step too; onto a full one, made meanwhile, it fails.
+            hit("copy.rename")
             os.rename(hidden, target)
         except BaseException:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
-        fsync_directory(target.parent)
+        fsync_directory(target.parent, point="copy")
     except OSError as error:
         raise SaetuiError(
             f"{target} could not be written: {error.strerror} ({error.filename}).",
@@ -63,6 +65,7 @@ def _copy_directory(source: Path, target: Path) -> None:
     for entry in sorted(source.iterdir()):
         if entry.is_file():
             copy = target / entry.name
+            hit("copy.write")
             shutil.copyfile(entry, copy)
-            fsync_file(copy)
+            fsync_file(copy, point="copy")
     fsync_directory(target)

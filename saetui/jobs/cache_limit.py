@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from saetui.errors import Conflict, InvalidInput
+from saetui.formats.durable import write_durably
 from saetui.jobs.caches import ACTIVATIONS, CacheEntry, delete_cache, list_caches
 
 _LIMIT = "limit.json"
@@ -40,9 +40,7 @@ def write_limit(cache: Path, limit: int | None) -> None:
     if limit is None:
         (cache / _LIMIT).unlink(missing_ok=True)
         return
-    part = cache / f".{_LIMIT}"
-    part.write_bytes(msgspec.json.encode({"limit_bytes": limit}))
-    os.replace(part, cache / _LIMIT)
+    write_durably(cache / _LIMIT, msgspec.json.encode({"limit_bytes": limit}), point="limit")
 
 
 def parse_size(text: str) -> int:

@@ -18,6 +18,7 @@ import msgspec
 
 from saetui.digest import fields_digest
 from saetui.errors import Conflict, InvalidInput, NotFound
+from saetui.formats.durable import open_private
 
 if TYPE_CHECKING:
     from hashlib import _Hash, blake2b
@@ -301,7 +302,7 @@ def _exclusive(directory: Path) -> Iterator[bool]:
     """Whether nobody else reads or writes an entry, as long as the context lasts."""
     locks = directory.parent / _LOCKS
     locks.mkdir(mode=0o700, exist_ok=True)
-    with (locks / directory.name).open("w") as lock:
+    with open_private(locks / directory.name) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -88,7 +88,9 @@ class RunDirectory:
         """The finished SAEs that are there."""
         if not self.sae.is_dir():
             return []
-        return sorted(entry for entry in self.sae.iterdir() if (entry / "cfg.json").is_file())
+        # Hidden ones are being written, or were when their writer was killed.
+        there = [entry for entry in self.sae.iterdir() if not entry.name.startswith(".")]
+        return sorted(entry for entry in there if (entry / "cfg.json").is_file())
 
     def create(self, spec: dict[str, Any]) -> None:
         """Make the directory with its spec, or nothing at all.

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from saetui.errors import FormatError
+from saetui.formats import durable
 
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
@@ -25,7 +23,7 @@ AGAIN = "Export or download the SAE again."
 
 
 def replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Writes a directory of files as one step; an older one with the same file names is replaced.
+    """Writes a directory of files as one step; an older one with the same file names is replaced, and is there until then.
 
     Args:
         directory: of the result (mode 0700, its files 0600); its parent must exist.
@@ -41,23 +39,7 @@ def replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
             f"{directory} is in the way: it holds {', '.join(sorted(foreign)[:3]) or 'a file'}, not an export.",
             "Choose another directory.",
         )
-    made = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
-        for name, content in files.items():
-            _write_synced(made / name, content)
-        sync_directory(made)
-        if directory.exists():
-            # A directory cannot be renamed over a full one: the old one steps aside, and goes last.
-            aside = made.with_name(made.name + ".old")
-            directory.rename(aside)
-            made.rename(directory)
-            shutil.rmtree(aside)
-        else:
-            made.rename(directory)
-        sync_directory(directory.parent)
-    except OSError:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
+    durable.replace_directory(directory, files, point="export")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -128,15 +110,6 @@ def require_regular(path: Path, limit: int | None = None) -> None:
         raise FormatError(f"{path} is larger than {limit} bytes.", "It is not an SAE's configuration.")
 
 
-def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON's")
 
@@ -147,10 +120,3 @@ def _unreadable(path: Path, wrong: OSError | ValueError) -> FormatError:
         f"{path} cannot be read: {reason}.",
         f"An SAE in SAELens's layout is a directory with {CONFIG_FILE} and {WEIGHTS_FILE}.",
     )
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

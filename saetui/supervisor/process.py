@@ -39,6 +39,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--check-seconds", type=float, default=CHECK_SECONDS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     tell = _Starter(options.ready_fd)
+    os.umask(0o077)
     # Until the loop handles it: a client asks for the socket with this signal, and it would end us.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from saetui.training.control import Wishes
 
 def main() -> int:
     """Run one job; 0 when it completed, was stopped or freed its memory for a pause, 1 when it failed."""
+    # What libraries write into the job's directory is the user's alone too.
+    os.umask(0o077)
     run = RunDirectory(Path(sys.argv[1]))
     wishes = Wishes(run)
     wishes.install()

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from saetui.errors import Conflict, HomeError, InvalidInput, SaetuiError
-from saetui.rundir.durable import fsync_directory, write_durably
+from saetui.failpoints import hit
+from saetui.formats.durable import fsync_directory, write_durably
 from saetui.sae.conventions import SCALER_FILE
 from saetui.sae.layouts import FILES, LAYOUTS, load_sae, require_saelens
 from saetui.sae.loading import LoadedSAE
@@ -50,8 +51,9 @@ def import_sae(source: Path, into: Path, name: str) -> dict[str, object]:
         try:
             for file in (*FILES[layout], SCALER_FILE):
                 if file != SCALER_FILE or (source / file).is_file():
-                    write_durably(hidden / file, (source / file).read_bytes())
+                    write_durably(hidden / file, (source / file).read_bytes(), point="import")
             loaded = load_sae(hidden)
+            hit("copy.rename")
             try:
                 os.rename(hidden, into / name)
             except OSError as error:
@@ -59,7 +61,7 @@ def import_sae(source: Path, into: Path, name: str) -> dict[str, object]:
         except BaseException:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
-        fsync_directory(into)
+        fsync_directory(into, point="copy")
     except OSError as error:
         raise HomeError(
             f"{into} cannot be written to: {error.strerror}.", "Make room there, or set SAETUI_HOME."
@@ -91,7 +93,7 @@ def convert(source: Path, target: Path, layout: str) -> None:
             raise InvalidInput("It is in SAELens's layout already.", "Export it with --format saelens.")
         target.mkdir()
         for file in FILES[loaded.layout]:
-            write_durably(target / file, (source / file).read_bytes())
+            write_durably(target / file, (source / file).read_bytes(), point="copy")
     except OSError as error:
         raise SaetuiError(
             f"{target} could not be written: {error.strerror}.", "Choose a place with room where you may write."

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from saetui.errors import FormatError, TrainingError
+from saetui.formats.durable import open_private
 from saetui.rundir.checkpoints import new_checkpoint
 from saetui.rundir.reading import reading
 from saetui.training.tensor_file import size_of, write_tensors
@@ -126,7 +127,8 @@ def save_checkpoint(
             sites={name: state.values for name, state in sites.items()},
             loop=LoopState() if loop is None else loop,
         )
-        (path / STATE).write_bytes(msgspec.json.encode(content))
+        with open_private(path / STATE) as file:
+            file.write(msgspec.json.encode(content))
 
 
 def check_room(directory: Path, needed: int) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from saetui.errors import SaetuiError
+from saetui.formats.durable import open_private
 from saetui.home import find_home
 
 PROGRESS = "progress: "
@@ -45,7 +46,8 @@ def _fault(error: Exception) -> dict[str, str]:
     log = find_home().root / LOG
     suggestion = "This is a fault of saetui."
     try:
-        log.write_text(traceback.format_exc(), encoding="utf-8")
+        with open_private(log) as out:
+            out.write(traceback.format_exc().encode(errors="backslashreplace"))
         suggestion = f"This is a fault of saetui; {log} has the traceback."
     except OSError:
         pass  # without a place for it the answer is still given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from saetui.formats.durable import sweep_new
 from saetui.sae import ExportMetadata, export_result
 from saetui.training.setup import Prepared
 from saetui.training.site import SiteTrainer
@@ -10,6 +11,7 @@ from saetui.training.site import SiteTrainer
 def export_results(prepared: Prepared, step: int, *, completed: bool) -> None:
     """Write `sae/<site>/` for every site, as it stands after `step`; in saetui's own format where SAELens has none."""
     prepared.run.sae.mkdir(mode=0o700, exist_ok=True)
+    sweep_new(prepared.run.sae)
     for name, trainer in prepared.trainers.items():
         directory = prepared.run.result(name)
         metadata = _metadata(prepared, trainer, step, completed)

@@ -39,7 +39,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
-    with open(path, "wb", buffering=0) as file:
+    with open(path, "wb", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         _write_all(file, memoryview(len(text).to_bytes(8, "little") + text))
         for name in names:
             flat = tensors[name].detach().to("cpu").contiguous().reshape(-1)
