@@ -34,9 +34,15 @@ class FileRecord(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a checkpoint consists of. `fvu`: held-out, the mean over sites, where it was measured."""
+    """What a checkpoint consists of.
+
+    Attributes:
+        job: the id of the job that it belongs to: the name of its run directory. None in those written before 0.2.
+        fvu: held-out, the mean over sites, where it was measured.
+    """
 
     version: int = 1
+    job: str | None = None
     step: int
     created_at: str
     files: dict[str, FileRecord]
@@ -76,7 +82,7 @@ def new_checkpoint(directory: Path, step: int, fvu: float | None = None) -> Iter
             fsync_file(path)
             files[path.name] = _record(path)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-        manifest = Manifest(step=step, created_at=now, files=files, fvu=fvu)
+        manifest = Manifest(job=_job_of(final), step=step, created_at=now, files=files, fvu=fvu)
         content = seal(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         write_durably(hidden / MANIFEST, content, point="manifest")
         replaced = _step_aside(final) if final.exists() else None
@@ -109,9 +115,11 @@ def verify_checkpoint(path: Path) -> Manifest:
     """Read every byte and compare with the manifest.
 
     Raises:
-        FormatError: a file is missing, has another size, or another content.
+        FormatError: a file is missing, has another size, or another content; or it is the checkpoint of another job.
     """
     manifest = _read_manifest(path)
+    if manifest.job is not None and manifest.job != _job_of(path):
+        raise FormatError(f"{path} is a checkpoint of the job {manifest.job}, not of {_job_of(path)}.", WAY_OUT)
     for name, expected in manifest.files.items():
         file = path / name
         if not file.is_file():
@@ -170,6 +178,11 @@ def _step_of(path: Path) -> int:
     found = _NAME.search(path.name)
     assert found is not None, path
     return int(found[1])
+
+
+def _job_of(path: Path) -> str:
+    """The id of the job whose directory `runs/<id>/checkpoints` a checkpoint lies in."""
+    return path.absolute().parent.parent.name
 
 
 def _step_aside(path: Path) -> Path:

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from saetui.errors import FormatError
@@ -15,6 +16,7 @@ from saetui.rundir.checkpoints import (
     sweep,
     verify_checkpoint,
 )
+from saetui.rundir.sealed import seal
 
 
 def save(directory: Path, step: int, content: bytes = b"weights", fvu: float | None = None) -> Path:
@@ -103,3 +105,31 @@ def test_a_checkpoint_under_another_steps_name_is_refused(tmp_path: Path) -> Non
     assert list_checkpoints(tmp_path) == []
     with pytest.raises(FormatError, match="of step 10"):
         verify_checkpoint(tmp_path / "step_000000099")
+
+
+def test_a_checkpoint_that_was_swapped_in_from_another_job_is_refused(tmp_path: Path) -> None:
+    mine, other = (tmp_path / job / "checkpoints" for job in ("aaaaaaaa", "bbbbbbbb"))
+    save(mine, 10)
+    save(other, 20)
+    shutil.copytree(other / "step_000000020", mine / "step_000000020")
+    with pytest.raises(FormatError, match="a checkpoint of the job bbbbbbbb, not of aaaaaaaa"):
+        verify_checkpoint(mine / "step_000000020")
+    refused: list[FormatError] = []
+    sound = newest_sound(mine, refused)
+    assert sound is not None and sound.step == 10 and len(refused) == 1
+
+
+def test_a_checkpoint_of_a_home_that_was_copied_or_moved_is_the_same_jobs(tmp_path: Path) -> None:
+    save(tmp_path / "home" / "runs" / "aaaaaaaa" / "checkpoints", 10)
+    shutil.copytree(tmp_path / "home", tmp_path / "copy")
+    sound = newest_sound(tmp_path / "copy" / "runs" / "aaaaaaaa" / "checkpoints")
+    assert sound is not None and sound.step == 10
+
+
+def test_a_checkpoint_from_before_manifests_named_their_job_is_taken(tmp_path: Path) -> None:
+    save(tmp_path / "aaaaaaaa" / "checkpoints", 10)
+    path = tmp_path / "aaaaaaaa" / "checkpoints" / "step_000000010" / "manifest.json"
+    fields = msgspec.json.decode(path.read_bytes())
+    del fields["job"], fields["crc"]
+    path.write_bytes(seal(msgspec.json.encode(fields)))
+    assert verify_checkpoint(path.parent).step == 10
