@@ -56,7 +56,9 @@ def rebuild(run: RunDirectory) -> Record | None:
     """The record of a directory that the store does not know; None when it holds no job."""
     try:
         record = decode_sealed(copy_path(run).read_bytes(), Record)
-        job = msgspec.structs.replace(record.job, id=run.path.name, directory=str(run.path))
+        # The directory may have been anywhere: its name goes to terminals, so it must be one that could be given here.
+        name = plain_name(record.job.name)
+        job = msgspec.structs.replace(record.job, id=run.path.name, name=name, directory=str(run.path))
         return msgspec.structs.replace(record, job=job)
     except (OSError, msgspec.DecodeError):
         return _rebuild_from_spec(run)
