@@ -22,6 +22,15 @@ OOM_SCORE_ADJ = 500
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
 
+LOG = "trainer.log"
+LOG_BYTES = 64 << 20
+"""A library that warns at every step must not fill the disk: a longer log loses its oldest part …"""
+LOG_BYTES_KEPT = 16 << 20
+"""… down to about so much."""
+LOG_SECONDS = 5.0
+LOG_HEADER = "[saetui removed {:20d} bytes of this log]\n"
+"""The first line of a log that lost its oldest part, always as long; rundir/log.py reads it."""
+
 
 def main(arguments: list[str]) -> int:
     """Run the command to its end, and record that end."""
@@ -32,19 +41,21 @@ def main(arguments: list[str]) -> int:
     # Inherited by the trainer: until it has a handler of its own, the signal to read its wishes must not kill it.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     become_subreaper()
+    sweep(directory)
     # Until the trainer lives a signal has nobody to go to: it waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     kills_before = count_memory_kills()
     try:
         trainer = start(directory, command)
     except OSError as error:
-        append(os.path.join(directory, "trainer.log"), f"The trainer could not be started: {error}\n")
+        append(os.path.join(directory, LOG), f"The trainer could not be started: {error}\n")
         write_exit(directory, code=127, killer=None, out_of_memory=False)
         return 1
     for number in FORWARDED:
         signal.signal(number, lambda _number, _frame: os.kill(trainer, signal.SIGTERM))
     write(directory, "identity.json", {"runner": identity(os.getpid()), "trainer": identity(trainer)})
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
+    watch_log(os.path.join(directory, LOG))
     status = wait_for(trainer)
     killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     write_exit(
@@ -64,9 +75,20 @@ def become_subreaper() -> None:
         complain(f"prctl: {os.strerror(ctypes.get_errno())}\n")
 
 
+def sweep(directory: str) -> None:
+    """Remove the temporary files of an earlier runner of this job that was killed: only the one that lives writes here."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith((".identity.json.", ".exit.json.")) and entry.name.endswith(".tmp"):
+                try:
+                    os.remove(entry.path)
+                except OSError as error:
+                    complain(f"{entry.path}: {error}\n")
+
+
 def start(directory: str, command: list[str]) -> int:
     """Start the trainer in a process group of its own, with its output straight to trainer.log; its pid."""
-    log = os.path.join(directory, "trainer.log")
+    log = os.path.join(directory, LOG)
     trainer = os.posix_spawn(
         command[0],
         command,
@@ -100,6 +122,52 @@ def wait_for(trainer: int) -> int:
     # Still unreaped, the trainer keeps its group's number from being given to anyone else.
     os.killpg(trainer, signal.SIGKILL)
     return os.waitpid(trainer, 0)[1]
+
+
+def watch_log(log: str) -> None:
+    """Look at the log's length every few seconds, from now on."""
+
+    def look(_number: int, _frame: object) -> None:
+        try:
+            shorten(log, LOG_BYTES, LOG_BYTES_KEPT)
+        except OSError as error:
+            complain(f"{log}: {error}\n")
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOG_SECONDS, LOG_SECONDS)
+
+
+def shorten(log: str, most: int, kept: int) -> None:
+    """Remove the oldest part of a log of more than `most` bytes, so that about the newest `kept` stay.
+
+    In place: the trainer has the file open for appending and goes on behind the new end. The newest part is copied to the
+    front first (twice `kept` is at most `most`, so nothing is overwritten that is still to be copied), then the file is cut.
+    """
+    descriptor = os.open(log, os.O_RDWR)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size <= most:
+            return
+        head = os.pread(descriptor, len(LOG_HEADER.format(0)), 0)
+        removed = int(head.split()[2]) - len(head) if head.startswith(b"[saetui removed ") else 0
+        start = size - kept
+        line_end = os.pread(descriptor, 1 << 16, start).find(b"\n")
+        start += line_end + 1
+        header = LOG_HEADER.format(removed + start).encode()
+        end = copy_down(descriptor, start, len(header))
+        os.pwrite(descriptor, header, 0)
+        os.ftruncate(descriptor, end)
+    finally:
+        os.close(descriptor)
+
+
+def copy_down(descriptor: int, source: int, target: int) -> int:
+    """Copy what lies from `source` to the file's end to `target`, with what is appended meanwhile; where the copy ends."""
+    while data := os.pread(descriptor, 1 << 20, source):
+        os.pwrite(descriptor, data, target)
+        source += len(data)
+        target += len(data)
+    return target
 
 
 def reap_group(trainer: int) -> None:

@@ -147,3 +147,59 @@ def test_a_trainer_that_has_no_handler_yet_survives_the_signal_to_read_its_wishe
     assert lives(run.trainer)
     os.kill(run.trainer, signal.SIGTERM)
     assert run.read("exit.json")["signal"] == signal.SIGTERM
+
+
+def test_a_log_without_end_stays_below_its_limit_and_keeps_its_newest_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit is that of the runner's own file: a copy with smaller numbers runs here."""
+    text = Path(RUNNER).read_text()
+    small = tmp_path / "runner.py"
+    for number in ("LOG_BYTES = 64 << 20", "LOG_BYTES_KEPT = 16 << 20", "LOG_SECONDS = 5.0"):
+        assert number in text
+    text = text.replace("LOG_BYTES = 64 << 20", "LOG_BYTES = 200_000").replace("16 << 20", "50_000")
+    small.write_text(text.replace("LOG_SECONDS = 5.0", "LOG_SECONDS = 0.02"))
+    monkeypatch.setattr(sys.modules[__name__], "RUNNER", str(small))
+    program = """
+import os, sys, time
+go = os.path.join(sys.argv[1], "go")
+number = 0
+while not os.path.exists(go):
+    os.write(1, f"line {number:07}\\n".encode())
+    number += 1
+    time.sleep(0.0001)
+print("the end", flush=True)
+"""
+    directory = tmp_path / "run0"
+    run = Run(directory, program.replace("sys.argv[1]", repr(str(directory))))
+    log = directory / "trainer.log"
+    sizes = []
+
+    def was_cut() -> bool:
+        if log.exists():
+            sizes.append(log.stat().st_size)
+        return log.exists() and log.read_bytes()[:16] == b"[saetui removed " and len(sizes) > 3
+
+    eventually(was_cut)
+    (directory / "go").touch()
+    run.process.wait()
+    lines = log.read_text().splitlines()
+    assert lines[-1] == "the end"
+    numbers = [int(line.split()[1]) for line in lines[1:-1]]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    removed = int(lines[0].split()[2])
+    assert removed == 13 * numbers[0]
+    assert run.read("exit.json")["code"] == 0
+
+
+def test_temporary_files_of_a_killed_runner_are_swept(tmp_path: Path) -> None:
+    directory = tmp_path / "run0"
+    directory.mkdir()
+    ours = [directory / ".identity.json.4711.tmp", directory / ".exit.json.4711.tmp"]
+    notes = directory / ".notes.tmp"
+    for path in (*ours, notes):
+        path.write_text("half")
+    command = [sys.executable, "-I", "-S", RUNNER, str(directory), "--", sys.executable, "-I", "-S", "-c", ""]
+    assert subprocess.run(command).returncode == 0
+    assert not any(path.exists() for path in ours)
+    assert notes.exists(), "what is not the runner's own stays"

@@ -12,6 +12,7 @@ import msgspec
 from saetui.jobs.job import Job, JobError, Status
 from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
+from saetui.rundir.log import last_lines
 from saetui.rundir.sealed import decode_sealed
 from saetui.supervisor.identity import boot_id, read_identities
 from saetui.supervisor.tries import never_started
@@ -137,11 +138,6 @@ def _left_without_a_word(found: Exit, run: RunDirectory) -> JobError:
 
 def last_line(log: Path) -> str:
     """The last line of a log that says something, without what a terminal would obey."""
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 8192))
-            text = file.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
+    text = "\n".join(last_lines(log, 8192))
     lines = [line.strip() for line in re.sub(r"[^\n\x20-\x7e\xa0-\U0010ffff]", "", text).split("\n") if line.strip()]
     return lines[-1][:_LINE_LIMIT] if lines else ""

@@ -1,9 +1,11 @@
-"""The end of a job's log, read as it grows."""
+"""The end of a job's log as the screen shows it: without escape sequences, read as it grows."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+
+from saetui.rundir.log import LogReader
 
 TAIL_BYTES = 512 * 1024
 """How much of a log that is there already is read; the whole is in the job's directory."""
@@ -15,32 +17,31 @@ class LogTail:
     """Reads the lines that are new at each call; a line without its end waits."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.left_out = 0
-        self._offset: int | None = None
-        self._rest = b""
+        self._reader = LogReader(path, TAIL_BYTES)
+        self._said = 0
+        self._trouble: str | None = None
+
+    def new_left_out(self) -> int:
+        """Bytes that were passed over and not told of yet."""
+        told, self._said = self._said, self._reader.left_out
+        return self._said - told
 
     def poll(self) -> list[str]:
-        """The new lines, without escape sequences; of a progress line written over itself only the last state."""
+        """The new lines, without escape sequences; of a progress line written over itself only the last state.
+
+        Of a log that grew by more than 512 KiB since the last call only the end is read. A log that cannot be read says
+        so, once.
+        """
         try:
-            size = self.path.stat().st_size
-            if self._offset is None:
-                self._offset = self.left_out = max(0, size - TAIL_BYTES)
-            if size < self._offset:
-                self._offset, self._rest = 0, b""
-            if size == self._offset:
-                return []
-            with open(self.path, "rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
-            return []
-        self._offset += len(data)
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
+            lines = self._reader.read_all()
+            self._trouble = None
+        except OSError as error:
+            trouble = f"{self._reader.path} cannot be read: {error.strerror}"
+            lines = [trouble] if trouble != self._trouble else []
+            self._trouble = trouble
         return [_readable(text) for text in lines]
 
 
-def _readable(raw: bytes) -> str:
-    text = _ESCAPES.sub("", raw.decode("utf-8", "replace")).rstrip("\r")
+def _readable(raw: str) -> str:
+    text = _ESCAPES.sub("", raw).rstrip("\r")
     return text.rpartition("\r")[2]

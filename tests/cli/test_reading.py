@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,36 @@ def test_a_log_reaches_the_terminal_without_its_escape_sequences(saetui: Saetui,
     assert "\x07" not in outcome.out
     assert outcome.out.splitlines()[-2:] == ["\\x1b]0;owned\\x07 \\xff end", "last line without an end"]
     assert saetui("logs", "small", "--json").document["lines"][-1] == "last line without an end"
+
+
+def test_of_a_long_log_the_end_is_printed_and_all_of_it_on_request(trained: Trained) -> None:
+    log = RunDirectory(Path(trained.saetui("show", "small", "--json").document["directory"])).log
+    before = log.read_bytes()
+    try:
+        with open(log, "ab") as file:
+            file.write(b"".join(b"line %07d\n" % number for number in range(400_000)))
+        brief = trained.saetui("logs", "small", "-n", "3")
+        assert brief.out.splitlines() == ["line 0399997", "line 0399998", "line 0399999"]
+        assert "--lines all prints what is kept" in brief.err and str(log) in brief.err
+        assert len(trained.saetui("logs", "small").out.splitlines()) == 10_000
+        whole = trained.saetui("logs", "small", "-n", "all").out.splitlines()
+        assert whole[-400_000:] == [f"line {number:07}" for number in range(400_000)]
+        refused = trained.saetui("logs", "small", "-n", "some")
+        assert refused.code == 2 and "'some' is not a number of lines" in refused.err
+    finally:
+        log.write_bytes(before)
+
+
+def test_a_log_that_is_no_file_is_told_in_one_line(trained: Trained) -> None:
+    log = RunDirectory(Path(trained.saetui("show", "small", "--json").document["directory"])).log
+    aside = log.rename(log.with_name("aside"))
+    os.mkfifo(log)
+    try:
+        refused = trained.saetui("logs", "small")
+        assert refused.code == 1 and "not a plain file" in refused.err
+    finally:
+        log.unlink()
+        aside.rename(log)
 
 
 def test_a_followed_log_ends_with_the_job(home: Home, tmp_path: Path) -> None:

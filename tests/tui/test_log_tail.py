@@ -25,15 +25,23 @@ def test_only_new_whole_lines_are_read(tmp_path: Path) -> None:
 def test_escape_sequences_and_overwritten_progress_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "trainer.log"
     path.write_bytes(b"\x1b[31mred\x1b[0m \x1b]0;title\x07text\n 10%\r 20%\r100%\nbad \xff byte\n")
-    assert LogTail(path).poll() == ["red text", "100%", "bad \ufffd byte"]
+    assert LogTail(path).poll() == ["red text", "100%", "bad \\xff byte"]
 
 
-def test_of_a_long_log_only_the_end_is_read(tmp_path: Path) -> None:
+def test_of_a_long_log_only_the_end_is_read_and_what_is_left_out_is_told_once(tmp_path: Path) -> None:
     path = tmp_path / "trainer.log"
     path.write_bytes(b"x" * 99 + b"\n" + b"y" * TAIL_BYTES)
     tail = LogTail(path)
     tail.poll()
-    assert tail.left_out == 100
+    assert (tail.new_left_out(), tail.new_left_out()) == (100, 0)
+
+
+def test_a_log_that_cannot_be_read_says_so_once(tmp_path: Path) -> None:
+    path = tmp_path / "trainer.log"
+    path.mkdir()
+    tail = LogTail(path)
+    assert tail.poll() == [f"{path} cannot be read: it is not a plain file"]
+    assert tail.poll() == []
 
 
 def test_a_log_that_was_cut_is_read_from_its_start(tmp_path: Path) -> None:

@@ -154,8 +154,8 @@ class JobScreen(JobKeys):
         if not self.is_attached:
             return
         log = self._pane("log")
-        if lines and log.line_count == 0 and self._log.left_out:
-            log.add_lines([[(f"… {size(self._log.left_out)} before this: {self._run.log}", "muted")]])
+        if lines and (left_out := self._log.new_left_out()):
+            log.add_lines([[(f"… {size(left_out)} before this: {self._run.log}", "muted")]])
         log.add_lines([[(text, "foreground")] for text in lines])
         if checkpoints != self._checkpoints:
             self._checkpoints = checkpoints

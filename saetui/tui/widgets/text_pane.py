@@ -16,6 +16,9 @@ from saetui.tui.text import plain
 from saetui.tui.widgets.line_canvas import Piece, filled, line
 from saetui.tui.widgets.line_list import LineList
 
+MOST_LINES = 40_000
+"""Of a log that is followed for weeks the oldest lines go; all of them are in its file."""
+
 Span = tuple[str, str]
 """Text with the name of its colour (a theme variable; with a leading `*`: bold)."""
 
@@ -54,6 +57,8 @@ class TextPane(LineList):
             self._texts.append(cleaned)
             if self._broken_for:
                 self._rows += self._broken(len(self._texts) - 1, cleaned, self._broken_for)
+        if len(self._texts) > MOST_LINES:
+            self._forget(len(self._texts) - MOST_LINES // 2)
         self._to_end()
         self.repaint()
 
@@ -127,6 +132,13 @@ class TextPane(LineList):
         self.wrapping = not self.wrapping
         self._broken_for = 0
         self.repaint()
+
+    def _forget(self, count: int) -> None:
+        """Let go of so many lines at the beginning; the cursor stays on its line while that is there."""
+        gone = sum(1 for index, _ in self._rows if index < count)
+        self._texts = self._texts[count:]
+        self._rows = [(index - count, spans) for index, spans in self._rows[gone:]]
+        self.cursor, self.top = max(0, self.cursor - gone), max(0, self.top - gone)
 
     def _to_end(self) -> None:
         if self.following and self._rows:
