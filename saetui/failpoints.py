@@ -39,6 +39,7 @@ POINTS = frozenset(
         "import": ("write", "fsync", "rename", "directory"),
         # The caches: an entry of tokens; a shard of activations, the manifest of its entry; the cache's limit.
         "tokens": ("write", "fsync", "rename", "directory"),
+        "tokenising": ("run",),
         "shard": ("write", "fsync", "rename", "directory"),
         "entry": ("write", "fsync", "rename", "directory"),
         "limit": ("write", "fsync", "rename", "directory"),

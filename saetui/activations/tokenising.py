@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from saetui.activations.sources import SourceFile
 from saetui.activations.token_writer import Packing, Written, write_contexts
 from saetui.errors import DatasetError, SaetuiError
+from saetui.failpoints import hit
 from saetui.lifetime import tied_to
 
 __all__ = ["write_contexts_apart"]
@@ -88,6 +89,7 @@ def main() -> None:
         answers.flush()
 
     files, tokenizer, packing, text_field = pickle.load(sys.stdin.buffer)
+    hit("tokenising.run")
     try:
         with os.fdopen(descriptor, "wb") as out:
             result: Written | Exception = write_contexts(

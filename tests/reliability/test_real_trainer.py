@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,20 @@ STEPS = 40
 WAIT_SECONDS = 90.0
 
 
-def test_killed_while_it_starts_and_twice_while_it_saves_the_real_trainer_loses_no_step(
+def test_killed_while_it_starts_tokenises_saves_and_exports_the_real_trainer_loses_no_step(
     machine: ReliableMachine, tmp_path: Path
 ) -> None:
     from saetui.supervisor.launching import TRAINER
     from tests.training.runs import small_spec, write_text
 
-    kills = {"starting": "events.append=kill@2", "saving": "manifest.rename=kill", "naming": "checkpoint.rename=kill"}
+    kills = {
+        "tokenising": "tokenising.run=kill",
+        "keeping-tokens": "tokens.rename=kill",
+        "starting": "events.append=kill@4",
+        "saving": "manifest.rename=kill",
+        "naming": "checkpoint.rename=kill",
+        "exporting": "export.rename=kill",
+    }
     machine.trainer = list(TRAINER)
     machine.failpoints = ";".join(f"{kill}!{tmp_path / token}" for token, kill in kills.items())
     machine.start()
@@ -37,18 +45,26 @@ def test_killed_while_it_starts_and_twice_while_it_saves_the_real_trainer_loses_
     for token in kills:
         failed = end_of(machine, job.id)
         assert failed.status is Status.FAILED, failed.error
-        assert failed.error is not None and "SIGKILL" in failed.error.message
+        # The first kill is that of the process that tokenises: the trainer says so and fails.
+        assert failed.error is not None
+        assert ("was ended by signal 9" if token == "tokenising" else "SIGKILL") in failed.error.message
         assert (tmp_path / token).exists()
         ask(ResumeJobs((job.id,)), machine.home, start=False)
     done = end_of(machine, job.id)
     assert (done.status, done.step) == (Status.COMPLETED, STEPS), done.error
     # The save that was killed before it had its name was whole, and is what the last try went on from.
-    assert [event.step for event in machine.events(job.id) if event.kind == "started"] == [0, 0, 20]
+    starts = [event.step for event in machine.events(job.id) if event.kind == "started"]
+    assert starts == sorted(starts) and starts[-2:] == [20, STEPS]
     reader = MetricReader(machine.run(job.id).training_metrics)
     reader.poll()
     assert reader.series(SITE, "loss")[0] == list(range(5, STEPS + 1, 5))
     newest = newest_sound(machine.run(job.id).checkpoints)
     assert newest is not None and newest.step == STEPS
+    assert [path.name for path in machine.run(job.id).sae.iterdir()] == [SITE]
+    for path in machine.home.root.rglob("*"):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), (path, oct(mode))
+    assert [path.name for path in (machine.home.cache / "tokens").iterdir() if path.name.startswith(".")] == []
 
 
 def end_of(machine: ReliableMachine, job_id: str) -> Job:
