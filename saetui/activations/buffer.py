@@ -3,8 +3,8 @@
 The rule, which depends on the seed and on counters alone, so that any place in the stream can be found
 again without what the buffer held:
 
-- Block i is the activations of contexts [i·n, (i+1)·n) of the endless context order, special tokens left
-  out: K_i rows, permuted by a generator seeded with (seed, i).
+- Block i is the activations of contexts [i·n, (i+1)·n) of the endless context order, special tokens and
+  first positions left out: K_i rows, permuted by a generator seeded with (seed, i).
 - Its first ⌊K_i/2⌋ rows go to window i, the others wait for window i + 1.
 - Window i is what waited from block i − 1 and the first half of block i, permuted by (seed, i).
 - Batches are cut from the windows one after the other; a batch may reach over the end of one.
@@ -142,8 +142,14 @@ class BatchStream:
         """Goes to where a stream was, at the cost of two blocks of forward passes.
 
         Raises:
-            InvalidInput: it was a stream by another rule or over other text.
+            InvalidInput: it was a stream by another rule or over other text, or of a saetui that gave other tokens.
         """
+        if "train_tokens" not in state:
+            raise InvalidInput(
+                "The stream to go on with is of an older saetui, which also trained on the first position of contexts and on "
+                "control tokens.",
+                "Finish the run with the saetui that it was started with, or start it anew.",
+            )
         for name, value in self._rule().items():
             if state.get(name) != value:
                 raise InvalidInput(
@@ -185,6 +191,7 @@ class BatchStream:
             "contexts_per_block": self._contexts,
             "micro_batch": self._micro_batch,
             "contexts": len(self._dataset.train),
+            "train_tokens": self._dataset.train_tokens,
             "context_length": self._dataset.context_length,
         }
 

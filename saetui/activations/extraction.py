@@ -16,6 +16,7 @@ from saetui.activations.hooks import activation_of, hook_inputs, hook_outputs
 from saetui.activations.models import LanguageModel
 from saetui.activations.sites import Location, Site
 from saetui.activations.tokens import TokenDataset
+from saetui.activations.vocabulary import carries_text
 from saetui.errors import ModelError
 
 __all__ = ["ActivationExtractor", "Activations", "extract_rows"]
@@ -30,7 +31,7 @@ class Activations:
 
     Attributes:
         values: for each site's name a tensor (batch, context, d).
-        keep: (batch, context), False at special tokens and padding.
+        keep: (batch, context), False at special tokens, padding, and the first position.
     """
 
     values: Mapping[str, Tensor]
@@ -66,7 +67,6 @@ class ActivationExtractor:
         self.sites = tuple(sites)
         self.locations: tuple[Location, ...] = tuple(model.locate(site) for site in sites)
         self._body: nn.Module = model.network.base_model
-        self._special = torch.tensor(model.special_ids, dtype=torch.int64, device=model.device)
 
     @property
     def widths(self) -> dict[str, int]:
@@ -88,12 +88,14 @@ class ActivationExtractor:
         self.run(tokens, keep_copy, attention_mask)
         keep = self.keep(tokens)
         if attention_mask is not None:
-            keep &= attention_mask.to(keep.device).bool()
+            mask = attention_mask.to(keep.device).bool()
+            # Padded on the left, a context begins behind its padding.
+            keep &= mask & (mask.cumsum(1) > 1)
         return Activations({site.name: values[site.name] for site in self.sites}, keep)
 
     def keep(self, tokens: Tensor) -> Tensor:
-        """Where tokens (batch, context) carry text, as a mask on the model's device."""
-        return torch.isin(tokens.to(self.model.device), self._special, invert=True)
+        """Where tokens (batch, context) carry text, as a mask on the model's device; the first position never does."""
+        return carries_text(tokens.to(self.model.device), self.model.special_ids)
 
     @torch.no_grad()
     def run(self, tokens: Tensor, sink: Sink, attention_mask: Tensor | None = None) -> None:
@@ -142,7 +144,7 @@ class ActivationExtractor:
 def extract_rows(
     extractor: ActivationExtractor, dataset: TokenDataset, indices: npt.NDArray[np.int64], micro_batch: int = 16
 ) -> Iterator[dict[str, Tensor]]:
-    """Reads the activations of some contexts of a dataset, in order, without special tokens.
+    """Reads the activations of some contexts of a dataset, in order, without special tokens and first positions.
 
     Args:
         extractor: what to read.

@@ -19,6 +19,7 @@ from saetui.activations.model_files import model_directory
 from saetui.activations.model_loading import count_layers, load_network, loading_error, predicts, read_config
 from saetui.activations.sites import HookPoint, Location, Site
 from saetui.activations.structure import find_in_layer, find_layers, text_config
+from saetui.activations.vocabulary import separator_id, special_ids
 from saetui.errors import ModelError
 
 __all__ = ["LanguageModel", "open_model"]
@@ -120,12 +121,12 @@ class LanguageModel:
     @property
     def separator_id(self) -> int | None:
         """The token that separates documents: the tokenizer's end of text, or BERT's separator."""
-        return _separator_id(self.tokenizer)
+        return separator_id(self.tokenizer)
 
     @cached_property
     def special_ids(self) -> tuple[int, ...]:
-        """The tokens that carry no text: beginning, end, separators, padding. Not trained on."""
-        return tuple(sorted(set(self.tokenizer.all_special_ids)))
+        """The tokens that carry no text: beginning, end, separators, padding, a chat's turns. Not trained on."""
+        return special_ids(self.tokenizer)
 
     @cached_property
     def layers(self) -> nn.ModuleList:
@@ -267,13 +268,6 @@ def _digest(before: bytes, tensors: Mapping[str, Tensor]) -> bytes:
 
 def _no_such_layer(reference: str, layer: int, total: int) -> ModelError:
     return ModelError(f"{reference} has no layer {layer}: it has {total}.", f"Choose layers from 0 to {total - 1}.")
-
-
-def _separator_id(tokenizer: PreTrainedTokenizerFast) -> int | None:
-    for found in (tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id):
-        if isinstance(found, int):
-            return found
-    return None
 
 
 def _device(device: str | torch.device) -> torch.device:

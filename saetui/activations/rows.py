@@ -17,7 +17,7 @@ __all__ = ["ContextIndices", "ModelRows", "RowReader", "RowSink"]
 
 ContextIndices = npt.NDArray[np.int64]
 RowSink = Callable[[str, Tensor], None]
-"""Takes a site's name and the rows (n, d) of all contexts asked for, special tokens left out.
+"""Takes a site's name and the rows (n, d) of all contexts asked for, special tokens and first positions left out.
 
 The rows are the sink's own. A site may come again, whole, after memory was short.
 """

@@ -13,6 +13,7 @@ from torch.nn import functional
 from saetui.activations.hooks import activation_of, hook_inputs, hook_outputs
 from saetui.activations.models import LanguageModel
 from saetui.activations.sites import Location, Site
+from saetui.activations.vocabulary import carries_text
 from saetui.errors import ModelError
 
 __all__ = ["Splice", "TokenLoss", "cross_entropy"]
@@ -23,7 +24,7 @@ _LOGITS = 1 << 24
 
 @dataclass(frozen=True)
 class Splice:
-    """Something to put in place of an activation, at all tokens but special ones.
+    """Something to put in place of an activation, at all tokens but special ones and the first of each context.
 
     Attributes:
         target: the site whose activation is replaced.
@@ -63,8 +64,8 @@ def cross_entropy(
 ) -> TokenLoss:
     """Runs the whole model and measures how well it predicts the next token.
 
-    Counted are the positions whose own token is kept (not special) and that have a successor: those at
-    which a splice acts.
+    Counted are the positions whose own token is kept (not special, not the first of its context) and that
+    have a successor: those at which a splice acts.
 
     Args:
         model: a model that predicts next tokens.
@@ -82,11 +83,10 @@ def cross_entropy(
         )
     if micro_batch is None:
         micro_batch = max(1, _LOGITS // (model.vocab_size * tokens.shape[1]))
-    special = torch.tensor(model.special_ids, dtype=torch.int64, device=model.device)
     loss = TokenLoss()
     for chunk in torch.split(tokens, micro_batch):
         batch = chunk.to(model.device)
-        loss += _loss_of_one_pass(model, batch, torch.isin(batch, special, invert=True), splices)
+        loss += _loss_of_one_pass(model, batch, carries_text(batch, model.special_ids), splices)
     return loss
 
 

@@ -1,6 +1,6 @@
 """The directory of one tokenised dataset: written whole or not at all, and checked before it is used.
 
-`tokens.bin` holds the contexts, one after the other, and then for each the number of its tokens that are not special
+`tokens.bin` holds the contexts, one after the other, and then for each the number of rows that it gives
 (token_writer.py); `manifest.json` says how many, and of which type, and has a digest of itself.
 """
 

@@ -82,7 +82,7 @@ def write_contexts(
 ) -> Written:
     """Tokenises files and writes whole contexts; the tokens that do not fill a last one are dropped.
 
-    Behind the contexts stands for each how many of its tokens are not special (`KEPT`). Memory grows by those numbers alone
+    Behind the contexts stands for each how many rows it gives (`KEPT`): its tokens but the first one and special ones. Memory grows by those numbers alone
     with the size of the files: by 4 bytes for each context.
 
     Args:
@@ -203,6 +203,7 @@ class _Packer:
             contexts[:, len(begin) :] = tokens[: count * length].reshape(count, length)
             self._put(contexts.tobytes())
             special = np.isin(contexts, np.array(self._packing.special_ids, contexts.dtype))
+            special[:, 0] = True  # The first position gives no row, whatever stands there.
             self._kept += (self._packing.context_length - special.sum(1)).astype(KEPT).tobytes()
             self.written.contexts += count
             # Of the tokens before they became the disk's type, which could hide that it is too small.

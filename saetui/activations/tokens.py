@@ -21,13 +21,14 @@ from saetui.activations.sources import SourceFile, find_files
 from saetui.activations.token_cache import CacheEntry, TokenManifest, find_or_make
 from saetui.activations.token_writer import KEPT, Packing, Written, write_contexts
 from saetui.activations.tokenising import write_contexts_apart
+from saetui.activations.vocabulary import begin_id, carries_text, separator_id, special_ids
 from saetui.errors import DatasetError, InvalidInput
 
 __all__ = ["TokenDataset", "TokenProgress", "prepare_tokens"]
 
 Contexts = npt.NDArray[np.int64]
 
-_LAYOUT = "saetui tokens 3"
+_LAYOUT = "saetui tokens 4"
 _BLOCK = 8
 _SHARE = 20
 
@@ -63,7 +64,7 @@ class TokenDataset:
         key: names the content: text, tokenizer and packing.
         path: the file of tokens.
         manifest: what is in it.
-        special_ids: tokens that are not trained on.
+        special_ids: tokens that are not trained on; nor is the first position of a context, whatever stands there.
         cached: whether it was found in the cache rather than made.
     """
 
@@ -109,17 +110,17 @@ class TokenDataset:
 
     @cached_property
     def train_tokens(self) -> int:
-        """Tokens of one epoch: those of `train` that are not special."""
+        """Tokens of one epoch: those of `train` that are kept."""
         return int(self.kept.sum()) - self.held_out_tokens
 
     @cached_property
     def held_out_tokens(self) -> int:
-        """Tokens of `held_out` that are not special."""
+        """Tokens of `held_out` that are kept."""
         return int(self.kept[self.held_out].sum())
 
     @cached_property
     def kept(self) -> Contexts:
-        """For each context the number of its tokens that are not special: rows that it gives, (contexts,)."""
+        """For each context how many of its tokens are kept: rows that it gives, (contexts,)."""
         return np.frombuffer(self._map, KEPT, self.contexts, self._tokens.nbytes).astype(np.int64)
 
     def read(self, indices: Contexts) -> Tensor:
@@ -130,9 +131,8 @@ class TokenDataset:
         return tokens
 
     def keep(self, tokens: Tensor) -> Tensor:
-        """Where tokens carry text: True except at special tokens."""
-        special = torch.tensor(self.special_ids, dtype=torch.int64, device=tokens.device)
-        return torch.isin(tokens, special, invert=True)
+        """Where contexts of tokens (B, T) are trained on and judged: not at special tokens, nor at the first position."""
+        return carries_text(tokens, self.special_ids)
 
     @cached_property
     def _is_held_out(self) -> npt.NDArray[np.bool_]:
@@ -182,9 +182,9 @@ def prepare_tokens(
         cache_directory: tokens are kept in `tokens/` below it.
         text_field: the field that holds the text of a row, in all kinds but .txt.
         split: which part of a saved or downloaded dataset.
-        begin_contexts: whether each context begins with the tokenizer's beginning-of-text token, where it
-            has one. Many models put an activation of extreme norm at the first position, whatever token
-            stands there; as a special token it is left out of the training.
+        begin_contexts: whether each context begins with the token that the model's own training texts began
+            with, where it is known (vocabulary.py); without it contexts begin with text. Either way the
+            first position is not kept.
         apart: whether to tokenise in a process of its own, for who has better use for the memory; see tokenising.py.
         progress: called now and then.
 
@@ -239,17 +239,14 @@ def _plain(tokenizer: PreTrainedTokenizerFast) -> Tokenizer:
 
 
 def _packing(tokenizer: PreTrainedTokenizerFast, context_length: int, begin_contexts: bool) -> Packing:
-    def first_of(*candidates: object) -> int | None:
-        return next((found for found in candidates if isinstance(found, int)), None)
-
     # Not by how many there are: the ids of some vocabularies have holes.
-    largest = max((*tokenizer.get_vocab().values(), *tokenizer.all_special_ids))
+    special = special_ids(tokenizer)
+    largest = max((*tokenizer.get_vocab().values(), *special))
     return Packing(
         context_length=context_length,
-        # BERT's counterpart of a beginning is its class token.
-        begin_id=first_of(tokenizer.bos_token_id, tokenizer.cls_token_id) if begin_contexts else None,
-        separator_id=first_of(tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.bos_token_id),
-        special_ids=tuple(sorted(set(tokenizer.all_special_ids))),
+        begin_id=begin_id(tokenizer) if begin_contexts else None,
+        separator_id=separator_id(tokenizer),
+        special_ids=special,
         dtype=np.dtype(np.uint16) if largest < 2**16 else np.dtype(np.uint32),
     )
 

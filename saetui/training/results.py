@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from saetui.activations.vocabulary import prepends_bos
 from saetui.formats.durable import sweep_new
 from saetui.sae import ExportMetadata, export_result
 from saetui.training.setup import Prepared
@@ -32,7 +33,7 @@ def _metadata(prepared: Prepared, trainer: SiteTrainer, step: int, completed: bo
         hook_layer=pair.source.layer,
         context_size=spec.dataset.context_length,
         dataset_path=spec.dataset.source,
-        prepend_bos=model.tokenizer.bos_token_id is not None,
+        prepend_bos=prepends_bos(model.tokenizer),
         hook_name_out=pair.target.transformer_lens_name if pair.is_transcoder else None,
         hf_hook_name_out=model.locate(pair.target).module_name if pair.is_transcoder else None,
         extra={

@@ -237,7 +237,17 @@ def test_a_batch_belongs_to_who_took_it(gpt2: LanguageModel, dataset: TokenDatas
         batch[FIRST].zero_()
 
 
-@pytest.mark.parametrize("name", ["contexts_per_block", "micro_batch", "seed"])
+def test_a_stream_of_before_first_positions_were_left_out_is_refused(
+    gpt2: LanguageModel, dataset: TokenDataset
+) -> None:
+    state = make_stream(gpt2, dataset).state()
+    del state["train_tokens"]
+    with pytest.raises(InvalidInput, match="older saetui") as refused:
+        make_stream(gpt2, dataset).restore(state)
+    assert refused.value.suggestion
+
+
+@pytest.mark.parametrize("name", ["contexts_per_block", "micro_batch", "seed", "train_tokens"])
 def test_a_state_of_another_stream_is_refused(name: str, gpt2: LanguageModel, dataset: TokenDataset) -> None:
     state = make_stream(gpt2, dataset).state()
     with pytest.raises(InvalidInput, match=name):

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from saetui.activations import tokens
 from saetui.activations.buffer import BatchStream
 from saetui.activations.cache_layout import ActivationEntry, EntryLock, cached_bytes, empty_manifest, find_entry
 from saetui.activations.cache_reading import CachedRows
@@ -26,7 +27,7 @@ from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.models import LanguageModel, open_model
 from saetui.activations.rows import ContextIndices, ModelRows, RowReader, RowSink
 from saetui.activations.sites import HookPoint, Site
-from saetui.activations.tokens import TokenDataset
+from saetui.activations.tokens import TokenDataset, prepare_tokens
 from saetui.errors import FormatError, ModelError
 
 SITES = [Site(1, HookPoint.MLP_IN), Site(1, HookPoint.MLP_OUT), Site(2, HookPoint.RESID_PRE)]
@@ -379,3 +380,16 @@ def test_a_manifest_that_cannot_be_understood_is_made_anew(cache: Cache) -> None
     (entry.directory / "manifest.json").write_text("{}")
     cache.fill()
     assert equal(batches(cache.stream(cache.rows()), 5), batches(cache.stream(cache.source), 5))
+
+
+def test_rows_of_tokens_under_an_older_rule_are_not_taken_for_new_ones(
+    gpt2: LanguageModel, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def entry() -> ActivationEntry:
+        dataset = prepare_tokens(str(corpus), gpt2.tokenizer, context_length=16, cache_directory=tmp_path)
+        return find_entry(tmp_path / "activations", ActivationExtractor(gpt2, SITES[:1]), SITES[0], dataset)
+
+    with monkeypatch.context() as before:
+        before.setattr(tokens, "_LAYOUT", "saetui tokens 3")
+        old = entry()
+    assert entry().key != old.key

@@ -87,11 +87,11 @@ def test_the_same_tokens_give_the_same_activations(gpt2: LanguageModel) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_special_tokens_and_padding_are_not_kept(gpt2: LanguageModel) -> None:
-    tokens = torch.tensor([[0, 5, 6, 7], [8, 0, 9, 0]])
-    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])
+def test_special_tokens_padding_and_first_positions_are_not_kept(gpt2: LanguageModel) -> None:
+    tokens = torch.tensor([[0, 5, 6, 7], [8, 0, 9, 0], [3, 3, 4, 5]])
+    mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [0, 1, 1, 1]])
     keep = ActivationExtractor(gpt2, POST)(tokens, mask).keep
-    assert keep.tolist() == [[False, True, True, False], [True, False, True, False]]
+    assert keep.tolist() == [[False, True, True, False], [False, False, True, False], [False, False, True, True]]
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "opt", "bert"])

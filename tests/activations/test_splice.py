@@ -24,12 +24,16 @@ def shifted(rows: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["gpt2", "neox", "llama"])
-def test_without_a_splice_it_is_the_models_own_loss(name: str, family: Callable[[str], LanguageModel]) -> None:
+def test_without_a_splice_it_is_the_models_own_loss_behind_the_first_position(
+    name: str, family: Callable[[str], LanguageModel]
+) -> None:
     model = family(name)
+    labels = TOKENS.clone()
+    labels[:, 1] = -100  # What the first position predicts.
     with torch.no_grad():
-        own = model.network(TOKENS, labels=TOKENS).loss
+        own = model.network(TOKENS, labels=labels).loss
     loss = cross_entropy(model, TOKENS)
-    assert loss.tokens == 5 * 11
+    assert loss.tokens == 5 * 10
     assert loss.mean == pytest.approx(float(own), rel=1e-5)
 
 
@@ -60,13 +64,13 @@ def test_the_spliced_model_computes_what_follows_from_the_replacement(gpt2: Lang
         handle.remove()
         final = gpt2.network.get_submodule("transformer.ln_f")(shifted(states[0].flatten(0, 1)).view_as(states[0]))
         logits = gpt2.network.get_submodule("lm_head")(final)
-    expected = functional.cross_entropy(logits[:, :-1].flatten(0, 1), TOKENS[:, 1:].flatten())
+    expected = functional.cross_entropy(logits[:, 1:-1].flatten(0, 1), TOKENS[:, 2:].flatten())
     assert loss.mean == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_special_tokens_are_left_alone(gpt2: LanguageModel) -> None:
+def test_special_tokens_and_first_positions_are_left_alone(gpt2: LanguageModel) -> None:
     tokens = TOKENS.clone()
-    tokens[:, 0] = tokens[2, 5] = 0
+    tokens[0, 0] = tokens[2, 5] = 0
     seen: list[Tensor] = []
 
     def look(rows: Tensor) -> Tensor:

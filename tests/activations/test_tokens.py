@@ -15,6 +15,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
+from saetui.activations import tokens as tokens_module
 from saetui.activations.token_cache import TokenManifest
 from saetui.activations.tokens import TokenDataset, TokenProgress
 from saetui.errors import HomeError, InvalidInput
@@ -62,9 +63,11 @@ def test_train_and_held_out_share_no_context_and_both_have_some(prepare: Prepare
 
 def test_the_tokens_that_are_not_special_are_counted_when_they_are_written(prepare: Preparer, tmp_path: Path) -> None:
     data = prepare(write(tmp_path / "a.jsonl", "".join(json.dumps({"text": line}) + "\n" for line in LINES)))
-    keep = data.keep(data.read(np.arange(data.contexts)))
+    tokens = data.read(np.arange(data.contexts))
+    keep = data.keep(tokens)
+    assert torch.equal(keep[:, 1:], tokens[:, 1:] != 0)
     assert data.kept.tolist() == keep.sum(1).tolist()
-    assert set(data.kept) != {8}, "some tokens are special"
+    assert set(data.kept) != {7}, "some tokens are special"
     assert data.train_tokens == int(keep[data.train].sum())
     assert data.held_out_tokens == int(keep[data.held_out].sum())
 
@@ -86,6 +89,28 @@ def test_tokens_that_were_read_do_not_stay_in_the_process(tmp_path: Path) -> Non
         part = order[start : start + 1024]
         assert data.read(part)[:, 0].equal(torch.from_numpy(part * length % 2**16))
     assert mapped() - before < 8 * 1024, "kiB, of 65,536 that were read"
+
+
+@pytest.mark.parametrize("begin", [True, False])
+def test_the_first_position_of_a_context_is_never_kept(begin: bool, prepare: Preparer, tmp_path: Path) -> None:
+    data = prepare(write(tmp_path / "data.txt", " ".join(LINES)), begin=begin)
+    tokens = data.read(np.arange(data.contexts))
+    assert bool((tokens[:, 0] == 0).all()) == begin
+    assert data.keep(tokens).tolist() == [[False] + [True] * 7] * data.contexts
+    assert data.train_tokens + data.held_out_tokens == 7 * data.contexts
+
+
+def test_tokens_kept_under_an_older_rule_are_not_taken_for_new_ones(
+    prepare: Preparer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "data.txt", " ".join(LINES))
+    with monkeypatch.context() as before:
+        before.setattr(tokens_module, "_LAYOUT", "saetui tokens 3")
+        old = prepare(source)
+    new = prepare(source)
+    assert not new.cached
+    assert new.path != old.path
+    assert (prepare(source).cached, old.path.exists()) == (True, True)
 
 
 def test_text_is_tokenised_once(prepare: Preparer, tmp_path: Path) -> None:
