@@ -1,4 +1,4 @@
-"""The files of a directory, alike for who looks a dataset over (saetui.jobs) and who reads it (saetui.activations)."""
+"""The files of a directory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from saetui.errors import DatasetError
 
 
 def files_below(directory: Path) -> list[Path]:
-    """All files, in the order of their names; links to directories are not followed.
+    """All files, in the order of their names, with links that lead nowhere, for they are meant to be files.
+
+    Hidden files and directories (`.git`, `.ipynb_checkpoints`) are left out; links to directories are not followed.
 
     Raises:
         DatasetError: the directory, or one below it, cannot be read.
@@ -18,11 +20,15 @@ def files_below(directory: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise error
 
+    found = []
     try:
-        walk = os.walk(directory, onerror=refuse)
-        return sorted(path for place, _, names in walk for name in names if (path := Path(place, name)).is_file())
+        for place, below, names in os.walk(directory, onerror=refuse):
+            below[:] = [name for name in below if not name.startswith(".")]
+            paths = [Path(place, name) for name in names if not name.startswith(".")]
+            found += [path for path in paths if path.is_file() or not path.exists()]
     except OSError as error:
         raise DatasetError(
             f"{error.filename} in the dataset {directory} cannot be read: {error.strerror}.",
             "Make it readable, or take it out of the dataset.",
         ) from error
+    return sorted(found)

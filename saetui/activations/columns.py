@@ -1,78 +1,125 @@
-"""The text column of parquet and arrow files, batch by batch; what reads them comes with the extra `datasets`."""
+"""The rows of parquet and arrow files, batch by batch, with the column of the text alone; pyarrow reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
-from saetui.activations.sources import FileKind, SourceFile, UnusableFile
-from saetui.errors import DatasetError
+from saetui.activations.fields import CHATS, DEFAULT, TOKENS, field_names
+from saetui.activations.text_rows import Row, Unreadable
+from saetui.texts.files import FileKind, SourceFile, UnusableFile
 
-__all__ = ["read_column"]
+__all__ = ["read_columns"]
 
 _ROWS = 1024
 _BATCH_BYTES = 2**24
 _READ_BYTES = 2**20
+_FILE_FORMAT = b"ARROW1"
+"""Begins Arrow's file format (Feather), which pandas, polars and R write; its stream format has no mark."""
+_OLD_FEATHER = b"FEA1"
 
 
-def read_column(file: SourceFile, field: str) -> Iterator[object]:
-    """Reads the values of one column; text that is not UTF-8 comes as its bytes.
+def read_columns(file: SourceFile, field: str) -> Iterator[Row]:
+    """Reads the rows of a file, of each the column of the text: `row 7` and a dict with that column.
+
+    Args:
+        file: what to read.
+        field: the field of the text, as in fields.py.
 
     Raises:
         UnusableFile: the file is damaged, or it has no such column.
-        DatasetError: the extra is not installed.
     """
-    arrow = _module("pyarrow")
+    arrow: Any = import_module("pyarrow")
+    number = 0
     try:
-        columns = _parquet(file, field) if file.kind is FileKind.PARQUET else _arrow(arrow, file, field)
-        for column in columns:
+        for name, column in _parquet(file, field) if file.kind is FileKind.PARQUET else _arrow(file, field):
             for value in column:
-                yield _in_python(value)
+                number += 1
+                yield f"row {number}", _row(arrow, name, value)
     except (arrow.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UnusableFile(f"{file.path} is damaged: {reason}.", "Check that it was copied whole.") from error
 
 
-def _in_python(value: Any) -> object:
+def _row(arrow: Any, name: str, value: Any) -> object:
+    if _is_tokens(arrow, value.type) and value.is_valid and len(value.values):
+        # As Python's own numbers they would take many times as long.
+        return {name: value.values.to_numpy(zero_copy_only=False)}
     try:
-        return value.as_py()
+        return {name: value.as_py()}
     except UnicodeDecodeError:
-        return value.as_buffer().to_pybytes()
+        return Unreadable("bytes, not UTF-8 text")
 
 
-def _parquet(file: SourceFile, field: str) -> Iterator[Any]:
-    with _module("pyarrow.parquet").ParquetFile(file.path, buffer_size=_READ_BYTES) as opened:
-        _refuse_without(file, field, opened.schema_arrow.names)
+def _parquet(file: SourceFile, field: str) -> Iterator[tuple[str, Any]]:
+    parquet: Any = import_module("pyarrow.parquet")
+    with parquet.ParquetFile(file.path, buffer_size=_READ_BYTES) as opened:
+        name = _column(file, field, opened.schema_arrow)
         groups = [opened.metadata.row_group(number) for number in range(opened.metadata.num_row_groups)]
         # So that long texts do not come by the thousand; the other columns make it an upper bound.
         row_bytes = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
         rows = max(1, min(_ROWS, _BATCH_BYTES // max(1, row_bytes)))
-        for batch in opened.iter_batches(batch_size=rows, columns=[field]):
-            yield batch.column(0)
+        # Of a column with fields inside it only the one that is asked for is read.
+        wanted = field if name == field.split(".")[0] else name
+        for batch in opened.iter_batches(batch_size=rows, columns=[wanted]):
+            yield name, batch.column(0)
 
 
-def _arrow(arrow: ModuleType, file: SourceFile, field: str) -> Iterator[Any]:
-    with arrow.memory_map(str(file.path)) as mapped, arrow.ipc.open_stream(mapped) as stream:
-        _refuse_without(file, field, stream.schema.names)
-        for batch in stream:
-            yield batch.column(field)
-
-
-def _refuse_without(file: SourceFile, field: str, names: list[str]) -> None:
-    if field not in names:
+def _arrow(file: SourceFile, field: str) -> Iterator[tuple[str, Any]]:
+    arrow: Any = import_module("pyarrow")
+    with file.path.open("rb") as stream:
+        mark = stream.read(len(_FILE_FORMAT))
+    if mark.startswith(_OLD_FEATHER):
         raise UnusableFile(
-            f"The rows of {file.path} have no field {field!r}; they have {', '.join(names[:20])}.",
-            "Name the field that holds the text as text_field.",
+            f"{file.path} is in the first version of Feather, which Arrow has given up.", "Write it again as parquet."
         )
+    with arrow.memory_map(str(file.path)) as mapped:
+        if mark == _FILE_FORMAT:
+            with arrow.ipc.open_file(mapped) as opened:
+                name = _column(file, field, opened.schema)
+                for number in range(opened.num_record_batches):
+                    yield name, opened.get_batch(number).column(name)
+            return
+        with arrow.ipc.open_stream(mapped) as stream:
+            name = _column(file, field, stream.schema)
+            for batch in stream:
+                yield name, batch.column(name)
 
 
-def _module(name: str) -> ModuleType:
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise DatasetError(
-            "Parquet files and saved datasets are read with pyarrow, which is not installed.",
-            "Install the extra: pip install 'saetui[datasets]'.",
-        ) from error
+def _column(file: SourceFile, field: str, schema: Any) -> str:
+    """The name of the column that holds the text, or in whose fields it lies.
+
+    Raises:
+        UnusableFile: there is none.
+    """
+    arrow: Any = import_module("pyarrow")
+    if field in schema.names:
+        return field
+    outer = field.split(".")[0]
+    if outer in schema.names and _has(schema.field(outer).type, field.split(".")[1:]):
+        return outer
+    if field == DEFAULT:
+        for name in (*TOKENS, *CHATS):
+            if name in schema.names and (name in CHATS or _is_tokens(arrow, schema.field(name).type)):
+                return name
+    names = {name: _fields(schema.field(name).type) for name in schema.names}
+    raise UnusableFile(
+        f"The rows of {file.path} have no field {field!r}; they have {', '.join(field_names(names))}.",
+        "Name the field that holds the text as text_field.",
+    )
+
+
+def _has(kind: Any, path: list[str]) -> bool:
+    return not path or (path[0] in _fields(kind) and _has(kind.field(path[0]).type, path[1:]))
+
+
+def _fields(kind: Any) -> dict[str, object]:
+    """The fields inside a column, by name; empty where it has none."""
+    arrow: Any = import_module("pyarrow")
+    return {inner.name: None for inner in kind} if arrow.types.is_struct(kind) else {}
+
+
+def _is_tokens(arrow: Any, kind: Any) -> bool:
+    lists = (arrow.types.is_list, arrow.types.is_large_list, arrow.types.is_fixed_size_list)
+    return any(of(kind) for of in lists) and arrow.types.is_integer(kind.value_type)

@@ -1,60 +1,58 @@
-"""Reads the documents of a dataset, piece by piece, so that a file may be larger than memory."""
+"""Reads the documents of a file, piece by piece, so that it may be larger than memory."""
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
-from typing import BinaryIO, cast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
-from saetui.activations.sources import FileKind, SourceFile, UnusableFile
-from saetui.activations.text_rows import COPY_AGAIN, Row, Unreadable, not_text, read_rows
+import numpy as np
+
+from saetui.activations.chats import ChatTemplate, Message, as_messages
+from saetui.activations.columns import read_columns
+from saetui.activations.fields import DEFAULT, field_names, find_field, holds_tokens
+from saetui.activations.pieces import BadRow, Piece, Remark, document
+from saetui.activations.plain_text import read_plain_text
+from saetui.activations.text_rows import Row, Unreadable, read_rows
 from saetui.errors import DatasetError
+from saetui.texts.files import FileKind, SourceFile, UnusableFile
+from saetui.texts.opening import opened
 
-__all__ = ["BadRow", "Piece", "read_pieces"]
+__all__ = ["BadRow", "Piece", "Reading", "Remark", "read_pieces"]
 
-_PIECE_BYTES = 2**18
-_LINE = 4 * _PIECE_BYTES
-"""Characters without a line break, of which a document is cut at a space."""
-_FIELDS = 20
-"""So many are named where the one with the text is missing."""
 _ROWS_WITHOUT_TEXT = 10_000
 """A file none of whose first so many rows has the text field is not searched to its end."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some text; a long document comes in several pieces, of which the last one ends it."""
+class Reading:
+    """How rows become documents.
 
-    text: str
-    ends_document: bool = True
+    Attributes:
+        text_field: the field that holds a row's document, or a path to it (`meta.text`); plain text has none.
+        vocabulary: the largest token of the tokenizer, and one: rows that are tokenised hold ids below that.
+        chat: makes text of conversations.
+    """
+
+    text_field: str = DEFAULT
+    vocabulary: int = 2**31
+    chat: ChatTemplate = field(default_factory=ChatTemplate)
 
 
-@dataclass(frozen=True)
-class BadRow:
-    """A row (or an optional file) that holds no usable text; the reason names the file and the place in it."""
-
-    reason: str
-
-
-def read_pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
-    """Reads the text of a file.
+def read_pieces(file: SourceFile, reading: Reading) -> Iterator[Piece | BadRow | Remark]:
+    """Reads the documents of a file.
 
     Args:
         file: what to read.
-        text_field: the field of each row that holds its text; not used for plain text.
+        reading: how rows become documents.
 
     Raises:
         UnusableFile: a file that is not optional is binary or damaged, or its rows have no such field.
-        DatasetError: the file cannot be opened, or what reads its kind is not installed.
+        DatasetError: the file cannot be opened, what reads its kind is not installed, its rows are tokens of another
+            tokenizer, or conversations and there is no Jinja for the chat template.
     """
     inside = False
     try:
-        for piece in _pieces(file, text_field):
+        for piece in _pieces(file, reading):
             inside = isinstance(piece, Piece) and not piece.ends_document
             yield piece
     except UnusableFile as error:
@@ -62,88 +60,41 @@ def read_pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
             raise
         if inside:
             # What was read of its last document stays, and does not run on into the next file.
-            yield Piece("")
+            yield Piece()
         yield BadRow(error.message)
 
 
-def _pieces(file: SourceFile, text_field: str) -> Iterator[Piece | BadRow]:
-    try:
-        with _opened(file) as stream:
-            if file.kind is FileKind.TEXT:
-                yield from _plain_text(file, stream)
-            else:
-                yield from _rows_with_text(file, read_rows(file, stream, text_field), text_field)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise UnusableFile(f"{file.path} cannot be read: {error}.", COPY_AGAIN) from error
-    except OSError as error:
-        raise DatasetError(f"{file.path} cannot be read: {error}.", COPY_AGAIN) from error
+def _pieces(file: SourceFile, reading: Reading) -> Iterator[Piece | BadRow | Remark]:
+    with opened(file) as stream:
+        if file.kind is FileKind.TEXT:
+            yield from read_plain_text(file, stream)
+        elif file.kind.has_columns:
+            yield from _documents(file, read_columns(file, reading.text_field), reading)
+        else:
+            yield from _documents(file, read_rows(file, stream, reading.text_field), reading)
 
 
-@contextmanager
-def _opened(file: SourceFile) -> Iterator[BinaryIO]:
-    stream = cast(BinaryIO, gzip.open(file.path, "rb") if file.compressed else file.path.open("rb"))
-    with stream:
-        yield stream
-
-
-def _plain_text(file: SourceFile, stream: BinaryIO) -> Iterator[Piece]:
-    try:
-        yield from _in_pieces(_decoded(stream))
-    except UnicodeDecodeError as error:
-        raise not_text(file, "a NUL byte or bytes that are not UTF-8") from error
-
-
-def _decoded(stream: BinaryIO) -> Iterator[str]:
-    """The text of a file; a NUL byte counts as an encoding other than UTF-8."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    while data := stream.read(_PIECE_BYTES):
-        if b"\0" in data:
-            raise UnicodeDecodeError("utf-8", data, data.index(0), data.index(0) + 1, "a NUL byte")
-        yield decoder.decode(data)
-    yield decoder.decode(b"", final=True)
-
-
-def _in_pieces(parts: Iterable[str]) -> Iterator[Piece]:
-    """Cuts a document that comes in parts, so that no more of it is tokenised at a time than fits into memory."""
-    rest = ""
-    for part in parts:
-        text = rest + part
-        cut = text.rfind("\n") + 1
-        if not cut and len(text) > _LINE:
-            # Tokens mostly begin with the space before a word.
-            cut = max(text.rfind(" "), 0) or len(text)
-        # Blank stretches are no text: a file of them alone must be refused, not trained on.
-        if cut and not text[:cut].isspace():
-            yield Piece(text[:cut], ends_document=False)
-        rest = text[cut:]
-    # The empty piece still ends the document whose text has all been handed out.
-    yield Piece("" if rest.isspace() else rest)
-
-
-def _document(text: str) -> Iterator[Piece]:
-    """A document that is in memory as a whole, without a copy of it."""
-    if len(text) <= _PIECE_BYTES:
-        yield Piece(text)
-    else:
-        yield from _in_pieces(text[start : start + _PIECE_BYTES] for start in range(0, len(text), _PIECE_BYTES))
-
-
-def _rows_with_text(file: SourceFile, rows: Iterator[Row], text_field: str) -> Iterator[Piece | BadRow]:
+def _documents(file: SourceFile, rows: Iterator[Row], reading: Reading) -> Iterator[Piece | BadRow | Remark]:
     # Bad rows wait until some row has the field: if none has, the file as a whole is told, not its rows.
     waiting: list[BadRow] | None = []
     fields: list[str] = []
-    place, problem = "", None
+    reader = _RowReader(file, reading)
+    place, problem = "", ""
     for place, row in rows:
         if isinstance(row, dict) and not fields:
-            fields = [_printable(name) for name in islice(row, _FIELDS)]
-        text = row.get(text_field) if isinstance(row, dict) else row
-        problem = _problem(text, text_field)
-        if waiting is not None and (problem is None or (isinstance(row, dict) and text_field in row)):
+            fields = field_names(row)
+        found = find_field(row, reading.text_field) if isinstance(row, dict) else None
+        value = row if isinstance(row, (str, Unreadable)) else None
+        try:
+            # A text alone is a row too.
+            pieces = reader.pieces(place, *(found or (reading.text_field, value)))
+        except ValueError as error:
+            pieces, problem = None, str(error)
+        if waiting is not None and (pieces is not None or found is not None):
             yield from waiting
             waiting = None
-        if problem is None:
-            assert isinstance(text, str)
-            yield from _document(text)
+        if pieces is not None:
+            yield from pieces
             continue
         bad = BadRow(f"{file.path}, {place}: {problem}")
         if waiting is None:
@@ -154,35 +105,99 @@ def _rows_with_text(file: SourceFile, rows: Iterator[Row], text_field: str) -> I
             break
     if waiting and fields:
         raise UnusableFile(
-            f"The rows of {file.path} have no field {text_field!r}; they have {', '.join(fields)}.",
+            f"The rows of {file.path} have no field {reading.text_field!r}; they have {', '.join(fields)}.",
             "Name the field that holds the text as text_field.",
         )
     if waiting and len(waiting) == _ROWS_WITHOUT_TEXT:
         raise UnusableFile(
             f"None of the first {_ROWS_WITHOUT_TEXT:,} rows of {file.path} has text: {problem} ({place}).",
-            f"Give a file whose rows have the text in the field {text_field!r}.",
+            f"Give a file whose rows have the text in the field {reading.text_field!r}.",
         )
     yield from waiting or []
 
 
-def _problem(text: object, text_field: str) -> str | None:
-    """Why a row cannot be used, in words; None where it can."""
-    if isinstance(text, Unreadable):
-        return text.problem
-    if not isinstance(text, str) or not text.strip():
-        return f"no text in field {text_field!r}"
-    if "\0" in text:
-        return "a NUL character"
-    return None if _is_unicode(text) else "a surrogate without its other half"
+class _RowReader:
+    """Makes documents of the values of rows."""
+
+    def __init__(self, file: SourceFile, reading: Reading) -> None:
+        self._file, self._reading = file, reading
+
+    def pieces(self, place: str, field: str, value: object) -> Iterator[Piece | Remark]:
+        """The document of a row.
+
+        Raises:
+            ValueError: it holds none; the message says why.
+            DatasetError: its tokens are of another tokenizer, or there is no Jinja for the chat template.
+        """
+        if isinstance(value, Unreadable):
+            raise ValueError(value.problem)
+        if isinstance(value, bytes):
+            value = _decoded(value)
+        if isinstance(value, str):
+            _refuse_no_text(value, field)
+            return document(value)
+        if holds_tokens(value):
+            return self._tokens(place, field, value)
+        messages = as_messages(value)
+        if messages is not None:
+            return self._conversation(field, messages)
+        raise ValueError(f"no text in field {field!r}{_instead(value)}")
+
+    def _tokens(self, place: str, field: str, value: object) -> Iterator[Piece | Remark]:
+        assert isinstance(value, (list, np.ndarray))
+        # Before they are made numbers of 64 bits: one that is too large for those is found too.
+        ends = (value.min(), value.max()) if isinstance(value, np.ndarray) else (min(value), max(value))
+        worst = next((token for token in ends if not 0 <= token < self._reading.vocabulary), None)
+        if worst is not None:
+            raise DatasetError(
+                f"{self._file.path}, {place}: the token {worst} in field {field!r} is none of the model's tokenizer, which has "
+                f"0 to {self._reading.vocabulary - 1}.",
+                "The rows are of another tokenizer: name a field that holds text as text_field, or choose that model.",
+            )
+        remark = Remark(f"The rows' field {field!r} is taken as the model's own tokens: nothing was tokenised.")
+        return iter((remark, Piece(tokens=np.asarray(value, np.int64), dressed=True)))
+
+    def _conversation(self, field: str, messages: Sequence[Message]) -> Iterator[Piece | Remark]:
+        text = self._reading.chat.render(messages)
+        _refuse_no_text(text, field)
+        return self._with_remark(field, document(text, dressed=True))
+
+    def _with_remark(self, field: str, pieces: Iterator[Piece]) -> Iterator[Piece | Remark]:
+        yield Remark(f"The rows' field {field!r} is read as conversations, {self._reading.chat.how}.")
+        yield from pieces
 
 
-def _printable(name: object) -> str:
-    return str(name)[:50].encode(errors="backslashreplace").decode()
+def _instead(value: object) -> str:
+    if isinstance(value, dict) and value:
+        return f", but fields: {', '.join(field_names(value))}"
+    if isinstance(value, (list, np.ndarray)) and len(value):
+        return ", but a list that is neither of token ids nor of messages"
+    return ""
 
 
-def _is_unicode(text: str) -> bool:
-    """Whether text can be written down: JSON can name halves of characters, which a tokenizer cannot take."""
+def _decoded(value: bytes) -> str:
     try:
-        return text.isascii() or bool(text.encode())
-    except UnicodeEncodeError:
-        return False
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"bytes that are not UTF-8 (0x{value[error.start]:02x} at byte {error.start + 1})") from error
+
+
+def _refuse_no_text(text: str, field: str) -> None:
+    """
+    Raises:
+        ValueError: a tokenizer cannot take the text; the message says why.
+    """
+    if not text.strip():
+        raise ValueError(f"no text in field {field!r}")
+    if "\0" in text:
+        raise ValueError("a NUL character")
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        # A decoder has put a byte that is not UTF-8 there; else JSON has named half of a character.
+        half = ord(text[error.start])
+        if 0xDC80 <= half <= 0xDCFF:
+            raise ValueError(f"not UTF-8 (the byte 0x{half - 0xDC00:02x}; is it Latin-1?)") from error
+        raise ValueError("a surrogate without its other half") from error

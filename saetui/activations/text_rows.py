@@ -1,4 +1,4 @@
-"""The rows of structured files, one by one: lines of JSON, arrays of JSON, CSV, and columns (columns.py)."""
+"""The rows of structured files, one by one: lines of JSON, arrays and columns of JSON, CSV and TSV."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
-from saetui.activations.columns import read_column
+from saetui.activations.fields import find_field, holds_tokens
 from saetui.activations.json_stream import DamagedJson, iterate_json
-from saetui.activations.sources import FileKind, SourceFile, UnusableFile
+from saetui.activations.plain_text import describe_byte
+from saetui.texts.files import FileKind, SourceFile, UnusableFile
+from saetui.texts.opening import COPY_AGAIN, HEAD_BYTES, refuse_by_head
 
-__all__ = ["COPY_AGAIN", "Row", "Unreadable", "not_text", "read_rows"]
+__all__ = ["Row", "Unreadable", "read_rows"]
 
 _LONGEST_ROW = 2**28
 """Bytes of a line of JSON: a document of 256 MiB is longer than any book."""
 _LONGEST_CSV_ROW = 2**24
 """Characters of a row of CSV: less than one of JSON, because an open quote makes one row of many."""
 _CHUNK = 2**18
-
-COPY_AGAIN = "Check its permissions and that it was copied whole."
 
 
 @dataclass(frozen=True)
@@ -36,72 +35,134 @@ Row = tuple[str, object]
 """Where a row is in its file, as in "line 7", and its value; or an `Unreadable`."""
 
 
-def not_text(file: SourceFile, what: str) -> UnusableFile:
-    """The refusal of a file that contains what no text has."""
-    return UnusableFile(
-        f"{file.path} is not a text file: it contains {what}.",
-        "Take it out of the dataset, or convert it to UTF-8 text.",
-    )
-
-
 def read_rows(file: SourceFile, stream: BinaryIO, text_field: str) -> Iterator[Row]:
-    """Reads the rows of a file that is not plain text.
+    """Reads the rows of a file that is neither plain text nor has columns.
 
     Args:
         file: what to read.
-        stream: its bytes.
-        text_field: the column of a file with columns.
+        stream: its bytes, uncompressed.
+        text_field: the field of the text.
 
     Raises:
-        UnusableFile: it is binary or damaged, or has no such column.
-        DatasetError: what reads its kind is not installed.
+        UnusableFile: it is binary, damaged, or in another encoding.
     """
-    if file.kind in (FileKind.PARQUET, FileKind.ARROW):
-        return _column(file, text_field)
-    head = stream.read(8192)
-    if b"\0" in head:
-        raise not_text(file, "a NUL byte")
+    head = stream.read(HEAD_BYTES)
+    refuse_by_head(file, head)
     stream.seek(0)
-    if file.kind is FileKind.JSON_LINES:
+    if file.kind in (FileKind.CSV, FileKind.TSV):
+        return _csv(file, stream)
+    if file.kind is FileKind.JSON_LINES and not _is_one_value(head):
         return _json_lines(stream)
-    return _json(file, stream) if file.kind is FileKind.JSON else _csv(file, stream)
+    return _json(file, stream, text_field, in_array=_text_of(head).startswith("["))
+
+
+def _is_one_value(head: bytes) -> bool:
+    """Whether what is called lines of JSON is an array, or objects that go over several lines, as its beginning tells."""
+    text = _text_of(head)
+    first, _, behind = text.partition("\n")
+    second = next((line for line in behind.split("\n") if line.strip()), "")
+    if isinstance(_parsed(second), dict):
+        return False  # The first line is a bad row.
+    return text.startswith("[") or (_parsed(first) is None and _is_open(first))
+
+
+def _text_of(head: bytes) -> str:
+    return head.decode("utf-8-sig", errors="replace").lstrip()
+
+
+def _parsed(line: str) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _is_open(line: str) -> bool:
+    """Whether a line is the beginning of an object that goes on in the next one."""
+    try:
+        json.loads(line)
+    except json.JSONDecodeError as error:
+        return line.startswith("{") and error.pos >= len(line.rstrip())
+    except RecursionError:
+        return False
+    return False
 
 
 def _json_lines(stream: BinaryIO) -> Iterator[Row]:
     number = 0
     while line := stream.readline(_LONGEST_ROW):
         number += 1
-        row: object = Unreadable("not JSON")
         if len(line) == _LONGEST_ROW and not line.endswith(b"\n"):
-            row = Unreadable(f"longer than {_LONGEST_ROW:,} bytes")
+            row: object = Unreadable(f"longer than {_LONGEST_ROW:,} bytes")
             while line and not line.endswith(b"\n"):
                 line = stream.readline(_CHUNK)
         elif not line.strip():
             continue
         else:
-            with suppress(ValueError, RecursionError):
-                row = json.loads(line)
+            row = _line_of_json(line)
         # A long line is not kept next to its text, nor the text next to the following line.
         line = b""
         yield f"line {number}", row
         row = None
 
 
-def _json(file: SourceFile, stream: BinaryIO) -> Iterator[Row]:
+def _line_of_json(line: bytes) -> object:
     try:
-        for number, value in enumerate(iterate_json(io.TextIOWrapper(stream, encoding="utf-8-sig")), start=1):
-            yield f"element {number}", value
+        # A mark stands at the beginning of each file that was put into this one.
+        return json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        return Unreadable(f"{describe_byte(line, error)} (is the file in Latin-1?)")
+    except (ValueError, RecursionError):
+        return Unreadable("not JSON")
+
+
+def _json(file: SourceFile, stream: BinaryIO, text_field: str, *, in_array: bool) -> Iterator[Row]:
+    # Bytes that are not UTF-8 become characters that no text has: the row that has them is bad, not the file.
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape")
+    number = 0
+    try:
+        for value in iterate_json(text):
+            for row in [value] if in_array else _rows_of(value, text_field):
+                number += 1
+                yield f"element {number}", row
     except DamagedJson as error:
         raise UnusableFile(f"{file.path} is damaged: {error}.", COPY_AGAIN) from error
-    except UnicodeDecodeError as error:
-        raise not_text(file, "bytes that are not UTF-8") from error
+    finally:
+        # Whoever opened the stream closes it.
+        text.detach()
+
+
+def _rows_of(value: object, text_field: str) -> Iterator[object]:
+    """The rows of an object that holds columns, as pandas writes them (`{"text": [...]}`, `{"text": {"0": ...}}`); else itself."""
+    found = find_field(value, text_field) if isinstance(value, dict) else None
+    column = found[1] if found is not None else None
+    if isinstance(column, dict) and column and all(name.isdecimal() for name in column):
+        column = list(column.values())
+    if found is None or not isinstance(column, list) or not column or not _is_column(column):
+        yield value
+        return
+    for element in column:
+        yield {text_field: element}
+
+
+def _is_column(values: list[object]) -> bool:
+    """Whether these are texts, rows of tokens or conversations, and not one of them."""
+    return any(isinstance(value, (str, list)) for value in values) and not holds_tokens(values)
 
 
 def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[Row]:
     # The module's own limit of 128 KiB a field is shorter than many a document.
     csv.field_size_limit(2**31 - 1)
-    lines = _CsvLines(file, io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline=""))
-    rows = csv.reader(lines)
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    try:
+        yield from _csv_rows(_CsvLines(file, text), "\t" if file.kind is FileKind.TSV else ",")
+    finally:
+        # Whoever opened the stream closes it.
+        text.detach()
+
+
+def _csv_rows(lines: _CsvLines, delimiter: str) -> Iterator[Row]:
+    rows = csv.reader(lines, delimiter=delimiter)
     header: list[str] = []
     while True:
         place = f"line {lines.begin_row()}"
@@ -121,8 +182,6 @@ def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[Row]:
             header = row
         elif len(row) != len(header):
             yield place, Unreadable(f"{len(row)} fields, not {len(header)}")
-        elif any("\ufffd" in field for field in row):
-            yield place, Unreadable("not UTF-8")
         else:
             yield place, dict(zip(header, row, strict=True))
 
@@ -156,8 +215,3 @@ class _CsvLines(Iterator[str]):
             f"{self._file.path} cannot be read: the row that begins in line {self._row_began} {what}.",
             "Close the quote (a quote inside a quoted field is written twice), or convert the file to .jsonl.",
         )
-
-
-def _column(file: SourceFile, text_field: str) -> Iterator[Row]:
-    for number, text in enumerate(read_column(file, text_field), start=1):
-        yield f"row {number}", Unreadable("bytes, not UTF-8 text") if isinstance(text, bytes) else {text_field: text}

@@ -24,7 +24,7 @@ from saetui.formats.durable import new_directory, open_private
 
 __all__ = ["CacheEntry", "TokenManifest", "find_or_make"]
 
-_VERSION = 3
+_VERSION = 4
 _TOKENS = "tokens.bin"
 _MANIFEST = "manifest.json"
 _CHUNK = 2**22
@@ -44,6 +44,7 @@ class TokenManifest:
         largest_token: the largest token id.
         checksum: BLAKE2b (16 bytes) of the tokens file.
         bad_row_reasons: why the first few of them had none, with the files' names when they were read.
+        remarks: sentences on how rows were taken that are no plain text.
         source: what the text was named when it was read, for people; the key goes by content.
         version: of this layout.
     """
@@ -57,6 +58,7 @@ class TokenManifest:
     largest_token: int
     checksum: str
     bad_row_reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     source: str | None = None
     version: int = _VERSION
 
@@ -116,7 +118,8 @@ def _sound(place: Path) -> TokenManifest | None:
         fields = json.loads((place / _MANIFEST).read_text(encoding="utf-8"))
         if fields.pop("digest") != fields_digest(fields):
             return None
-        manifest = TokenManifest(**{**fields, "bad_row_reasons": tuple(fields.get("bad_row_reasons", ()))})
+        lists = {name: tuple(fields.get(name, ())) for name in ("bad_row_reasons", "remarks")}
+        manifest = TokenManifest(**{**fields, **lists})
         if manifest.version != _VERSION or _checksum(place / _TOKENS) != manifest.checksum:
             return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -6,15 +6,15 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from saetui.activations.sources import SourceFile
-from saetui.activations.text import BadRow, Piece, read_pieces
+from saetui.activations.pieces import NO_TOKENS, Tokens
+from saetui.activations.text import BadRow, Piece, Reading, Remark, read_pieces
+from saetui.texts.files import SourceFile
 
 __all__ = ["KEPT", "Packing", "Written", "write_contexts"]
 
@@ -39,6 +39,7 @@ class Packing:
         begin_id: the token that every context begins with, or None.
         separator_id: the token between two documents, or None.
         special_ids: tokens that carry no text.
+        edges: tokens that a document may bring for its beginning, its end and padding; packing puts its own there.
         dtype: of a token on disk.
     """
 
@@ -47,11 +48,12 @@ class Packing:
     separator_id: int | None
     special_ids: tuple[int, ...]
     dtype: np.dtype[np.uint16] | np.dtype[np.uint32]
+    edges: tuple[int, ...] = ()
 
 
 @dataclass
 class Written:
-    """What was written so far, and why the first few bad rows were left out."""
+    """What was written so far, of it the rows that it gives, and why the first few bad rows were left out."""
 
     contexts: int = 0
     documents: int = 0
@@ -60,6 +62,8 @@ class Written:
     tokens: int = 0
     largest_token: int = 0
     checksum: str = ""
+    kept: int = 0
+    remarks: tuple[str, ...] = ()
 
     def leave_out(self, row: BadRow) -> None:
         """Counts a row that is not written."""
@@ -71,13 +75,18 @@ class Written:
                 reason = f"{reason[:_END_OF_REASON]}…{reason[-_END_OF_REASON:]}"
             self.bad_row_reasons += (reason,)
 
+    def note(self, remark: Remark) -> None:
+        """Remembers a remark, once."""
+        if remark.sentence not in self.remarks:
+            self.remarks += (remark.sentence,)
+
 
 def write_contexts(
     out: BinaryIO,
     files: Sequence[SourceFile],
     tokenizer: Tokenizer,
     packing: Packing,
-    text_field: str,
+    reading: Reading,
     progress: Callable[[int, Written], None],
 ) -> Written:
     """Tokenises files and writes whole contexts; the tokens that do not fill a last one are dropped.
@@ -90,7 +99,7 @@ def write_contexts(
         files: what to read, in this order.
         tokenizer: used as it is, without special tokens of its own, truncation or padding.
         packing: how tokens become contexts.
-        text_field: the field with the text in structured files.
+        reading: how rows become documents.
         progress: called with the bytes of the files that are done, about, and what was written.
 
     Raises:
@@ -106,22 +115,26 @@ def write_contexts(
         for file in files:
             size = file.path.stat().st_size
             inside = 0
-            for piece in read_pieces(file, text_field):
+            for piece in read_pieces(file, reading):
                 if isinstance(piece, BadRow):
                     written.leave_out(piece)
                     continue
+                if isinstance(piece, Remark):
+                    written.note(piece)
+                    continue
                 batch.append(piece)
-                characters += len(piece.text)
-                inside += len(piece.text)
+                size_of_piece = len(piece.text) + len(piece.tokens)
+                characters += size_of_piece
+                inside += size_of_piece
                 if characters >= _BATCH_CHARACTERS or len(batch) >= _BATCH_PIECES:
                     yield _Batch(batch, finished + min(inside, size))
                     batch, characters = [], 0
             finished += size
         yield _Batch(batch, finished)
 
-    for done, pieces in _tokenised(tokenizer, batches()):
-        packer.add(pieces)
-        progress(done, written)
+    for batch in _tokenised(tokenizer, batches()):
+        packer.add(batch.pieces)
+        progress(batch.done, written)
     packer.finish()
     return written
 
@@ -134,22 +147,21 @@ class _Batch:
     done: int
 
 
-def _tokenised(
-    tokenizer: Tokenizer, batches: Iterator[_Batch]
-) -> Iterator[tuple[int, list[tuple[npt.NDArray[np.int64], bool]]]]:
-    """For each batch, in order, how far it reaches, and for each piece its tokens and whether it ends a document."""
+def _tokenised(tokenizer: Tokenizer, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    """The batches, in order, with the tokens of every piece."""
 
-    def tokenise(batch: _Batch) -> tuple[int, list[tuple[npt.NDArray[np.int64], bool]]]:
+    def tokenise(batch: _Batch) -> _Batch:
         encodings = tokenizer.encode_batch_fast([piece.text for piece in batch.pieces], add_special_tokens=False)
-        found = [
-            (np.array(encoding.ids, np.int64), piece.ends_document) for encoding, piece in zip(encodings, batch.pieces)
+        pieces = [
+            piece if len(piece.tokens) else replace(piece, text="", tokens=np.array(encoding.ids, np.int64))
+            for encoding, piece in zip(encodings, batch.pieces)
         ]
-        return batch.done, found
+        return _Batch(pieces, batch.done)
 
     # The tokenizer's own threads fill the cores, but only while it computes; a second batch fills them while
     # the first one's tokens are taken out of it, and while the next one is read.
     with ThreadPoolExecutor(_AT_A_TIME, "tokeniser") as pool:
-        waiting: deque[Future[tuple[int, list[tuple[npt.NDArray[np.int64], bool]]]]] = deque()
+        waiting: deque[Future[_Batch]] = deque()
         for batch in batches:
             waiting.append(pool.submit(tokenise, batch))
             if len(waiting) > _AT_A_TIME:
@@ -166,33 +178,43 @@ class _Packer:
         self._out = out
         self._packing = packing
         self._hash = hashlib.blake2b(digest_size=16)
-        self._rest: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._rest = NO_TOKENS
         self._kept = bytearray()
         self._document_tokens = 0
         self._separate = False
 
-    def add(self, pieces: Iterable[tuple[npt.NDArray[np.int64], bool]]) -> None:
+    def add(self, pieces: Iterable[Piece]) -> None:
         """Adds the tokens of some pieces, with separators between documents that have any."""
-        parts: list[npt.NDArray[np.int64]] = [self._rest]
-        for ids, ends_document in pieces:
+        parts: list[Tokens] = [self._rest]
+        for piece in pieces:
+            ids = self._undressed(piece) if piece.dressed else piece.tokens
             if len(ids):
                 if self._separate and self._packing.separator_id is not None:
                     parts.append(np.array([self._packing.separator_id], np.int64))
                 self._separate = False
                 self._document_tokens += len(ids)
                 parts.append(ids)
-            if ends_document:
+            if piece.ends_document:
                 self.written.documents += self._document_tokens > 0
                 self.written.tokens += self._document_tokens
                 self._separate = self._separate or self._document_tokens > 0
                 self._document_tokens = 0
         self._rest = self._write(np.concatenate(parts))
 
+    def _undressed(self, piece: Piece) -> Tokens:
+        """Without the document's own beginning and end, or each context that begins with it would begin twice."""
+        text = np.flatnonzero(~np.isin(piece.tokens, self._packing.edges))
+        first = text[0] if len(text) and not self._document_tokens else 0
+        last = text[-1] + 1 if len(text) and piece.ends_document else len(piece.tokens)
+        # A document of those alone has no text.
+        alone = not len(text) and piece.ends_document and not self._document_tokens
+        return NO_TOKENS if alone else piece.tokens[first:last]
+
     def finish(self) -> None:
         self._put(self._kept)
         self.written.checksum = self._hash.hexdigest()
 
-    def _write(self, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _write(self, tokens: Tokens) -> Tokens:
         """Writes the whole contexts among these tokens, and returns the rest."""
         begin = [] if self._packing.begin_id is None else [self._packing.begin_id]
         length = self._packing.context_length - len(begin)
@@ -204,7 +226,9 @@ class _Packer:
             self._put(contexts.tobytes())
             special = np.isin(contexts, np.array(self._packing.special_ids, contexts.dtype))
             special[:, 0] = True  # The first position gives no row, whatever stands there.
-            self._kept += (self._packing.context_length - special.sum(1)).astype(KEPT).tobytes()
+            kept = (self._packing.context_length - special.sum(1)).astype(KEPT)
+            self._kept += kept.tobytes()
+            self.written.kept += int(kept.sum())
             self.written.contexts += count
             # Of the tokens before they became the disk's type, which could hide that it is too small.
             largest = max(*begin, int(tokens[: count * length].max()), self.written.largest_token)

@@ -19,11 +19,12 @@ from typing import BinaryIO, cast
 
 from tokenizers import Tokenizer
 
-from saetui.activations.sources import SourceFile
+from saetui.activations.text import Reading
 from saetui.activations.token_writer import Packing, Written, write_contexts
 from saetui.errors import DatasetError, SaetuiError
 from saetui.failpoints import hit
 from saetui.lifetime import tied_to
+from saetui.texts.files import SourceFile
 
 __all__ = ["write_contexts_apart"]
 
@@ -33,7 +34,7 @@ def write_contexts_apart(
     files: Sequence[SourceFile],
     tokenizer: Tokenizer,
     packing: Packing,
-    text_field: str,
+    reading: Reading,
     progress: Callable[[int, Written], None],
 ) -> Written:
     """As `write_contexts`, in a process that ends with it, or with this one; `out` must be a file of the system.
@@ -48,7 +49,7 @@ def write_contexts_apart(
         try:
             # A process that is gone before it has read its request is told below. Closed here: that writes what is left of it.
             with suppress(BrokenPipeError), process.stdin:
-                pickle.dump((files, tokenizer, packing, text_field), process.stdin)
+                pickle.dump((files, tokenizer, packing, reading), process.stdin)
             return _follow(cast(BinaryIO, process.stdout), progress)
         except (EOFError, pickle.UnpicklingError):
             status = process.wait()
@@ -88,12 +89,12 @@ def main() -> None:
         pickle.dump(message, answers)
         answers.flush()
 
-    files, tokenizer, packing, text_field = pickle.load(sys.stdin.buffer)
+    files, tokenizer, packing, reading = pickle.load(sys.stdin.buffer)
     hit("tokenising.run")
     try:
         with os.fdopen(descriptor, "wb") as out:
             result: Written | Exception = write_contexts(
-                out, files, tokenizer, packing, text_field, lambda *now: answer(now)
+                out, files, tokenizer, packing, reading, lambda *now: answer(now)
             )
     except Exception as error:
         if not isinstance(error, (SaetuiError, OSError)):

@@ -17,12 +17,17 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from saetui.activations.sources import SourceFile, find_files
+from saetui.activations.chats import ChatTemplate
+from saetui.activations.fields import DEFAULT
+from saetui.activations.sources import find_files
+from saetui.activations.text import Reading
 from saetui.activations.token_cache import CacheEntry, TokenManifest, find_or_make
 from saetui.activations.token_writer import KEPT, Packing, Written, write_contexts
 from saetui.activations.tokenising import write_contexts_apart
 from saetui.activations.vocabulary import begin_id, carries_text, separator_id, special_ids
 from saetui.errors import DatasetError, InvalidInput
+from saetui.texts.files import SourceFile
+from saetui.texts.splits import EVERYTHING
 
 __all__ = ["TokenDataset", "TokenProgress", "prepare_tokens"]
 
@@ -98,6 +103,11 @@ class TokenDataset:
         rows = _describe(self.bad_rows, self.manifest.bad_row_reasons)
         return f"Left out of {self.manifest.source}: {rows}."
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences that whoever trains on it must be told: how rows were taken, and what was left out."""
+        return (*self.manifest.remarks, *([self.left_out] if self.left_out is not None else []))
+
     @cached_property
     def held_out(self) -> Contexts:
         """The contexts kept from training, in order; at least one."""
@@ -161,8 +171,8 @@ def prepare_tokens(
     *,
     context_length: int,
     cache_directory: Path,
-    text_field: str = "text",
-    split: str = "train",
+    text_field: str = DEFAULT,
+    split: str = EVERYTHING,
     begin_contexts: bool = True,
     apart: bool = False,
     progress: Callable[[TokenProgress], None] | None = None,
@@ -173,6 +183,8 @@ def prepare_tokens(
     tokenizer's end-of-text token where it has one, and cut into contexts without padding. The cache goes
     by content: the bytes of the text, the tokenizer, the context length; names and dates do not matter.
     In a directory a file that is unusable is left out and counted as a bad row; one that is named is refused.
+    Rows may also be tokenised already, or conversations, which the tokenizer's chat template makes text of: where
+    they begin and end with tokens of their own, such as BOS, packing puts its own there instead.
 
     Args:
         source: `bundled:stdlib`, a file, a directory with all below it, a saved dataset of the Hub's
@@ -180,8 +192,10 @@ def prepare_tokens(
         tokenizer: the model's.
         context_length: tokens in a context, at least 2.
         cache_directory: tokens are kept in `tokens/` below it.
-        text_field: the field that holds the text of a row, in all kinds but .txt.
-        split: which part of a saved or downloaded dataset.
+        text_field: the field that holds a row's text, tokens or conversation, or the path to it (`meta.text`).
+            Where there is none of the default name, `input_ids`, `tokens`, `messages` or `conversations` is taken,
+            which `remarks` says. Plain text has none.
+        split: which part of it, where the names of its files say one.
         begin_contexts: whether each context begins with the token that the model's own training texts began
             with, where it is known (vocabulary.py); without it contexts begin with text. Either way the
             first position is not kept.
@@ -189,7 +203,8 @@ def prepare_tokens(
         progress: called now and then.
 
     Raises:
-        DatasetError: there is no text, it cannot be read, or there is less than two contexts of it.
+        DatasetError: there is no text or no such split, it cannot be read, there is less than two contexts of it,
+            or nothing to train on or to judge by but special tokens.
         InvalidInput: the context length is below 2.
         HomeError: the cache directory cannot be written to.
     """
@@ -198,16 +213,18 @@ def prepare_tokens(
     files = find_files(source, split)
     backend = _plain(tokenizer)
     packing = _packing(tokenizer, context_length, begin_contexts)
+    vocabulary = max((*tokenizer.get_vocab().values(), *packing.special_ids)) + 1
+    reading = Reading(text_field, vocabulary, ChatTemplate.of(tokenizer))
     report = progress if progress is not None else _ignore
     total = sum(file.path.stat().st_size for file in files)
-    key = _key(files, backend, packing, text_field, lambda done: report(TokenProgress("reading", done, total)))
+    key = _key(files, backend, packing, reading, lambda done: report(TokenProgress("reading", done, total)))
 
     def make(out: BinaryIO) -> TokenManifest:
         def tell(done: int, written: Written) -> None:
             report(TokenProgress("tokenising", done, total, written.documents, written.bad_rows))
 
         write = write_contexts_apart if apart else write_contexts
-        written = write(out, files, backend, packing, text_field, tell)
+        written = write(out, files, backend, packing, reading, tell)
         _refuse_too_little(source, text_field, written, context_length)
         return TokenManifest(
             contexts=written.contexts,
@@ -219,11 +236,15 @@ def prepare_tokens(
             largest_token=written.largest_token,
             bad_row_reasons=written.bad_row_reasons,
             checksum=written.checksum,
+            remarks=written.remarks,
             source=source,
         )
 
     entry: CacheEntry = find_or_make(cache_directory / "tokens", key, make)
-    return TokenDataset(entry.key, entry.tokens, entry.manifest, packing.special_ids, entry.found)
+    dataset = TokenDataset(entry.key, entry.tokens, entry.manifest, packing.special_ids, entry.found)
+    if not (dataset.train_tokens and dataset.held_out_tokens):
+        raise _special_alone(source)
+    return dataset
 
 
 def _ignore(progress: TokenProgress) -> None:
@@ -242,17 +263,19 @@ def _packing(tokenizer: PreTrainedTokenizerFast, context_length: int, begin_cont
     # Not by how many there are: the ids of some vocabularies have holes.
     special = special_ids(tokenizer)
     largest = max((*tokenizer.get_vocab().values(), *special))
+    edges = (begin_id(tokenizer), separator_id(tokenizer), tokenizer.pad_token_id)
     return Packing(
         context_length=context_length,
         begin_id=begin_id(tokenizer) if begin_contexts else None,
         separator_id=separator_id(tokenizer),
         special_ids=special,
         dtype=np.dtype(np.uint16) if largest < 2**16 else np.dtype(np.uint32),
+        edges=tuple(sorted({found for found in edges if isinstance(found, int)})),
     )
 
 
 def _key(
-    files: Sequence[SourceFile], tokenizer: Tokenizer, packing: Packing, text_field: str, tell: Callable[[int], None]
+    files: Sequence[SourceFile], tokenizer: Tokenizer, packing: Packing, reading: Reading, tell: Callable[[int], None]
 ) -> str:
     """A hash of everything that the contexts depend on."""
     digest = hashlib.blake2b(digest_size=16)
@@ -262,7 +285,8 @@ def _key(
         packing.begin_id,
         packing.separator_id,
         packing.special_ids,
-        text_field,
+        packing.edges,
+        reading,
     )
     digest.update(repr(settings).encode())
     digest.update(hashlib.blake2b(tokenizer.to_str().encode()).digest())
@@ -278,7 +302,7 @@ def _key(
         except OSError as error:
             raise DatasetError(f"{file.path} cannot be read: {error.strerror}.", "Check its permissions.") from error
         # What is read of a damaged file that is optional must not be found for the same file when it is not.
-        digest.update(f"{file.kind.value} {file.compressed} {file.optional} {content.hexdigest()}".encode())
+        digest.update(f"{file.kind.value} {file.compression.value} {file.optional} {content.hexdigest()}".encode())
     return digest.hexdigest()
 
 
@@ -295,6 +319,16 @@ def _refuse_too_little(source: str, text_field: str, written: Written, context_l
             f"{context_length} that is less than one context to train on and one to evaluate on.",
             "Choose a longer text or a shorter context length.",
         )
+    if written.kept == 0:
+        raise _special_alone(source)
+
+
+def _special_alone(source: str) -> DatasetError:
+    """The refusal of a text of which nothing can be learnt, or nothing be judged by."""
+    return DatasetError(
+        f"The dataset {source} consists of special tokens alone, at least in what is trained on or in what is held out.",
+        "Check that it was tokenised or written with text in it, or choose another.",
+    )
 
 
 def _describe(bad_rows: int, reasons: Sequence[str]) -> str:

@@ -58,6 +58,7 @@ def datasets(wanted: str | None, as_json: bool) -> None:
     The bundled one, and those in the local cache of the Hub. A file or directory of text can always be named.
     """
     from saetui.jobs.datasets import list_datasets
+    from saetui.texts.files import KINDS
 
     if wanted is not None:
         download("datasets", wanted)
@@ -73,4 +74,4 @@ def datasets(wanted: str | None, as_json: bool) -> None:
     )
     print_table(columns, [(info.source, info.description, str(info.files), size(info.size_bytes)) for info in found])
     if len(found) < 2:
-        say("A .txt, .jsonl, .json or .csv file, or a directory of them, can be used too: name its path.")
+        say(f"A file of text ({KINDS}), or a directory of them, can be used too: name its path.")

@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from saetui.texts.files import ENDINGS
+
 Kind = Literal["models", "datasets"]
 
-_FILES = (".txt", ".jsonl", ".json", ".csv", ".parquet", ".arrow", ".gz", ".safetensors")
+_FILES = (*ENDINGS, ".gz", ".bz2", ".xz", ".zst", ".safetensors")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 

@@ -62,8 +62,8 @@ def build(request: dict[str, Any]) -> list[Any]:
         apart=True,
         progress=tokenised,
     )
-    if dataset.left_out is not None:
-        report(dataset.left_out)
+    for remark in dataset.remarks:
+        report(remark)
     extractor = ActivationExtractor(model, sites)
     entries = [find_entry(cache / ACTIVATIONS, extractor, site, dataset) for site in sites]
     try:

@@ -26,16 +26,15 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 
-from saetui.activations.sources import PATTERNS
 from saetui.errors import DatasetError, HomeError, ModelError, SaetuiError
-from saetui.jobs.datasets import COLUMN_ENDINGS, ENDINGS
 from saetui.jobs.hub_cache import Kind
+from saetui.texts.files import DOWNLOADED, KINDS
 from saetui.training.errand import report, run_errand
 
 WANTED: dict[Kind, tuple[list[str], list[str]]] = {
     # Some repositories hold the weights a second time, in another layout or for another runtime.
     "models": (["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"], ["*/*", "consolidated*"]),
-    "datasets": (list(PATTERNS), []),
+    "datasets": (list(DOWNLOADED), []),
 }
 """For each kind the files to fetch, and those of them not to."""
 FAILURES: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, HFValidationError, OSError, RuntimeError)
@@ -102,7 +101,7 @@ def _refuse_useless(kind: Kind, reference: str, sizes: dict[str, int]) -> None:
     if not sizes:
         raise DatasetError(
             f"The dataset {reference} has no files that saetui reads on the Hub; nothing was downloaded.",
-            f"It reads {', '.join((*ENDINGS, *COLUMN_ENDINGS))}.",
+            f"It reads {KINDS}.",
         )
 
 

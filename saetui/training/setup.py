@@ -139,8 +139,8 @@ def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Li
         apart=True,
         progress=progress,
     )
-    if dataset.left_out is not None:
-        events.append("warning", dataset.left_out)
+    for remark in dataset.remarks:
+        events.append("warning", remark)
     return dataset
 
 

@@ -11,7 +11,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from saetui.activations.sources import find_files
-from saetui.activations.text import Piece, read_pieces
+from saetui.activations.text import Piece, Reading, read_pieces
 from saetui.activations.tokens import TokenDataset, prepare_tokens
 from saetui.errors import DatasetError
 
@@ -92,7 +92,7 @@ def test_long_rows_come_a_few_at_a_time_and_in_pieces(prepare: Preparer, tmp_pat
     del table
     (file,) = find_files(str(path))
     before, most, documents = pyarrow.total_allocated_bytes(), 0, 0
-    for piece in read_pieces(file, "text"):
+    for piece in read_pieces(file, Reading()):
         assert isinstance(piece, Piece) and len(piece.text) < 2**21
         documents += piece.ends_document
         most = max(most, pyarrow.total_allocated_bytes() - before)
@@ -149,3 +149,60 @@ def test_damage_is_refused(prepare: Preparer, tmp_path: Path) -> None:
     assert "lacks its file data-00000-of-00002.arrow" in prepare.refused(saved)
     (saved / "state.json").write_text("{")
     assert "Save it again" in prepare.refused(saved)
+
+
+def test_text_in_a_column_of_bytes_is_text(prepare: Preparer, tmp_path: Path) -> None:
+    texts = [line.encode() for line in LINES]
+    for kind in (pyarrow.binary(), pyarrow.large_binary()):
+        data = prepare(write_parquet(tmp_path / "a.parquet", {"text": pyarrow.array([*texts, b"caf\xe9"], kind)}))
+        assert (data.documents, data.bad_rows) == (40, 1)
+        assert "row 41: bytes that are not UTF-8 (0xe9 at byte 4)" in str(data.left_out)
+
+
+@pytest.mark.parametrize("name", ["a.arrow", "a.feather"])
+@pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
+def test_arrows_file_format_is_read(name: str, compression: str | None, prepare: Preparer, tmp_path: Path) -> None:
+    table = pyarrow.table(COLUMNS)
+    options = pyarrow.ipc.IpcWriteOptions(compression=compression)
+    with pyarrow.ipc.new_file(tmp_path / name, table.schema, options=options) as out:
+        out.write_table(table, max_chunksize=16)
+    data, same = prepare(tmp_path / name), prepare(write_parquet(tmp_path / "a.parquet"))
+    assert data.manifest.checksum == same.manifest.checksum
+    assert "no field 'body'; they have id, text" in prepare.refused(tmp_path / name, text_field="body")
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-30])
+    assert f"{name} is damaged" in prepare.refused(tmp_path / name)
+
+
+def test_the_first_version_of_feather_is_refused_by_its_name(prepare: Preparer, tmp_path: Path) -> None:
+    (tmp_path / "a.feather").write_bytes(b"FEA1" + bytes(100))
+    assert "first version of Feather" in prepare.refused(tmp_path / "a.feather")
+
+
+@pytest.mark.parametrize("field", ["input_ids", "tokens"])
+def test_columns_of_tokens_are_taken_as_they_are(
+    field: str, prepare: Preparer, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    ids = [tokenizer(line, add_special_tokens=False)["input_ids"] for line in LINES]
+    same = prepare(write_parquet(tmp_path / "text.parquet"))
+    for kind in (pyarrow.list_(pyarrow.int32()), pyarrow.large_list(pyarrow.int64())):
+        path = write_parquet(tmp_path / f"{field}.parquet", {"id": COLUMNS["id"], field: pyarrow.array(ids, kind)})
+        for name in ("text", field):
+            data = prepare(path, text_field=name)
+            assert data.manifest.checksum == same.manifest.checksum
+            assert "taken as the model's own tokens" in data.remarks[0]
+    path = write_parquet(tmp_path / "other.parquet", {field: [*ids, [5, 99_999]]})
+    assert "row 41: the token 99999" in prepare.refused(path)
+
+
+def test_nested_columns_and_conversations_are_read(prepare: Preparer, tmp_path: Path) -> None:
+    nested = write_parquet(tmp_path / "a.parquet", {"meta": [{"text": line, "id": 1} for line in LINES]})
+    same = prepare(write_parquet(tmp_path / "text.parquet"))
+    assert prepare(nested, text_field="meta.text").manifest.checksum == same.manifest.checksum
+    assert "they have meta.text, meta.id" in prepare.refused(nested)
+    chats = {"messages": [[{"role": "user", "content": line}] for line in LINES]}
+    assert prepare(write_parquet(tmp_path / "c.parquet", chats)).manifest.checksum == same.manifest.checksum
+
+
+def test_words_are_not_taken_for_tokens(prepare: Preparer, tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", {"tokens": [line.split() for line in LINES]})
+    assert "no field 'text'; they have tokens" in prepare.refused(path)

@@ -13,7 +13,7 @@ import pytest
 from saetui import bundled
 from saetui.activations import text_rows
 from saetui.activations.sources import find_files
-from saetui.activations.text import Piece, read_pieces
+from saetui.activations.text import Piece, Reading, read_pieces
 from saetui.errors import DatasetError
 from tests.activations.preparing import CONTENTS, LINES, Preparer, csv_text, jsonl, rows, write
 from tests.unreadable import close
@@ -68,7 +68,7 @@ def test_a_long_row_is_one_document_in_pieces(suffix: str, tmp_path: Path) -> No
         ".csv": "text\n" + "".join(f'"{text}"\n' for text in [long, *LINES]),
     }
     (file,) = find_files(str(write(tmp_path / f"data{suffix}", content[suffix])))
-    pieces = [piece for piece in read_pieces(file, "text") if isinstance(piece, Piece)]
+    pieces = [piece for piece in read_pieces(file, Reading()) if isinstance(piece, Piece)]
     last = next(number for number, piece in enumerate(pieces) if piece.ends_document)
     assert "".join(piece.text for piece in pieces[: last + 1]) == long
     assert max(len(piece.text) for piece in pieces) < 2**21
@@ -190,7 +190,7 @@ def test_a_field_that_is_not_there_is_refused_with_those_that_are(name: str, pre
 
 
 def test_a_missing_dataset_is_refused(prepare: Preparer, tmp_path: Path) -> None:
-    assert "does not exist" in prepare.refused(tmp_path / "nowhere.txt")
+    assert "There is no dataset" in prepare.refused(tmp_path / "nowhere.txt")
     assert "no bundled dataset" in prepare.refused("bundled:poems")
 
 
@@ -239,7 +239,7 @@ def test_an_unusable_file_is_refused_when_it_is_named_and_left_out_of_a_director
 
 
 def test_what_was_read_of_a_damaged_file_stays_apart_from_the_next(prepare: Preparer, tmp_path: Path) -> None:
-    half = "\n".join(LINES * 1000).encode() + b"\xff"
+    half = "\n".join(LINES * 1000).encode() + b"\0"
     write(tmp_path / "text" / "a.txt", "").write_bytes(half)
     write(tmp_path / "text" / "b.txt", "\n".join(LINES))
     data = prepare(tmp_path / "text")
@@ -257,13 +257,7 @@ def test_a_binary_file_is_refused_by_its_name(name: str, prepare: Preparer, tmp_
     path.write_bytes(bytes(range(256)) * 100)
     message = prepare.refused(path)
     assert name in message
-    assert "not a text file" in message
-
-
-def test_text_in_another_encoding_is_refused_by_its_name(prepare: Preparer, tmp_path: Path) -> None:
-    path = tmp_path / "latin.txt"
-    path.write_bytes("größer\n".encode("latin-1") * 100)
-    assert "latin.txt is not a text file" in prepare.refused(path)
+    assert "is binary, not text" in message
 
 
 def test_a_directory_that_cannot_be_read_is_refused_by_its_name(
@@ -289,7 +283,9 @@ def test_a_dataset_in_a_directory_that_may_not_be_entered_is_refused(
 
 def test_a_file_of_another_kind_is_refused_with_the_kinds(prepare: Preparer, tmp_path: Path) -> None:
     assert "no kind that saetui reads" in prepare.refused(write(tmp_path / "a.pdf", "x"))
-    assert "None of the 1 files" in prepare.refused(write(tmp_path / "dir" / "a.pdf", "x").parent)
+    assert "none of its 1 files is of a kind that saetui reads" in prepare.refused(
+        write(tmp_path / "dir" / "a.pdf", "x").parent
+    )
 
 
 def test_a_compressed_file_with_damage_inside_is_refused(prepare: Preparer, tmp_path: Path) -> None:
@@ -319,3 +315,133 @@ def test_the_standard_library_is_a_dataset(prepare: Preparer, monkeypatch: pytes
     assert data.documents == sum(path.stat().st_size > 0 for path in some)
     assert data.bad_rows == 0
     assert some[0].read_text(encoding="utf-8")[:50] in prepare.text(data)
+
+
+def test_rows_of_tokens_are_the_contexts_that_their_text_is(prepare: Preparer, tmp_path: Path) -> None:
+    text = prepare(write(tmp_path / "text.jsonl", jsonl()))
+    ids: list[list[int]] = [prepare.tokenizer.encode(line, add_special_tokens=False) for line in LINES]
+    for field in ("input_ids", "tokens", "text", "ids"):
+        # Bare, with a beginning and an end, and padded.
+        for number, before, behind in ((0, [], []), (1, [0], [0]), (2, [], [0, 0, 0])):
+            lines = "\n".join(json.dumps({field: [*before, *row, *behind]}) for row in ids)
+            source = write(tmp_path / f"{field}{number}.jsonl", lines)
+            data = prepare(source, text_field="ids" if field == "ids" else "text")
+            assert data.manifest.checksum == text.manifest.checksum
+            assert data.documents == 40
+            assert data.remarks == (
+                f"The rows' field {field!r} is taken as the model's own tokens: nothing was tokenised.",
+            )
+    assert text.remarks == ()
+
+
+@pytest.mark.parametrize("token", [-1, 310, 10**30])
+def test_tokens_of_another_tokenizer_are_refused_with_row_and_value(
+    token: int, prepare: Preparer, tmp_path: Path
+) -> None:
+    rows = [{"input_ids": [5, 6, 7]}] * 20 + [{"input_ids": [5, token, 7]}]
+    path = write(tmp_path / "text" / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    for source in (path, path.parent):
+        message = prepare.refused(source)
+        assert (
+            f"a.jsonl, line 21: the token {token} in field 'input_ids' is none of the model's tokenizer, which has 0 to 309"
+            in message
+        )
+
+
+def test_a_row_of_tokens_of_which_none_is_text_is_no_document(prepare: Preparer, tmp_path: Path) -> None:
+    rows = [{"input_ids": [0, 0, 0]}, {"input_ids": [0] + [5] * 40}] * 2
+    assert prepare(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))).documents == 2
+
+
+def test_text_of_special_tokens_alone_is_refused(prepare: Preparer, tmp_path: Path) -> None:
+    rows = [{"text": "<|endoftext|>" * 40}] * 20
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert "consists of special tokens alone" in prepare.refused(path)
+
+
+def test_text_that_is_special_where_it_is_held_out_is_refused(prepare: Preparer, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", json.dumps({"text": " ".join(LINES[:2]) + "<|endoftext|>" * 400}))
+    with pytest.raises(
+        DatasetError, match="special tokens alone, at least in what is trained on or in what is held out"
+    ):
+        prepare(path)
+
+
+def test_nested_fields_are_named_by_their_path(prepare: Preparer, tmp_path: Path) -> None:
+    nested = "\n".join(json.dumps({"meta": {"text": line, "source": "x"}}) for line in LINES)
+    data = prepare(write(tmp_path / "a.jsonl", nested), text_field="meta.text")
+    assert (data.documents, data.bad_rows) == (40, 0)
+    assert "no field 'text'; they have meta.text, meta.source" in prepare.refused(tmp_path / "a.jsonl")
+
+
+JSON_SHAPES = {
+    "columns.json": json.dumps({"id": list(range(40)), "text": LINES}),
+    "pandas.json": json.dumps({"text": {str(number): line for number, line in enumerate(LINES)}}),
+    "array.jsonl": json.dumps(rows()),
+    "indented.jsonl": json.dumps(rows(), indent=2),
+    "objects.jsonl": "\n".join(json.dumps(row, indent=2) for row in rows()),
+    "objects.json": "\n".join(json.dumps(row, indent=2) for row in rows()),
+    "lines.json": jsonl(),
+    "columns.jsonl": json.dumps({"text": LINES}, indent=2),
+    "lines.ndjson": jsonl(),
+    "marked.jsonl": "\ufeff" + jsonl() + "\n",
+    "text.json": json.dumps(LINES),
+}
+
+
+@pytest.mark.parametrize("name", JSON_SHAPES)
+def test_json_is_read_in_whatever_shape_it_comes(name: str, prepare: Preparer, tmp_path: Path) -> None:
+    data = prepare(write(tmp_path / name, JSON_SHAPES[name]))
+    assert (data.documents, data.bad_rows) == (40, 0)
+    assert prepare.text(data).startswith(LINES[0] + LINES[1])
+
+
+@pytest.mark.parametrize("first", ["{broken", "[1, 2]", "[broken", '{"text": "half', '{"text": "a",', "7", '"'])
+def test_a_bad_first_line_does_not_make_lines_of_json_something_else(
+    first: str, prepare: Preparer, tmp_path: Path
+) -> None:
+    data = prepare(write(tmp_path / "a.jsonl", f"{first}\n\n{jsonl()}"))
+    assert (data.documents, data.bad_rows) == (40, 1)
+    assert "line 1: " in str(data.left_out)
+
+
+def test_tabs_separate_the_fields_of_tsv(prepare: Preparer, tmp_path: Path) -> None:
+    data = prepare(
+        write(tmp_path / "a.tsv", "id\ttext\n" + "".join(f"{n}\t{line}, and\n" for n, line in enumerate(LINES)))
+    )
+    assert (data.documents, data.bad_rows) == (40, 0)
+    assert prepare.text(data).startswith(f"{LINES[0]}, and")
+
+
+LATIN = "größer".encode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "place"),
+    [
+        ("a.jsonl", jsonl().encode() + b'\n{"text": "' + LATIN + b'"}\n', "line 41: byte 13 (0xf6) is not UTF-8"),
+        (
+            "a.json",
+            json.dumps(rows())[:-1].encode() + b', {"text": "' + LATIN + b'"}]',
+            "element 41: not UTF-8 (the byte 0xf6",
+        ),
+        ("a.csv", csv_text().encode() + b"41," + LATIN + b"\n", "line 42: not UTF-8 (the byte 0xf6"),
+    ],
+)
+def test_a_byte_that_is_not_utf_8_is_a_bad_row_with_its_place(
+    name: str, content: bytes, place: str, prepare: Preparer, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    data = prepare(tmp_path / name)
+    assert (data.documents, data.bad_rows) == (40, 1)
+    assert f"{tmp_path}/{name}, {place}" in str(data.left_out)
+
+
+def test_a_replacement_character_in_a_text_is_text(prepare: Preparer, tmp_path: Path) -> None:
+    data = prepare(write(tmp_path / "a.csv", csv_text() + "41,the \ufffd cat\n"))
+    assert (data.documents, data.bad_rows) == (41, 0)
+
+
+def test_only_the_text_of_a_row_must_be_utf_8(prepare: Preparer, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(csv_text().encode() + LATIN + b",the cat\n")
+    assert prepare(tmp_path / "a.csv").documents == 41

@@ -57,9 +57,11 @@ def test_what_is_not_downloaded_is_refused_with_the_way_to_get_it() -> None:
 def test_a_saved_dataset_is_looked_at_by_split(tmp_path: Path) -> None:
     for split in ("train", "test"):
         (tmp_path / "saved" / split).mkdir(parents=True)
-        (tmp_path / "saved" / split / "state.json").write_text("{}")
+        (tmp_path / "saved" / split / "state.json").write_text(
+            '{"_data_files": [{"filename": "data-00000-of-00001.arrow"}]}'
+        )
         (tmp_path / "saved" / split / "data-00000-of-00001.arrow").write_text(TEXT)
-    (tmp_path / "saved" / "dataset_dict.json").write_text("{}")
+    (tmp_path / "saved" / "dataset_dict.json").write_text('{"splits": ["test", "train"]}')
     assert "It has test, train" in refusal(tmp_path / "saved", "validation")
     if importlib.util.find_spec("pyarrow") is not None:
         assert find_dataset(str(tmp_path / "saved"), 128).files == 1

@@ -173,4 +173,4 @@ def test_a_dataset_that_cannot_be_used_is_refused(
 def test_a_directory_without_text_is_refused(model: Path, tmp_path: Path) -> None:
     empty = tmp_path / "folder"
     empty.mkdir()
-    assert "has no .txt" in problems(spec(model, empty))[0][1]
+    assert "has no text: it is empty" in problems(spec(model, empty))[0][1]
