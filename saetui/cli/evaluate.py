@@ -38,6 +38,8 @@ class Judged:
 @click.option("--site", metavar="SITE", help="Only this site of a job.")
 @click.option("--model", metavar="MODEL", help="Run this model; otherwise the one that it was trained on.")
 @click.option("--dataset", metavar="SOURCE", help="Read this text; otherwise the one that it was trained on.")
+@click.option("--split", metavar="NAME", help="Read this part of the text; otherwise the one that it was trained on.")
+@click.option("--text-field", metavar="NAME", help="The field of a row that holds the text; otherwise as in training.")
 @click.option("--layer", type=click.IntRange(0), help="Read this layer; otherwise the one that it names.")
 @click.option("--hook-point", type=click.Choice(HOOK_POINTS), help="Read there; otherwise where it names.")
 @click.option(
@@ -53,6 +55,8 @@ def evaluate(
     site: str | None,
     model: str | None,
     dataset: str | None,
+    split: str | None,
+    text_field: str | None,
     layer: int | None,
     hook_point: str | None,
     context_length: int | None,
@@ -69,12 +73,16 @@ def evaluate(
     asked = {
         "model": _absolute(model),
         "dataset": _absolute(dataset),
+        "split": split,
+        "text_field": text_field,
         "context_length": context_length,
         "layer": layer,
         "hook_point": hook_point,
     }
+    # Split and field are those of the text that it was trained on, not of another one.
+    other = () if asked["dataset"] in (None, judged.defaults.get("dataset")) else ("split", "text_field")
     request = {
-        **judged.defaults,
+        **{name: value for name, value in judged.defaults.items() if name not in other},
         **{name: value for name, value in asked.items() if value is not None},
         "directories": {name: str(path) for name, path in judged.directories.items()},
         "tokens": tokens,
@@ -114,6 +122,7 @@ def find_judged(which: str, site: str | None) -> Judged:
         "model": spec.get("model"),
         "revision": spec.get("revision"),
         "dataset": data.get("source"),
+        "split": data.get("split"),
         "text_field": data.get("text_field"),
         "context_length": data.get("context_length"),
     }
@@ -125,7 +134,10 @@ def _absolute(reference: str | None) -> str | None:
 
 
 def _print(found: Mapping[str, Any]) -> None:
-    text = f"{found['dataset']}, {number(found['tokens'])} held-out tokens in contexts of {found['context_length']}"
+    part = "" if found["split"] == "train" else f" (split {found['split']})"
+    text = (
+        f"{found['dataset']}{part}, {number(found['tokens'])} held-out tokens in contexts of {found['context_length']}"
+    )
     print_facts([("model", found["model"]), ("text", text)])
     titles = ("FVU", "L0", "DEAD", "CE", "WITH SAE", "ZEROED", "RECOVERED")
     rows = []

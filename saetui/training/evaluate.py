@@ -1,7 +1,8 @@
 """`python -m saetui.training.evaluate`: judges finished SAEs on held-out text, for `saetui eval`.
 
 The request: `{"directories": {NAME: DIRECTORY}, "tokens", "device"}`, and where they are asked for or known `model`, `revision`,
-`dataset`, `text_field`, `context_length`, `layer`, `hook_point`; what is missing is taken from the SAEs' metadata.
+`dataset`, `split`, `text_field`, `context_length`, `layer`, `hook_point`; what is missing is taken from the SAEs' metadata. Split
+and field there are those of the text there: they hold for no other that is asked for.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from saetui.activations import ActivationExtractor, TokenDataset, TokenProgress, open_model, prepare_tokens
+from saetui.activations.fields import DEFAULT
 from saetui.activations.models import LanguageModel
 from saetui.errors import DatasetError, InvalidInput, ModelError, SaetuiError
 from saetui.home import find_home
 from saetui.sae.directories import CONFIG_FILE, read_json
 from saetui.sae.loading import as_trained
+from saetui.texts.splits import EVERYTHING
 from saetui.training.errand import report, run_errand
 from saetui.training.evaluation import HeldOut
 from saetui.training.finished import FinishedSAE, open_finished
@@ -34,7 +37,7 @@ def judge(request: dict[str, Any]) -> dict[str, object]:
     """Evaluate SAEs on the same held-out tokens.
 
     Returns:
-        `{"model", "dataset", "context_length", "tokens", "sites": {NAME: {"directory", "site", "layout", "architecture",
+        `{"model", "dataset", "split", "text_field", "context_length", "tokens", "sites": {NAME: {"directory", "site", "layout", "architecture",
         "trained_as", "latents", figures}}}`;
         the figures are those of a training's held-out evaluation.
 
@@ -42,13 +45,15 @@ def judge(request: dict[str, Any]) -> dict[str, object]:
         SaetuiError: an SAE, the model or the text cannot be used.
     """
     directories = {name: Path(path) for name, path in request["directories"].items()}
-    facts = {**_facts(directories), **{name: value for name, value in request.items() if value is not None}}
+    asked = {name: value for name, value in request.items() if value is not None}
+    usual = {"split": EVERYTHING, "text_field": DEFAULT, "context_length": _CONTEXT_LENGTH}
+    facts = {**usual, **_facts(directories, with_text="dataset" not in asked), **asked}
     model = _model(facts)
     finished = {
         name: open_finished(path, model.device, model.d_model, request.get("layer"), request.get("hook_point"))
         for name, path in directories.items()
     }
-    context_length = facts.get("context_length", _CONTEXT_LENGTH)
+    context_length = facts["context_length"]
     model.check_reads(context_length)
     dataset = _text(facts, model, context_length)
     report(f"Evaluating on {min(request['tokens'], dataset.held_out_tokens)} held-out tokens")
@@ -57,6 +62,8 @@ def judge(request: dict[str, Any]) -> dict[str, object]:
     return {
         "model": facts["model"],
         "dataset": facts["dataset"],
+        "split": facts["split"],
+        "text_field": facts["text_field"],
         "context_length": context_length,
         "tokens": int(next(iter(measured.values()))["tokens"]),
         "sites": {name: _described(sae, directories[name]) | measured[name] for name, sae in finished.items()},
@@ -74,12 +81,19 @@ def _described(sae: FinishedSAE, directory: Path) -> dict[str, object]:
     }
 
 
-def _facts(directories: Mapping[str, Path]) -> dict[str, Any]:
-    """What the first SAE's metadata say of its model and text."""
+def _facts(directories: Mapping[str, Path], *, with_text: bool) -> dict[str, Any]:
+    """What the first SAE's metadata say of its model and, if that is wanted, of its text."""
     config = read_json(next(iter(directories.values())) / CONFIG_FILE)
     metadata = config.get("metadata")
     found = {**config, **metadata} if isinstance(metadata, dict) else config
-    named = {"model": found.get("model_name"), "dataset": found.get("dataset_path")}
+    own = found.get("saetui") if isinstance(found.get("saetui"), dict) else {}
+    named = {"model": found.get("model_name")}
+    if with_text:
+        named |= {
+            "dataset": found.get("dataset_path"),
+            "split": own.get("dataset_split"),
+            "text_field": own.get("dataset_text_field"),
+        }
     facts: dict[str, Any] = {name: value for name, value in named.items() if isinstance(value, str) and value}
     length = found.get("context_size")
     if isinstance(length, int) and not isinstance(length, bool) and length >= 2:
@@ -113,16 +127,20 @@ def _text(facts: Mapping[str, Any], model: LanguageModel, context_length: int) -
             report(f"Tokenising {source}: {share:.0%}")
 
     try:
-        return prepare_tokens(
+        dataset = prepare_tokens(
             source,
             model.tokenizer,
             context_length=context_length,
             cache_directory=find_home().make().cache,
-            text_field=facts.get("text_field") or "text",
+            text_field=facts["text_field"],
+            split=facts["split"],
             progress=progress,
         )
     except DatasetError as error:
-        raise DatasetError(error.message, _or_name(error, "--dataset")) from error
+        raise DatasetError(error.message, _or_name(error, "--dataset, --split or --text-field")) from error
+    for remark in dataset.remarks:
+        report(remark)
+    return dataset
 
 
 def _or_name(error: SaetuiError, option: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import json.decoder
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,18 @@ def one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     torch.set_num_threads(before)
 
 
-def made(directory: Path, architecture: str, hook_name: str = "blocks.1.hook_resid_post", **options: Option) -> Path:
+def made(
+    directory: Path,
+    architecture: str,
+    hook_name: str = "blocks.1.hook_resid_post",
+    text: Path | None = None,
+    extra: Mapping[str, str] | None = None,
+    **options: Option,
+) -> Path:
     """A new SAE of no worth in a directory, at layer 1 of the bundled model."""
-    text = directory / "text.txt"
-    text.write_text(Path(json.decoder.__file__).read_text())
+    if text is None:
+        text = directory / "text.txt"
+        text.write_text(Path(json.decoder.__file__).read_text())
     sae = build(architecture, WIDTH, WIDTH, 64, torch.Generator().manual_seed(0), **options)
     metadata = ExportMetadata(
         model_name="bundled:tiny",
@@ -42,6 +50,7 @@ def made(directory: Path, architecture: str, hook_name: str = "blocks.1.hook_res
         context_size=32,
         dataset_path=str(text),
         prepend_bos=False,
+        extra=extra or {},
     )
     target = None if sae.centres_input else Normalization("constant_norm", 2.0)
     export_result(directory / architecture, sae, Normalization("constant_norm", 0.5), metadata, target=target)
@@ -88,6 +97,44 @@ def test_another_place_and_text_can_be_asked_for(tmp_path: Path) -> None:
     assert values["site"] == "layer_2.mlp_out" and found["context_length"] == 16
 
 
+CODE = Path(json.decoder.__file__).read_text().splitlines()
+
+
+def split_text(directory: Path) -> Path:
+    """Rows whose text is in the field `content`, in two splits of unlike sizes."""
+    directory.mkdir()
+    for split, lines in (("train", CODE), ("validation", CODE[:100])):
+        rows = (json.dumps({"content": line}) + "\n" for line in lines if line.strip())
+        (directory / f"{split}-0.jsonl").write_text("".join(rows))
+    return directory
+
+
+def test_split_and_field_of_its_text_are_taken_from_its_metadata(tmp_path: Path) -> None:
+    text = split_text(tmp_path / "rows")
+    validation = {"dataset_split": "validation", "dataset_text_field": "content"}
+    found = judge(asked(made(tmp_path, "topk", text=text, extra=validation, k=4), tokens=10_000))
+    assert (found["split"], found["text_field"]) == ("validation", "content")
+    train = judge(asked(tmp_path / "topk", split="train", tokens=10_000))
+    assert (train["split"], train["text_field"]) == ("train", "content")
+    assert int(str(train["tokens"])) > int(str(found["tokens"]))
+
+
+def test_split_and_field_of_its_text_do_not_hold_for_another(tmp_path: Path) -> None:
+    extra = {"dataset_split": "validation", "dataset_text_field": "content"}
+    directory = made(tmp_path, "topk", text=split_text(tmp_path / "rows"), extra=extra, k=4)
+    (tmp_path / "other.txt").write_text(Path(json.__file__).read_text())
+    found = judge(asked(directory, dataset=str(tmp_path / "other.txt")))
+    assert (found["split"], found["text_field"]) == ("train", "text")
+
+
+def test_what_was_left_out_of_the_text_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = split_text(tmp_path / "rows")
+    with (text / "train-0.jsonl").open("a") as out:
+        out.write("no row\n")
+    judge(asked(made(tmp_path, "topk", text=text, extra={"dataset_text_field": "content"}, k=4)))
+    assert "1 bad row (" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "more", "kind", "words"),
     [
@@ -98,6 +145,7 @@ def test_another_place_and_text_can_be_asked_for(tmp_path: Path) -> None:
         ({"model_name": "gpt2-small"}, {}, ModelError, "--model"),
         ({"dataset_path": "some/where"}, {}, SaetuiError, "--dataset"),
         ({}, {"layer": 99}, ModelError, "no layer 99"),
+        ({}, {"split": "test"}, SaetuiError, "has no split 'test'"),
     ],
 )
 def test_what_does_not_fit_is_named_with_the_way_out(
