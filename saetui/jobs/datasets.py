@@ -18,9 +18,10 @@ _PROBED = 20
 
 
 class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a form needs to know of a dataset. `size_bytes`: on disk, compressed files as they are."""
+    """What a form needs to know of a dataset: of `split`, the files and `size_bytes` on disk, compressed as they are."""
 
     source: str
+    split: str
     description: str
     files: int
     size_bytes: int
@@ -42,7 +43,9 @@ def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> D
     """
     found = find_dataset_files(source, split, partial(find_snapshot, "datasets"))
     size = sum(file.path.stat().st_size for file in found.files)
-    info = DatasetInfo(source=source, description=found.description, files=len(found.files), size_bytes=size)
+    info = DatasetInfo(
+        source=source, split=split, description=found.description, files=len(found.files), size_bytes=size
+    )
     if source == BUNDLED_DATASET:
         return info
     if size == 0:
@@ -66,10 +69,12 @@ def list_datasets() -> list[DatasetInfo]:
     """What every machine has, and what the Hub's cache holds; files and directories are given by their path."""
     found = [find_dataset(BUNDLED_DATASET, 1)]
     for reference in list_references("datasets"):
-        try:
-            found.append(find_dataset(reference, 1))
-        except DatasetError:
-            continue  # the cache also holds datasets of pictures, or parts of one
+        for split in (EVERYTHING, "validation", "test"):
+            try:
+                found.append(find_dataset(reference, 1, split))
+                break
+            except DatasetError:
+                continue  # the cache also holds datasets of pictures, or parts of one
     return found
 
 

@@ -59,8 +59,8 @@ MODEL_FIELDS: tuple[FormField, ...] = (
     ),
     FormField(
         field="dataset.source", label="dataset", title="dataset", entry=Entry.TEXT, wide=True,
-        help="The text that is run through the model: the bundled one, or the path of a file or directory (.txt .jsonl "
-             ".json .csv, each also .gz). Enter lists what is here; → completes a path.",
+        help="The text that is run through the model: the bundled one, or the path of a file or directory (.txt .md .py "
+             ".json .jsonl .csv .tsv .parquet .arrow; .gz .bz2 .xz .zst). Enter lists what is here; → completes a path.",
     ),
     FormField(
         field="dataset.context_length", label="context length", title="context_length", entry=Entry.NUMBER,
@@ -76,11 +76,13 @@ MODEL_FIELDS: tuple[FormField, ...] = (
     FormField(
         field="dataset.text_field", label="text field", title="text_field", entry=Entry.TEXT, usual="text",
         advanced=True,
-        help="Which field of a JSON line or column of a CSV file holds the text. Plain text files have none.",
+        help="Which field of a row or column of a table holds the text, its tokens or a conversation; `meta.text` is a "
+             "field inside another. Plain text files have none.",
     ),
     FormField(
         field="dataset.split", label="split", title="split", entry=Entry.TEXT, usual="train", advanced=True,
-        help="Which part of a Hub dataset is read. Files and directories have only one.",
+        help="Which part of the dataset is read: the files whose names say it, such as train-00000.parquet. Where names say "
+             "none, train is all of them.",
     ),
     FormField(
         field="revision", label="revision", title="revision", entry=Entry.TEXT, usual_means="the newest", advanced=True,

@@ -17,6 +17,7 @@ from saetui.jobs.models import ModelInfo, find_model
 from saetui.jobs.problems import Problem, Severity, errors_of
 from saetui.jobs.readiness import check_everything, complete_spec
 from saetui.protocol.messages import DeviceReading
+from saetui.texts.splits import EVERYTHING
 from saetui.tui import figures
 
 
@@ -56,7 +57,10 @@ def look_at(
     problems = (*unreadable, *check_everything(raw))
     dataset = raw.get("dataset")
     source = dataset.get("source") if isinstance(dataset, Mapping) else None
-    measured = before.dataset if before.dataset is not None and before.dataset.source == source else _dataset_of(source)
+    split = dataset.get("split") if isinstance(dataset, Mapping) else None
+    measured = before.dataset
+    if measured is None or (measured.source, measured.split) != (source, split or EVERYTHING):
+        measured = _dataset_of(source, split)
     model = model_of(raw.get("model"), raw.get("revision"))
     foretold = None
     if model is not None and not errors_of(problems):
@@ -97,11 +101,11 @@ def model_of(reference: object, revision: object = None) -> ModelInfo | None:
         return None
 
 
-def _dataset_of(source: object) -> DatasetInfo | None:
+def _dataset_of(source: object, split: object) -> DatasetInfo | None:
     if not isinstance(source, str) or not source.strip():
         return None
     try:
-        return find_dataset(source, 2)
+        return find_dataset(source, 2, split if isinstance(split, str) and split else EVERYTHING)
     except DatasetError:
         return None
 

@@ -31,5 +31,13 @@ def test_the_library_needs_nothing_else_of_saetui() -> None:
         "saetui.digest",
         "saetui.directories",
         "saetui.errors",
+        "saetui.failpoints",
+        "saetui.formats",
+        "saetui.formats.durable",
         "saetui.lifetime",
+        "saetui.texts",
+        "saetui.texts.files",
+        "saetui.texts.finding",
+        "saetui.texts.opening",
+        "saetui.texts.splits",
     ]

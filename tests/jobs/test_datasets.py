@@ -44,10 +44,37 @@ def refusal(source: object, split: str = "train") -> str:
 def test_a_downloaded_dataset_is_listed_and_looked_at_by_split(hub: Path) -> None:
     download(hub, "someone/stories", {"data/train.jsonl": TEXT, "data/test.jsonl": TEXT * 2, "README.md": "x"})
     download(hub, "someone/pictures", {"a.png": "x"})
-    assert [info.source for info in list_datasets()] == [BUNDLED_DATASET, "someone/stories"]
+    download(hub, "someone/tests", {"test.jsonl": TEXT})
+    assert [info.source for info in list_datasets()] == [BUNDLED_DATASET, "someone/stories", "someone/tests"]
     found = find_dataset("someone/stories", 128)
     assert (found.files, found.size_bytes) == (1, len(TEXT))
     assert find_dataset("someone/stories", 128, "test").size_bytes == 2 * len(TEXT)
+
+
+@pytest.mark.parametrize("name", ["a.md", "a.py", "a.ndjson", "a.tsv"])
+def test_all_kinds_that_are_read_can_be_chosen(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(TEXT)
+    assert find_dataset(str(tmp_path / name), 128).description == f"a {Path(name).suffix} file"
+
+
+def test_a_split_that_a_plain_directory_has_not_is_refused_before_a_training_begins(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"{split}-00000-of-00001.jsonl").write_text(TEXT * (2 if split == "train" else 1))
+    (tmp_path / ".hidden.jsonl").write_text(TEXT)
+    assert find_dataset(str(tmp_path), 128, "test").size_bytes == len(TEXT)
+    assert "has no split 'dev'. It has train, test" in refusal(tmp_path, "dev")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 548105171\n", "is a Git LFS pointer"),
+        (TEXT.encode("utf-16"), "is text in UTF-16"),
+    ],
+)
+def test_what_only_looks_like_text_is_refused_by_its_name(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(content)
+    assert words in refusal(tmp_path / "a.jsonl")
 
 
 def test_what_is_not_downloaded_is_refused_with_the_way_to_get_it() -> None:
