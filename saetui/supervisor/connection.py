@@ -57,6 +57,7 @@ class Connection:
         self._silence = silence
         self._decoder = FrameDecoder(TO_SUPERVISOR_LIMIT)
         self._payloads: list[bytes] = []
+        self._in_work = 0
         self.outbox = Outbox()
         self.name = "unknown"
         self.version = PROTOCOL_VERSION
@@ -69,7 +70,7 @@ class Connection:
         if transport.is_closing():
             return 0
         waiting = self.outbox.size + transport.get_write_buffer_size()
-        return waiting + self._decoder.pending + sum(map(len, self._payloads))
+        return waiting + self._decoder.pending + self._in_work + sum(map(len, self._payloads))
 
     async def serve(self) -> None:
         """Talk to the client until one of the two ends it."""
@@ -91,6 +92,10 @@ class Connection:
             for result in results:
                 if isinstance(result, Exception) and not isinstance(result, ConnectionError):
                     log.error("client %r", self.name, exc_info=result)
+                if isinstance(result, BaseException):
+                    # asyncio's reader keeps the exception, and its traceback our frames with the last message in them:
+                    # a megabyte that a circle of references holds until the collector comes, which may be never.
+                    result.__traceback__ = None
 
     def hear(self, change: bytes, job_id: str | None, *, progress_only: bool) -> None:
         try:
@@ -120,8 +125,8 @@ class Connection:
     async def _receive(self) -> None:
         try:
             await self._shake_hands()
-            while (payload := await self._next_payload()) is not None:
-                await self._take(payload)
+            while await self._take_next():
+                pass
         except ProtocolError as error:
             self._put(failure_of(error))
         except asyncio.TimeoutError:
@@ -137,6 +142,18 @@ class Connection:
         self.name = hello.client
         self.version = negotiate(hello)
         self._put(Welcome(version=self.version, saetui=__version__, pid=os.getpid()))
+
+    async def _take_next(self) -> bool:
+        """Answer the next message; False where there is none any more. Nothing of it is kept while the next is awaited."""
+        payload = await self._next_payload()
+        if payload is None:
+            return False
+        self._in_work = len(payload)
+        try:
+            await self._take(payload)
+        finally:
+            self._in_work = 0
+        return True
 
     async def _take(self, payload: bytes) -> None:
         try:

@@ -19,6 +19,7 @@ from saetui.errors import SaetuiError
 from saetui.home import Home, find_home
 from saetui.protocol.failures import failure_of
 from saetui.supervisor.connection import SILENCE_SECONDS
+from saetui.supervisor.heap import give_back_freed_memory
 from saetui.supervisor.launching import TRAINER
 from saetui.supervisor.listener import CHECK_SECONDS
 from saetui.supervisor.locks import become_the_supervisor
@@ -60,6 +61,7 @@ def run(arguments: list[str]) -> int:
 
 
 async def _serve(home: Home, lock: int, trainer: list[str], pace: Pace, ready: Callable[[], None]) -> None:
+    give_back_freed_memory()
     service = Service(home, lock, trainer, pace)
     # What has been loaded stays: the collector need not look at it again.
     gc.collect()

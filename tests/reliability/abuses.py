@@ -18,4 +18,9 @@ ABUSES = {
     "a stopped reader": HELLO + encode(Subscribe(id=1), 1000) + encode(GetJobs(id=2), 1000) * 20,
     "half a request": HELLO + encode(GetJobs(id=1), 1000)[:-2],
     "rubbish": random.Random(0).randbytes(3000),
+    "most of the largest frame": HELLO + TO_SUPERVISOR_LIMIT.to_bytes(4, "big") + bytes(TO_SUPERVISOR_LIMIT - 1),
+    "a large spec and then silence": HELLO
+    + frame(b'{"type":"submit","id":1,"spec":{"model":"' + b"x" * 1_000_000 + b'"}}', TO_SUPERVISOR_LIMIT),
+    "a large import of nothing": HELLO
+    + frame(b'{"type":"import_templates","id":1,"text":"' + b"[{}," * 200_000 + b'"}', TO_SUPERVISOR_LIMIT),
 }
