@@ -106,6 +106,10 @@ def look_at_supervisor() -> Iterator[Finding]:
         yield problem("supervisor", error.message, error.suggestion)
         return
     yield good("supervisor", f"process {status.pid}, {status.jobs_running} running, {status.jobs_queued} queued")
+    for trouble in status.troubles:
+        yield warning(
+            "supervisor", f"{trouble}; it is tried again.", f"Its log says more: {find_home().supervisor_log}"
+        )
 
 
 def _print(finding: Finding) -> None:

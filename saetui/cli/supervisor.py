@@ -66,6 +66,7 @@ def status(as_json: bool) -> None:
                 ("socket", found.socket),
                 ("jobs", f"{found.jobs_running} running, {found.jobs_queued} queued"),
                 ("clients", str(found.clients)),
+                *(("trouble", trouble) for trouble in found.troubles),
             )
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import time
@@ -49,7 +50,9 @@ class BlockingClient:
         self._messages: deque[FromSupervisor] = deque()
         self._events: deque[Event] = deque()
         self._ids = itertools.count(1)
-        self._send(Hello(client=name))
+        with contextlib.suppress(ConnectionLost):
+            # Turned away before the greeting came: the reason waits to be read.
+            self._send(Hello(client=name))
         welcome = welcomed(self._next(ANSWER_SECONDS))
         self.supervisor_pid = welcome.pid
         self._version = welcome.version

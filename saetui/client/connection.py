@@ -68,10 +68,13 @@ class Client:
             connected = await asyncio.to_thread(connect_socket, home)
         if connected is None:
             raise not_running(home)
+        with contextlib.suppress(OSError):
+            # One that is turned away before it could greet finds the reason waiting to be read.
+            connected.send(encode(Hello(client=client), TO_SUPERVISOR_LIMIT))
         connected.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=connected)
         try:
-            return await asyncio.wait_for(cls._greet(reader, writer, client), CONNECT_SECONDS)
+            return await asyncio.wait_for(cls._greet(reader, writer), CONNECT_SECONDS)
         except asyncio.TimeoutError as error:
             writer.close()
             raise SupervisorError("The supervisor does not answer.", "Try again; its log may say why.") from error
@@ -80,12 +83,14 @@ class Client:
             raise
 
     @classmethod
-    async def _greet(cls, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> Client:
-        writer.write(encode(Hello(client=name), TO_SUPERVISOR_LIMIT))
+    async def _greet(cls, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Client:
         decoder = FrameDecoder(TO_CLIENT_LIMIT)
         payloads: list[bytes] = []
         while not payloads:
-            data = await reader.read(1 << 16)
+            try:
+                data = await reader.read(1 << 16)
+            except OSError as error:
+                raise lost() from error
             if not data:
                 raise lost()
             payloads = decoder.feed(data)

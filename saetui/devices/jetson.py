@@ -51,10 +51,11 @@ def read_jetson(root: Path = Path("/")) -> DeviceReading:
 
 
 def _load(root: Path) -> Figure:
-    for pattern in LOADS:
-        for file in sorted(root.glob(pattern)):
-            return attempt(partial(_per_mille, file))
-    return Missing("the GPU's load file is not in sysfs")
+    try:
+        files = [file for pattern in LOADS for file in sorted(root.glob(pattern))]
+    except OSError as error:
+        return Missing(str(error))
+    return attempt(partial(_per_mille, files[0])) if files else Missing("the GPU's load file is not in sysfs")
 
 
 def _per_mille(file: Path) -> float:
@@ -79,7 +80,11 @@ def _memory(root: Path) -> tuple[Figure, Figure]:
 def _power(root: Path) -> Figure:
     """Watts at the board's input, or the sum of its rails."""
     rails: dict[str, float] = {}
-    for label_file in sorted((root / "sys").glob("class/hwmon/hwmon*/in*_label")):
+    try:
+        labels = sorted((root / "sys").glob("class/hwmon/hwmon*/in*_label"))
+    except OSError as error:
+        return Missing(str(error))
+    for label_file in labels:
         number = label_file.name.removeprefix("in").removesuffix("_label")
         try:
             label = label_file.read_text().strip()

@@ -22,7 +22,11 @@ def zone_temperature(root: Path, wanted: tuple[str, ...]) -> Figure:
         degrees Celsius.
     """
     zones: dict[str, Path] = {}
-    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+    try:
+        found = sorted((root / "sys/class/thermal").glob("thermal_zone*"))
+    except OSError as error:
+        return Missing(str(error))
+    for zone in found:
         try:
             zones.setdefault((zone / "type").read_text().strip().lower(), zone / "temp")
         except OSError:

@@ -102,6 +102,8 @@ class KeptPreferences(msgspec.Struct, frozen=True, tag="kept_preferences"):
 
 
 class SupervisorStatus(msgspec.Struct, frozen=True, tag="supervisor_status", kw_only=True):
+    """`troubles`: what of its background work has failed and is tried again, in words."""
+
     pid: int
     version: str
     home: str
@@ -110,6 +112,7 @@ class SupervisorStatus(msgspec.Struct, frozen=True, tag="supervisor_status", kw_
     jobs_running: int
     jobs_queued: int
     clients: int
+    troubles: tuple[str, ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):

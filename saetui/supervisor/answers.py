@@ -34,6 +34,7 @@ class Answers:
         taste: Taste,
         workforce: Workforce,
         count_clients: Callable[[], int],
+        troubles: Callable[[], tuple[str, ...]],
         leave: Callable[[], None],
     ) -> None:
         self._home = home
@@ -43,6 +44,7 @@ class Answers:
         self._workforce = workforce
         self._verbs = Verbs(home, board, workforce)
         self._count_clients = count_clients
+        self._troubles = troubles
         self._leave = leave
         self._started_at = now()
 
@@ -146,4 +148,5 @@ class Answers:
             jobs_running=sum(job.holds_device for job in jobs),
             jobs_queued=sum(job.status is Status.QUEUED for job in jobs),
             clients=self._count_clients(),
+            troubles=self._troubles(),
         )

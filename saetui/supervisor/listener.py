@@ -3,27 +3,61 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import logging
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from saetui.errors import HomeError
+from saetui.errors import HomeError, SupervisorError
 from saetui.home import SOCKET_LIMIT, Home
+from saetui.protocol.failures import failure_of
+from saetui.protocol.framing import TO_CLIENT_LIMIT, encode
+from saetui.supervisor.background import Background
+from saetui.supervisor.descriptors import Reserve
 
 CHECK_SECONDS = 30.0
 BACKLOG = 1024
+
+ACCEPTED_AT_ONCE = 64
+"""Clients that are taken in one go, before the others have their turn."""
+
+PAUSE_SECONDS = 0.2
+"""How long nobody is taken in after the system refused to give a descriptor."""
+
+READ_LIMIT = 1 << 16
+"""Bytes of a client that wait to be looked at; asyncio reads no further then."""
+
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+log = logging.getLogger(__name__)
 
 
 class Listener:
-    """Accepts clients at the home's socket. Only the holder of the home's lock may have one."""
+    """Accepts clients at the home's socket. Only the holder of the home's lock may have one.
 
-    def __init__(self, home: Home, serve: Serve) -> None:
+    It accepts by itself: asyncio's own loop goes through the whole backlog when descriptors are out, and leaves clients
+    without a word.
+    """
+
+    def __init__(self, home: Home, serve: Serve, most_clients: int) -> None:
+        """
+        Args:
+            home: whose socket.
+            serve: talks to one client until it has gone.
+            most_clients: at once; whoever comes beyond is turned away with a word.
+        """
         self._home = home
         self._serve = serve
-        self._server: asyncio.Server | None = None
+        self._most_clients = most_clients
+        self._clients = 0
+        self._background = Background()
+        self._reserve = Reserve()
+        self._listening: socket.socket | None = None
         self._mark: tuple[int, int] | None = None
+        self._turning_away = False
 
     async def open(self) -> None:
         """Listen.
@@ -38,9 +72,9 @@ class Listener:
                 f"The socket {self._home.socket} cannot be made: {error.strerror or error}.",
                 f"See that this user can write in {self._home.socket_directory}.",
             ) from error
-        if self._server is not None:
-            self._server.close()
-        self._server = await asyncio.start_unix_server(self._serve, sock=listening, backlog=BACKLOG)
+        self._stop_listening()
+        self._listening = listening
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     async def check(self) -> bool:
         """Bind anew when the socket is no longer ours; whether that was so."""
@@ -53,8 +87,72 @@ class Listener:
         """Accept nobody any more, and take the socket away."""
         if self._is_ours():
             self._home.socket.unlink()
-        if self._server is not None:
-            self._server.close()
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                connected, _ = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._accept_later(listening, error)
+                return
+            connected.setblocking(False)
+            if self._clients < self._most_clients:
+                self._clients += 1
+                self._background.once("a client's connection", self._take(connected))
+                self._turning_away = False
+            else:
+                self._turn_away(connected, "The supervisor has as many clients as it can take.")
+
+    async def _take(self, connected: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(READ_LIMIT)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, connected)
+            await self._serve(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+        finally:
+            self._clients -= 1
+
+    def _accept_later(self, listening: socket.socket, error: OSError) -> None:
+        """Let the system recover. Who waits is told, one after the other, with the descriptor that is kept for that."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening)
+        loop.call_later(PAUSE_SECONDS, self._accept_again, listening)
+        if error.errno not in _OUT_OF_DESCRIPTORS:
+            log.error("no client can be taken in: %s", error)
+        while error.errno in _OUT_OF_DESCRIPTORS and self._reserve.spend():
+            with contextlib.suppress(OSError):
+                connected, _ = listening.accept()
+                connected.setblocking(False)
+                self._turn_away(connected, "The supervisor has no file descriptor left for another client.")
+                if self._reserve.fill():
+                    continue
+            break
+        self._reserve.fill()
+
+    def _accept_again(self, listening: socket.socket) -> None:
+        if listening is self._listening:
+            self._reserve.fill()
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _turn_away(self, connected: socket.socket, reason: str) -> None:
+        if not self._turning_away:
+            log.warning("clients are turned away: %s", reason)
+        self._turning_away = True
+        refusal = SupervisorError(
+            reason, "Close some of its clients, or give it more files (ulimit -n), and try again."
+        )
+        with connected, contextlib.suppress(OSError):
+            connected.send(encode(failure_of(refusal), TO_CLIENT_LIMIT))
 
     def _bind(self) -> socket.socket:
         self._home.make_socket_directory()
@@ -63,6 +161,7 @@ class Listener:
             raise OSError(f"its path is longer than {SOCKET_LIMIT} bytes")
         temporary.unlink(missing_ok=True)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening.setblocking(False)
         before = os.umask(0o177)
         try:
             listening.bind(str(temporary))

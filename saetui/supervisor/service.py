@@ -16,9 +16,11 @@ from saetui.home import Home
 from saetui.protocol.messages import DeviceChanged, DeviceReading, Request, Result, Snapshot, Subscribe
 from saetui.supervisor.adoption import adopt_all
 from saetui.supervisor.answers import Answers
+from saetui.supervisor.background import Background
 from saetui.supervisor.board import Board
 from saetui.supervisor.connection import SILENCE_SECONDS, Connection
 from saetui.supervisor.crowd import Crowd
+from saetui.supervisor.descriptors import room_for_clients
 from saetui.supervisor.fitting import fitting
 from saetui.supervisor.hub import Hub
 from saetui.supervisor.launching import TRAINER
@@ -35,9 +37,6 @@ SAMPLE_SECONDS = 2.0
 
 WORKERS = 3
 """Threads for what reads files or asks drivers; each costs memory for good."""
-
-CLIENT_LIMIT = 500
-"""Clients at once: enough for any use, and descriptors are left for the jobs (a process often has 1024)."""
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +77,8 @@ class Service:
         self._workforce = Workforce(home, self._board, self._revival, trainer, self._pace.look)
         self._connections: set[Connection] = set()
         self._crowd = Crowd(self._connections)
-        self._listener = Listener(home, self._serve)
+        self._background = Background()
+        self._listener = Listener(home, self._serve, room_for_clients())
         self._leaving = asyncio.Event()
         self._check_now = asyncio.Event()
         self._device: DeviceReading | None = None
@@ -89,6 +89,7 @@ class Service:
             self._taste,
             self._workforce,
             lambda: len(self._connections),
+            lambda: self._background.troubles,
             self._leaving.set,
         )
 
@@ -108,22 +109,17 @@ class Service:
         await self._listener.open()
         ready()
         log.info("serving %s", self._home.root)
-        tasks = [asyncio.create_task(work) for work in (self._workforce.work(), self._watch_socket(), self._sample())]
-        leaving = asyncio.create_task(self._leaving.wait())
+        self._background.repeat("following the jobs", self._workforce.work)
+        self._background.repeat("looking after the socket", self._watch_socket)
+        self._background.repeat("sampling the device", self._sample)
         try:
-            done, _ = await asyncio.wait([leaving, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await self._leaving.wait()
         finally:
-            for task in [leaving, *tasks]:
-                task.cancel()
+            self._background.close()
             await self._leave()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = Connection(reader, writer, self._answer, self._workforce.hint, self._crowd, self._pace.silence)
-        if len(self._connections) >= CLIENT_LIMIT:
-            connection.cut("there are too many clients")
-            return
         self._connections.add(connection)
         try:
             await connection.serve()

@@ -17,7 +17,7 @@ from saetui.home import Home
 from saetui.jobs.job import Status
 from saetui.protocol.messages import GetJobs, GetStatus
 from saetui.rundir.sealed import seal
-from saetui.supervisor.service import CLIENT_LIMIT
+from saetui.supervisor.descriptors import CLIENT_LIMIT
 from tests.conditions import eventually
 from tests.reliability.abuses import ABUSES
 from tests.reliability.machine import ReliableMachine, check_job, descriptors_of, is_reachable, memory_kib
@@ -60,7 +60,7 @@ def test_more_clients_than_there_is_room_for_are_turned_away_and_jobs_still_star
         client.connect(str(machine.home.socket))
         crowd.append(client)
     log = machine.home.supervisor_log
-    eventually(lambda: "there are too many clients" in log.read_text())
+    eventually(lambda: "clients are turned away" in log.read_text())
     for client in crowd[:50]:
         client.close()
     eventually(lambda: is_reachable(machine))

@@ -58,12 +58,14 @@ class Machine:
             **fields,
         }
 
-    def start(self, *arguments: str) -> int:
-        """A supervisor in the foreground; its pid."""
+    def start(self, *arguments: str, files: int | None = None) -> int:
+        """A supervisor in the foreground; its pid. `files`: how many it may have open at once (ulimit -n)."""
         command = shlex.join([sys.executable, str(Path(trainer.__file__))])
+        limit = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
         with open(self.log, "ab") as log:
             self.supervisor = subprocess.Popen(
                 [
+                    *limit,
                     sys.executable,
                     "-m",
                     "saetui.supervisor",

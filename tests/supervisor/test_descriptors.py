@@ -1,0 +1,107 @@
+"""A supervisor that has few file descriptors, or none left, serves whom it can, says so to the others, and lives."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+
+import pytest
+
+from saetui.client.blocking import BlockingClient, ask
+from saetui.client.connection import Client
+from saetui.errors import SupervisorError
+from saetui.jobs.job import Status
+from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, from_supervisor
+from saetui.protocol.messages import DeviceChanged, Event, Failure, FromSupervisor, GetStatus, Hello, Welcome
+from saetui.supervisor.descriptors import CLIENT_LIMIT, FEWEST_CLIENTS, room_for_clients
+from tests.conditions import eventually
+from tests.reliability.machine import descriptors_of
+from tests.supervisor.conftest import Machine
+
+
+def first_answer(client: socket.socket) -> FromSupervisor | None:
+    """What the supervisor says to a greeting; None when it ends the connection without a word."""
+    decoder = FrameDecoder(TO_CLIENT_LIMIT)
+    client.settimeout(20)
+    while data := client.recv(1 << 16):
+        if payloads := decoder.feed(data):
+            return from_supervisor(payloads[0])
+    return None
+
+
+def crowd(machine: Machine, number: int) -> list[socket.socket]:
+    clients = []
+    for _ in range(number):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(machine.home.socket))
+        try:
+            client.sendall(encode(Hello(client="crowd"), TO_SUPERVISOR_LIMIT))
+        except BrokenPipeError:
+            pass  # turned away already: the word waits to be read
+        clients.append(client)
+    return clients
+
+
+def test_a_hundred_clients_and_64_descriptors(machine: Machine) -> None:
+    pid = machine.start(files=64)
+    clients = crowd(machine, 100)
+    answers = [first_answer(client) for client in clients]
+    served = sum(isinstance(answer, Welcome) for answer in answers)
+    refused = [answer for answer in answers if isinstance(answer, Failure)]
+    # The test's own look whether the supervisor is there may still have had a place.
+    assert served in (23, 24) and served + len(refused) == 100, "nobody is left without a word"
+    assert all("as many clients as it can take" in answer.message and answer.suggestion for answer in refused)
+    for client in clients:
+        client.close()
+    # The device is sampled and jobs are started as ever.
+    assert eventually(lambda: _status(machine)) == pid
+    with BlockingClient.connect(machine.home) as client:
+        eventually(
+            lambda: any(isinstance(news, Event) and isinstance(news.change, DeviceChanged) for news in client.news())
+        )
+    machine.until(machine.submit(steps=2).id, Status.COMPLETED)
+    assert "Traceback" not in machine.home.supervisor_log.read_text()
+
+
+def test_a_supervisor_without_any_descriptor_left_says_so_and_recovers(machine: Machine) -> None:
+    pid = machine.start()
+    with BlockingClient.connect(machine.home) as watching:
+        news = watching.news()
+        next(news)
+        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        # Less than it has open already: whatever wants one more is refused.
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors_of(pid) - 2, limits[1]))
+        clients = crowd(machine, 30)
+        answers = [first_answer(client) for client in clients]
+        assert all(isinstance(answer, Failure) for answer in answers)
+        assert "no file descriptor left" in str(answers[0])
+        with pytest.raises(SupervisorError, match="no file descriptor left"):
+            ask(GetStatus(), machine.home, start=False)
+        with pytest.raises(SupervisorError, match="no file descriptor left"):
+            asyncio.run(Client.connect(machine.home, start=False))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        for client in clients:
+            client.close()
+    status = eventually(lambda: _status(machine))
+    assert status == pid
+    log = machine.home.supervisor_log.read_text()
+    assert log.count("clients are turned away") < 3, "one line, not one for each"
+    machine.until(machine.submit(steps=2).id, Status.COMPLETED)
+
+
+def _status(machine: Machine) -> int | None:
+    try:
+        return ask(GetStatus(), machine.home, start=False).pid
+    except SupervisorError:
+        return None
+
+
+def test_the_number_of_clients_follows_the_limit() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        for soft, expected in ((1024, CLIENT_LIMIT), (64, 24), (32, FEWEST_CLIENTS)):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, before[1]), before[1]))
+            assert room_for_clients() == expected
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
