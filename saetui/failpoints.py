@@ -32,6 +32,7 @@ POINTS = frozenset(
         # Files that are replaced as a whole (formats/durable.py): of a job, of the store, a checkpoint's manifest.
         "file": ("write", "fsync", "rename", "directory"),
         "store": ("previous", "write", "fsync", "rename", "directory"),
+        "templates": ("previous", "write", "fsync", "rename", "directory"),
         "manifest": ("write", "fsync", "rename", "directory"),
         # A result directory (sae/<site>, or one that is converted), and what is copied out or imported.
         "export": ("write", "fsync", "rename", "directory"),

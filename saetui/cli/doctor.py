@@ -16,6 +16,7 @@ from saetui.cli.health import (
     good,
     look_at_home,
     look_at_limits,
+    look_at_losses,
     look_at_memory,
     look_at_session,
     look_at_terminal,
@@ -25,20 +26,24 @@ from saetui.cli.health import (
 from saetui.cli.output import json_option, print_json, say, shows_colour
 from saetui.cli.plain import plain
 from saetui.client.blocking import ask
-from saetui.errors import SaetuiError
-from saetui.home import find_home
+from saetui.errors import HomeError, SaetuiError
+from saetui.home import Home, find_home
+from saetui.jobs.losses import NAME, acknowledge_losses
 from saetui.protocol.messages import GetStatus
 
 _MARKS = {Verdict.GOOD: ("✓", "green"), Verdict.WARNING: ("!", "yellow"), Verdict.PROBLEM: ("✗", "red")}
 
 
 @click.command()
+@click.option("--acknowledge", is_flag=True, help="What damaged files have cost is known, and need not be said again.")
 @json_option
-def doctor(as_json: bool) -> int:
+def doctor(acknowledge: bool, as_json: bool) -> int:
     """What is wrong with this machine, and what to do.
 
     Exits with 1 when something will not work.
     """
+    if acknowledge:
+        _acknowledge(find_home())
     findings = list(_look(quiet=as_json))
     if as_json:
         print_json(findings)
@@ -54,6 +59,7 @@ def _look(*, quiet: bool) -> Iterator[Finding]:
         look_at_memory(),
         look_at_home(home),
         look_at_supervisor(),
+        look_at_losses(home),
         look_at_session(),
         look_at_limits(),
         look_at_terminal(),
@@ -63,6 +69,15 @@ def _look(*, quiet: bool) -> Iterator[Finding]:
             if not quiet:
                 _print(finding)
             yield finding
+
+
+def _acknowledge(home: Home) -> None:
+    try:
+        acknowledge_losses(home.root)
+    except OSError as error:
+        raise HomeError(
+            f"{home.root / NAME} cannot be removed: {error.strerror}.", "Give this user the right to write there."
+        ) from error
 
 
 def look_at_torch() -> Iterator[Finding]:

@@ -16,6 +16,7 @@ import msgspec
 
 from saetui.errors import SaetuiError
 from saetui.home import Home
+from saetui.jobs.losses import read_losses
 
 GIB = 1 << 30
 LITTLE_SPACE = 5 * GIB
@@ -76,6 +77,12 @@ def look_at_home(home: Home) -> Iterator[Finding]:
                       "Delete old jobs, or set SAETUI_HOME to a larger disk.")  # fmt: skip
     else:
         yield good("disk", said)
+
+
+def look_at_losses(home: Home) -> Iterator[Finding]:
+    """What damaged files have cost, as long as the user has not said that this is known."""
+    for loss in read_losses(home.root):
+        yield warning("losses", loss.sentence(), "Keep or remove that file; then: saetui doctor --acknowledge")
 
 
 def look_at_memory() -> Iterator[Finding]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-SCHEMA_VERSION = 2
-"""1: jobs and templates. 2: preferences, and the queue has an order of its own (`queue_rank`)."""
+SCHEMA_VERSION = 3
+"""1: jobs and templates. 2: preferences, and the queue has an order of its own (`queue_rank`). 3: templates have a file of
+their own, in which the store has put them before this is done."""
 
 Content = dict[str, dict[str, Any]]
 """The file as TinyDB lays it out: table, number, document."""
@@ -29,4 +30,8 @@ def _give_ranks(content: Content) -> None:
         job["queue_rank"] = rank
 
 
-_STEPS: tuple[Callable[[Content], None], ...] = (_give_ranks,)
+def _leave_templates(content: Content) -> None:
+    content.pop("templates", None)
+
+
+_STEPS: tuple[Callable[[Content], None], ...] = (_give_ranks, _leave_templates)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from saetui.devices.reading import read_device
 from saetui.errors import HomeError
 from saetui.home import Home
+from saetui.jobs.losses import note_losses
 from saetui.protocol.messages import DeviceChanged, DeviceReading, Request, Result, Snapshot, Subscribe
 from saetui.supervisor.adoption import adopt_all
 from saetui.supervisor.answers import Answers
@@ -69,6 +70,10 @@ class Service:
         self._lock = lock
         self._pace = pace or Pace()
         self._store = Store(home.store)
+        try:
+            note_losses(home.root, self._store.opening.losses)
+        except OSError as error:
+            log.error("what was lost could not be noted: %s", error)
         self._hub = Hub()
         self._board = Board(self._store, self._hub.publish)
         self._shelf = Shelf(self._store, self._hub.publish)

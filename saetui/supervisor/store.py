@@ -1,17 +1,16 @@
-"""The store: jobs and templates in one TinyDB file that no crash, kill or full disk can damage.
+"""The store: jobs in one TinyDB file, templates in a second, that no crash, kill, full disk or damaged file can lose.
 
 TinyDB's own JSON storage writes in place and loses the whole file when it is killed at the wrong moment. Ours writes a new
-file, syncs it, keeps the present one as the previous generation, and renames. The only file that knows TinyDB.
+file, syncs it, keeps the present one as the previous generation, and renames. Of the templates, which nothing else has, the
+second generation is as new as the first: either file can be lost. (Jobs are rebuilt from their directories.) The only file
+that knows TinyDB.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import secrets
-import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,27 +23,20 @@ from tinydb.table import Table
 
 from saetui.errors import HomeError
 from saetui.failpoints import hit
+from saetui.jobs.losses import Loss
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.template import Template
-from saetui.rundir.durable import fsync_directory, write_durably
-from saetui.rundir.sealed import SEAL, decode_sealed, seal
+from saetui.regular_files import read_regular
+from saetui.rundir.durable import write_durably
+from saetui.rundir.sealed import SEAL, seal
+from saetui.supervisor.contents import JobsFile, TemplatesFile, losses_of, why_unreadable
+from saetui.supervisor.generations import LIMIT, inode, keep_previous, previous_generation, put_back, recover
 from saetui.supervisor.migrations import SCHEMA_VERSION, migrate
 from saetui.supervisor.record import Record
 
+__all__ = ["AtomicStorage", "Opening", "Store", "previous_generation"]
+
 log = logging.getLogger(__name__)
-
-
-class _Version(msgspec.Struct):
-    version: int
-
-
-class _Content(msgspec.Struct):
-    """The whole file as TinyDB lays it out: table, number, document."""
-
-    meta: dict[str, _Version]
-    jobs: dict[str, Record] = {}
-    templates: dict[str, Template] = {}
-    preferences: dict[str, Preferences] = {}
 
 
 @dataclass(frozen=True)
@@ -52,22 +44,26 @@ class Opening:
     """How the store was found.
 
     Attributes:
-        sound: False when the file was not there or could not be read, so that it may lack jobs which have a directory.
+        sound: False when the jobs' file was not there or could not be read, so that it may lack jobs which have a directory.
+        losses: what could not be read, and what that cost.
     """
 
     sound: bool
+    losses: tuple[Loss, ...] = ()
 
 
 class AtomicStorage(Storage):
     """One JSON file, replaced as a whole; what was read stays in memory until a write fails."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, point: str = "store") -> None:
+        """`point`: what the failpoints of its writes are called."""
         self._path = path
+        self._point = point
         self._cache: dict[str, dict[str, Any]] | None = None
 
     def read(self) -> dict[str, dict[str, Any]] | None:
         if self._cache is None and self._path.exists():
-            self._cache = _tables(self._path.read_bytes())
+            self._cache = _tables(read_regular(self._path, LIMIT))
         return self._cache
 
     def write(self, data: dict[str, dict[str, Any]]) -> None:
@@ -79,18 +75,37 @@ class AtomicStorage(Storage):
         # TinyDB has changed the cached documents in place already: until the file is there they say what is not so.
         self._cache = None
         content = _file(data)
-        before = _inode(self._path)
+        before = inode(self._path)
         if before is not None:
-            hit("store.previous")
-            keep_previous(self._path)
+            self.keep()
         try:
-            write_durably(self._path, content, point="store")
+            write_durably(self._path, content, point=self._point)
         except OSError:
-            if _inode(self._path) != before:
+            if inode(self._path) != before:
                 # It failed after the renaming: what is refused must not be there after all.
-                _put_back(self._path, was_there=before is not None)
+                put_back(self._path, was_there=before is not None)
             raise
         self._cache = data
+        self.written(content)
+
+    def keep(self) -> None:
+        """The file is about to be replaced."""
+        hit("store.previous")
+        keep_previous(self._path)
+
+    def written(self, content: bytes) -> None:
+        """The file has this content now."""
+
+
+class TwinStorage(AtomicStorage):
+    """Its second generation is brought to the same content after every write."""
+
+    def keep(self) -> None:
+        hit("templates.previous")
+        keep_previous(self._path)
+
+    def written(self, content: bytes) -> None:
+        renew_copy(self._path, content)
 
 
 class Store:
@@ -101,23 +116,34 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the store, or make it.
+        """Open the store, or make it. The templates' file lies beside the jobs'.
 
         Raises:
             HomeError: a newer saetui wrote it, or it cannot be read or written at all.
         """
         self._path = path
-        try:
-            self.opening = _recover(path)
+        self._templates_path = path.with_name("templates.json")
+        with self._refusing(path):
+            known = any(file.exists() for file in (path, previous_generation(path), self._templates_path))
+            jobs = recover(path, why_unreadable(path, JobsFile))
+            templates = recover(self._templates_path, why_unreadable(self._templates_path, TemplatesFile))
+            old = _old_templates(path) if jobs.present else None
+            losses = losses_of(path, jobs, known=known)
+            losses += losses_of(self._templates_path, templates, known=jobs.present and old is None)
+            self.opening = Opening(jobs.sound, losses)
+        with self._refusing(self._templates_path):
+            shelf = TinyDB(self._templates_path, storage=TwinStorage, point="templates")
+            self._templates = shelf.table("templates")
+            _see_to_version(shelf)
+            self._take_over(old or [])
+            if not templates.sound or templates.moved or not previous_generation(self._templates_path).exists():
+                renew_copy(self._templates_path, read_regular(self._templates_path, LIMIT))
+        with self._refusing(path):
             _bring_up_to_date(path)
-            self._database = TinyDB(path, storage=AtomicStorage)
-            if not self._database.table("meta").all():
-                self._database.table("meta").insert({"version": SCHEMA_VERSION})
-        except OSError as error:
-            raise self._refused(error) from error
-        self._jobs = self._database.table("jobs")
-        self._templates = self._database.table("templates")
-        self._preferences = self._database.table("preferences")
+            database = TinyDB(path, storage=AtomicStorage)
+            _see_to_version(database)
+            self._jobs = database.table("jobs")
+            self._preferences = database.table("preferences")
 
     def jobs(self) -> list[Record]:
         """All jobs, in the order in which they were created."""
@@ -125,7 +151,7 @@ class Store:
         return sorted(records, key=lambda record: record.job.created_at)
 
     def save_job(self, record: Record) -> None:
-        with self._refusing():
+        with self._refusing(self._path):
             _put(self._jobs, msgspec.to_builtins(record), Query().job.id == record.id)
 
     def save_jobs(self, records: Sequence[Record]) -> None:
@@ -137,24 +163,29 @@ class Store:
             document.clear()
             document.update(new)
 
-        with self._refusing():
+        with self._refusing(self._path):
             self._jobs.update(replace, Query().job.id.test(documents.__contains__))
 
     def remove_jobs(self, job_ids: Collection[str]) -> None:
         """In one write: all of them or none."""
-        with self._refusing():
+        with self._refusing(self._path):
             self._jobs.remove(Query().job.id.test(lambda job_id: job_id in job_ids))
 
     def templates(self) -> list[Template]:
         return [msgspec.convert(dict(document), Template) for document in self._templates.all()]
 
     def save_template(self, template: Template) -> None:
-        stored = msgspec.structs.replace(template, missing=())
-        with self._refusing():
-            _put(self._templates, msgspec.to_builtins(stored), Query().id == template.id)
+        with self._refusing(self._templates_path):
+            _put(self._templates, _stored(template), Query().id == template.id)
+
+    def add_templates(self, templates: Sequence[Template]) -> None:
+        """Several new ones in one write: all of them or none."""
+        if templates:
+            with self._refusing(self._templates_path):
+                self._templates.insert_multiple([_stored(template) for template in templates])
 
     def remove_template(self, template_id: str) -> None:
-        with self._refusing():
+        with self._refusing(self._templates_path):
             self._templates.remove(Query().id == template_id)
 
     def preferences(self) -> Preferences:
@@ -163,21 +194,36 @@ class Store:
         return msgspec.convert(dict(documents[0]), Preferences) if documents else Preferences()
 
     def save_preferences(self, preferences: Preferences) -> None:
-        with self._refusing():
+        with self._refusing(self._path):
             _put(self._preferences, msgspec.to_builtins(preferences), Query().noop())
 
+    def _take_over(self, old: list[Template]) -> None:
+        """Keep what the one file of an older saetui had; templates that are here already are newer."""
+        here = {template.id for template in self.templates()}
+        self.add_templates([template for template in old if template.id not in here])
+
     @contextlib.contextmanager
-    def _refusing(self) -> Any:
+    def _refusing(self, path: Path) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise self._refused(error) from error
+            raise HomeError(
+                f"{path} cannot be written: {error.strerror or error}.",
+                f"Make room or give this user the right to write in {path.parent}.",
+            ) from error
 
-    def _refused(self, error: OSError) -> HomeError:
-        return HomeError(
-            f"{self._path} cannot be written: {error.strerror or error}.",
-            f"Make room or give this user the right to write in {self._path.parent}.",
-        )
+
+def renew_copy(path: Path, content: bytes) -> None:
+    """Bring the second generation to the content of the first. Not done where there is no room: the first is there."""
+    try:
+        write_durably(previous_generation(path), content)
+    except OSError as error:
+        log.warning("the copy of %s is older than it: %s", path, error)
+
+
+def _stored(template: Template) -> dict[str, Any]:
+    built: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(template, missing=()))
+    return built
 
 
 def _put(table: Table, document: dict[str, Any], same: QueryInstance) -> None:
@@ -197,66 +243,23 @@ def _tables(content: bytes) -> dict[str, dict[str, Any]]:
     return {name: table for name, table in msgspec.json.decode(content, type=dict[str, Any]).items() if name != SEAL}
 
 
-def previous_generation(path: Path) -> Path:
-    """Where the file before the present one is kept."""
-    return path.with_name(f"{path.name}.previous")
+def _see_to_version(database: TinyDB) -> None:
+    if not database.table("meta").all():
+        database.table("meta").insert({"version": SCHEMA_VERSION})
 
 
-def keep_previous(path: Path) -> None:
-    """Let the present file live on under its second name while it is replaced."""
-    if _inode(path) == _inode(previous_generation(path)):
-        # The last write failed after this. Renaming one name of a file onto another of it would leave both.
-        return
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        os.link(path, temporary)
-    except OSError:
-        # Some file systems have no hard links.
-        shutil.copyfile(path, temporary)
-    os.replace(temporary, previous_generation(path))
-
-
-def _put_back(path: Path, *, was_there: bool) -> None:
-    """Make the previous generation the present one again, or take away the first one that there was."""
-    if was_there:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        shutil.copyfile(previous_generation(path), temporary)
-        temporary.chmod(0o600)
-        os.replace(temporary, path)
-    else:
-        path.unlink()
-
-
-def _inode(path: Path) -> int | None:
-    try:
-        return path.stat().st_ino
-    except FileNotFoundError:
-        return None
-
-
-def _recover(path: Path) -> Opening:
-    """See that the file is there and sound, or absent; sweep what an interrupted write left."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink()
-    if not path.exists():
-        _bring_back(path)
-        return Opening(sound=False)
-    reason = _why_unreadable(path)
-    if reason is None:
-        return Opening(sound=True)
-    aside = path.with_name(f"{path.name}.unreadable-{secrets.token_hex(4)}")
-    os.rename(path, aside)
-    fsync_directory(path.parent)
-    log.error("%s could not be read (%s); it was moved to %s", path, reason, aside)
-    _bring_back(path)
-    return Opening(sound=False)
+def _old_templates(path: Path) -> list[Template] | None:
+    """The templates of an older saetui, which kept them beside the jobs; None where the file is of this version."""
+    content = msgspec.json.decode(read_regular(path, LIMIT), type=JobsFile)
+    (meta,) = content.meta.values()
+    return None if meta.version == SCHEMA_VERSION else list(content.templates.values())
 
 
 def _bring_up_to_date(path: Path) -> None:
     """Rewrite a file of an older saetui; it is kept beside the new one, for whoever wants to go back."""
     if not path.exists():
         return
-    old = path.read_bytes()
+    old = read_regular(path, LIMIT)
     content = _tables(old)
     version = migrate(content)
     if version == SCHEMA_VERSION:
@@ -265,28 +268,3 @@ def _bring_up_to_date(path: Path) -> None:
     write_durably(kept, old)
     write_durably(path, _file(content), point="store")
     log.warning("%s was of schema %d and is now of schema %d; the old one is %s", path, version, SCHEMA_VERSION, kept)
-
-
-def _bring_back(path: Path) -> bool:
-    previous = previous_generation(path)
-    if not previous.exists() or _why_unreadable(previous) is not None:
-        return False
-    write_durably(path, previous.read_bytes())
-    log.warning("the previous generation of %s is in use", path)
-    return True
-
-
-def _why_unreadable(path: Path) -> str | None:
-    try:
-        content = decode_sealed(path.read_bytes(), _Content)
-    except msgspec.DecodeError as error:
-        return str(error)
-    versions = [document.version for document in content.meta.values()]
-    if len(versions) != 1 or versions[0] < 1:
-        return "it has no schema version"
-    if versions[0] > SCHEMA_VERSION:
-        raise HomeError(
-            f"{path} was written by a newer saetui (schema {versions[0]}; this one knows {SCHEMA_VERSION}).",
-            "Use the newer saetui, or set SAETUI_HOME to another directory.",
-        )
-    return None

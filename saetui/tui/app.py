@@ -18,9 +18,11 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from saetui.client.link import Link, Unreachable
+from saetui.client.liveness import Unresponsive
 from saetui.errors import SaetuiError
 from saetui.home import Home
 from saetui.jobs.job import Job
+from saetui.jobs.losses import acknowledge_losses, read_losses
 from saetui.jobs.preferences import PreferenceValue
 from saetui.protocol.messages import PreferencesChanged, Snapshot
 from saetui.tui.actions import Scope, bindings_for
@@ -47,10 +49,13 @@ class SaetuiApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     """Textual's own palette has its own list of commands; ours comes from the table."""
 
-    def __init__(self, source: Source, *, job: str | None = None, theme: str | None = None) -> None:
+    def __init__(
+        self, source: Source, *, home: Home | None = None, job: str | None = None, theme: str | None = None
+    ) -> None:
         """
         Args:
             source: where news come from and requests go.
+            home: of what damaged files have cost it the user is told; None: of nothing.
             job: the id of the job to highlight first.
             theme: a theme's name; None: what the terminal can show.
         """
@@ -66,6 +71,7 @@ class SaetuiApp(App[None]):
         self.ascii_charts = False
         self.wanted_job = job
         self._source = source
+        self._home = home
         self._stale = False
         self._repainting: Timer | None = None
         self._told_of_trouble = False
@@ -94,6 +100,8 @@ class SaetuiApp(App[None]):
     def on_supervisor_news(self, event: SupervisorNews) -> None:
         if isinstance(event.news, Snapshot):
             was_lost = self.model.connection is Connection.LOST
+            if not self.model.known:
+                self._tell_losses()
             self.model.replace(event.news)
             self._close_trouble(was_lost)
             self._obey_preferences()
@@ -109,13 +117,37 @@ class SaetuiApp(App[None]):
         self.lose(event.error)
 
     def lose(self, error: SaetuiError) -> None:
-        """The supervisor is gone, and why. Said aloud only when it was never there: else it mostly comes back."""
+        """The supervisor is gone, and why. Said aloud only when it will not come back by itself."""
         never_there = not self.model.known
         self.model.lose(error.message)
-        if never_there and not self._told_of_trouble:
+        hangs = isinstance(error, Unresponsive)
+        if (never_there or hangs) and not self._told_of_trouble:
             self._told_of_trouble = True
-            self.tell(error, "The supervisor cannot be started")
+            self.tell(error, "The supervisor does not answer" if hangs else "The supervisor cannot be started")
         self.show_now()
+
+    def _tell_losses(self) -> None:
+        """Say what damaged files have cost. The supervisor has found that when it started; closing the notice is enough."""
+        home = self._home
+        losses = read_losses(home.root) if home is not None else []
+        if home is None or not losses:
+            return
+        from saetui.tui.screens.confirm import ErrorScreen
+
+        def acknowledged(_: None) -> None:
+            try:
+                acknowledge_losses(home.root)
+            except OSError as error:
+                self.notify(f"It will be said again: {error}", severity="warning", markup=False)
+
+        self.push_screen(
+            ErrorScreen(
+                "A file of saetui was damaged" if len(losses) == 1 else "Files of saetui were damaged",
+                "\n\n".join(loss.sentence() for loss in losses),
+                "Closing this says that you know; `saetui doctor` lists it until then.",
+            ),
+            acknowledged,
+        )
 
     def show_now(self) -> None:
         """Let every screen on the stack draw the newest model."""
@@ -263,7 +295,7 @@ def run(home: Home, job: str | None = None) -> int:
             f"This terminal (TERM={os.environ.get('TERM', '') or 'unset'}) cannot show saetui's screens.",
             "Use the command line: `saetui jobs`, `saetui train`, `saetui watch JOB`; see `saetui --help`.",
         )
-    app = SaetuiApp(Link(home), job=job)
+    app = SaetuiApp(Link(home), home=home, job=job)
     app.run(mouse=False)
     print(farewell(app.model))
     return app.return_code or 0

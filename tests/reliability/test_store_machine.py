@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from saetui import failpoints
 from saetui.errors import HomeError
@@ -61,9 +62,40 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from("abc"))
     def save_template(self, name: str) -> None:
-        self.before = dict(self.jobs)
         self.store.save_template(template(name))
         self.templates[name] = template(name)
+
+    @rule(names=st.sets(st.sampled_from("def")))
+    def add_templates(self, names: set[str]) -> None:
+        new = [template(name) for name in sorted(names) if name not in self.templates]
+        self.store.add_templates(new)
+        self.templates.update({added.name: added for added in new})
+
+    @rule(name=st.sampled_from("abcdef"))
+    def remove_template(self, name: str) -> None:
+        self.store.remove_template(name)
+        self.templates.pop(name, None)
+
+    @rule(name=st.sampled_from("abc"), failure=FAILURES)
+    def fail_at_templates(self, name: str, failure: str) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(failpoints, "_active", parse(failure.replace("store", "templates")))
+            with pytest.raises(HomeError, match=r"templates\.json cannot be written"):
+                self.store.save_template(replace(template(name), description="never said to be there"))
+
+    @rule(share=st.floats(0, 0.99), second=st.booleans())
+    def tear_templates(self, share: float, second: bool) -> None:
+        """Either generation is damaged: nothing is lost, and it is said where the damaged file lies."""
+        path = self.directory / "templates.json"
+        damaged = previous_generation(path) if second else path
+        content = path.read_bytes()
+        damaged.unlink()
+        damaged.write_bytes(content[: int(len(content) * share)])
+        self.store = Store(self.path)
+        (loss,) = self.store.opening.losses
+        assert loss.file == str(damaged) and loss.lost.startswith("nothing") and loss.moved_to is not None
+        assert Path(loss.moved_to).read_bytes() == content[: int(len(content) * share)]
+        assert path.read_bytes() == previous_generation(path).read_bytes() == content
 
     @rule(number=NUMBERS, failure=FAILURES, removes=st.booleans())
     def fail(self, number: int, failure: str, removes: bool) -> None:
@@ -94,7 +126,6 @@ class StoreMachine(RuleBasedStateMachine):
         assert not self.store.opening.sound
         self.jobs = {found.id: found for found in self.store.jobs()}
         assert self.jobs == self.before
-        self.templates = {found.id: found for found in self.store.templates()}
         previous_generation(self.path).unlink(missing_ok=True)
 
     @invariant()

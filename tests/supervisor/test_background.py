@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 
 import pytest
@@ -24,7 +25,7 @@ async def test_work_that_fails_is_begun_again_after_a_pause_that_grows(caplog: p
 
     background.repeat("sampling", work)
     await asyncio.wait_for(recovered.wait(), 5)
-    pauses = [after - before for before, after in zip(tries, tries[1:])]
+    pauses = [after - before for before, after in itertools.pairwise(tries)]
     assert pauses[4] > pauses[1] > 0.001
     failures = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [bool(record.exc_info) for record in failures] == [True, False, False, False, False], (

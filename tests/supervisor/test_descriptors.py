@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import socket
 
@@ -35,10 +36,9 @@ def crowd(machine: Machine, number: int) -> list[socket.socket]:
     for _ in range(number):
         client = socket.socket(socket.AF_UNIX)
         client.connect(str(machine.home.socket))
-        try:
+        # One that is turned away already finds the word waiting to be read.
+        with contextlib.suppress(BrokenPipeError):
             client.sendall(encode(Hello(client="crowd"), TO_SUPERVISOR_LIMIT))
-        except BrokenPipeError:
-            pass  # turned away already: the word waits to be read
         clients.append(client)
     return clients
 

@@ -2,12 +2,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from saetui import failpoints
+from saetui.errors import HomeError
 from saetui.jobs.job import Status
 from saetui.jobs.preferences import Preferences
 from saetui.supervisor.migrations import SCHEMA_VERSION
-from saetui.supervisor.store import Store, previous_generation
+from saetui.supervisor.store import Opening, Store, previous_generation
+from tests.supervisor.test_store import template
 
 OLD = Path(__file__).parent / "data" / "store_version_1.json"
+ONE_FILE = Path(__file__).parent / "data" / "store_version_2.json"
 
 
 def test_a_stored_file_of_version_1_is_brought_up_to_date_and_kept(tmp_path: Path) -> None:
@@ -42,3 +48,44 @@ def test_an_old_previous_generation_is_brought_up_to_date_when_it_has_to_step_in
     store = Store(path)
     assert not store.opening.sound
     assert [record.job.queue_rank for record in store.jobs()] == [None, None, 1, 2]
+
+
+def test_templates_that_lay_beside_the_jobs_get_a_file_of_their_own(tmp_path: Path) -> None:
+    path, templates = tmp_path / "saetui.json", tmp_path / "templates.json"
+    path.write_bytes(ONE_FILE.read_bytes())
+    store = Store(path)
+    assert store.opening == Opening(sound=True)
+    kept = {template.id: template for template in store.templates()}
+    assert kept.keys() == {"tmpl-mine", "tmpl-theirs", "builtin-demo"}
+    assert kept["tmpl-mine"].favorite and kept["tmpl-mine"].use_count == 3 and kept["builtin-demo"].use_count == 7
+    assert store.preferences().ascii_charts and [record.id for record in store.jobs()] == ["old00001"]
+    assert "tmpl-mine" not in path.read_text() and "tmpl-mine" in templates.read_text()
+    assert previous_generation(templates).read_bytes() == templates.read_bytes()
+    assert (tmp_path / "saetui.json.version-2").read_bytes() == ONE_FILE.read_bytes()
+    again = Store(path)
+    assert again.templates() == store.templates() and again.opening == Opening(sound=True)
+
+
+@pytest.mark.parametrize("point", ["templates.rename", "templates.directory", "store.write", "store.rename"])
+def test_a_migration_that_is_broken_off_is_done_again_and_keeps_every_template_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    path = tmp_path / "saetui.json"
+    path.write_bytes(ONE_FILE.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr(failpoints, "_active", failpoints.parse(f"{point}=eio"))
+        with pytest.raises(HomeError):
+            Store(path)
+    store = Store(path)
+    assert sorted(template.id for template in store.templates()) == ["builtin-demo", "tmpl-mine", "tmpl-theirs"]
+    assert [record.id for record in store.jobs()] == ["old00001"]
+
+
+def test_an_old_file_that_comes_back_adds_its_templates_and_takes_none_away(tmp_path: Path) -> None:
+    path = tmp_path / "saetui.json"
+    path.write_bytes(ONE_FILE.read_bytes())
+    store = Store(path)
+    store.remove_template("tmpl-theirs")
+    store.save_template(template("new"))
+    path.write_bytes(ONE_FILE.read_bytes())
+    assert {found.id for found in Store(path).templates()} == {"builtin-demo", "tmpl-mine", "tmpl-theirs", "new"}

@@ -139,3 +139,29 @@ def test_killed_at_any_moment_of_writing_it_is_sound_and_has_all_that_was_acknow
         assert store.opening.sound and len(store.jobs()) >= acknowledged
         acknowledged = len(store.jobs())
     eventually(lambda: not list(tmp_path.glob(".*.tmp")))
+
+
+@pytest.mark.parametrize("name", ["saetui.json", "templates.json"])
+def test_a_file_that_is_gone_loses_no_template_and_is_said(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "saetui.json"
+    store = Store(path)
+    assert store.opening.losses == ()
+    store.save_job(record(1))
+    store.add_templates([template("one"), template("two")])
+    (tmp_path / name).unlink()
+    again = Store(path)
+    assert again.templates() == [template("one"), template("two")]
+    (loss,) = again.opening.losses
+    assert (loss.file, loss.reason, loss.moved_to) == (str(tmp_path / name), "it was gone", None)
+
+
+def test_with_both_files_of_the_templates_damaged_it_is_said_what_is_lost_and_where_they_lie(tmp_path: Path) -> None:
+    path, templates = tmp_path / "saetui.json", tmp_path / "templates.json"
+    Store(path).save_template(template("one"))
+    for damaged in (templates, previous_generation(templates)):
+        damaged.write_bytes(b"{")
+    store = Store(path)
+    assert store.opening.sound and store.templates() == []
+    assert [loss.lost for loss in store.opening.losses] == ["all templates of your own"] * 2
+    assert all(Path(str(loss.moved_to)).read_bytes() == b"{" for loss in store.opening.losses)
+    assert Store(path).opening.losses == ()

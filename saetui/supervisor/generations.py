@@ -1,0 +1,147 @@
+"""A file that is replaced as a whole and has a second generation beside it: what is found of the two at a start.
+
+What cannot be read is moved aside, never overwritten, and said; whatever of the two is sound is used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from saetui.regular_files import NotRegular, TooLarge, read_regular
+from saetui.rundir.durable import fsync_directory, write_durably
+
+log = logging.getLogger(__name__)
+
+LIMIT = 512 << 20
+"""Bytes that a file of the store may have: some hundred thousand jobs."""
+
+WhyUnreadable = Callable[[bytes], "str | None"]
+"""Why a content is not one that was written; None where it is."""
+
+
+@dataclass(frozen=True)
+class MovedAside:
+    """A file that could not be read: where it was, where it lies now, and what is wrong with it."""
+
+    path: Path
+    to: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What was found of a file.
+
+    Attributes:
+        sound: the file itself is there as it was last written.
+        stepped_in: it was not, and its second generation is in use.
+        moved: what could not be read, of both generations.
+    """
+
+    sound: bool
+    stepped_in: bool
+    moved: tuple[MovedAside, ...]
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a content to go on with."""
+        return self.sound or self.stepped_in
+
+
+def previous_generation(path: Path) -> Path:
+    """Where the second generation of a file is kept."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def recover(path: Path, why_unreadable: WhyUnreadable) -> Recovery:
+    """See that the file is there and sound, or absent; sweep what an interrupted write left.
+
+    Raises:
+        HomeError: (from `why_unreadable`) a newer saetui wrote it.
+        OSError: it cannot be read or written at all.
+    """
+    for leftover in path.parent.glob(f".{path.name}*.tmp"):
+        with contextlib.suppress(IsADirectoryError):  # it is none of ours
+            leftover.unlink()
+    moved = []
+    for generation in (path, previous_generation(path)):
+        reason = _check(generation, why_unreadable)
+        if reason is not None:
+            moved.append(_move_aside(generation, reason))
+    if path.exists():
+        return Recovery(True, False, tuple(moved))
+    previous = previous_generation(path)
+    if not previous.exists():
+        return Recovery(False, False, tuple(moved))
+    write_durably(path, read_regular(previous, LIMIT))
+    log.warning("the previous generation of %s is in use", path)
+    return Recovery(False, True, tuple(moved))
+
+
+def keep_previous(path: Path) -> None:
+    """Let the present file live on under its second name while it is replaced."""
+    if inode(path) == inode(previous_generation(path)):
+        # The last write failed after this. Renaming one name of a file onto another of it would leave both.
+        return
+    temporary = _temporary(path)
+    try:
+        os.link(path, temporary)
+    except OSError:
+        # Some file systems have no hard links.
+        shutil.copyfile(path, temporary)
+    os.replace(temporary, previous_generation(path))
+
+
+def put_back(path: Path, *, was_there: bool) -> None:
+    """Make the previous generation the present one again, or take away the first one that there was."""
+    if was_there:
+        temporary = _temporary(path)
+        shutil.copyfile(previous_generation(path), temporary)
+        temporary.chmod(0o600)
+        os.replace(temporary, path)
+    else:
+        path.unlink()
+
+
+def inode(path: Path) -> int | None:
+    """Which file has this name; None where there is none."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+def _check(path: Path, why_unreadable: WhyUnreadable) -> str | None:
+    """Why a generation cannot be used; None where it can, or is not there."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return why_unreadable(read_regular(path, LIMIT))
+    except FileNotFoundError:
+        return "it is a link that leads nowhere"
+    except (NotRegular, TooLarge) as error:
+        return error.strerror
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return "the disk cannot read it"
+
+
+def _move_aside(path: Path, reason: str) -> MovedAside:
+    aside = path.with_name(f"{path.name}.unreadable-{secrets.token_hex(4)}")
+    os.rename(path, aside)
+    fsync_directory(path.parent)
+    log.error("%s could not be read (%s); it was moved to %s", path, reason, aside)
+    return MovedAside(path, aside, reason)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
