@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import socket
 import time
 from collections import deque
@@ -12,8 +13,9 @@ from types import TracebackType
 
 import msgspec
 
+from saetui.client import liveness
 from saetui.client.starting import ensure_supervisor
-from saetui.client.wire import ConnectionLost, connect_socket, lost, not_running, welcomed
+from saetui.client.wire import ConnectionLost, connect_socket, listener_pid, lost, not_running, welcomed
 from saetui.errors import NotFound, ProtocolError, SupervisorError
 from saetui.home import Home, find_home
 from saetui.jobs.job import Job
@@ -46,6 +48,7 @@ class BlockingClient:
 
     def __init__(self, connected: socket.socket, name: str) -> None:
         self._socket = connected
+        self._listener = listener_pid(connected)
         self._decoder = FrameDecoder(TO_CLIENT_LIMIT)
         self._messages: deque[FromSupervisor] = deque()
         self._events: deque[Event] = deque()
@@ -53,7 +56,7 @@ class BlockingClient:
         with contextlib.suppress(ConnectionLost):
             # Turned away before the greeting came: the reason waits to be read.
             self._send(Hello(client=name))
-        welcome = welcomed(self._next(ANSWER_SECONDS))
+        welcome = welcomed(self._next(liveness.PATIENCE_SECONDS))
         self.supervisor_pid = welcome.pid
         self._version = welcome.version
 
@@ -144,12 +147,22 @@ class BlockingClient:
             raise lost() from error
 
     def _next(self, timeout: float | None) -> FromSupervisor:
-        self._socket.settimeout(timeout)
+        """The next message.
+
+        Args:
+            timeout: in seconds; None: for ever, as long as the supervisor is not stopped.
+        """
+        begun = time.monotonic()
         while not self._messages:
+            left = None if timeout is None else begun + timeout - time.monotonic()
+            self._socket.settimeout(max(0.001, min(liveness.PATIENCE_SECONDS, left if left is not None else math.inf)))
             try:
                 data = self._socket.recv(1 << 16)
             except TimeoutError as error:
-                raise SupervisorError("The supervisor does not answer.", "Try again; its log may say why.") from error
+                waited = time.monotonic() - begun
+                if (timeout is not None and waited >= timeout) or liveness.is_stopped(self._listener):
+                    raise liveness.unresponsive(self._listener, round(waited)) from error
+                continue
             except OSError as error:
                 raise lost() from error
             if not data:

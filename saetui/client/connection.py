@@ -10,9 +10,10 @@ from types import TracebackType
 
 import msgspec
 
+from saetui.client import liveness
 from saetui.client.blocking import ANSWER_SECONDS, answer_to
 from saetui.client.starting import ensure_supervisor
-from saetui.client.wire import CONNECT_SECONDS, connect_socket, lost, not_running, welcomed
+from saetui.client.wire import connect_socket, listener_pid, lost, not_running, welcomed
 from saetui.errors import ProtocolError, SaetuiError, SupervisorError
 from saetui.home import Home, find_home
 from saetui.protocol.failures import error_of
@@ -73,11 +74,12 @@ class Client:
             connected.send(encode(Hello(client=client), TO_SUPERVISOR_LIMIT))
         connected.setblocking(False)
         reader, writer = await asyncio.open_unix_connection(sock=connected)
+        pid = listener_pid(connected)
         try:
-            return await asyncio.wait_for(cls._greet(reader, writer), CONNECT_SECONDS)
+            return await asyncio.wait_for(cls._greet(reader, writer), liveness.PATIENCE_SECONDS)
         except asyncio.TimeoutError as error:
             writer.close()
-            raise SupervisorError("The supervisor does not answer.", "Try again; its log may say why.") from error
+            raise liveness.unresponsive(pid, liveness.PATIENCE_SECONDS) from error
         except BaseException:
             writer.close()
             raise
@@ -121,9 +123,7 @@ class Client:
         self._open[number] = answer
         try:
             self._writer.write(content)
-            reply = await asyncio.wait_for(answer, timeout)
-        except asyncio.TimeoutError as error:
-            raise SupervisorError("The supervisor does not answer.", "Try again; its log may say why.") from error
+            reply = await self._answered(answer, timeout)
         finally:
             self._open.pop(number, None)
         return answer_to(request, reply)
@@ -136,7 +136,7 @@ class Client:
         """
         yield await self._snapshot()
         while True:
-            message = await self._news.get()
+            message = await self._next_news()
             if isinstance(message, SaetuiError):
                 raise message
             if message.seq <= self._seq:
@@ -146,6 +146,28 @@ class Client:
                 yield message
             else:
                 yield await self._snapshot()
+
+    async def _answered(self, answer: asyncio.Future[Reply], timeout: float) -> Reply:
+        """The answer; SupervisorError after the timeout (seconds), or sooner where the supervisor is stopped."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while True:
+            left = max(0.0, begun + timeout - loop.time())
+            await asyncio.wait({answer}, timeout=min(left, liveness.PATIENCE_SECONDS))
+            if answer.done():
+                return answer.result()
+            waited = loop.time() - begun
+            if waited >= timeout or liveness.is_stopped(self.supervisor_pid):
+                raise liveness.unresponsive(self.supervisor_pid, round(waited))
+
+    async def _next_news(self) -> Event | SaetuiError:
+        while True:
+            try:
+                return await asyncio.wait_for(self._news.get(), liveness.PATIENCE_SECONDS)
+            except asyncio.TimeoutError as error:
+                # The device is told every few seconds: so long a silence is looked into.
+                if liveness.is_stopped(self.supervisor_pid):
+                    raise liveness.unresponsive(self.supervisor_pid, liveness.PATIENCE_SECONDS) from error
 
     async def close(self) -> None:
         """End the connection."""

@@ -15,12 +15,14 @@ from typing import NoReturn
 
 import msgspec
 
+from saetui.client.liveness import is_stopped, unresponsive
 from saetui.client.wire import connect_socket
 from saetui.errors import SupervisorError
 from saetui.home import Home, find_home
 from saetui.protocol.environment import child_environment
 from saetui.protocol.failures import error_of
 from saetui.protocol.messages import Failure, GetStatus, Shutdown, SupervisorStatus
+from saetui.regular_files import open_regular
 
 START_SECONDS = 20.0
 """How long a start may take: a cold disk on a small board needs some of it."""
@@ -58,9 +60,16 @@ def ensure_supervisor(home: Home | None = None, arguments: Sequence[str] = ()) -
                 _signal(holder, signal.SIGUSR1)
                 time.sleep(POLL_SECONDS)
             if time.monotonic() > deadline:
-                raise SupervisorError(
-                    f"The supervisor of {home.root} cannot be reached.", f"Its log is {home.supervisor_log}."
-                )
+                raise unreachable(home)
+
+
+def unreachable(home: Home) -> SupervisorError:
+    """What is said when a supervisor lives and nobody can connect to it."""
+    holder = holder_of(home)
+    if holder is not None and is_stopped(holder):
+        return unresponsive(holder, START_SECONDS)
+    who = "The supervisor" if holder is None else f"The supervisor (pid {holder})"
+    return SupervisorError(f"{who} of {home.root} cannot be reached.", f"Its log is {home.supervisor_log}.")
 
 
 def reachable(home: Home) -> bool:
@@ -78,7 +87,7 @@ def holder_of(home: Home) -> int | None:
     The kernel lets go of the lock with its holder, so the pid is of a process that lives.
     """
     try:
-        with open(home.supervisor_lock, "rb") as lock:
+        with open_regular(home.supervisor_lock) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -123,6 +132,8 @@ def stop_supervisor(home: Home | None = None, timeout: float = 10.0) -> int | No
     deadline = time.monotonic() + timeout
     while holder_of(home) == pid:
         if time.monotonic() > deadline:
+            if is_stopped(pid):
+                raise unresponsive(pid, timeout)
             raise SupervisorError(f"The supervisor (pid {pid}) does not leave.", f"Its log is {home.supervisor_log}.")
         time.sleep(POLL_SECONDS)
     return pid

@@ -38,12 +38,23 @@ def connect_socket(home: Home) -> socket.socket | None:
         except OSError:
             connected.close()
             return None
-    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, user, _ = struct.unpack("3i", credentials)
+    _, user = _peer(connected)
     if user != os.getuid():
         connected.close()
         raise SupervisorError(f"{home.socket} belongs to user {user}.", "Remove it, or set SAETUI_HOME elsewhere.")
     return connected
+
+
+def listener_pid(connected: socket.socket) -> int:
+    """The process that listens at the other end, whether it has taken the connection yet or not."""
+    return _peer(connected)[0]
+
+
+def _peer(connected: socket.socket) -> tuple[int, int]:
+    """Process and user of the other end."""
+    credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    process, user, _ = struct.unpack("3i", credentials)
+    return process, user
 
 
 def not_running(home: Home) -> SupervisorError:
