@@ -55,6 +55,11 @@ class Home:
         return self.root / "supervisor.log"
 
     @property
+    def supervisor_log_before(self) -> Path:
+        """The older part of the log."""
+        return self.root / "supervisor.log.1"
+
+    @property
     def socket_directory(self) -> Path:
         """Not XDG_RUNTIME_DIR: that vanishes at the last logout, and jobs outlive it."""
         return Path("/tmp") / f"saetui-{os.getuid()}"
@@ -80,6 +85,9 @@ class Home:
                 raise HomeError(
                     f"SAETUI_HOME {self.root} cannot be used: no permission to write in {directory}.", way_out
                 )
+        for file in (self.supervisor_lock, self.start_lock, self.supervisor_log, self.supervisor_log_before):
+            if file.exists() and not file.is_file():
+                raise HomeError(f"{file} is not a file, and saetui keeps one there.", "Move it away.")
         return self
 
     def make_socket_directory(self) -> Path:

@@ -17,7 +17,9 @@ from saetui.cli.plain import plain
 from saetui.client.blocking import ask
 from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.jobs.job import Job
+from saetui.jobs.starts import CONFIG_FILE, CONFIG_LIMIT
 from saetui.protocol.messages import GetJob
+from saetui.regular_files import read_regular
 from saetui.rundir.layout import RunDirectory
 
 FORMATS = ("saelens", "dictionary_learning", "sparsify", "saetui")
@@ -89,7 +91,7 @@ def _in_layout(results: Mapping[str, Path], layout: str, scratch: Path) -> Mappi
 def is_own_format(result: Path) -> bool:
     """Whether a result is in saetui's own format, which SAELens does not load."""
     try:
-        config = json.loads((result / "cfg.json").read_bytes())
+        config = json.loads(read_regular(result / CONFIG_FILE, CONFIG_LIMIT))
     except (OSError, ValueError) as error:
         raise FormatError(f"The result in {result} is damaged: {error}.", "Resume or retry the job.") from error
     return isinstance(config, dict) and config.get("format") == "saetui"

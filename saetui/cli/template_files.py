@@ -6,6 +6,7 @@ from pathlib import Path
 
 from saetui.errors import Conflict, InvalidInput, SaetuiError
 from saetui.jobs.editing import FILE_LIMIT
+from saetui.regular_files import read_regular
 from saetui.rundir.durable import write_durably
 
 _WAY_OUT = "Give a file that `saetui templates export` wrote."
@@ -18,14 +19,9 @@ def read_template_file(path: Path) -> str:
         InvalidInput: it cannot be read, is too long, or is not text.
     """
     try:
-        with open(path, "rb") as file:
-            data = file.read(FILE_LIMIT + 1)
+        data = read_regular(path, FILE_LIMIT)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", _WAY_OUT) from error
-    if len(data) > FILE_LIMIT:
-        raise InvalidInput(
-            f"{path} has more than {FILE_LIMIT} bytes, the most that a template file may have.", _WAY_OUT
-        )
     try:
         return data.decode()
     except UnicodeDecodeError as error:

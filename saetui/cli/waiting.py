@@ -15,8 +15,9 @@ from saetui.cli.output import print_json, say
 from saetui.cli.plain import fit, plain
 from saetui.cli.site_table import print_sites, read_evaluation
 from saetui.client.blocking import follow_job
+from saetui.errors import FormatError
 from saetui.jobs.job import Job, Status
-from saetui.rundir.events import EventReader
+from saetui.rundir.events import EventReader, LoggedEvent
 from saetui.rundir.layout import RunDirectory
 
 _SECONDS_BETWEEN_LINES = 5.0
@@ -78,6 +79,7 @@ class ProgressLine:
         self._every_event = every_event
         self._over = sys.stderr.isatty()
         self._events: EventReader | None = None
+        self._unreadable = False
         self._phase = ""
         self._shown = ""
         self._important: tuple[Status | None, str] = (None, "")
@@ -108,12 +110,7 @@ class ProgressLine:
 
     def _read_events(self, job: Job) -> None:
         """Take note of what a starting job is busy with, and pass its warnings on."""
-        if self._events is None:
-            self._events = EventReader(RunDirectory(Path(job.directory)).events)
-            events = self._events.poll()[-_OLD_EVENTS:]
-        else:
-            events = self._events.poll()
-        for event in events:
+        for event in self._new_events(job):
             if event.kind == "phase":
                 self._phase = event.message
             if event.kind == "warning":
@@ -123,6 +120,20 @@ class ProgressLine:
                     f"step {event.step}: " if event.step is not None and str(event.step) not in event.message else ""
                 )
                 self._say(f"{event.time[11:19]}  {where}{event.message}")
+
+    def _new_events(self, job: Job) -> list[LoggedEvent]:
+        if self._unreadable:
+            return []
+        try:
+            if self._events is None:
+                self._events = EventReader(RunDirectory(Path(job.directory)).events)
+                return self._events.poll()[-_OLD_EVENTS:]
+            return self._events.poll()
+        except FormatError as error:
+            # The job does not depend on what is shown here.
+            self._unreadable = True
+            self._say(f"warning: {error}")
+            return []
 
     def _say(self, message: str) -> None:
         """A line of its own, above the one that is written over."""

@@ -12,6 +12,7 @@ import msgspec
 from saetui.errors import Conflict, InvalidInput
 from saetui.formats.durable import write_durably
 from saetui.jobs.caches import ACTIVATIONS, CacheEntry, delete_cache, list_caches
+from saetui.regular_files import read_regular
 
 _LIMIT = "limit.json"
 _AS = "Write it as 20GB, 500MB or 1.5GiB."
@@ -25,7 +26,7 @@ _UNITS = {"": 1, "B": 1} | {
 def read_limit(cache: Path) -> int | None:
     """Bytes that activations may take; None: jobs keep none, and `saetui cache build` as much as is asked for."""
     try:
-        limit: int = msgspec.json.decode((cache / _LIMIT).read_bytes(), type=dict[str, int])["limit_bytes"]
+        limit: int = msgspec.json.decode(read_regular(cache / _LIMIT, 1 << 10), type=dict[str, int])["limit_bytes"]
     except (OSError, msgspec.DecodeError, KeyError):
         return None
     return limit

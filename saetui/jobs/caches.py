@@ -19,6 +19,7 @@ import msgspec
 from saetui.digest import fields_digest
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.formats.durable import open_private
+from saetui.regular_files import read_regular
 
 if TYPE_CHECKING:
     from hashlib import _Hash, blake2b
@@ -30,6 +31,8 @@ Kind = Literal["tokens", "activations"]
 ACTIVATIONS: Final = "activations"
 TOKENS: Final = "tokens"
 _MANIFEST = "manifest.json"
+_MANIFEST_LIMIT = 64 << 20
+"""Bytes that a manifest may have: it names every part of the entry."""
 _LOCKS = "locks"
 
 
@@ -275,7 +278,7 @@ _Manifest = TypeVar("_Manifest", _Activations, _Tokens)
 def _decoded(directory: Path, kind: type[_Manifest]) -> _Manifest | None:
     """The manifest of an entry; None where there is none that can be understood and is what was written."""
     try:
-        fields = msgspec.json.decode((directory / _MANIFEST).read_bytes(), type=dict[str, Any])
+        fields = msgspec.json.decode(read_regular(directory / _MANIFEST, _MANIFEST_LIMIT), type=dict[str, Any])
         if fields.pop("digest", None) != fields_digest(fields):
             return None
         return msgspec.convert(fields, kind)

@@ -13,6 +13,7 @@ from saetui.errors import InvalidInput
 from saetui.jobs.hyperparameters import HYPERPARAMETERS, siblings
 from saetui.jobs.problems import Problem, SpecError
 from saetui.jobs.spec import DATASET_FIELDS, SPEC_FIELDS
+from saetui.regular_files import read_regular
 
 FILE_LIMIT = 1 << 20
 """Bytes that a spec or template file may have: 1 MiB."""
@@ -25,11 +26,9 @@ def load_spec_file(path: Path) -> dict[str, Any]:
         InvalidInput: the file cannot be read, is too long, is not JSON, or is not an object.
     """
     try:
-        data = path.read_bytes()
+        data = read_regular(path, FILE_LIMIT)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", "Give the path of a spec in JSON.") from error
-    if len(data) > FILE_LIMIT:
-        raise InvalidInput(f"{path} has {len(data)} bytes; a spec has at most {FILE_LIMIT}.", "Is it the right file?")
     try:
         raw = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from saetui.regular_files import read_regular
 from saetui.texts.files import ENDINGS
 
 Kind = Literal["models", "datasets"]
@@ -27,7 +28,11 @@ def find_snapshot(kind: Kind, reference: str, revision: str | None = None) -> Pa
     repository = _cache() / f"{kind}--{reference.replace('/', '--')}"
     wanted = revision or "main"
     pointer = repository / "refs" / wanted
-    snapshot = repository / "snapshots" / (pointer.read_text().strip() if pointer.is_file() else wanted)
+    snapshot = (
+        repository
+        / "snapshots"
+        / (read_regular(pointer, 1 << 10).decode(errors="replace").strip() if pointer.is_file() else wanted)
+    )
     return snapshot if snapshot.is_dir() else None
 
 

@@ -11,8 +11,16 @@ import msgspec
 from saetui.bundled import TINY
 from saetui.errors import ModelError
 from saetui.jobs.hub_cache import find_snapshot, list_references
+from saetui.regular_files import read_regular
 
 BUNDLED_MODEL = "bundled:tiny"
+
+CONFIG_LIMIT = 4 << 20
+"""Bytes of a model's config.json; the largest hold a list of some thousand labels."""
+
+INDEX_LIMIT = 64 << 20
+"""Bytes of the list of which file holds which tensor: that of a model with 60 layers of 256 experts has 9 million."""
+
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
 _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
@@ -138,7 +146,7 @@ def _read_config(reference: str, directory: Path) -> Mapping[str, Any]:
         state = "is empty" if empty else "has no config.json, so it is not a model"
         raise ModelError(f"The directory {reference} {state}.", "Give the directory that save_pretrained wrote.")
     try:
-        config = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        config = msgspec.json.decode(read_regular(path, CONFIG_LIMIT), type=dict[str, Any])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{path} cannot be read: {error}.", "Copy the model again, or give another directory."
@@ -153,7 +161,7 @@ def _refuse_missing_shards(reference: str, directory: Path) -> None:
     if not index.is_file():
         return
     try:
-        places = msgspec.json.decode(index.read_bytes(), type=_ShardIndex).weight_map
+        places = msgspec.json.decode(read_regular(index, INDEX_LIMIT), type=_ShardIndex).weight_map
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{index} cannot be read: {error}.", "Copy or download the model again.") from error
     missing = sorted({name for name in places.values() if not (directory / name).is_file()})

@@ -9,8 +9,12 @@ from typing import Union
 import msgspec
 
 from saetui.errors import FormatError
+from saetui.regular_files import read_regular
 
 VERSION = 1
+
+LIMIT = 1 << 20
+"""Bytes that the file may have."""
 
 
 class StepFigure(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +61,7 @@ def read_figures(path: Path) -> MachineFigures | None:
         FormatError: the file is damaged.
     """
     try:
-        figures = msgspec.json.decode(path.read_bytes(), type=MachineFigures)
+        figures = msgspec.json.decode(read_regular(path, LIMIT), type=MachineFigures)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -11,6 +11,7 @@ import msgspec
 from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.home import find_home
 from saetui.jobs.names import is_name
+from saetui.regular_files import read_regular
 
 CONFIG_FILE = "cfg.json"
 CONFIG_LIMIT = 1 << 20
@@ -53,9 +54,7 @@ def latents_of(directory: Path) -> int | None:
     """
     path = directory / CONFIG_FILE
     try:
-        if path.stat().st_size > CONFIG_LIMIT:
-            raise FormatError(f"{path} is larger than {CONFIG_LIMIT} bytes.", "It is not an SAE's configuration.")
-        config = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        config = msgspec.json.decode(read_regular(path, CONFIG_LIMIT), type=dict[str, Any])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{path} cannot be read: {error}.", "Export or download the SAE again.") from error
     latents = config.get("d_sae") or config.get("num_latents")

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from saetui.errors import ModelError
+from saetui.regular_files import open_regular
 
 HEAD_LIMIT = 100 * 2**20
 """The most that safetensors itself accepts as a file's head."""
@@ -78,7 +79,7 @@ def _layer_of(name: str) -> int | None:
 
 def _shapes(path: Path) -> dict[str, list[int]]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             (size,) = struct.unpack("<Q", file.read(8))
             if size > HEAD_LIMIT:
                 raise ValueError(f"its head would have {size} bytes")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from saetui.errors import FormatError
 from saetui.failpoints import cut, hit
+from saetui.regular_files import NotRegular, TooLarge, open_regular
 from saetui.rundir.sealed import decode_sealed, seal
+
+NEWS_LIMIT = 64 << 20
+"""Bytes that are read at once: some hundred thousand events, where a long job has a few thousand."""
 
 DAMAGED = "A line of the event log is damaged and was left out."
 
@@ -90,22 +96,38 @@ class EventReader:
         self._time: str | None = None
 
     def poll(self) -> list[LoggedEvent]:
-        """The events since the last call."""
+        """The events since the last call.
+
+        Raises:
+            FormatError: it is no file, or has more news than any job.
+            OSError: it cannot be read just now.
+        """
         try:
-            found = self.path.stat()
-            if self._file not in (None, found.st_ino) or found.st_size < self._offset:
-                self._offset = 0
-            self._file = found.st_ino
-            if found.st_size == self._offset:
-                return []
-            with open(self.path, "rb") as file:
-                file.seek(self._offset)
-                data = file.read()
+            data = self._news()
         except FileNotFoundError:
             return []
+        except (NotRegular, TooLarge) as error:
+            raise FormatError(
+                f"{self.path} cannot be read: {error.strerror}.",
+                "Move it away; the rest of the job is not touched by it.",
+            ) from error
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         return [self._event(line) for line in whole.split(b"\n")[:-1]]
+
+    def _news(self) -> bytes:
+        found = self.path.stat()
+        if self._file not in (None, found.st_ino) or found.st_size < self._offset:
+            self._offset = 0
+        self._file = found.st_ino
+        unread = found.st_size - self._offset
+        if unread == 0 and stat.S_ISREG(found.st_mode):
+            return b""
+        with open_regular(self.path) as file:
+            if unread > NEWS_LIMIT:
+                raise TooLarge(errno.EFBIG, f"it has {unread:,} bytes of news, and at most {NEWS_LIMIT:,} are read")
+            file.seek(self._offset)
+            return file.read(NEWS_LIMIT)
 
     def _event(self, line: bytes) -> LoggedEvent:
         try:

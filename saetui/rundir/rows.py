@@ -21,6 +21,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from saetui.errors import FormatError
+from saetui.regular_files import NotRegular, open_regular
 
 COLUMN_LIMIT = 64
 BLOCK_ROWS = 4096
@@ -211,7 +212,7 @@ class RowFollower:
             return 0
         if (found.st_size, found.st_mtime_ns) == self._seen:
             return 0
-        with open(self.path, "rb") as file:
+        with self._opened() as file:
             if self.header is None or not self._goes_on(file):
                 file.seek(0)
                 header = read_header(file, self.path)
@@ -225,6 +226,15 @@ class RowFollower:
             count = self._read(file, self.header)
         self._seen = (found.st_size, found.st_mtime_ns)
         return count
+
+    def _opened(self) -> BinaryIO:
+        try:
+            return open_regular(self.path)
+        except NotRegular as error:
+            raise FormatError(
+                f"{self.path} is not a metric log: {error.strerror}.",
+                "Move it away; the rest of the job is not touched by it.",
+            ) from error
 
     def _goes_on(self, file: BinaryIO) -> bool:
         """Whether the file still holds what was read of it: a resume cuts it and writes other rows."""

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from saetui.regular_files import NotRegular, TooLarge, read_regular
 from saetui.rundir.sealed import decode_sealed
+
+LIMIT = 64 << 10
+"""Bytes that identity.json may have."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -115,6 +119,6 @@ def catches(pid: int, number: signal.Signals) -> bool:
 def read_identities(path: Path) -> Identities | None:
     """What the runner wrote; None while it has written nothing (readable)."""
     try:
-        return decode_sealed(path.read_bytes(), Identities)
-    except (FileNotFoundError, msgspec.DecodeError):
+        return decode_sealed(read_regular(path, LIMIT), Identities)
+    except (FileNotFoundError, NotRegular, TooLarge, msgspec.DecodeError):
         return None

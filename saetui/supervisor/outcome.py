@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from saetui.jobs.job import Job, JobError, Status
+from saetui.regular_files import NotRegular, TooLarge, read_regular
 from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.log import last_lines
@@ -24,6 +25,9 @@ _SAID = {
     "paused": Status.PAUSED,
 }
 _LINE_LIMIT = 200
+
+EXIT_LIMIT = 64 << 10
+"""Bytes that exit.json may have."""
 
 KILLED, LOST = "killed", "lost"
 """Kinds of errors that came from outside: the training itself did nothing wrong."""
@@ -75,8 +79,8 @@ def judge(job: Job, run: RunDirectory, ended: LoggedEvent | None, events_from: i
 def read_exit(path: Path) -> Exit | None:
     """What the runner wrote; None when it wrote nothing (readable)."""
     try:
-        return decode_sealed(path.read_bytes(), Exit)
-    except (FileNotFoundError, msgspec.DecodeError):
+        return decode_sealed(read_regular(path, EXIT_LIMIT), Exit)
+    except (FileNotFoundError, NotRegular, TooLarge, msgspec.DecodeError):
         return None
 
 
@@ -138,6 +142,10 @@ def _left_without_a_word(found: Exit, run: RunDirectory) -> JobError:
 
 def last_line(log: Path) -> str:
     """The last line of a log that says something, without what a terminal would obey."""
-    text = "\n".join(last_lines(log, 8192))
+    try:
+        text = "\n".join(last_lines(log, 8192))
+    except OSError:
+        # The log is no file any more: how the job ended is said without it.
+        return ""
     lines = [line.strip() for line in re.sub(r"[^\n\x20-\x7e\xa0-\U0010ffff]", "", text).split("\n") if line.strip()]
     return lines[-1][:_LINE_LIMIT] if lines else ""

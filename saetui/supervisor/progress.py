@@ -90,8 +90,16 @@ class Progress:
             log.warning("%s", error)
             return 0
 
+    def _new_events(self) -> list[LoggedEvent]:
+        try:
+            return self._events.poll()
+        except FormatError as error:
+            # Something else lies where the log was: the job's end is judged by its other traces.
+            log.warning("%s", error)
+            return []
+
     def _take_events(self) -> None:
-        for event in self._events.poll():
+        for event in self._new_events():
             if event.kind == "started":
                 self.started, self.paused, self.ended = True, False, None
                 self._first_step = event.step or 0

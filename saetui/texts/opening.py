@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from saetui.errors import DatasetError
+from saetui.regular_files import open_regular
 from saetui.texts.files import Compression, SourceFile, UnusableFile
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def opened(file: SourceFile) -> Iterator[BinaryIO]:
     """
     refuse_without_reader([file])
     try:
-        with file.path.open("rb") as raw:
+        with open_regular(file.path) as raw:
             _refuse_pointer(file, raw.read(len(_LFS_POINTER)))
             raw.seek(0)
             with _uncompressed(file, raw) as stream:

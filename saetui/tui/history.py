@@ -100,6 +100,7 @@ class History:
         started = time.monotonic()
         try:
             rows = [reader.poll() for reader in (self._training, self._held_out, self._whole_job)]
+            new = self._event_reader.poll()
             self.trouble = ""
         except (FormatError, OSError) as error:
             changed = self.trouble != str(error)
@@ -107,7 +108,6 @@ class History:
             return changed
         if any(rows):
             self._read = self._collect()
-        new = self._event_reader.poll()
         if new:
             self.events += tuple(new)
         self.poll_seconds = time.monotonic() - started

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from saetui.errors import FormatError, InvalidInput
 from saetui.jobs.editing import FILE_LIMIT
+from saetui.regular_files import read_regular
 from saetui.rundir.durable import write_durably
 
 EXPORT_NAME = "saetui-templates.json"
@@ -20,12 +21,9 @@ def read_text(path: Path) -> str:
         FormatError: it is not text.
     """
     try:
-        with open(path, "rb") as stream:
-            data = stream.read(FILE_LIMIT + 1)
+        data = read_regular(path, FILE_LIMIT)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", "Give another file.") from error
-    if len(data) > FILE_LIMIT:
-        raise InvalidInput(f"{path} is longer than {FILE_LIMIT} bytes.", "Is it the right file?")
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -8,6 +8,7 @@ One line a round: resident memory (KiB) and descriptors after all of its clients
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import socket
 import sys
@@ -32,10 +33,9 @@ def abuse(home: Home, clients: int = CLIENTS) -> None:
         client = socket.socket(socket.AF_UNIX)
         client.connect(str(home.socket))
         client.settimeout(0.2)
-        try:
+        # It may be cut off already, or not be read: both are what is tried.
+        with contextlib.suppress(OSError):
             client.sendall(contents[number % len(contents)])
-        except OSError:
-            pass  # it was cut off already, or is not read: both are what is tried
         abusers.append(client)
     ask(GetStatus(), home, start=False, timeout=20)
     for client in abusers:
