@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from saetui.errors import HomeError
-
-SOCKET_LIMIT = 107
-"""Bytes that a Unix socket's path may have (sun_path less its end mark)."""
+from saetui.sockets import make_socket_directory, socket_directory
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ class Home:
 
     @property
     def socket_directory(self) -> Path:
-        """Not XDG_RUNTIME_DIR: that vanishes at the last logout, and jobs outlive it."""
-        return Path("/tmp") / f"saetui-{os.getuid()}"
+        """Where clients look for the supervisor: see saetui/sockets.py."""
+        return socket_directory(self.root)
 
     @property
     def socket(self) -> Path:
@@ -91,20 +88,12 @@ class Home:
         return self
 
     def make_socket_directory(self) -> Path:
-        """Make the socket's directory, or see that the one there is ours and closed to others.
+        """Make the socket's directory, or find the one that serves.
 
         Raises:
-            HomeError: another user owns it, it is a link, or others may enter it.
+            HomeError: a directory that only this user may enter can be made nowhere.
         """
-        directory = self.socket_directory
-        directory.mkdir(mode=0o700, exist_ok=True)
-        found = directory.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-            raise HomeError(
-                f"{directory} is not a private directory of this user.",
-                f"Look at it (ls -ld {directory}), then remove it or chmod 700 it.",
-            )
-        return directory
+        return make_socket_directory(self.root)
 
 
 def find_home() -> Home:

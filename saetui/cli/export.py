@@ -19,7 +19,7 @@ from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.jobs.job import Job
 from saetui.jobs.starts import CONFIG_FILE, CONFIG_LIMIT
 from saetui.protocol.messages import GetJob
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 from saetui.rundir.layout import RunDirectory
 
 FORMATS = ("saelens", "dictionary_learning", "sparsify", "saetui")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from saetui.errors import Conflict, InvalidInput, SaetuiError
 from saetui.jobs.editing import FILE_LIMIT
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 from saetui.rundir.durable import write_durably
 
 _WAY_OUT = "Give a file that `saetui templates export` wrote."

@@ -22,7 +22,7 @@ from saetui.home import Home, find_home
 from saetui.protocol.environment import child_environment
 from saetui.protocol.failures import error_of
 from saetui.protocol.messages import Failure, GetStatus, Shutdown, SupervisorStatus
-from saetui.regular_files import open_regular
+from saetui.regular import open_regular
 
 START_SECONDS = 20.0
 """How long a start may take: a cold disk on a small board needs some of it."""
@@ -91,7 +91,7 @@ def holder_of(home: Home) -> int | None:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                text = lock.read().strip()
+                text = lock.readline().strip()
                 return int(text) if text.isdigit() else None
     except OSError:
         return None

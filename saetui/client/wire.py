@@ -11,6 +11,7 @@ from saetui.errors import ProtocolError, SupervisorError
 from saetui.home import Home
 from saetui.protocol.failures import error_of
 from saetui.protocol.messages import Failure, FromSupervisor, Goodbye, Welcome
+from saetui.sockets import is_private
 
 CONNECT_SECONDS = 10.0
 BUSY_SECONDS = 0.01
@@ -22,12 +23,16 @@ def connect_socket(home: Home) -> socket.socket | None:
     Raises:
         SupervisorError: another user listens there.
     """
+    path = home.socket
+    if not is_private(path.parent):
+        # Not there yet, or taken by somebody else, whose socket is none of ours whatever its name.
+        return None
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connected.settimeout(CONNECT_SECONDS)
     deadline = time.monotonic() + CONNECT_SECONDS
     while True:
         try:
-            connected.connect(str(home.socket))
+            connected.connect(str(path))
             break
         except BlockingIOError:
             # It listens, but more clients are coming than it has taken in yet.
@@ -41,7 +46,7 @@ def connect_socket(home: Home) -> socket.socket | None:
     _, user = _peer(connected)
     if user != os.getuid():
         connected.close()
-        raise SupervisorError(f"{home.socket} belongs to user {user}.", "Remove it, or set SAETUI_HOME elsewhere.")
+        raise SupervisorError(f"{path} belongs to user {user}.", "Remove it, or set SAETUI_HOME elsewhere.")
     return connected
 
 

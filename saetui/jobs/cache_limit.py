@@ -12,7 +12,7 @@ import msgspec
 from saetui.errors import Conflict, InvalidInput
 from saetui.formats.durable import write_durably
 from saetui.jobs.caches import ACTIVATIONS, CacheEntry, delete_cache, list_caches
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 
 _LIMIT = "limit.json"
 _AS = "Write it as 20GB, 500MB or 1.5GiB."

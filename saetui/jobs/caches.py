@@ -19,7 +19,7 @@ import msgspec
 from saetui.digest import fields_digest
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.formats.durable import open_private
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 
 if TYPE_CHECKING:
     from hashlib import _Hash, blake2b

@@ -13,7 +13,7 @@ from saetui.errors import InvalidInput
 from saetui.jobs.hyperparameters import HYPERPARAMETERS, siblings
 from saetui.jobs.problems import Problem, SpecError
 from saetui.jobs.spec import DATASET_FIELDS, SPEC_FIELDS
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 
 FILE_LIMIT = 1 << 20
 """Bytes that a spec or template file may have: 1 MiB."""

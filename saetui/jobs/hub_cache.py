@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 from saetui.texts.files import ENDINGS
 
 Kind = Literal["models", "datasets"]

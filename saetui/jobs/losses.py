@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 from saetui.rundir.durable import write_durably
 from saetui.rundir.sealed import decode_sealed, seal
 

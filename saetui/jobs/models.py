@@ -11,7 +11,7 @@ import msgspec
 from saetui.bundled import TINY
 from saetui.errors import ModelError
 from saetui.jobs.hub_cache import find_snapshot, list_references
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 
 BUNDLED_MODEL = "bundled:tiny"
 

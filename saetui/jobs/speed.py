@@ -9,7 +9,7 @@ from typing import Union
 import msgspec
 
 from saetui.errors import FormatError
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 
 VERSION = 1
 

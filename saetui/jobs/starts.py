@@ -11,7 +11,7 @@ import msgspec
 from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.home import find_home
 from saetui.jobs.names import is_name
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 
 CONFIG_FILE = "cfg.json"
 CONFIG_LIMIT = 1 << 20

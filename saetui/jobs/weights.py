@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from saetui.errors import ModelError
-from saetui.regular_files import open_regular
+from saetui.regular import open_regular
 
 HEAD_LIMIT = 100 * 2**20
 """The most that safetensors itself accepts as a file's head."""

@@ -17,13 +17,11 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.failpoints import hit
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 from saetui.rundir.durable import fsync_directory, fsync_file, write_durably
 from saetui.rundir.sealed import decode_sealed, seal
 
 MANIFEST = "manifest.json"
-MANIFEST_LIMIT = 16 << 20
-"""Bytes that a manifest may have: a hundred for each file, and a sweep has thousands."""
 WAY_OUT = "Resume from an older checkpoint; this one is not sound."
 _NAME = re.compile(r"step_(\d{9,})")
 _DELETED = ".deleted"
@@ -212,7 +210,7 @@ def _record(path: Path) -> FileRecord:
 
 def _read_manifest(path: Path) -> Manifest:
     try:
-        manifest = decode_sealed(read_regular(path / MANIFEST, MANIFEST_LIMIT), Manifest)
+        manifest = decode_sealed(read_regular(path / MANIFEST), Manifest)
     except (OSError, msgspec.DecodeError) as error:
         raise FormatError(f"{path} has no readable {MANIFEST}: {error}.", WAY_OUT) from error
     if manifest.step != _step_of(path):

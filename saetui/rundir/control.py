@@ -11,7 +11,7 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.jobs.job import Wish
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 from saetui.rundir.durable import write_durably
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
@@ -20,8 +20,6 @@ from saetui.rundir.sealed import decode_sealed, seal
 __all__ = ["CONTROL", "Control", "Wish", "read_control", "write_control"]
 
 CONTROL = "control.json"
-LIMIT = 64 << 10
-"""Bytes that the file may have."""
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +44,7 @@ def read_control(run: RunDirectory) -> Control:
     """
     path = run.path / CONTROL
     try:
-        return decode_sealed(read_regular(path, LIMIT), Control)
+        return decode_sealed(read_regular(path), Control)
     except FileNotFoundError:
         return Control()
     except (OSError, msgspec.DecodeError) as error:

@@ -13,7 +13,7 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.failpoints import cut, hit
-from saetui.regular_files import NotRegular, TooLarge, open_regular
+from saetui.regular import NotRegular, TooLarge, open_regular
 from saetui.rundir.sealed import decode_sealed, seal
 
 NEWS_LIMIT = 64 << 20

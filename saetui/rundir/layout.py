@@ -12,13 +12,8 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.failpoints import hit
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 from saetui.rundir.durable import fsync_directory, write_durably
-
-SPEC_LIMIT = 4 << 20
-"""Bytes that spec.json may have: what may be submitted, with every default filled in."""
-
-CHECKSUM_LIMIT = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -137,10 +132,8 @@ class RunDirectory:
         """
         way_out = "The job cannot be resumed; delete it and start it anew."
         try:
-            content = read_regular(self.spec, SPEC_LIMIT)
-            if self.spec_checksum.exists() and read_regular(self.spec_checksum, CHECKSUM_LIMIT) != _checksum_line(
-                content
-            ):
+            content = read_regular(self.spec)
+            if self.spec_checksum.exists() and read_regular(self.spec_checksum) != _checksum_line(content):
                 raise FormatError(f"{self.spec} is damaged: it does not match {self.spec_checksum.name}.", way_out)
             return msgspec.json.decode(content, type=dict[str, Any])
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

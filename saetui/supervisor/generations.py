@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from saetui.regular_files import NotRegular, TooLarge, read_regular
+from saetui.regular import NotRegular, TooLarge, read_regular
 from saetui.rundir.durable import fsync_directory, write_durably
 
 log = logging.getLogger(__name__)

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from saetui.regular_files import NotRegular, TooLarge, read_regular
+from saetui.regular import NotRegular, TooLarge, read_regular
 from saetui.rundir.sealed import decode_sealed
-
-LIMIT = 64 << 10
-"""Bytes that identity.json may have."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -119,6 +116,6 @@ def catches(pid: int, number: signal.Signals) -> bool:
 def read_identities(path: Path) -> Identities | None:
     """What the runner wrote; None while it has written nothing (readable)."""
     try:
-        return decode_sealed(read_regular(path, LIMIT), Identities)
+        return decode_sealed(read_regular(path), Identities)
     except (FileNotFoundError, NotRegular, TooLarge, msgspec.DecodeError):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import logging
 import os
 import socket
@@ -12,9 +13,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from saetui.errors import HomeError, SupervisorError
-from saetui.home import SOCKET_LIMIT, Home
+from saetui.home import Home
 from saetui.protocol.failures import failure_of
 from saetui.protocol.framing import TO_CLIENT_LIMIT, encode
+from saetui.sockets import SOCKET_LIMIT
 from saetui.supervisor.background import Background
 from saetui.supervisor.descriptors import Reserve
 
@@ -56,7 +58,9 @@ class Listener:
         self._background = Background()
         self._reserve = Reserve()
         self._listening: socket.socket | None = None
+        self._socket: Path | None = None
         self._mark: tuple[int, int] | None = None
+        self._directory_lock: int | None = None
         self._turning_away = False
 
     async def open(self) -> None:
@@ -79,15 +83,18 @@ class Listener:
     async def check(self) -> bool:
         """Bind anew when the socket is no longer ours; whether that was so."""
         if self._is_ours():
+            self._stay_young()
             return False
         await self.open()
         return True
 
     def close(self) -> None:
         """Accept nobody any more, and take the socket away."""
-        if self._is_ours():
-            self._home.socket.unlink()
+        if self._socket is not None and self._is_ours():
+            with contextlib.suppress(OSError):
+                self._socket.unlink()
         self._stop_listening()
+        self._release_directory()
 
     def _stop_listening(self) -> None:
         if self._listening is not None:
@@ -155,8 +162,9 @@ class Listener:
             connected.send(encode(failure_of(refusal), TO_CLIENT_LIMIT))
 
     def _bind(self) -> socket.socket:
-        self._home.make_socket_directory()
-        temporary = self._home.socket.with_name(f"{self._home.socket.stem}.{os.getpid()}.tmp")
+        self._protect(self._home.make_socket_directory())
+        path = self._home.socket
+        temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
         if len(os.fsencode(temporary)) > SOCKET_LIMIT:
             raise OSError(f"its path is longer than {SOCKET_LIMIT} bytes")
         temporary.unlink(missing_ok=True)
@@ -173,16 +181,49 @@ class Listener:
         # Listening before it has its name: whoever finds it can connect.
         listening.listen(BACKLOG)
         self._mark = _mark(temporary)
-        os.rename(temporary, self._home.socket)
+        os.rename(temporary, path)
+        self._socket = path
         return listening
 
     def _is_ours(self) -> bool:
-        return self._mark is not None and _mark(self._home.socket) == self._mark
+        """Whether clients that look for the socket find this one."""
+        return self._socket is not None and self._socket == self._home.socket and _mark(self._socket) == self._mark
+
+    def _protect(self, directory: Path) -> None:
+        """Keep systemd-tmpfiles from the directory, which removes from /tmp what has not been touched for ten days.
+
+        It spares a socket on which somebody listens, but knows it by the name under which it was bound, and ours was
+        renamed. It passes over a directory whose BSD lock it cannot get (tmpfiles.d(5), dir_cleanup in tmpfiles.c); the
+        lock is shared, since other homes have their sockets there too.
+        """
+        self._release_directory()
+        try:
+            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            log.warning("%s cannot be locked: %s", directory, error)
+            return
+        self._directory_lock = descriptor
+        self._stay_young()
+
+    def _stay_young(self) -> None:
+        """Hold the lock, and look new to whatever else removes old files from /tmp. Both are tried again with every check."""
+        with contextlib.suppress(OSError):
+            if self._directory_lock is not None:
+                fcntl.flock(self._directory_lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                os.utime(self._directory_lock)
+            if self._socket is not None:
+                os.utime(self._socket, follow_symlinks=False)
+
+    def _release_directory(self) -> None:
+        if self._directory_lock is not None:
+            os.close(self._directory_lock)
+            self._directory_lock = None
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
     try:
         found = path.lstat()
-    except FileNotFoundError:
+    except OSError:
+        # Gone, or somebody else's by now.
         return None
     return found.st_dev, found.st_ino

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from saetui.jobs.job import Job, JobError, Status
-from saetui.regular_files import NotRegular, TooLarge, read_regular
+from saetui.regular import NotRegular, TooLarge, read_regular
 from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.log import last_lines
@@ -25,9 +25,6 @@ _SAID = {
     "paused": Status.PAUSED,
 }
 _LINE_LIMIT = 200
-
-EXIT_LIMIT = 64 << 10
-"""Bytes that exit.json may have."""
 
 KILLED, LOST = "killed", "lost"
 """Kinds of errors that came from outside: the training itself did nothing wrong."""
@@ -79,7 +76,7 @@ def judge(job: Job, run: RunDirectory, ended: LoggedEvent | None, events_from: i
 def read_exit(path: Path) -> Exit | None:
     """What the runner wrote; None when it wrote nothing (readable)."""
     try:
-        return decode_sealed(read_regular(path, EXIT_LIMIT), Exit)
+        return decode_sealed(read_regular(path), Exit)
     except (FileNotFoundError, NotRegular, TooLarge, msgspec.DecodeError):
         return None
 

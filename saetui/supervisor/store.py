@@ -26,7 +26,7 @@ from saetui.failpoints import hit
 from saetui.jobs.losses import Loss
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.template import Template
-from saetui.regular_files import read_regular
+from saetui.regular import read_regular
 from saetui.rundir.durable import write_durably
 from saetui.rundir.sealed import SEAL, seal
 from saetui.supervisor.contents import JobsFile, TemplatesFile, losses_of, why_unreadable

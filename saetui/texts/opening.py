@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from saetui.errors import DatasetError
-from saetui.regular_files import open_regular
+from saetui.regular import open_regular
 from saetui.texts.files import Compression, SourceFile, UnusableFile
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from saetui.regular_files import NotRegular, TooLarge, read_regular
+from saetui.regular import NotRegular, TooLarge, read_regular
 
 
 def test_a_file_is_read_and_a_link_to_one_too(tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from typing import BinaryIO
 
 __all__ = ["NotRegular", "TooLarge", "open_regular", "read_regular"]
 
+LIMIT = 16 << 20
+"""Bytes: more than any record of a job takes, and little enough to read at once."""
+
 
 class NotRegular(OSError):
     """There is something of that name, and it is no file."""
@@ -41,7 +44,7 @@ def open_regular(path: Path) -> BinaryIO:
         raise
 
 
-def read_regular(path: Path, limit: int) -> bytes:
+def read_regular(path: Path, limit: int = LIMIT) -> bytes:
     """The content of a file that has at most `limit` bytes.
 
     Raises:
