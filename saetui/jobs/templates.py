@@ -7,12 +7,10 @@ from typing import Any
 
 import msgspec
 
-from saetui.errors import FormatError, SaetuiError
-from saetui.jobs.datasets import find_dataset
+from saetui.errors import FormatError
 from saetui.jobs.demo import DEMO_SPEC
 from saetui.jobs.editing import FILE_LIMIT
 from saetui.jobs.hyperparameters import plain
-from saetui.jobs.models import find_model
 from saetui.jobs.names import NAME_RULE, is_name, plain_name
 from saetui.jobs.problems import errors_of
 from saetui.jobs.spec import check_fields
@@ -20,6 +18,10 @@ from saetui.jobs.template import DESCRIPTION_LIMIT, RefusedEntry, Template
 
 FORMAT = "saetui-templates"
 FORMAT_VERSION = 1
+
+MOST_ENTRIES = 2000
+"""Templates that a file may have."""
+
 _ENTRY_FIELDS = frozenset({"name", "description", "spec", "favorite"})
 
 
@@ -69,23 +71,6 @@ def search_templates(templates: Iterable[Template], text: str) -> list[Template]
     """Those in which every word of the text occurs: in name, description, model, dataset or architecture."""
     words = text.lower().split()
     return [template for template in templates if all(word in _searchable(template) for word in words)]
-
-
-def missing_references(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """Which of a template's model and dataset are not on this machine. Reads files."""
-    missing = []
-    if isinstance(spec.get("model"), str):
-        try:
-            find_model(spec["model"], spec.get("revision"))
-        except SaetuiError:
-            missing.append("model")
-    dataset = spec.get("dataset")
-    if isinstance(dataset, dict) and isinstance(dataset.get("source"), str):
-        try:
-            find_dataset(dataset["source"], 1)
-        except SaetuiError:
-            missing.append("dataset")
-    return tuple(missing)
 
 
 def export_text(templates: Iterable[Template]) -> str:
@@ -139,6 +124,11 @@ def _entries(text: str) -> list[Any]:
     entries = document.get("templates")
     if not isinstance(entries, list) or not entries:
         raise FormatError("The file holds no templates.", way_out)
+    if len(entries) > MOST_ENTRIES:
+        raise FormatError(
+            f"The file holds {len(entries)} templates; {MOST_ENTRIES} are the most.",
+            "Share them out over several files.",
+        )
     return entries
 
 

@@ -81,7 +81,7 @@ class Answers:
         if template is not None:
             try:
                 self._shelf.count_use(template)
-                await self._shelf.tell()
+                self._shelf.tell()
             except SaetuiError as error:
                 # The job is in the queue: a count that is one too low must not look like a refusal.
                 log.warning("the use of template %s was not counted: %s", template.name, error)
@@ -109,14 +109,15 @@ class Answers:
         return None
 
     async def _change_templates(self, request: m.Request) -> m.Result:
-        result = self._changed(request)
-        await self._shelf.tell()
+        if isinstance(request, m.ImportTemplates):
+            result: m.Result = m.Imported(await self._shelf.bring_in(request.text))
+        else:
+            result = self._changed(request)
+        self._shelf.tell()
         return result
 
     def _changed(self, request: m.Request) -> m.Result:
         shelf = self._shelf
-        if isinstance(request, m.ImportTemplates):
-            return m.Imported(shelf.bring_in(request.text))
         if isinstance(request, m.SaveTemplate):
             return m.OneTemplate(shelf.save(request.spec, request.name, request.description))
         if isinstance(request, m.EditTemplate):

@@ -117,6 +117,7 @@ class Service:
         self._background.repeat("following the jobs", self._workforce.work)
         self._background.repeat("looking after the socket", self._watch_socket)
         self._background.repeat("sampling the device", self._sample)
+        self._background.repeat("looking at what templates refer to", self._shelf.watch)
         try:
             await self._leaving.wait()
         finally:
@@ -135,13 +136,12 @@ class Service:
     async def _answer(self, connection: Connection, request: Request) -> Result:
         if not isinstance(request, Subscribe):
             return await self._answers.answer(request)
-        templates = await self._shelf.all()
-        # Nothing waits from here on: no change falls between the snapshot and the first event.
+        # Nothing waits here: no change falls between the snapshot and the first event.
         self._hub.add(connection)
         return Snapshot(
             seq=connection.outbox.begin(),
             jobs=fitting(self._board.jobs()),
-            templates=templates,
+            templates=self._shelf.known(),
             device=self._device,
             preferences=self._taste.now(),
         )

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.jobs.names import free_name, new_id
+from saetui.jobs.references import References
 from saetui.jobs.template import ImportResult, Template
 from saetui.jobs.templates import (
     BUILTIN_TEMPLATES,
     check_template,
     generated_name,
-    missing_references,
     read_import,
     sort_templates,
 )
 from saetui.jobs.times import now
 from saetui.protocol.messages import Change, TemplatesChanged
 from saetui.supervisor.store import Store
+from saetui.supervisor.waiting import in_daemon_thread
 
-log = logging.getLogger(__name__)
+ROOM = 768 << 10
+"""Bytes that all templates may have: they are told together, and a client's queue holds 1 MiB."""
+
+LOOK_SECONDS = 10.0
+"""How long a look at what templates refer to is waited for: a disk that does not answer must not keep the list back."""
 
 
 class Shelf:
@@ -40,10 +44,33 @@ class Shelf:
         builtin = {template.id: _with_use(template, stored.get(template.id)) for template in BUILTIN_TEMPLATES}
         own = {template.id: template for template in stored.values() if not template.builtin}
         self._templates = builtin | own
+        self.references = References()
+        self._looking: asyncio.Future[None] | None = None
+        self._wanted = asyncio.Event()
+
+    def known(self) -> tuple[Template, ...]:
+        """Favourites first, then by last use; each says what of it is known to be missing on this machine.
+
+        Whoever listens is told again when a look, which begins now, finds that otherwise.
+        """
+        self._wanted.set()
+        return self._shown()
 
     async def all(self) -> tuple[Template, ...]:
-        """Favourites first, then by last use; each says what of it is missing on this machine."""
-        return await asyncio.to_thread(self._shown)
+        """The same after a look at what they refer to."""
+        await self._look()
+        return self._shown()
+
+    async def watch(self) -> None:
+        """Look whenever that is wanted, for ever, and tell what has changed by it."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            before = self._shown()
+            await self._look()
+            after = self._shown()
+            if [template.missing for template in before] != [template.missing for template in after]:
+                self._publish(TemplatesChanged(after))
 
     def find(self, text: str) -> Template:
         """The template with this id, this name, or this unique beginning of an id.
@@ -67,8 +94,7 @@ class Shelf:
             InvalidInput: name, description or spec are wrong; with every reason.
         """
         _refuse(check_template(name, description, spec))
-        template = self._new(spec, name or generated_name(spec), description)
-        return self._keep(template)
+        return self._keep_new(self._new(spec, self._free(name or generated_name(spec)), description))
 
     def edit(
         self, text: str, *, name: str | None, description: str | None, favorite: bool | None, used: bool
@@ -102,7 +128,7 @@ class Shelf:
     def duplicate(self, text: str) -> Template:
         """A copy that is the user's own."""
         original = self.find(text)
-        return self._keep(self._new(original.spec, original.name, original.description))
+        return self._keep_new(self._new(original.spec, self._free(original.name), original.description))
 
     def delete(self, text: str) -> Template:
         """Take a template away; `restore` brings it back.
@@ -127,43 +153,82 @@ class Shelf:
         if template.id in self._templates:
             raise Conflict(f"{template.name!r} is there already.", "Nothing needs to be restored.")
         _refuse(check_template(template.name, template.description, template.spec))
-        name = free_name(template.name, self._names())
-        return self._keep(msgspec.structs.replace(template, name=name, builtin=False))
+        return self._keep_new(msgspec.structs.replace(template, name=self._free(template.name), builtin=False))
 
-    def bring_in(self, text: str) -> ImportResult:
-        """Take in the good entries of a file's content; the others are refused with their reasons.
+    async def bring_in(self, text: str) -> ImportResult:
+        """Take in the good entries of a file's content in one write; the others are refused with their reasons.
 
         Raises:
             FormatError: it is no template file.
+            Conflict: there is no room for so many; none came in.
         """
-        good, refused = read_import(text)
-        imported = []
+        good, refused = await asyncio.to_thread(read_import, text)
+        # From here to the end nothing waits: no other template can take a name.
+        names, new = self._names(), dict[str, Template]()
         for entry in good:
-            template = self._new(entry.spec, entry.name, entry.description)
-            imported.append(self._keep(msgspec.structs.replace(template, favorite=entry.favorite)))
-        return ImportResult(
-            imported=tuple(self._with_missing(template) for template in imported), refused=tuple(refused)
-        )
+            template = self._new(entry.spec, free_name(entry.name, names), entry.description, new)
+            names.add(template.name)
+            new[template.id] = msgspec.structs.replace(template, favorite=entry.favorite)
+        imported = tuple(new.values())
+        self._see_that_there_is_room(imported)
+        self._store.add_templates(imported)
+        self._templates |= new
+        return ImportResult(imported=tuple(map(self._with_missing, imported)), refused=tuple(refused))
 
-    async def tell(self) -> None:
+    def tell(self) -> None:
         """Tell everyone who listens what there is now."""
-        self._publish(TemplatesChanged(await self.all()))
+        self._publish(TemplatesChanged(self.known()))
 
-    def _new(self, spec: dict[str, Any], name: str, description: str) -> Template:
+    async def _look(self) -> None:
+        """One look at a time, at most so long: who comes meanwhile waits for the same."""
+        if self._looking is None or self._looking.done():
+            specs = [template.spec for template in self._templates.values()]
+
+            def look() -> None:
+                for spec in specs:
+                    self.references.look(spec)
+
+            self._looking = in_daemon_thread(look, "references")
+        done, _ = await asyncio.wait({self._looking}, timeout=LOOK_SECONDS)
+        for look_done in done:
+            look_done.result()
+
+    def _see_that_there_is_room(self, new: Sequence[Template]) -> None:
+        size = len(msgspec.json.encode(new))
+        taken = len(msgspec.json.encode(list(self._templates.values())))
+        if size + taken > ROOM:
+            raise Conflict(
+                f"There is no room: all templates together may have {ROOM >> 10} KiB, these have {taken >> 10} KiB and the"
+                f" new {size >> 10} KiB.",
+                "Export those that you do not use, and delete them here.",
+            )
+
+    def _new(self, spec: dict[str, Any], name: str, description: str, ids: Collection[str] = ()) -> Template:
+        """A template that is not kept yet, under a free name. `ids`: more that are taken."""
         moment = now()
+        new = new_id(self._templates)
+        while new in ids:
+            new = new_id(self._templates)
         return Template(
-            id=new_id(self._templates),
-            name=free_name(name, self._names()),
+            id=new,
+            name=name,
             spec=spec,
             description=description,
             created_at=moment,
             updated_at=moment,
         )
 
+    def _keep_new(self, template: Template) -> Template:
+        self._see_that_there_is_room([template])
+        return self._keep(template)
+
     def _keep(self, template: Template) -> Template:
         self._store.save_template(template)
         self._templates[template.id] = template
         return template
+
+    def _free(self, name: str) -> str:
+        return free_name(name, self._names())
 
     def _names(self) -> set[str]:
         return {template.name for template in self._templates.values()}
@@ -172,12 +237,7 @@ class Shelf:
         return tuple(self._with_missing(template) for template in sort_templates(list(self._templates.values())))
 
     def _with_missing(self, template: Template) -> Template:
-        try:
-            return msgspec.structs.replace(template, missing=missing_references(template.spec))
-        except OSError as error:
-            # One unreadable directory must not keep the others from being shown.
-            log.warning("template %s: %s", template.name, error)
-            return msgspec.structs.replace(template, missing=("model",))
+        return msgspec.structs.replace(template, missing=self.references.known_missing(template.spec))
 
 
 def _with_use(builtin: Template, stored: Template | None) -> Template:

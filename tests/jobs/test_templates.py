@@ -13,7 +13,6 @@ from saetui.jobs.templates import (
     check_template,
     export_text,
     generated_name,
-    missing_references,
     read_import,
     search_templates,
     sort_templates,
@@ -100,20 +99,13 @@ def test_good_entries_come_in_and_each_bad_one_gets_its_reason() -> None:
         ('{"format": "saetui-templates", "version": 99, "templates": []}', "has version 99"),
         ('{"format": "saetui-templates", "version": 1, "templates": []}', "holds no templates"),
         ("[" * 200_000, "is not JSON"),
+        ('{"format": "saetui-templates", "version": 1, "templates": [' + "{}," * 2000 + "{}]}", "holds 2001 templates"),
         ('"' + "x" * (1 << 20) + '"', "longer than 1048576 bytes"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_template_file_is_refused_whole(text: str, words: str) -> None:
     with pytest.raises(FormatError, match=words):
         read_import(text)
-
-
-def test_what_is_not_on_this_machine_is_flagged() -> None:
-    assert missing_references({"model": "/no/such/model", "dataset": {"source": "/no/such/text"}}) == (
-        "model",
-        "dataset",
-    )
-    assert missing_references({}) == ()
 
 
 def test_names() -> None:

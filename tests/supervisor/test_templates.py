@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from saetui.client.blocking import BlockingClient, ask
@@ -8,6 +12,11 @@ from saetui.jobs.job import Status
 from saetui.jobs.template import Template
 from saetui.jobs.templates import BUILTIN_TEMPLATES, export_text
 from saetui.protocol import messages as m
+from saetui.rundir.durable import write_durably
+from saetui.supervisor import shelf as shelf_module
+from saetui.supervisor import store as store_module
+from saetui.supervisor.shelf import Shelf
+from saetui.supervisor.store import Store
 from tests.supervisor.conftest import Machine
 
 SPEC = {"architecture": "topk", "hyperparameters": {"k": 16}}
@@ -100,3 +109,97 @@ def test_a_use_is_counted_and_everyone_is_told(machine: Machine) -> None:
     used = next(found for found in told if found.id == template.id)
     assert used.use_count == 1 and used.last_used_at is not None
     machine.until(job.id, Status.COMPLETED)
+
+
+def many(number: int, **spec: object) -> str:
+    """A file with so many templates, each with a dataset of its own."""
+    entries = [
+        Template(
+            id=f"t{index}",
+            name=f"template {index}",
+            spec={**SPEC, "dataset": {"source": f"/no/such/text/{index}"}, **spec},
+            created_at="then",
+            updated_at="then",
+        )
+        for index in range(number)
+    ]
+    return export_text(entries)
+
+
+async def test_an_import_is_one_write_and_a_subscription_looks_through_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[m.Change] = []
+    written: list[Path] = []
+
+    def counting(path: Path, data: bytes, *arguments: Any, **named: Any) -> None:
+        written.append(path)
+        write_durably(path, data, *arguments, **named)
+
+    store = Store(tmp_path / "saetui.json")
+    shelf = Shelf(store, told.append)
+    monkeypatch.setattr(store_module, "write_durably", counting)
+    result = await shelf.bring_in(many(700))
+    assert len(result.imported) == 700 and result.refused == ()
+    assert written == [tmp_path / "templates.json", tmp_path / "templates.json.previous"]
+    scans = shelf.references.scans
+    assert len(shelf.known()) == 700 + len(BUILTIN_TEMPLATES) and shelf.references.scans == scans == 0
+    # Looked at, each reference is looked through once, and then no more.
+    shown = await shelf.all()
+    assert sum(template.missing == ("dataset",) for template in shown) == 700
+    scans = shelf.references.scans
+    await shelf.all()
+    assert shelf.references.scans == scans
+    assert {template.name for template in Store(tmp_path / "saetui.json").templates()} == {
+        template.name for template in result.imported
+    }
+
+
+def test_others_are_answered_while_many_templates_come_in(machine: Machine) -> None:
+    machine.start()
+    text = many(700)
+    with BlockingClient.connect(machine.home) as other, BlockingClient.connect(machine.home) as importing:
+        imported = threading.Thread(target=lambda: importing.request(m.ImportTemplates(text)))
+        imported.start()
+        answered = 0
+        while imported.is_alive():
+            other.request(m.GetStatus(), timeout=10)
+            answered += 1
+        assert answered > 1
+    assert len(listed(machine)) == 700 + len(BUILTIN_TEMPLATES)
+
+
+def test_who_listens_is_told_what_is_missing_as_soon_as_that_is_known(machine: Machine) -> None:
+    machine.start()
+    with BlockingClient.connect(machine.home) as client:
+        news = client.news()
+        next(news)
+        ask(m.SaveTemplate({**SPEC, "dataset": {"source": "/no/such/text"}}, name="mine"), machine.home)
+        for event in news:
+            if isinstance(event, m.Event) and isinstance(event.change, m.TemplatesChanged):
+                mine = next((found for found in event.change.templates if found.name == "mine"), None)
+                if mine is not None and mine.missing == ("dataset",):
+                    break
+
+
+def test_more_templates_than_can_be_told_at_once_are_refused_whole(machine: Machine) -> None:
+    machine.start()
+    text = many(1500, model="m" * 400)
+    with pytest.raises(Conflict, match="no room"):
+        ask(m.ImportTemplates(text), machine.home)
+    assert len(listed(machine)) == len(BUILTIN_TEMPLATES)
+
+
+async def test_a_disk_that_never_answers_keeps_neither_the_list_nor_the_leaving_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = threading.Event()
+    monkeypatch.setattr(shelf_module, "LOOK_SECONDS", 0.05)
+    shelf = Shelf(Store(tmp_path / "saetui.json"), lambda change: None)
+    monkeypatch.setattr(shelf.references, "look", lambda spec: stuck.wait())
+    before = threading.active_count()
+    for _ in range(5):
+        assert len(await shelf.all()) == len(BUILTIN_TEMPLATES)
+    assert threading.active_count() == before + 1
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "references")
+    stuck.set()
