@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saetui.errors import HomeError
+from saetui.jobs.paths import why_no_path
 from saetui.sockets import make_socket_directory, socket_directory
 
 
@@ -72,6 +73,9 @@ class Home:
         Raises:
             HomeError: the place is not a directory, or this user cannot write there.
         """
+        reason = why_no_path(str(self.root))
+        if reason is not None:
+            raise HomeError(f"SAETUI_HOME cannot be used: {reason}", "Set SAETUI_HOME to another directory.")
         way_out = "Give this user the right to write there, or set SAETUI_HOME to another directory."
         for directory in (self.root, self.runs, self.cache):
             try:

@@ -18,6 +18,7 @@ from saetui.client.blocking import ask
 from saetui.errors import InvalidInput, NotFound
 from saetui.jobs.architectures import HOOK_POINTS
 from saetui.jobs.editing import absolute_reference
+from saetui.jobs.paths import user_path
 from saetui.protocol.messages import GetJob
 from saetui.rundir.layout import RunDirectory
 
@@ -102,7 +103,7 @@ def find_judged(which: str, site: str | None) -> Judged:
         NotFound: there is no such thing, or the job has no such site or no result.
         InvalidInput: a site was named, and it is no job.
     """
-    directory = Path(which).expanduser()
+    directory = user_path(which)
     found = directory.absolute() if directory.is_dir() else find_imported(which)
     if found is not None:
         if site is not None:

@@ -17,6 +17,7 @@ from saetui.cli.plain import plain
 from saetui.client.blocking import ask
 from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.jobs.job import Job
+from saetui.jobs.paths import user_path
 from saetui.jobs.starts import CONFIG_FILE, CONFIG_LIMIT
 from saetui.protocol.messages import GetJob
 from saetui.regular import read_regular
@@ -41,7 +42,7 @@ def export(job: str, directory: str, site: str | None, layout: str, as_json: boo
     """
     found = ask(GetJob(job)).job
     results = finished(found)
-    target = Path(directory).expanduser().absolute()
+    target = user_path(directory)
     if site is not None and site not in results:
         raise NotFound(f"The job {found.name} has no site {site}.", f"It has {', '.join(results)}.")
     refuse_occupied(target)

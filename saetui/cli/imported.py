@@ -12,6 +12,7 @@ from saetui.cli.output import json_option, print_facts, print_json, say
 from saetui.errors import HomeError, InvalidInput
 from saetui.home import find_home
 from saetui.jobs.names import NAME_RULE, free_name, is_name, plain_name
+from saetui.jobs.paths import user_path
 
 
 @click.command(name="import")
@@ -25,7 +26,7 @@ def import_sae(directory: str, name: str | None, as_json: bool) -> None:
     that fit, finite weights. A name that is taken gets _2.
     `saetui eval NAME` evaluates it; `saetui train SPEC.json -o start_from=NAME` trains it further.
     """
-    source = Path(directory).expanduser().absolute()
+    source = user_path(directory)
     if name is not None and not is_name(name):
         raise InvalidInput(f"{name!r} is not a name.", f"A name is {NAME_RULE}.")
     into = _make(find_home().make().imported)

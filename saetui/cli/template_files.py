@@ -6,6 +6,7 @@ from pathlib import Path
 
 from saetui.errors import Conflict, InvalidInput, SaetuiError
 from saetui.jobs.editing import FILE_LIMIT
+from saetui.jobs.paths import why_no_path
 from saetui.regular import read_regular
 from saetui.rundir.durable import write_durably
 
@@ -18,6 +19,9 @@ def read_template_file(path: Path) -> str:
     Raises:
         InvalidInput: it cannot be read, is too long, or is not text.
     """
+    reason = why_no_path(str(path))
+    if reason is not None:
+        raise InvalidInput(reason, _WAY_OUT)
     try:
         data = read_regular(path, FILE_LIMIT)
     except OSError as error:

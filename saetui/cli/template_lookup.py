@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from saetui.client.blocking import ask
 from saetui.errors import Conflict, NotFound
+from saetui.jobs.paths import shortened
 from saetui.jobs.template import Template
 from saetui.protocol.messages import GetTemplates
 
@@ -24,5 +25,5 @@ def find_template(key: str) -> Template:
     if len(begun) > 1:
         raise Conflict(f"Several templates have an id that begins with {key}.", "Give more of it, or the name.")
     if not begun:
-        raise NotFound(f"There is no template {key}.", "See `saetui templates list`.")
+        raise NotFound(f"There is no template {shortened(key)}.", "See `saetui templates list`.")
     return begun[0]

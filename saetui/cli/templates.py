@@ -17,6 +17,7 @@ from saetui.cli.train import final_spec, overrides_option, submit, wait_option
 from saetui.client.blocking import ask
 from saetui.errors import NotFound
 from saetui.jobs.editing import load_spec_file
+from saetui.jobs.paths import user_path
 from saetui.jobs.template import Template
 from saetui.jobs.templates import export_text, search_templates
 from saetui.protocol.messages import (
@@ -186,7 +187,7 @@ def export_file(names: tuple[str, ...], output: str | None, as_json: bool) -> No
     if output is None:
         click.echo(text, nl=False)
         return
-    path = Path(output).expanduser().absolute()
+    path = user_path(output)
     write_template_file(path, text)
     if as_json:
         print_json({"file": str(path), "templates": [found.name for found in chosen]})

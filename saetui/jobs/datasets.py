@@ -8,6 +8,7 @@ import msgspec
 
 from saetui.errors import DatasetError
 from saetui.jobs.hub_cache import find_snapshot, list_references
+from saetui.jobs.paths import why_no_path
 from saetui.texts.files import Compression, SourceFile, UnusableFile
 from saetui.texts.finding import BUNDLED, find_dataset_files
 from saetui.texts.opening import HEAD_BYTES, opened, refuse_by_head, refuse_without_reader
@@ -41,6 +42,9 @@ def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> D
         DatasetError: missing, empty, binary, of no known kind, without this split, or shorter than two contexts; with the way
             out.
     """
+    reason = why_no_path(source)
+    if reason is not None:
+        raise DatasetError(reason, f"Check the path, or use {BUNDLED_DATASET}.")
     found = find_dataset_files(source, split, partial(find_snapshot, "datasets"))
     size = sum(file.path.stat().st_size for file in found.files)
     info = DatasetInfo(

@@ -11,6 +11,7 @@ import msgspec
 
 from saetui.errors import InvalidInput
 from saetui.jobs.hyperparameters import HYPERPARAMETERS, siblings
+from saetui.jobs.paths import why_no_path
 from saetui.jobs.problems import Problem, SpecError
 from saetui.jobs.spec import DATASET_FIELDS, SPEC_FIELDS
 from saetui.regular import read_regular
@@ -25,6 +26,9 @@ def load_spec_file(path: Path) -> dict[str, Any]:
     Raises:
         InvalidInput: the file cannot be read, is too long, is not JSON, or is not an object.
     """
+    reason = why_no_path(str(path))
+    if reason is not None:
+        raise InvalidInput(reason, "Give the path of a spec in JSON.")
     try:
         data = read_regular(path, FILE_LIMIT)
     except OSError as error:
@@ -83,6 +87,9 @@ def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 def absolute_reference(reference: str, base: Path) -> str:
     """A path made absolute; `bundled:…` and Hub ids (which are no path here) as they are."""
     if reference.startswith("bundled:") or not reference.strip():
+        return reference
+    if why_no_path(reference) is not None:
+        # Told by the check of the spec, which names the field.
         return reference
     path = base / Path(reference).expanduser()
     looks_like_path = reference.startswith((".", "/", "~")) or path.exists()

@@ -7,23 +7,31 @@ import re
 from pathlib import Path
 from typing import Literal
 
+from saetui.jobs.paths import why_no_path
 from saetui.regular import read_regular
 from saetui.texts.files import ENDINGS
 
 Kind = Literal["models", "datasets"]
 
 _FILES = (*ENDINGS, ".gz", ".bz2", ".xz", ".zst", ".safetensors")
+ID_LETTERS = 200
+"""The Hub itself allows 96."""
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 def is_hub_id(reference: str) -> bool:
     """Whether this could be the name of something on the Hub: `owner/name`, or `name` alone, without the ending of a file."""
-    return _HUB_ID.fullmatch(reference) is not None and not reference.lower().endswith(_FILES)
+    return (
+        len(reference) <= ID_LETTERS
+        and _HUB_ID.fullmatch(reference) is not None
+        and not reference.lower().endswith(_FILES)
+    )
 
 
 def find_snapshot(kind: Kind, reference: str, revision: str | None = None) -> Path | None:
     """The directory of a downloaded repository, or None; `revision` None is `main`."""
-    if not is_hub_id(reference):
+    if not is_hub_id(reference) or why_no_path(revision or "") is not None:
         return None
     repository = _cache() / f"{kind}--{reference.replace('/', '--')}"
     wanted = revision or "main"

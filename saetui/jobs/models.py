@@ -11,6 +11,7 @@ import msgspec
 from saetui.bundled import TINY
 from saetui.errors import ModelError
 from saetui.jobs.hub_cache import find_snapshot, list_references
+from saetui.jobs.paths import why_no_path
 from saetui.regular import read_regular
 
 BUNDLED_MODEL = "bundled:tiny"
@@ -122,6 +123,9 @@ def _locate(reference: str, revision: str | None) -> Path:
         return TINY
     if reference.startswith("bundled:"):
         raise ModelError(f"{reference} is not bundled.", f"The bundled model is {BUNDLED_MODEL}.")
+    reason = why_no_path(reference)
+    if reason is not None:
+        raise ModelError(reason, f"Check the path, or use {BUNDLED_MODEL}.")
     path = Path(reference).expanduser()
     if path.is_dir():
         return path

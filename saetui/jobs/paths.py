@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from saetui.errors import InvalidInput
@@ -29,7 +28,9 @@ def why_no_path(text: str) -> str | None:
     longest = max((len(name) for name in encoded.split(b"/")), default=0)
     if longest > NAME_BYTES:
         return f"{shortened(text)} holds a name of {longest} bytes; the most are {NAME_BYTES}."
-    if text.startswith("~") and os.path.expanduser(text).startswith("~"):
+    try:
+        Path(text).expanduser()
+    except RuntimeError:
         return f"{shortened(text)} begins with a user that this machine does not know."
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Union
 
 import msgspec
@@ -18,6 +18,7 @@ from saetui.jobs.hyperparameters import (
     without_effect,
 )
 from saetui.jobs.names import NAME_RULE, is_name
+from saetui.jobs.paths import shortened, why_no_path
 from saetui.jobs.problems import Problem, Severity, SpecError, errors_of, warnings_of
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -25,6 +26,12 @@ DEFAULT_ARCHITECTURE = "topk"
 SOURCE_DATASET = "bundled:stdlib"
 CONTEXT_LIMITS = (2, 1_048_576)
 LAYER_LIMIT = 1000
+
+MOST_UNKNOWN = 20
+"""Unknown fields that are told one by one: a guess at what was meant takes a millisecond each."""
+
+LONGEST_GUESS = 100
+"""Letters of a value by which something like it is looked for."""
 
 
 class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +102,7 @@ def check_fields(raw: Mapping[str, Any], *, partial: bool = False) -> list[Probl
         raw: the spec as JSON values.
         partial: any field may be missing, as in a template.
     """
-    problems = [_unknown(name, SPEC_FIELDS) for name in raw if name not in SPEC_FIELDS]
+    problems = _unknown_all(raw, SPEC_FIELDS)
     for name, check in _CHECKS.items():
         if raw.get(name) is not None:
             problems += check(raw[name])
@@ -117,12 +124,12 @@ def check_hyperparameters(values: object, architecture: str | None) -> list[Prob
     """Everything wrong with the hyperparameters; what an architecture does not use is refused where one is known."""
     if not isinstance(values, Mapping):
         return [_wrong("hyperparameters", values, "must be an object of names and values.")]
-    problems: list[Problem] = []
+    problems = _unknown_all(values, HYPERPARAMETERS, prefix="hyperparameters.")
     for name, value in values.items():
         row = HYPERPARAMETERS.get(name)
         if row is None:
-            problems.append(_unknown(name, tuple(HYPERPARAMETERS), prefix="hyperparameters."))
-        elif architecture is not None and architecture not in row.architectures:
+            continue
+        if architecture is not None and architecture not in row.architectures:
             if value is not None:
                 users = _listed(row.architectures)
                 problems.append(
@@ -192,9 +199,11 @@ def _check_name(value: object) -> list[Problem]:
 
 def _check_text(field: str) -> Any:
     def check(value: object) -> list[Problem]:
-        if isinstance(value, str) and value.strip():
-            return []
-        return [_wrong(field, value, "must be a text.", _HOW_TO_GIVE.get(field))]
+        if not isinstance(value, str) or not value.strip():
+            return [_wrong(field, value, "must be a text.", _HOW_TO_GIVE.get(field))]
+        # They become paths, parts of paths or columns of files: what no path can be is none of these either.
+        reason = why_no_path(value)
+        return [] if reason is None else [Problem(field=field, message=reason, suggestion=_HOW_TO_GIVE.get(field))]
 
     return check
 
@@ -211,7 +220,7 @@ def _check_choice(field: str, choices: tuple[str, ...]) -> Any:
 def _check_dataset(value: object) -> list[Problem]:
     if not isinstance(value, Mapping):
         return [_wrong("dataset", value, "must be an object with a source.", _HOW_TO_GIVE["dataset"])]
-    problems = [_unknown(name, DATASET_FIELDS, prefix="dataset.") for name in value if name not in DATASET_FIELDS]
+    problems = _unknown_all(value, DATASET_FIELDS, prefix="dataset.")
     for name in ("source", "split", "text_field"):
         if name in value:
             problems += _check_text(f"dataset.{name}")(value[name])
@@ -272,6 +281,18 @@ def _wrong(field: str, value: object, message: str, suggestion: str | None = Non
     return Problem(field=field, message=f"{_shown(value)} {message}", suggestion=suggestion)
 
 
+def _unknown_all(given: Mapping[str, Any], known: Collection[str], prefix: str = "") -> list[Problem]:
+    """A problem for each unknown field; of very many the first, and how many more there are."""
+    names = [name for name in given if name not in known]
+    problems = [_unknown(name, known, prefix) for name in names[:MOST_UNKNOWN]]
+    if len(names) > MOST_UNKNOWN:
+        message = f"holds {len(names) - MOST_UNKNOWN} more fields that are not known."
+        problems.append(
+            Problem(field=prefix.rstrip(".") or "spec", message=message, suggestion="Is it the right file?")
+        )
+    return problems
+
+
 def _unknown(name: str, known: Iterable[str], prefix: str = "") -> Problem:
     known = tuple(known)
     if not prefix and name in HYPERPARAMETERS:
@@ -280,11 +301,11 @@ def _unknown(name: str, known: Iterable[str], prefix: str = "") -> Problem:
         suggestion = "It belongs inside dataset."
     else:
         suggestion = _nearest(name, known) or f"Known: {', '.join(known)}."
-    return Problem(field=f"{prefix}{name}", message="is not a known field.", suggestion=suggestion)
+    return Problem(field=f"{prefix}{shortened(name)}", message="is not a known field.", suggestion=suggestion)
 
 
 def _nearest(value: object, choices: Iterable[str]) -> str | None:
-    near = difflib.get_close_matches(str(value), list(choices), n=1)
+    near = difflib.get_close_matches(str(value)[:LONGEST_GUESS], list(choices), n=1)
     return f"Did you mean {near[0]}?" if near else None
 
 

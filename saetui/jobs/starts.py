@@ -11,6 +11,7 @@ import msgspec
 from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.home import find_home
 from saetui.jobs.names import is_name
+from saetui.jobs.paths import why_no_path
 from saetui.regular import read_regular
 
 CONFIG_FILE = "cfg.json"
@@ -62,6 +63,9 @@ def latents_of(directory: Path) -> int | None:
 
 
 def _root(reference: str) -> Path:
+    reason = why_no_path(reference)
+    if reason is not None:
+        raise NotFound(reason, "Import one with `saetui import DIR`, or give a path.")
     path = Path(reference).expanduser()
     if path.is_absolute() and path.is_dir():
         return path

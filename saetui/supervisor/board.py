@@ -10,6 +10,7 @@ import msgspec
 
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.jobs.job import TRANSITIONS, Job, JobError, Status, Wish, queue_key
+from saetui.jobs.paths import shortened
 from saetui.jobs.times import now
 from saetui.protocol.messages import Change, JobChanged, JobRemoved
 from saetui.supervisor.record import Record, write_copy
@@ -129,9 +130,9 @@ class Board:
         if begun:
             ids = ", ".join(record.id for record in begun)
             raise InvalidInput(f"{text!r} is the beginning of several jobs' ids: {ids}.", "Give one more letter.")
-        near = difflib.get_close_matches(text, [*self.names(), *self._records], n=1)
+        near = difflib.get_close_matches(text[:100], [*self.names(), *self._records], n=1)
         hint = f"Did you mean {near[0]}?" if near else "`saetui jobs` lists those that there are."
-        raise NotFound(f"No job is called {text!r}.", hint)
+        raise NotFound(f"No job is called {shortened(text)!r}.", hint)
 
     def find_all(self, texts: Iterable[str]) -> list[Record]:
         """Each job once, in the order asked."""

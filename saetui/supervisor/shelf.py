@@ -10,6 +10,7 @@ import msgspec
 
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.jobs.names import free_name, new_id
+from saetui.jobs.paths import shortened
 from saetui.jobs.references import References
 from saetui.jobs.template import ImportResult, Template
 from saetui.jobs.templates import (
@@ -84,7 +85,9 @@ class Shelf:
         begun = [template for template in self._templates.values() if text and template.id.startswith(text)]
         found = named or (begun if len(begun) == 1 else [])
         if not found:
-            raise NotFound(f"No template is called {text!r}.", "`saetui templates list` lists those that there are.")
+            raise NotFound(
+                f"No template is called {shortened(text)!r}.", "`saetui templates list` lists those that there are."
+            )
         return found[0]
 
     def save(self, spec: dict[str, Any], name: str, description: str) -> Template:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -23,10 +24,10 @@ def in_daemon_thread(work: Callable[[], T], name: str) -> asyncio.Future[T]:
     def run() -> None:
         try:
             done = work()
-        except Exception:
-            _tell(loop, answer, lambda: answer.set_exception(error))
+        except Exception as error:
+            _tell(loop, answer, partial(answer.set_exception, error))
         else:
-            _tell(loop, answer, lambda: answer.set_result(done))
+            _tell(loop, answer, partial(answer.set_result, done))
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return answer

@@ -14,6 +14,7 @@ from saetui.errors import DatasetError, ModelError
 from saetui.jobs.datasets import DatasetInfo, find_dataset
 from saetui.jobs.estimates import Estimate
 from saetui.jobs.models import ModelInfo, find_model
+from saetui.jobs.paths import why_no_path
 from saetui.jobs.problems import Problem, Severity, errors_of
 from saetui.jobs.readiness import check_everything, complete_spec
 from saetui.protocol.messages import DeviceReading
@@ -128,6 +129,8 @@ class PathSuggester(Suggester):
 
 def complete_path(text: str) -> str | None:
     """The first path that begins with a text; directories end in a slash."""
+    if why_no_path(text) is not None:
+        return None
     head, slash, start = text.rpartition("/")
     folder = Path(head or ("/" if slash else ".")).expanduser()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -311,3 +312,18 @@ def test_a_warning_is_shown_and_accepted(saetui: Saetui, tmp_path: Path) -> None
     assert outcome.code == 0
     assert "warning: learning_rate: 0.05 is outside the recommended range" in outcome.err
     assert outcome.error_lines == []
+
+
+def test_a_model_with_a_name_that_is_no_path_is_a_wrong_field(train: Train) -> None:
+    for name, words in (("x" * 100_000, "at most 4095"), ("~nobody-of-that-name/m", "does not know")):
+        outcome = train({"model": name, "dataset": {"source": name}})
+        assert outcome.code == 2
+        assert outcome.err.count(words) == 2 and "model: " in outcome.err and "dataset.source: " in outcome.err
+
+
+def test_a_home_that_is_not_in_utf_8_is_refused_before_anything_is_made(saetui: Saetui, tmp_path: Path) -> None:
+    root = os.fsencode(tmp_path) + b"/home-\xff"
+    outcome = saetui("jobs", environment={"SAETUI_HOME": os.fsdecode(root)})
+    assert outcome.code == 1
+    assert outcome.err.count("\n") == 1 and "not in UTF-8" in outcome.err and "Set SAETUI_HOME" in outcome.err
+    assert not Path(os.fsdecode(root)).exists()

@@ -146,3 +146,24 @@ def test_a_model_with_an_odd_configuration_is_refused_in_words(here: ReliableMac
     remove(index)
     assert memory_kib(pid, "VmHWM") < 120_000
     here.until(here.submit(steps=2).id, Status.COMPLETED)
+
+
+def test_paths_and_names_of_100_000_letters_are_refused_in_words_and_not_repeated_whole(
+    here: ReliableMachine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.start()
+    long = "x" * 100_000
+    for command in (
+        ["train", long],
+        ["templates", "import", long],
+        ["templates", "export", "Demo", "--output", long],
+        ["import", long],
+        ["eval", long],
+        ["export", "nothing", long],
+        ["show", long],
+        ["templates", "show", long],
+        ["estimate", long],
+    ):
+        assert run(command) in (1, 2), command[:-1]
+        said = capsys.readouterr().err
+        assert said.startswith("error: ") and said.count("\n") == 1 and len(said) < 600, (command[:-1], said[:600])

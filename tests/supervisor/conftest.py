@@ -43,6 +43,8 @@ class Machine:
         self.home = Home(root / "home")
         self.log = root / "foreground.log"
         self.supervisor: subprocess.Popen[bytes] | None = None
+        self.files: int | None = None
+        """How many files the supervisor may have open at once (ulimit -n); None: as many as the tests."""
         self._model = make_model(root / "model")
         self._text = root / "text.txt"
         self._text.write_text("some words to train on " * 100)
@@ -58,10 +60,10 @@ class Machine:
             **fields,
         }
 
-    def start(self, *arguments: str, files: int | None = None) -> int:
-        """A supervisor in the foreground; its pid. `files`: how many it may have open at once (ulimit -n)."""
+    def start(self, *arguments: str) -> int:
+        """A supervisor in the foreground; its pid."""
         command = shlex.join([sys.executable, str(Path(trainer.__file__))])
-        limit = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
+        limit = [] if self.files is None else ["sh", "-c", f'ulimit -n {self.files}; exec "$@"', "sh"]
         with open(self.log, "ab") as log:
             self.supervisor = subprocess.Popen(
                 [

@@ -44,7 +44,8 @@ def crowd(machine: Machine, number: int) -> list[socket.socket]:
 
 
 def test_a_hundred_clients_and_64_descriptors(machine: Machine) -> None:
-    pid = machine.start(files=64)
+    machine.files = 64
+    pid = machine.start()
     clients = crowd(machine, 100)
     answers = [first_answer(client) for client in clients]
     served = sum(isinstance(answer, Welcome) for answer in answers)
@@ -56,10 +57,8 @@ def test_a_hundred_clients_and_64_descriptors(machine: Machine) -> None:
         client.close()
     # The device is sampled and jobs are started as ever.
     assert eventually(lambda: _status(machine)) == pid
-    with BlockingClient.connect(machine.home) as client:
-        eventually(
-            lambda: any(isinstance(news, Event) and isinstance(news.change, DeviceChanged) for news in client.news())
-        )
+    with BlockingClient.connect(machine.home) as watching:
+        assert any(isinstance(news, Event) and isinstance(news.change, DeviceChanged) for news in watching.news())
     machine.until(machine.submit(steps=2).id, Status.COMPLETED)
     assert "Traceback" not in machine.home.supervisor_log.read_text()
 

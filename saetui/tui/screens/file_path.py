@@ -13,6 +13,7 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from saetui.jobs.paths import why_no_path
 from saetui.jobs.template import ImportResult, RefusedEntry
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.look import PathSuggester
@@ -53,8 +54,11 @@ class FilePathScreen(ModalScreen[Path | None]):
 
     def on_input_submitted(self) -> None:
         text = self._input.value.strip()
-        path = Path(text).expanduser()
-        wrong = why_not(path, self._must_exist) if text else "Type the path of a file."
+        path = None
+        wrong = why_no_path(text) if text else "Type the path of a file."
+        if wrong is None:
+            path = Path(text).expanduser()
+            wrong = why_not(path, self._must_exist)
         if wrong:
             self.query_one(".said", Static).update(Text(f"✗ {plain(wrong)}"))
         else:
