@@ -33,8 +33,8 @@ class HookPoint(str, Enum):
 _TRANSFORMER_LENS = {
     HookPoint.RESID_PRE: "hook_resid_pre",
     HookPoint.RESID_POST: "hook_resid_post",
-    # hook_mlp_in is the residual stream *before* the norm in TransformerLens; what enters the MLP is this.
-    HookPoint.MLP_IN: "ln2.hook_normalized",
+    # Not ln2.hook_normalized, which lacks the norm's weight and bias, nor hook_mlp_in, the stream before the norm.
+    HookPoint.MLP_IN: "mlp.hook_in",
     HookPoint.MLP_OUT: "hook_mlp_out",
     HookPoint.ATTN_OUT: "hook_attn_out",
 }
@@ -58,8 +58,8 @@ class Site:
     def transformer_lens_name(self) -> str:
         """The name of the same tensor in TransformerLens: `blocks.2.hook_resid_post`.
 
-        For `mlp_in` that is `blocks.2.ln2.hook_normalized`, which in TransformerLens is the MLP's input
-        for models with LayerNorm, and lacks the norm's weight for models with RMSNorm.
+        For `mlp_in` that is `blocks.2.mlp.hook_in`, the MLP's own input. TransformerBridge has that hook, and so has
+        SAELens's HookedSAETransformer. A plain HookedTransformer has no hook that holds this tensor.
         """
         return f"blocks.{self.layer}.{_TRANSFORMER_LENS[self.hook_point]}"
 
@@ -95,3 +95,9 @@ class Location:
     module_name: str
     side: Literal["input", "output"]
     d: int
+
+    @property
+    def tensor_name(self) -> str:
+        """The tensor's name in transformers' naming: a module alone means its output, `transformer.h.2`; an input says so,
+        `transformer.h.2.mlp.input`, since whoever hooks the module would read its output."""
+        return self.module_name if self.side == "output" else f"{self.module_name}.input"

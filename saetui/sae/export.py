@@ -29,7 +29,8 @@ class ExportMetadata:
     Attributes:
         model_name: as the model is loaded.
         hook_name: TransformerLens's name of the site, e.g. blocks.2.hook_resid_post.
-        hf_hook_name: the module's name in transformers, e.g. transformer.h.2.
+        hf_hook_name: the same tensor in transformers' naming: a module for its output, e.g. transformer.h.2, or with
+            `.input` for its input.
         hook_layer: the layer's number.
         context_size: tokens in a training context.
         dataset_path: the text's source.
@@ -37,7 +38,7 @@ class ExportMetadata:
         exclude_special_tokens: whether special tokens were left out of training.
         model_class_name: what SAELens loads the model with.
         hook_name_out: the target's site, for transcoders.
-        hf_hook_name_out: that site's module in transformers.
+        hf_hook_name_out: that site in transformers' naming.
         extra: further facts (steps, tokens, l0, …), JSON values.
     """
 
@@ -61,7 +62,9 @@ class ExportMetadata:
             "sae_lens_training_version": None,
             "model_name": self.model_name,
             "model_class_name": self.model_class_name,
-            "model_from_pretrained_kwargs": {},
+            # TransformerLens's from_pretrained changes the model unless it is told not to: folded norms change the MLP's
+            # input, centred weights the residual stream.
+            "model_from_pretrained_kwargs": {"fold_ln": False, "center_writing_weights": False},
             "hook_name": self.hook_name,
             "hook_head_index": None,
             "hf_hook_name": self.hf_hook_name,
@@ -70,7 +73,8 @@ class ExportMetadata:
             "dataset_path": self.dataset_path,
             "prepend_bos": self.prepend_bos,
             "exclude_special_tokens": self.exclude_special_tokens,
-            "seqpos_slice": [None],
+            # Position 0 of a context is never trained on.
+            "seqpos_slice": [1, None],
             "training_architecture": sae.architecture,
             "saetui": {
                 "description": as_json(sae.description),

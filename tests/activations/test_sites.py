@@ -26,7 +26,7 @@ def test_sites_have_the_names_that_transformer_lens_gives_them() -> None:
     assert names == {
         "resid_pre": "blocks.2.hook_resid_pre",
         "resid_post": "blocks.2.hook_resid_post",
-        "mlp_in": "blocks.2.ln2.hook_normalized",
+        "mlp_in": "blocks.2.mlp.hook_in",
         "mlp_out": "blocks.2.hook_mlp_out",
         "attn_out": "blocks.2.hook_attn_out",
     }

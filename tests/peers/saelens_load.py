@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from sae_lens import SAE, ActivationsStore
+from sae_lens import SAE, ActivationsStore, HookedSAETransformer
 from sae_lens.registry import get_sae_class
 from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
 from sae_lens.saes.sae import SAEMetadata
 from safetensors.torch import load_file, save_file
-from transformer_lens import HookedTransformer, HookedTransformerConfig
+from transformer_lens import HookedTransformerConfig
 
 WANTED_BY_STORE = (
     "model_name",
@@ -78,7 +78,7 @@ def apply_ours(root: Path, activations: dict[str, torch.Tensor]) -> None:
 
 def stored(sae: SAE) -> torch.Tensor:
     """A batch of activations that SAELens's own store reads for an SAE, of a small random model."""
-    model = HookedTransformer(
+    model = HookedSAETransformer(
         HookedTransformerConfig(
             n_layers=3, d_model=sae.cfg.d_in, n_ctx=32, d_head=16, d_mlp=32, d_vocab=50, act_fn="relu", device="cpu",
             normalization_type="LN",

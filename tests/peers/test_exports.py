@@ -164,7 +164,7 @@ def test_saelens_and_saetui_read_each_other(
         "class": "TopKSAE",
         "model_name": "gpt2",
         "model_class_name": "HookedTransformer",
-        "model_from_pretrained_kwargs": {},
+        "model_from_pretrained_kwargs": {"fold_ln": False, "center_writing_weights": False},
         "hook_name": "blocks.2.hook_resid_post",
         "hook_name_out": None,
         "hook_head_index": None,
@@ -172,9 +172,9 @@ def test_saelens_and_saetui_read_each_other(
         "prepend_bos": False,
         "dataset_path": "bundled:stdlib",
         "exclude_special_tokens": True,
-        "seqpos_slice": [None],
-        # Its own ActivationsStore.from_sae has read a batch of 2 contexts at that site.
-        "stored": [2, 32, raw["blocks.2.hook_resid_post"].shape[1]],
+        "seqpos_slice": [1, None],
+        # Its own ActivationsStore.from_sae has read a batch of 2 contexts at that site, without their first position.
+        "stored": [2, 31, raw["blocks.2.hook_resid_post"].shape[1]],
     }
     assert facts["transcoder"]["hook_name_out"] == "blocks.2.hook_mlp_out"
     assert facts["transcoder"]["stored"] == facts["topk"]["stored"]

@@ -60,8 +60,12 @@ def _check_result(run: RunDirectory, site: str, architecture: str, held_out: dic
         assert exported.data["format"] == "saelens"
     metadata = config["metadata"]
     assert metadata["saetui"]["held_out"] == pytest.approx(held_out)
+    # The bundled model begins contexts with its end of text, which is its BOS too.
+    assert (metadata["seqpos_slice"], metadata["prepend_bos"]) == ([1, None], True)
+    assert (metadata["saetui"]["dataset_split"], metadata["saetui"]["dataset_text_field"]) == ("train", "text")
     if architecture in TRANSCODERS:
-        assert metadata["hook_name"] == "blocks.1.ln2.hook_normalized"
+        assert metadata["hf_hook_name"] == "transformer.h.1.mlp.input"
+        assert metadata["hook_name"] == "blocks.1.mlp.hook_in"
         assert metadata["hook_name_out"] == "blocks.1.hook_mlp_out"
         assert metadata["hf_hook_name_out"].startswith("transformer.h.1.mlp")
     judged = next(event for event in read_events(run.events) if event.kind == "evaluation")

@@ -72,7 +72,7 @@ def test_what_it_was_trained_on_is_taken_from_its_metadata(tmp_path: Path) -> No
 
 
 def test_a_transcoder_stands_in_for_the_mlp(tmp_path: Path) -> None:
-    directory = made(tmp_path, "transcoder", "blocks.1.ln2.hook_normalized", k=4)
+    directory = made(tmp_path, "transcoder", "blocks.1.mlp.hook_in", k=4)
     (values,) = sites(judge(asked(directory))).values()
     assert (values["site"], values["architecture"]) == ("layer_1.mlp_in", "transcoder")
     (zeroed,) = sites(judge(asked(silenced(directory)))).values()
