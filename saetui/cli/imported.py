@@ -22,8 +22,8 @@ from saetui.jobs.paths import user_path
 def import_sae(directory: str, name: str | None, as_json: bool) -> None:
     """Copy an SAE in, another tool's or machine's, to evaluate or to train further.
 
-    DIR is in SAELens's layout, saetui's own, or sparsify's. It is looked through first: safetensors and JSON only, shapes
-    that fit, finite weights. A name that is taken gets _2.
+    DIR is in SAELens's layout, saetui's own, sparsify's, Gemma Scope's, Gemma Scope 2's or Llama Scope's. It is looked
+    through first: safetensors, JSON and plain NumPy arrays only, shapes that fit, finite weights. A name that is taken gets _2.
     `saetui eval NAME` evaluates it; `saetui train SPEC.json -o start_from=NAME` trains it further.
     """
     source = user_path(directory)

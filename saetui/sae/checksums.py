@@ -30,9 +30,9 @@ def check(directory: Path, config: Mapping[str, Any], weights: Path) -> None:
         FormatError: one of them is not, or they do not belong together.
     """
     said = _said(config)
-    if said is None:
+    if said is None and not _lies_elsewhere(config):
         return
-    if said.get("config") != _of_config(config):
+    if said is None or said.get("config") != _of_config(config):
         raise FormatError(
             f"{directory}: its configuration is not what was written.",
             f'{_AGAIN} When it was changed on purpose, remove "{CHECKSUMS}" from its metadata.',
@@ -57,6 +57,14 @@ def _said(config: Mapping[str, Any]) -> dict[str, str] | None:
     own = config.get("metadata", {}).get("saetui") if isinstance(config.get("metadata"), dict) else None
     said = own.get(CHECKSUMS) if isinstance(own, dict) else None
     return said if isinstance(said, dict) else None
+
+
+def _lies_elsewhere(values: object) -> bool:
+    """Whether checksums stand under another name than theirs: one letter of a key was damaged."""
+    if not isinstance(values, dict):
+        return False
+    digests = [value for value in values.values() if isinstance(value, str) and len(value) == 64]
+    return len(digests) >= 2 or any(_lies_elsewhere(value) for value in values.values())
 
 
 def _of_config(config: Mapping[str, Any]) -> str:

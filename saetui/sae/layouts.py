@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from saetui.errors import FormatError
-from saetui.sae.dictionary_layout import WEIGHTS_PICKLE, export_dictionary_learning
+from saetui.sae.conventions import SCALER_FILE
+from saetui.sae.dictionary_layout import export_dictionary_learning
 from saetui.sae.directories import CONFIG_FILE, WEIGHTS_FILE
+from saetui.sae.gemma_scope_2_layout import GEMMA_SCOPE_2_CONFIG, GEMMA_SCOPE_2_WEIGHTS, load_gemma_scope_2
+from saetui.sae.gemma_scope_layout import GEMMA_SCOPE_WEIGHTS, load_gemma_scope
+from saetui.sae.llama_scope_layout import LLAMA_SCOPE_CONFIG, LLAMA_SCOPE_WEIGHTS, load_llama_scope
 from saetui.sae.loading import LoadedSAE, load_saelens
 from saetui.sae.rendering import render_saelens
 from saetui.sae.sparsify_layout import SPARSIFY_WEIGHTS, export_sparsify, load_sparsify
+from saetui.sae.unread_layouts import not_a_directory, unread
 
 LAYOUTS: Mapping[str, Callable[[Path, LoadedSAE], None]] = {
     "dictionary_learning": export_dictionary_learning,
@@ -18,37 +23,70 @@ LAYOUTS: Mapping[str, Callable[[Path, LoadedSAE], None]] = {
 }
 """Layouts that a result directory is converted to; `saelens` is what it is in already."""
 
-FILES: Mapping[str, tuple[str, ...]] = {
-    "saelens": (CONFIG_FILE, WEIGHTS_FILE),
-    "saetui": (CONFIG_FILE, WEIGHTS_FILE),
-    "sparsify": (CONFIG_FILE, SPARSIFY_WEIGHTS),
-}
-"""The files of each layout that can be read."""
+
+@dataclass(frozen=True)
+class Readable:
+    """A layout that can be read.
+
+    Attributes:
+        words: what it is, for messages.
+        marks: the files by which a directory is known to be in it; all of them are there.
+        load: reads it.
+        files: all that it consists of.
+    """
+
+    words: str
+    marks: tuple[str, ...]
+    load: Callable[[Path], LoadedSAE]
+    files: tuple[str, ...]
+
+
+READABLE: tuple[Readable, ...] = (
+    Readable(
+        "SAELens's and saetui's own (cfg.json, sae_weights.safetensors)",
+        (CONFIG_FILE, WEIGHTS_FILE),
+        load_saelens,
+        (CONFIG_FILE, WEIGHTS_FILE, SCALER_FILE),
+    ),
+    Readable(
+        "sparsify's (cfg.json, sae.safetensors)", (SPARSIFY_WEIGHTS,), load_sparsify, (CONFIG_FILE, SPARSIFY_WEIGHTS)
+    ),
+    Readable("Gemma Scope's (params.npz)", (GEMMA_SCOPE_WEIGHTS,), load_gemma_scope, (GEMMA_SCOPE_WEIGHTS,)),
+    Readable(
+        "Gemma Scope 2's (config.json, params.safetensors)",
+        (GEMMA_SCOPE_2_WEIGHTS,),
+        load_gemma_scope_2,
+        (GEMMA_SCOPE_2_CONFIG, GEMMA_SCOPE_2_WEIGHTS),
+    ),
+    Readable(
+        "Llama Scope's (hyperparams.json, checkpoints/final.safetensors)",
+        (LLAMA_SCOPE_CONFIG,),
+        load_llama_scope,
+        (LLAMA_SCOPE_CONFIG, LLAMA_SCOPE_WEIGHTS),
+    ),
+)
+"""Every layout that can be read, a line each: a new one is a module that loads it, and a line here."""
+
+
+def layout_of(directory: Path) -> Readable | None:
+    """The layout that a directory is in; None where it is in none that can be read."""
+    return next((layout for layout in READABLE if all((directory / mark).exists() for mark in layout.marks)), None)
 
 
 def load_sae(directory: Path) -> LoadedSAE:
-    """The SAE in a directory, in whichever layout: SAELens's, saetui's own, or sparsify's.
+    """The SAE in a directory, in whichever layout.
 
     Raises:
         FormatError: there is no SAE in it that can be read, with the reason.
     """
     if not directory.is_dir():
-        raise FormatError(
-            f"{directory} is not a directory.",
-            f"An SAE in SAELens's layout is a directory with {CONFIG_FILE} and {WEIGHTS_FILE}.",
-        )
-    if (directory / WEIGHTS_FILE).exists():
-        return load_saelens(directory)
-    if (directory / SPARSIFY_WEIGHTS).exists():
-        return load_sparsify(directory)
-    pickles = sorted(entry.name for entry in directory.iterdir() if entry.suffix in (".pt", ".pth", ".pkl", ".bin"))
-    if pickles:
-        whose = "dictionary_learning's" if WEIGHTS_PICKLE in pickles else "these"
-        raise FormatError(
-            f"{directory} has its weights in {pickles[0]}, a pickle, which can run code when it is loaded; {whose} are not read.",
-            "Load it with the tool that made it, and save it as safetensors in SAELens's layout.",
-        )
-    return load_saelens(directory)
+        raise not_a_directory(directory)
+    layout = layout_of(directory)
+    if layout is not None:
+        return layout.load(directory)
+    if (directory / CONFIG_FILE).exists():
+        return load_saelens(directory)  # which says what of it is missing
+    raise unread(directory, lambda place: layout_of(place) is not None, [layout.words for layout in READABLE])
 
 
 def require_saelens(loaded: LoadedSAE) -> None:

@@ -20,7 +20,7 @@ from saetui.sae.jumprelu_transcoder import JumpReLUSkipTranscoder, JumpReLUTrans
 from saetui.sae.normalization import Normalization
 from saetui.sae.registry import build, build_from
 
-Layout = Literal["saelens", "saetui", "sparsify"]
+Layout = Literal["saelens", "saetui", "sparsify", "gemma_scope", "gemma_scope_2", "llama_scope"]
 
 _UNIT_TOLERANCE = 1e-4
 _LARGEST_WIDTH = 1 << 24
@@ -83,7 +83,7 @@ def _load(directory: Path, config: dict[str, Any]) -> LoadedSAE:
         )
     d_in, latents = _size(config, "d_in", directory), _size(config, "d_sae", directory)
     d_out = _size(config, "d_out", directory) if known.transcodes else d_in
-    _check_shapes(weights, _shapes(known.tensors, d_in, d_out, latents), directory)
+    _check_shapes(weights, _shapes(known.tensors, d_in, d_out, latents), directory / WEIGHTS_FILE)
     apply_conventions(config, weights, directory)
     architecture = str(config["architecture"])
     options: dict[str, Option] = {}
@@ -115,6 +115,40 @@ def decoder_norm_of(weights: Mapping[str, Tensor]) -> Literal["unit", "free"]:
     """Whether all rows of W_dec are of unit norm."""
     norms = weights["W_dec"].norm(dim=1)
     return "unit" if bool(((norms - 1.0).abs() <= _UNIT_TOLERANCE).all()) else "free"
+
+
+def assemble_jumprelu(weights: dict[str, Tensor], path: Path, *, transcodes: bool) -> SparseAutoencoder:
+    """A jumprelu SAE, or a transcoder with thresholds, from tensors of another tool whose encoder subtracts no b_dec.
+
+    Args:
+        weights: W_enc (d_in, F), W_dec (F, d_out), b_enc (F,), b_dec (d_out,), threshold (F,), for raw activations, and for
+            a transcoder with a linear path W_skip (d_in, d_out). Changed in place.
+        path: of the file, for errors.
+        transcodes: whether it predicts another tensor than it reads.
+
+    Raises:
+        FormatError: a tensor is missing, of another shape, or not of floating point.
+    """
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    sizes = found.get("W_enc", ()), found.get("W_dec", ())
+    if any(len(shape) != 2 for shape in sizes):
+        raise FormatError(f"{path} has no W_enc and W_dec of two dimensions.", AGAIN)
+    (d_in, latents), (_, d_out) = sizes
+    names = ("b_enc", "threshold", *(("W_skip",) if "W_skip" in weights else ()))
+    shapes = _shapes(names, d_in, d_out, latents) | ({"W_skip": (d_in, d_out)} if "W_skip" in weights else {})
+    _check_shapes(weights, shapes, path)
+    if not transcodes and (d_in != d_out or "W_skip" in weights):
+        raise FormatError(f"{path} reads width {d_in} and gives {d_out}, but says nothing of a transcoder.", AGAIN)
+    # z = h above its threshold, and never negative.
+    weights["threshold"] = weights["threshold"].clamp_min(0.0)
+    architecture = "jumprelu"
+    if transcodes:
+        architecture = "jumprelu_skip_transcoder" if "W_skip" in weights else "jumprelu_transcoder"
+    else:
+        centre_input(weights)
+    sae = _built(architecture, d_in, d_out, latents, {"decoder_norm": decoder_norm_of(weights)})
+    sae.load_state_dict(weights)
+    return sae
 
 
 def as_trained(loaded: LoadedSAE) -> SparseAutoencoder:
@@ -182,21 +216,20 @@ def _shapes(names: tuple[str, ...], d_in: int, d_out: int, latents: int) -> dict
     return {**weights, **{name: special.get(name, (latents,)) for name in names}}
 
 
-def _check_shapes(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], directory: Path) -> None:
-    path = directory / WEIGHTS_FILE
+def _check_shapes(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
     for name, shape in shapes.items():
         if name not in weights:
-            raise FormatError(f"{path} has no {name}, which cfg.json's architecture needs.", AGAIN)
+            raise FormatError(f"{path} has no {name}, which its architecture needs.", AGAIN)
         if tuple(weights[name].shape) != shape:
             raise FormatError(
-                f"{name} in {path} has shape {tuple(weights[name].shape)}; cfg.json says {shape}.",
-                "The two files do not belong together: export or download the SAE again.",
+                f"{name} in {path} has shape {tuple(weights[name].shape)}; its configuration says {shape}.",
+                "The files do not belong together: export or download the SAE again.",
             )
         if not weights[name].is_floating_point():
             raise FormatError(f"{name} in {path} is of type {weights[name].dtype}.", AGAIN)
     unknown = sorted(weights.keys() - shapes.keys() - {"scaling_factor"})
     if unknown:
-        raise FormatError(f"{path} holds {', '.join(unknown[:3])}, which cfg.json's architecture has not.", AGAIN)
+        raise FormatError(f"{path} holds {', '.join(unknown[:3])}, which its architecture has not.", AGAIN)
 
 
 def _own(
@@ -223,7 +256,8 @@ def _own(
 
 def _check_own(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor], directory: Path) -> None:
     floating = {name: tensor for name, tensor in weights.items() if name != "threshold_batches"}
-    _check_shapes(floating, {name: shape for name, shape in shapes.items() if name != "threshold_batches"}, directory)
+    wanted = {name: shape for name, shape in shapes.items() if name != "threshold_batches"}
+    _check_shapes(floating, wanted, directory / WEIGHTS_FILE)
 
 
 _OWN_SIZES = {"d_in": "d_in", "d_out": "d_out", "latents": "d_sae"}

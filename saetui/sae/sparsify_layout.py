@@ -11,13 +11,28 @@ from safetensors.torch import save
 
 from saetui.errors import FormatError, InvalidInput
 from saetui.sae.base import Option, SparseAutoencoder
-from saetui.sae.directories import AGAIN, CONFIG_FILE, read_json, read_tensors, replace_directory
+from saetui.sae.directories import AGAIN, CONFIG_FILE, folders_of, read_json, read_tensors, replace_directory
 from saetui.sae.loading import LoadedSAE, as_trained, decoder_norm_of
 from saetui.sae.normalization import Normalization
 from saetui.sae.registry import build
 from saetui.sae.rendering import folded
 
 SPARSIFY_WEIGHTS = "sae.safetensors"
+
+_FIELDS = frozenset(
+    {
+        "activation",
+        "expansion_factor",
+        "normalize_decoder",
+        "num_latents",
+        "k",
+        "multi_topk",
+        "skip_connection",
+        "transcode",
+        "d_in",
+    }
+)
+"""What a configuration of sparsify 1.3.3 says; only the last steps of its training depend on what is not read here."""
 
 
 def export_sparsify(directory: Path, loaded: LoadedSAE) -> None:
@@ -78,6 +93,13 @@ def load_sparsify(directory: Path) -> LoadedSAE:
     weights = read_tensors(directory / SPARSIFY_WEIGHTS)
     if config.get("activation", "topk") != "topk":
         raise FormatError(f"{directory} has the activation {config['activation']!r}.", "topk can be read.")
+    unknown = sorted(name for name, value in config.items() if name not in _FIELDS and value)
+    if unknown:
+        shown = ", ".join(f"{name}: {json.dumps(config[name])[:40]}" for name in unknown[:3])
+        raise FormatError(
+            f"{directory / CONFIG_FILE} says {shown}, by which the SAE computes something that saetui does not.",
+            "SAEs and transcoders as sparsify 1.3.3 writes them can be read; an older one with signed latents cannot.",
+        )
     d_in, k = _whole(config, "d_in", directory), _whole(config, "k", directory)
     latents = config.get("num_latents") or d_in * _whole(config, "expansion_factor", directory)
     transcodes, skips = config.get("transcode") is True, config.get("skip_connection") is True
@@ -108,7 +130,13 @@ def load_sparsify(directory: Path) -> LoadedSAE:
     sae: SparseAutoencoder = build(architecture, d_in, d_in, latents, torch.Generator(), **options)
     sae.load_state_dict(ours)
     # The folder of a hookpoint bears its module's name; that is all that the layout says of the place.
-    return LoadedSAE(sae, Normalization(), {"hf_hook_name": directory.name}, "sparsify")
+    return LoadedSAE(sae, Normalization(), {"hf_hook_name": _hookpoint(folders_of(directory))}, "sparsify")
+
+
+def _hookpoint(folders: tuple[str, ...]) -> str:
+    """The folder's name; with several seeds of one hookpoint the SAE lies in a folder `seedN` below."""
+    name = folders[-1] if folders else ""
+    return folders[-2] if name.startswith("seed") and name[4:].isdigit() and len(folders) > 1 else name
 
 
 def _whole(config: dict[str, Any], name: str, directory: Path) -> int:

@@ -16,8 +16,8 @@ from typing import Any
 from saetui.errors import Conflict, HomeError, InvalidInput, SaetuiError
 from saetui.failpoints import hit
 from saetui.formats.durable import fsync_directory, write_durably
-from saetui.sae.conventions import SCALER_FILE
-from saetui.sae.layouts import FILES, LAYOUTS, load_sae, require_saelens
+from saetui.sae.directories import CONFIG_FILE, ORIGIN_FILE, WEIGHTS_FILE, origin_note
+from saetui.sae.layouts import LAYOUTS, layout_of, load_sae, require_saelens
 from saetui.sae.loading import LoadedSAE
 from saetui.training.errand import run_errand
 
@@ -45,13 +45,17 @@ def import_sae(source: Path, into: Path, name: str) -> dict[str, object]:
         Conflict: the name has been taken meanwhile.
         HomeError: it cannot be written.
     """
-    layout = load_sae(source).layout
+    load_sae(source)
+    layout = layout_of(source)
+    assert layout is not None, "it has just been read"
     try:
         hidden = Path(tempfile.mkdtemp(prefix=".import.", dir=into))
         try:
-            for file in (*FILES[layout], SCALER_FILE):
-                if file != SCALER_FILE or (source / file).is_file():
+            for file in layout.files:
+                if (source / file).is_file():
+                    (hidden / file).parent.mkdir(mode=0o700, exist_ok=True)
                     write_durably(hidden / file, (source / file).read_bytes(), point="import")
+            write_durably(hidden / ORIGIN_FILE, origin_note(source), point="import")
             loaded = load_sae(hidden)
             hit("copy.rename")
             try:
@@ -92,7 +96,7 @@ def convert(source: Path, target: Path, layout: str) -> None:
         elif loaded.layout != "saetui":
             raise InvalidInput("It is in SAELens's layout already.", "Export it with --format saelens.")
         target.mkdir()
-        for file in FILES[loaded.layout]:
+        for file in (CONFIG_FILE, WEIGHTS_FILE):
             write_durably(target / file, (source / file).read_bytes(), point="copy")
     except OSError as error:
         raise SaetuiError(
@@ -109,7 +113,7 @@ def _facts(loaded: LoadedSAE) -> dict[str, object]:
         "d_out": sae.d_out,
         "latents": sae.latents,
         "model": _text(metadata.get("model_name")),
-        "hook_name": _text(metadata.get("hook_name")),
+        "hook_name": _text(metadata.get("hook_name")) or _text(metadata.get("hf_hook_name")),
     }
 
 

@@ -40,6 +40,16 @@ def test_no_flipped_bit_of_a_result_is_ever_read_as_another_sae(result: Path, na
             assert name == "cfg.json" and json.loads(bytes(damaged)) == meant
 
 
+@pytest.mark.parametrize("name", ["metadata", "saetui", "checksums", "config", "weights"])
+def test_a_damaged_key_does_not_hide_the_checksums(result: Path, name: str) -> None:
+    path = result / "cfg.json"
+    content = path.read_text()
+    assert f'"{name}": ' in content
+    path.write_text(content.replace(f'"{name}": ', f'"{name[:-1]}_": '))
+    with pytest.raises(FormatError):
+        load_saelens(result)
+
+
 def test_files_of_two_results_do_not_pass_for_one(result: Path, generator: torch.Generator, tmp_path: Path) -> None:
     export_saelens(tmp_path / "other", stirred("topk", generator, k=6), Normalization(), METADATA)
     (tmp_path / "other" / "sae_weights.safetensors").replace(result / "sae_weights.safetensors")

@@ -44,6 +44,7 @@ def test_an_import_says_what_it_is_and_is_private(source: Path, into: Path) -> N
     assert (into / "mine").stat().st_mode & 0o777 == 0o700
     assert {entry.name: entry.stat().st_mode & 0o777 for entry in (into / "mine").iterdir()} == {
         "cfg.json": 0o600,
+        "origin.json": 0o600,
         "sae_weights.safetensors": 0o600,
     }
 
@@ -55,7 +56,8 @@ def test_only_the_files_of_an_sae_come_in_and_no_links(source: Path, into: Path)
     weights.rename(elsewhere)
     weights.symlink_to(elsewhere)
     import_sae(source, into, "mine")
-    assert sorted(entry.name for entry in (into / "mine").iterdir()) == ["cfg.json", "sae_weights.safetensors"]
+    names = sorted(entry.name for entry in (into / "mine").iterdir())
+    assert names == ["cfg.json", "origin.json", "sae_weights.safetensors"]
     assert not any(entry.is_symlink() for entry in (into / "mine").iterdir())
     elsewhere.unlink()
     assert load_saelens(into / "mine").sae.latents == 16
