@@ -13,7 +13,7 @@ from saetui.cli.errand import ask_errand
 from saetui.cli.export import finished
 from saetui.cli.figures import number, share
 from saetui.cli.imported import find_imported
-from saetui.cli.output import Column, json_option, print_facts, print_json, print_table
+from saetui.cli.output import Column, json_option, print_facts, print_json, print_table, say
 from saetui.client.blocking import ask
 from saetui.errors import InvalidInput, NotFound
 from saetui.jobs.architectures import HOOK_POINTS
@@ -109,9 +109,15 @@ def find_judged(which: str, site: str | None) -> Judged:
         if site is not None:
             raise InvalidInput(f"{which} is one SAE; --site chooses one of a job's.", "Leave --site out.")
         return Judged({found.name: found}, {})
+    if directory.is_file():
+        raise NotFound(
+            f"{which} is a file; an SAE is a directory.", f"Give the directory that holds it: {directory.parent}."
+        )
     if "/" in which:
         raise NotFound(
-            f"There is no directory {which}.", "Give a directory with an SAE, an imported one's name, or a job."
+            f"There is no directory {which}.",
+            "Give a directory with an SAE, an imported one's name, or a job. An SAE of the Hub is not downloaded by saetui: "
+            "fetch its folder with `hf download`, and give that.",
         )
     job = ask(GetJob(which)).job
     results = finished(job)
@@ -154,3 +160,6 @@ def _print(found: Mapping[str, Any]) -> None:
     click.echo("\nHow often latents fire (share of the latents with a density from 1eN up to ten times that)")
     densities = [(name, *(share(values.get(key)) for key in FORWARD)) for name, values in found["sites"].items()]
     print_table((Column("SAE", gives_way=True), *(Column(title, right=True) for title in FORWARD.values())), densities)
+    for name, values in found["sites"].items():
+        for note in values["notes"]:
+            say(f"{name}: {note}")

@@ -10,6 +10,7 @@ from torch import Tensor
 from saetui.errors import InvalidInput
 from saetui.sae.base import SparseAutoencoder
 from saetui.sae.loading import LoadedSAE
+from saetui.sae.model_changes import changes_to_model
 from saetui.sae.normalization import Normalization
 
 _SPREAD = 1e-3
@@ -73,6 +74,14 @@ def _check(sae: SparseAutoencoder, normalization: Normalization, loaded: LoadedS
         raise InvalidInput(
             f"The SAE to start from has d_in, d_out and latents {theirs}; this training has {ours}.",
             f"Set latent_dim to {source.latents}, and take the model and site that it was trained on.",
+        )
+    changes, hook = changes_to_model(loaded.metadata), str(loaded.metadata.get("hook_name"))
+    normalised = "saetui" not in loaded.metadata and hook.endswith("ln2.hook_normalized")
+    if changes.centred or normalised or (changes.folded and hook.endswith("mlp.hook_in")):
+        what = "centred activations" if changes.centred else "a norm's output before its weight and bias"
+        raise InvalidInput(
+            f"The SAE to start from reads {what}; a training reads the model's own.",
+            "Start from an SAE that was trained on them, or from scratch.",
         )
     if (normalization.kind == "layer_norm") != (loaded.normalization.kind == "layer_norm"):
         raise InvalidInput(

@@ -41,6 +41,7 @@ def apply_conventions(config: dict[str, Any], weights: dict[str, Tensor], direct
     Raises:
         FormatError: the SAE is scaled by a number that is not there, or in a way that saetui has not.
     """
+    _refuse_what_is_not_computed(config, directory)
     architecture = str(config.get("architecture"))
     config["architecture"] = _TRAINING_NAMES.get(architecture, architecture)
     _drop_finetuning(weights, directory)
@@ -56,9 +57,21 @@ def apply_conventions(config: dict[str, Any], weights: dict[str, Tensor], direct
         weights["W_enc"] = weights["W_enc"] * norms
         weights["b_enc"] = weights["b_enc"] * norms
         weights["W_dec"] = weights["W_dec"] / norms[:, None]
-    if config.get("reshape_activations", "none") != "none":
+
+
+def _refuse_what_is_not_computed(config: Mapping[str, Any], directory: Path) -> None:
+    """Refuses fields by which the SAE reads or computes something else."""
+    metadata = config.get("metadata")
+    places = [config, metadata] if isinstance(metadata, dict) else [config]
+    heads = next((head for facts in places if (head := facts.get("hook_head_index")) is not None), None)
+    activation = config.get("activation_fn")
+    if activation not in (None, "relu", "topk"):
+        raise FormatError(f"{directory} has the activation function {activation!r}.", "relu and topk can be read.")
+    reshaped = config.get("reshape_activations") or "none"
+    if reshaped != "none" or heads is not None:
+        what = repr(reshaped) if heads is None else f"hook_head_index: {heads}"
         raise FormatError(
-            f"{directory} reads attention heads ({config['reshape_activations']!r}), which saetui does not.",
+            f"{directory} reads attention heads ({what}), which saetui does not.",
             "SAEs of resid_pre, resid_post, mlp_in, mlp_out and attn_out can be read.",
         )
 
@@ -111,6 +124,7 @@ _OLD_NAMES = {
 _FACTS = (
     "model_name",
     "model_class_name",
+    "model_from_pretrained_kwargs",
     "hook_name",
     "hook_name_out",
     "hook_layer",

@@ -39,6 +39,7 @@ class ExportMetadata:
         model_class_name: what SAELens loads the model with.
         hook_name_out: the target's site, for transcoders.
         hf_hook_name_out: that site in transformers' naming.
+        revision: of a model of the Hub; None for its main one.
         extra: further facts (steps, tokens, l0, …), JSON values.
     """
 
@@ -53,6 +54,7 @@ class ExportMetadata:
     model_class_name: str = "HookedTransformer"
     hook_name_out: str | None = None
     hf_hook_name_out: str | None = None
+    revision: str | None = None
     extra: Mapping[str, JSON] = field(default_factory=dict)
 
     def as_json(self, sae: SparseAutoencoder, normalization: Normalization, target: Normalization) -> dict[str, JSON]:
@@ -64,7 +66,11 @@ class ExportMetadata:
             "model_class_name": self.model_class_name,
             # TransformerLens's from_pretrained changes the model unless it is told not to: folded norms change the MLP's
             # input, centred weights the residual stream.
-            "model_from_pretrained_kwargs": {"fold_ln": False, "center_writing_weights": False},
+            "model_from_pretrained_kwargs": {
+                "fold_ln": False,
+                "center_writing_weights": False,
+                **({} if self.revision is None else {"revision": self.revision}),
+            },
             "hook_name": self.hook_name,
             "hook_head_index": None,
             "hf_hook_name": self.hf_hook_name,

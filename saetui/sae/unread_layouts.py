@@ -95,7 +95,8 @@ def _language_model(directory: Path, names: Sequence[str]) -> Answer | None:
 
 def _below(directory: Path, holds_sae: Callable[[Path], bool]) -> list[Path]:
     """The directories below one that hold an SAE, in order; none below such a one is looked at, and no link followed."""
-    found, level, seen = [], [directory], 0
+    found: list[Path] = []
+    level, seen = [directory], 0
     for _ in range(_DEPTH):
         below: list[Path] = []
         for place in level:

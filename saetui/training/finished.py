@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from saetui.activations import HookPoint, Site, Splice
-from saetui.errors import InvalidInput, ModelError
+from saetui.activations import HookPoint, LanguageModel, Site, Splice
+from saetui.errors import ModelError
 from saetui.sae import LoadedSAE, Losses
 from saetui.sae.layouts import load_sae
 from saetui.training.pairs import Pair
-
-_BLOCK = re.compile(r"blocks\.(\d{1,4})\.(.+)")
-_POINTS = {Site(0, point).transformer_lens_name.removeprefix("blocks.0."): point for point in HookPoint}
+from saetui.training.placement import Placement, place
 
 
 class FinishedSAE:
@@ -25,10 +22,12 @@ class FinishedSAE:
     Attributes:
         loaded: the SAE, and the units it works in.
         pair: what it reads, and what it predicts.
+        placed: the tensors there that its tool had in place of the model's own.
     """
 
-    def __init__(self, loaded: LoadedSAE, site: Site, device: torch.device) -> None:
-        self.loaded = loaded
+    def __init__(self, loaded: LoadedSAE, placed: Placement, device: torch.device) -> None:
+        self.loaded, self.placed = loaded, placed
+        site = placed.site
         self.pair = Pair(site, site if loaded.sae.centres_input else Site(site.layer, HookPoint.MLP_OUT))
         self.sae = loaded.sae.to(device)
         self._fired = torch.zeros(loaded.sae.latents, dtype=torch.bool, device=device)
@@ -57,10 +56,13 @@ class FinishedSAE:
         Args:
             rows: raw activations by site, shape (n, d).
         """
-        x = self.loaded.normalization.normalise(self.pair.input_of(rows).to(self.device))
+        x = self.loaded.normalization.normalise(
+            self.placed.source.take(self.pair.input_of(rows).to(self.device).float())
+        )
         target = None
         if self.pair.is_transcoder:
-            target = self.loaded.target.normalise(self.pair.target_of(rows).to(self.device))
+            raw = self.pair.target_of(rows).to(self.device).float()
+            target = self.loaded.target.normalise(self.placed.target.take(raw))
         losses = self.sae.measure(x, target)
         self._fired |= losses.statistics.fired > 0
         return (x if target is None else target), losses
@@ -68,11 +70,24 @@ class FinishedSAE:
     def _reconstruct(self, raw: Tensor) -> Tensor:
         with torch.no_grad():
             raw = raw.to(self.device)
-            return self.loaded.target.restore(self.sae.reconstruct(self.loaded.normalization.normalise(raw)), raw)
+            read = self.placed.source.take(raw.float())
+            predicted = self.loaded.target.restore(
+                self.sae.reconstruct(self.loaded.normalization.normalise(read)), read
+            )
+            if not self.pair.is_transcoder:
+                # A transcoder's target may be centred too, but its mean is unseen by every norm behind it.
+                predicted = self.placed.target.put_back(predicted, raw.float())
+            return predicted.to(raw.dtype)
 
 
 def open_finished(
-    directory: Path, device: torch.device, width: int, layer: int | None, hook_point: str | None
+    directory: Path,
+    device: torch.device,
+    width: int,
+    layer: int | None,
+    hook_point: str | None,
+    model: LanguageModel | None = None,
+    loaded: LoadedSAE | None = None,
 ) -> FinishedSAE:
     """The SAE of a directory, at the site that it names or that is asked for.
 
@@ -82,38 +97,19 @@ def open_finished(
         width: of the model's activations.
         layer: None for the one in the metadata.
         hook_point: None for the one in the metadata.
+        model: that it is put into; without one it is taken at its name's word.
+        loaded: the SAE, where it has been read already.
 
     Raises:
         FormatError: it is no SAE that can be read.
         InvalidInput: it does not say where it belongs, or belongs to another kind of place.
-        ModelError: the model is of another width.
+        ModelError: the model is of another width, or has no such place.
     """
-    loaded = load_sae(directory)
+    loaded = loaded or load_sae(directory)
     if loaded.sae.d_in != width or loaded.sae.d_out != width:
         raise ModelError(
             f"The SAE in {directory} reads activations of width {loaded.sae.d_in} and gives {loaded.sae.d_out}; "
             f"the model's have {width}.",
             "Name the model that it was trained on with --model.",
         )
-    return FinishedSAE(loaded, _site_of(loaded, directory, layer, hook_point), device)
-
-
-def _site_of(loaded: LoadedSAE, directory: Path, layer: int | None, hook_point: str | None) -> Site:
-    name = loaded.metadata.get("hook_name")
-    match = _BLOCK.fullmatch(name) if isinstance(name, str) else None
-    point = HookPoint(hook_point) if hook_point else _POINTS.get(match[2]) if match else None
-    if not loaded.sae.centres_input and point is None and hook_point is None:
-        point = HookPoint.MLP_IN
-    number = layer if layer is not None else int(match[1]) if match else None
-    if number is None or point is None:
-        named = f"names the site {name!r}" if isinstance(name, str) else "does not say its site"
-        raise InvalidInput(
-            f"The SAE in {directory} {named}, which is none of saetui's.",
-            f"Give --layer and --hook-point (one of {', '.join(known.value for known in HookPoint)}).",
-        )
-    if not loaded.sae.centres_input and point is not HookPoint.MLP_IN:
-        raise InvalidInput(
-            f"The transcoder in {directory} would read {point.value}; a transcoder reads mlp_in.",
-            "Give --hook-point mlp_in.",
-        )
-    return Site(number, point)
+    return FinishedSAE(loaded, place(loaded, directory, layer, hook_point, model), device)

@@ -36,6 +36,7 @@ def _metadata(prepared: Prepared, trainer: SiteTrainer, step: int, completed: bo
         prepend_bos=prepends_bos(model.tokenizer),
         hook_name_out=pair.target.transformer_lens_name if pair.is_transcoder else None,
         hf_hook_name_out=model.locate(pair.target).tensor_name if pair.is_transcoder else None,
+        revision=spec.revision,
         extra={
             "job": prepared.run.path.name,
             "name": spec.name,

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, GPTNeoXConfig, PreTrainedModel, Qwen2Config
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPTNeoXConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    Qwen2Config,
+)
 
 from saetui.activations import ActivationExtractor, HookPoint, Site, open_model
 from saetui.bundled import TINY
 from saetui.sae import ExportMetadata, Normalization, build
 from tests.peers.environment import peer_python, run_peer
 
-SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
-CONFIGS = {
+SIZES: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+CONFIGS: dict[str, Callable[[int], PretrainedConfig]] = {
     # LayerNorm, the attention beside the MLP; and RMSNorm, one behind the other.
     "EleutherAI/pythia-14m": lambda words: GPTNeoXConfig(vocab_size=words, max_position_embeddings=32, **SIZES),
     "Qwen/Qwen2-0.5B": lambda words: Qwen2Config(vocab_size=words, num_key_value_heads=2, **SIZES),
@@ -29,7 +38,9 @@ def random_model(directory: Path, name: str) -> None:
     """A small model whose norms have weights and biases that are no ones and zeros."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(TINY)
-    network: PreTrainedModel = AutoModelForCausalLM.from_config(CONFIGS[name](len(tokenizer)))
+    network: PreTrainedModel = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]  # transformers leaves it untyped
+        CONFIGS[name](len(tokenizer))
+    )
     module: nn.Module = network
     with torch.no_grad():
         for parameter in module.parameters():

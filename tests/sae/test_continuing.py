@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,24 @@ def test_sizes_and_layer_norm_must_agree(generator: torch.Generator, tmp_path: P
     with pytest.raises(InvalidInput, match="layer_norm"):
         plain = Normalization("layer_norm")
         take_over(build("topk", 24, 24, 80, generator, k=6), plain, plain, loaded)
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"model_from_pretrained_kwargs": {"center_writing_weights": True}}, "centred"),
+        ({"hook_name": "blocks.2.ln2.hook_normalized"}, "before its weight"),
+        ({"hook_name": "blocks.2.mlp.hook_in", "model_from_pretrained_kwargs": {"fold_ln": True}}, "before its weight"),
+        ({"model_from_pretrained_kwargs": {"checkpoint_value": 7}}, "checkpoint_value"),
+    ],
+)
+def test_a_training_does_not_go_on_from_an_sae_of_another_tensor(
+    facts: dict[str, object], words: str, generator: torch.Generator, tmp_path: Path
+) -> None:
+    export_result(tmp_path / "sae", stirred("topk", generator, k=6), THEN, METADATA)
+    path = tmp_path / "sae" / "cfg.json"
+    config = json.loads(path.read_text())
+    config["metadata"] = {"sae_lens_version": "6.54.12", **facts}
+    path.write_text(json.dumps(config))
+    with pytest.raises(InvalidInput, match=words):
+        take_over(build("topk", 24, 24, 80, generator, k=6), NOW, NOW, load_sae(tmp_path / "sae"))

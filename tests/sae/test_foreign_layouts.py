@@ -42,7 +42,8 @@ def jumprelu(h: Tensor, threshold: Tensor | float) -> Tensor:
 
 def gemma_scope(directory: Path, weights: dict[str, Tensor]) -> Path:
     directory.mkdir(parents=True)
-    np.savez(directory / "params.npz", **{name: tensor.numpy() for name, tensor in weights.items()})
+    arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in weights.items()}
+    np.savez(directory / "params.npz", **arrays)
     return directory
 
 

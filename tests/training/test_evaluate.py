@@ -135,14 +135,30 @@ def test_what_was_left_out_of_the_text_is_told(tmp_path: Path, capsys: pytest.Ca
     assert "1 bad row (" in capsys.readouterr().err
 
 
+def test_contexts_begin_as_those_of_the_sae_s_own_training(tmp_path: Path) -> None:
+    directory = made(tmp_path, "topk", k=4)
+    judge(asked(directory))
+    kept = tmp_path / "home" / "cache" / "tokens"
+    before = {entry.name for entry in kept.iterdir()}
+    config = json.loads((directory / "cfg.json").read_text())
+    del config["metadata"]["saetui"]
+    for prepend_bos, others in ((True, 0), (False, 1)):
+        config["metadata"]["prepend_bos"] = prepend_bos
+        (directory / "cfg.json").write_text(json.dumps(config))
+        judge(asked(directory))
+        assert len({entry.name for entry in kept.iterdir()} - before) == others
+
+
 @pytest.mark.parametrize(
     ("change", "more", "kind", "words"),
     [
         ({"hook_name": "blocks.2.attn.hook_z"}, {}, InvalidInput, "blocks.2.attn.hook_z"),
-        ({"hook_name": None}, {}, InvalidInput, "does not say its site"),
+        ({"hook_name": None, "hf_hook_name": None}, {}, InvalidInput, "does not say its site"),
+        ({"hook_name": "blocks.1.hook_else"}, {}, InvalidInput, "hook_else"),
+        ({"model_name": "solu-1l"}, {}, ModelError, "no name of TransformerLens's"),
         ({"model_name": None}, {}, InvalidInput, "which model"),
         ({"dataset_path": None}, {}, InvalidInput, "which text"),
-        ({"model_name": "gpt2-small"}, {}, ModelError, "--model"),
+        ({"model_name": "gpt2-small"}, {}, ModelError, "openai-community/gpt2 is neither .* --model"),
         ({"dataset_path": "some/where"}, {}, SaetuiError, "--dataset"),
         ({}, {"layer": 99}, ModelError, "no layer 99"),
         ({}, {"split": "test"}, SaetuiError, "has no split 'test'"),

@@ -1,0 +1,223 @@
+"""Where a finished SAE belongs in a model, and what its tool read there in place of the model's own activation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from saetui.activations import HookPoint, LanguageModel, Site
+from saetui.activations.norms import norm_before, stream_norms, takes_mean_away, weight_and_bias
+from saetui.activations.site_names import NamedSite, check_names_the_site, read_site_name
+from saetui.errors import InvalidInput
+from saetui.sae import LoadedSAE
+from saetui.sae.model_changes import ModelChanges, changes_to_model, check_positions
+
+_SMALLEST = 1e-4
+"""A norm's weight that is smaller, relative to the largest, cannot be divided by: what it multiplied is lost in rounding."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The tensor that an SAE reads, made of the model's own activation x, shape (n, d).
+
+    Attributes:
+        centred: x less its mean over the width.
+        weight: (x − bias)/weight: a norm's output before its weight and bias, shapes (d,).
+        bias: see weight.
+    """
+
+    centred: bool = False
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+
+    def take(self, raw: Tensor) -> Tensor:
+        """What the SAE's tool has in the place of raw activations (n, d)."""
+        if self.centred:
+            return raw - raw.mean(-1, keepdim=True)
+        if self.weight is not None and self.bias is not None:
+            return (raw - self.bias.to(raw.device)) / self.weight.to(raw.device)
+        return raw
+
+    def put_back(self, predicted: Tensor, raw: Tensor) -> Tensor:
+        """What belongs into the model in the place of raw activations, for a prediction of what `take` gave, both (n, d)."""
+        if self.centred:
+            return predicted + raw.mean(-1, keepdim=True)
+        if self.weight is not None and self.bias is not None:
+            return predicted * self.weight.to(raw.device) + self.bias.to(raw.device)
+        return predicted
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an SAE belongs.
+
+    Attributes:
+        site: that it reads.
+        source: what it reads there.
+        target: what it predicts, of the site that it predicts.
+        notes: what a reader of its figures should know, in sentences.
+    """
+
+    site: Site
+    source: View = View()
+    target: View = View()
+    notes: tuple[str, ...] = ()
+
+
+def place(
+    loaded: LoadedSAE, directory: Path, layer: int | None, hook_point: str | None, model: LanguageModel | None
+) -> Placement:
+    """Finds where an SAE belongs by its metadata, or where it is asked to be.
+
+    Args:
+        loaded: the SAE.
+        directory: that it lies in, for errors.
+        layer: in place of the one that it names; None for that one.
+        hook_point: likewise.
+        model: that it is put into; None where only the name's own meaning is asked for.
+
+    Raises:
+        InvalidInput: it does not say where it belongs, belongs where saetui does not read, or was trained on a model that
+            was changed in a way that saetui does not follow.
+        ModelError: the model has no such site.
+    """
+    facts = loaded.metadata
+    check_positions(facts)
+    changes = changes_to_model(facts)
+    named = _named(loaded, asked=hook_point is not None)
+    site = _site(loaded, directory, named, layer, hook_point)
+    if named is not None and named.site.hook_point is not site.hook_point:
+        named = None
+    _check_target(loaded, site)
+    if model is None:
+        return Placement(site)
+    if named is not None:
+        here = NamedSite(named.name, site, named.normalised, named.part, named.side)
+        check_names_the_site(model, here)
+        if not loaded.sae.centres_input and named.part is not None and named.side == "input":
+            # sparsify's transcoder predicts the same module's own output.
+            check_names_the_site(model, NamedSite(named.name, Site(site.layer, HookPoint.MLP_OUT), False, named.part))
+    normalised = named is not None and (named.normalised or (changes.folded and site.hook_point is HookPoint.MLP_IN))
+    return _placed(loaded, site, changes, normalised, model)
+
+
+def _placed(loaded: LoadedSAE, site: Site, changes: ModelChanges, normalised: bool, model: LanguageModel) -> Placement:
+    mean_unseen = _mean_is_unseen(model, site.layer)
+    centred = View(centred=changes.centred and mean_unseen)
+    notes: tuple[str, ...] = ()
+    if site.hook_point is HookPoint.MLP_IN:
+        source = _normalised(model, site) if normalised else View()
+        target = centred if not loaded.sae.centres_input else source
+    else:
+        source = target = centred
+        notes = _notes(loaded, changes, mean_unseen)
+    return Placement(site, source, target, notes)
+
+
+def _notes(loaded: LoadedSAE, changes: ModelChanges, mean_unseen: bool) -> tuple[str, ...]:
+    """SAELens's early trainings centred the stream and did not say so."""
+    if changes.stated or not mean_unseen or loaded.layout != "saelens" or "sae_lens_version" in loaded.metadata:
+        return ()
+    return (
+        "The configuration is older than SAELens 6 and does not say whether the model's weights were centred: it was read "
+        "on the model's own stream. Where the FVU is bad, try "
+        '"model_from_pretrained_kwargs": {"center_writing_weights": true} in its cfg.json.',
+    )
+
+
+def _named(loaded: LoadedSAE, *, asked: bool) -> NamedSite | None:
+    """The site that the metadata name: by the hook's name, and where there is none by the module's in transformers."""
+    facts, transcodes = loaded.metadata, not loaded.sae.centres_input
+    hook, module = (name if isinstance(name := facts.get(key), str) else None for key in ("hook_name", "hf_hook_name"))
+    try:
+        found = read_site_name(hook or module or "", transcodes=transcodes)
+    except InvalidInput:
+        # SAELens calls what Gemma Scope 2's transcoders read hook_mlp_in; their module's name says it right.
+        found = read_site_name(module, transcodes=transcodes) if hook and module else None
+        if found is None or found.site.hook_point is not HookPoint.MLP_IN:
+            if asked:
+                return None
+            raise
+    if found is not None and found.normalised and "saetui" in facts:
+        # Until saetui named mlp.hook_in, it wrote this name for what enters the MLP.
+        return NamedSite(found.name, found.site)
+    return found
+
+
+def _site(
+    loaded: LoadedSAE, directory: Path, named: NamedSite | None, layer: int | None, hook_point: str | None
+) -> Site:
+    known = [point.value for point in HookPoint]
+    point = HookPoint(hook_point) if hook_point else named.site.hook_point if named else None
+    transcodes = not loaded.sae.centres_input
+    if transcodes and point is None:
+        point = HookPoint.MLP_IN
+    number = layer if layer is not None else named.site.layer if named else None
+    if number is None or point is None:
+        name = _name_in(loaded.metadata)
+        what = f"names the site {name!r}, which is none of saetui's" if name else "does not say its site"
+        raise InvalidInput(
+            f"The SAE in {directory} {what}.", f"Give --layer and --hook-point (one of {', '.join(known)})."
+        )
+    if transcodes and point is not HookPoint.MLP_IN:
+        raise InvalidInput(
+            f"The transcoder in {directory} would read {point.value}; a transcoder reads mlp_in.",
+            "Give --hook-point mlp_in.",
+        )
+    return Site(number, point)
+
+
+def _name_in(facts: Mapping[str, Any]) -> str | None:
+    names = (facts.get(key) for key in ("hook_name", "hf_hook_name"))
+    return next((name for name in names if isinstance(name, str)), None)
+
+
+def _check_target(loaded: LoadedSAE, site: Site) -> None:
+    """See that a transcoder predicts the `mlp_out` of its layer, by its metadata.
+
+    Raises:
+        InvalidInput: it says that it predicts something else.
+    """
+    name = loaded.metadata.get("hook_name_out") or loaded.metadata.get("hf_hook_name_out")
+    if not isinstance(name, str) or loaded.sae.centres_input:
+        return
+    named = read_site_name(name)
+    if named is None or named.site.hook_point is not HookPoint.MLP_OUT:
+        raise InvalidInput(
+            f"The transcoder predicts {name}; saetui judges transcoders that predict mlp_out.",
+            "Judge it with the tool that made it.",
+        )
+
+
+def _normalised(model: LanguageModel, site: Site) -> View:
+    """The norm's output before its weight and bias.
+
+    Raises:
+        InvalidInput: the weight is 0 somewhere, so that what it multiplied is not known from what enters the MLP.
+        ModelError: no norm stands there.
+    """
+    name, norm = norm_before(model, site)
+    weight, bias = weight_and_bias(norm, model.d_model)
+    smallest = int(weight.abs().argmin())
+    if float(weight.abs()[smallest]) < _SMALLEST * float(weight.abs().max()):
+        raise InvalidInput(
+            f"The SAE reads {name} before its weight, which is {float(weight[smallest]):.1e} at coordinate {smallest}: what "
+            "stood there is not known from what enters the MLP.",
+            "An SAE of the MLP's input itself (mlp.hook_in) can be judged.",
+        )
+    return View(weight=weight, bias=bias)
+
+
+def _mean_is_unseen(model: LanguageModel, layer: int) -> bool:
+    """Whether the layer's norms take the mean over the width away, so that centring the stream changes no prediction.
+
+    TransformerLens centres only then; where norms do both, it is not known what it would do.
+    """
+    if layer >= len(model.layers):
+        return False  # said where the site is looked up
+    norms = stream_norms(model, layer)
+    return bool(norms) and all(takes_mean_away(norm, model.d_model) for norm in norms)
