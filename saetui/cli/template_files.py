@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from saetui.errors import Conflict, InvalidInput, SaetuiError
-from saetui.jobs.editing import FILE_LIMIT
+from saetui.jobs.editing import FILE_LIMIT, decode_text
 from saetui.jobs.paths import why_no_path
 from saetui.regular import read_regular
 from saetui.rundir.durable import write_durably
@@ -26,10 +26,7 @@ def read_template_file(path: Path) -> str:
         data = read_regular(path, FILE_LIMIT)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", _WAY_OUT) from error
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path} is not a text in UTF-8.", _WAY_OUT) from error
+    return decode_text(data, path, "give a file that `saetui templates export` wrote")
 
 
 def write_template_file(path: Path, text: str) -> None:

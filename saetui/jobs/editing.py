@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,14 +35,35 @@ def load_spec_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", "Give the path of a spec in JSON.") from error
     try:
-        raw = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raw = msgspec.json.decode(decode_text(data, path, "start from `saetui templates show`"))
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInput(
             f"{path} is not JSON: {error}.", "Correct it there, or start from `saetui templates show`."
         ) from error
     if not isinstance(raw, dict):
         raise InvalidInput(f"{path} holds no object.", 'A spec looks like {"model": "bundled:tiny", …}.')
     return raw
+
+
+def decode_text(data: bytes, path: Path, or_else: str) -> str:
+    """The text of a file in UTF-8, with or without the byte order mark that editors on Windows put before it.
+
+    Args:
+        data: the file's content.
+        path: of the file, for errors.
+        or_else: what else the user can do, after "or".
+
+    Raises:
+        InvalidInput: it is text in UTF-16, or no text.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InvalidInput(f"{path} is text in UTF-16.", f"Save it as UTF-8, or {or_else}.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{path} is not text in UTF-8 (byte {error.start}).", f"Save it as UTF-8, or {or_else}."
+        ) from error
 
 
 def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

@@ -243,11 +243,18 @@ def _check_hook_points(value: object) -> list[Problem]:
         return [
             _wrong("hook_points", value, "must be a list of hook points.", f"Choose from {', '.join(HOOK_POINTS)}.")
         ]
-    check = _check_choice("hook_points", HOOK_POINTS)
-    problems: list[Problem] = [problem for point in value for problem in check(point)]
+    problems = [problem for point in value for problem in _check_hook_point(point)]
     if not problems and len(set(value)) < len(value):
         problems.append(_wrong("hook_points", value, "names a hook point twice.", "Name each once."))
     return problems
+
+
+def _check_hook_point(value: object) -> list[Problem]:
+    meaning, nearest = _NOT_OFFERED.get(str(value), (None, None))
+    if meaning is not None:
+        return [_wrong("hook_points", value, f"is {meaning}, which is not offered.", nearest)]
+    found: list[Problem] = _check_choice("hook_points", HOOK_POINTS)(value)
+    return found
 
 
 def _check_readable(points: Iterable[str], architecture: str) -> list[Problem]:
@@ -325,6 +332,21 @@ _HOW_TO_GIVE = {
     "dataset": 'Give an object with a source: bundled:stdlib, a file or a directory, e.g. {"source": "bundled:stdlib"}.',
     "dataset.source": "Give bundled:stdlib, a file or a directory.",
 }
+
+_MID = (
+    "the residual stream between attention and MLP",
+    "The nearest are mlp_in, the same behind the norm before the MLP, and attn_out, what the attention adds to the stream.",
+)
+_HEADS = ("what the attention's heads give before they are added up", "The nearest is attn_out, what they add up to.")
+_NOT_OFFERED: dict[str, tuple[str, str]] = {
+    "resid_mid": _MID,
+    "hook_resid_mid": _MID,
+    "hook_mlp_in": _MID,
+    "z": _HEADS,
+    "hook_z": _HEADS,
+    "attn.hook_z": _HEADS,
+}
+"""Places that others offer, whose names are like those of other tensors here: what each is, and what is nearest."""
 
 _CHECKS: dict[str, Any] = {
     "name": _check_name,

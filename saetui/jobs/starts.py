@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def latents_of(directory: Path) -> int | None:
     """
     path = directory / CONFIG_FILE
     try:
-        config = msgspec.json.decode(read_regular(path, CONFIG_LIMIT), type=dict[str, Any])
+        content = read_regular(path, CONFIG_LIMIT).removeprefix(codecs.BOM_UTF8)
+        config = msgspec.json.decode(content, type=dict[str, Any])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{path} cannot be read: {error}.", "Export or download the SAE again.") from error
     latents = config.get("d_sae") or config.get("num_latents")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saetui.errors import FormatError, InvalidInput
-from saetui.jobs.editing import FILE_LIMIT
+from saetui.errors import InvalidInput
+from saetui.jobs.editing import FILE_LIMIT, decode_text
 from saetui.regular import read_regular
 from saetui.rundir.durable import write_durably
 
@@ -17,17 +17,13 @@ def read_text(path: Path) -> str:
     """A template file as text.
 
     Raises:
-        InvalidInput: it cannot be read or is too long.
-        FormatError: it is not text.
+        InvalidInput: it cannot be read, is too long, or is not text.
     """
     try:
         data = read_regular(path, FILE_LIMIT)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", "Give another file.") from error
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is not a text file.", "Give a file that an export wrote.") from error
+    return decode_text(data, path, "give a file that `saetui templates export` wrote")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -290,7 +290,8 @@ def test_a_second_supervisor_is_refused_and_the_first_serves_on(saetui: Saetui, 
         ("nonsense", "is not JSON"),
         ("{}", "is not a template file"),
         ('{"format": "saetui-templates", "version": 99, "templates": []}', "has version 99"),
-        ("\udcff\udcfe", "is not a text in UTF-8"),
+        ("\udcff\udcfe", "is text in UTF-16"),
+        ("caf\udce9", "is not text in UTF-8 (byte 3)"),
     ],
 )
 def test_a_template_file_that_is_none_brings_nothing_in(

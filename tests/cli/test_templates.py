@@ -120,6 +120,8 @@ def test_templates_are_carried_from_one_home_to_another(
     assert saetui("templates", "export", "--output", file).code == 1
     assert saetui("templates", "export").out == file.read_text()
 
+    # As an editor on Windows saves it again.
+    file.write_text(file.read_text(), encoding="utf-8-sig")
     outcome = shared("templates", "import", file, "--json")
     assert outcome.code == 0
     (came,) = outcome.document["imported"]

@@ -47,7 +47,7 @@ def test_relative_paths_become_absolute_and_references_stay(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "cannot be read"), (b"{", "is not JSON"), (b"\xff\xfe", "is not JSON"), (b"[1]", "no object")]
+    ("content", "words"), [(None, "cannot be read"), (b"{", "is not JSON"), (b"\xff\xfe{\0", "UTF-16"), (b"caf\xe9", "byte 3"), (b"[1]", "no object")]
 )  # fmt: skip
 def test_a_file_that_is_no_spec_is_refused_in_one_sentence(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "spec.json"
@@ -57,6 +57,13 @@ def test_a_file_that_is_no_spec_is_refused_in_one_sentence(tmp_path: Path, conte
         load_spec_file(path)
     assert str(path) in caught.value.message
     assert caught.value.suggestion
+
+
+def test_a_byte_order_mark_before_a_spec_is_no_part_of_it(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    path = tmp_path / "spec.json"
+    path.write_text('{"model": "bundled:tiny"}', encoding="utf-8-sig")
+    assert load_spec_file(path) == {"model": "bundled:tiny"}
 
 
 def test_a_deeply_nested_file_is_refused_without_a_traceback(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_every_problem_is_named_at_once() -> None:
         (spec(layers=[-1]), "layers", "must be from 0"),
         (spec(hook_points=[]), "hook_points", "must be a list of hook points"),
         (spec(hook_points=["resid"]), "hook_points", "must be one of"),
+        (spec(hook_points=["resid_mid"]), "hook_points", "between attention and MLP, which is not offered"),
+        (spec(hook_points=["attn.hook_z"]), "hook_points", "heads"),
         (spec(device="gpu"), "device", "must be auto, cpu, cuda or cuda:N"),
         (spec(dtype="float64"), "dtype", "must be one of"),
         (spec(name="../etc"), "name", "is not a name"),
@@ -225,3 +227,9 @@ def test_widths_are_read_as_people_type_them() -> None:
 @pytest.mark.parametrize(("text", "value"), [("4096", 4096), ("4k", 4000), ("100_000", 100_000), ("1M", 1_000_000)])
 def test_whole_numbers_are_read_as_people_type_them(text: str, value: int) -> None:
     assert HYPERPARAMETERS["num_steps"].parse(text) == value
+
+
+def test_a_hook_point_that_is_not_offered_leads_to_the_nearest_and_not_to_one_of_a_like_name() -> None:
+    (problem,) = check_fields(spec(hook_points=["resid_mid"]))
+    assert problem.suggestion is not None and "mlp_in" in problem.suggestion and "attn_out" in problem.suggestion
+    assert "resid_pre" not in problem.sentence()
