@@ -51,12 +51,15 @@ def apply_conventions(config: dict[str, Any], weights: dict[str, Tensor], direct
     if "threshold" in weights:
         # z = relu(h) above its threshold: below 0 a threshold does nothing.
         weights["threshold"] = weights["threshold"].clamp_min(0.0)
-    _fold_scale(config, weights, directory)
     if config.get("rescale_acts_by_decoder_norm", False):
+        if "b_enc" not in weights:
+            raise FormatError(f"{directory} rescales the latents of a {architecture}, which saetui does not.", AGAIN)
         norms = weights["W_dec"].norm(dim=1).clamp_min(1e-12)
         weights["W_enc"] = weights["W_enc"] * norms
         weights["b_enc"] = weights["b_enc"] * norms
         weights["W_dec"] = weights["W_dec"] / norms[:, None]
+    # Last: a threshold on rescaled latents is in the units of the rows as they were trained.
+    _fold_scale(config, weights, directory)
 
 
 def _refuse_what_is_not_computed(config: Mapping[str, Any], directory: Path) -> None:

@@ -137,6 +137,13 @@ def test_a_gated_encoder_that_subtracts_no_b_dec_is_understood(
     assert torch.allclose(load_saelens(tmp_path / "sae").encode(x), z, atol=1e-5)
 
 
+def test_rescaled_latents_of_a_gated_sae_are_refused(generator: torch.Generator, tmp_path: Path) -> None:
+    export_saelens(tmp_path / "sae", stirred("gated", generator), Normalization(), METADATA)
+    change_config(tmp_path / "sae", rescale_acts_by_decoder_norm=True)
+    with pytest.raises(FormatError, match="rescales the latents of a gated"):
+        load_saelens(tmp_path / "sae")
+
+
 def test_a_scale_beside_a_checkpoint_is_folded_in(exported: Path, x: Tensor) -> None:
     wanted = load_saelens(exported).reconstruct(x * 0.25) / 0.25
     change_config(exported, normalize_activations="expected_average_only_in")
@@ -145,6 +152,36 @@ def test_a_scale_beside_a_checkpoint_is_folded_in(exported: Path, x: Tensor) -> 
     (exported / "activation_scaler.json").write_text('{"scaling_factor": null}')
     with pytest.raises(FormatError, match="not sound"):
         load_saelens(exported)
+
+
+def test_a_threshold_of_rescaled_latents_is_in_the_units_of_the_scaled_training(
+    x: Tensor, generator: torch.Generator, tmp_path: Path
+) -> None:
+    """SAELens's checkpoint of a batchtopk on scaled activations (its fold_activation_norm_scaling_factor, #763)."""
+    directory = tmp_path / "sae"
+    export_saelens(directory, stirred("jumprelu", generator), Normalization(), METADATA)
+    norms = 0.5 + torch.rand(80, generator=generator)
+
+    def change(weights: dict[str, Tensor]) -> None:
+        weights["W_dec"] *= norms[:, None]
+        del weights["threshold"]
+        weights["topk_threshold"] = torch.tensor(0.4)
+
+    change_weights(directory, change)
+    change_config(
+        directory,
+        architecture="batchtopk",
+        normalize_activations="expected_average_only_in",
+        rescale_acts_by_decoder_norm=True,
+    )
+    (directory / "activation_scaler.json").write_text('{"scaling_factor": 0.25}')
+    w = load_file(directory / "sae_weights.safetensors")
+    n = w["W_dec"].norm(dim=1)
+    h = ((0.25 * x - w["b_dec"]) @ w["W_enc"] + w["b_enc"]) * n
+    z = h * (h > 0.4)
+    assert 0.02 < float((z > 0).float().mean()) < 0.98
+    wanted = (z / n @ w["W_dec"] + w["b_dec"]) / 0.25
+    assert torch.allclose(load_saelens(directory).reconstruct(x), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_configuration_older_than_version_6_is_understood(exported: Path, x: Tensor) -> None:
