@@ -39,6 +39,9 @@ def export(job: str, directory: str, site: str | None, layout: str, as_json: boo
 
     DIR gets a directory for each site (DIR/layer_2.resid_post). With --site, DIR itself is the SAE. DIR appears whole or
     not at all, and nothing is overwritten. What a tool has no architecture for is refused, with the reason.
+
+    SAEs of mlp_in, and transcoders, read the hook blocks.L.mlp.hook_in: SAELens attaches them to its HookedSAETransformer
+    and SAETransformerBridge; a plain HookedTransformer has no hook that holds what enters the MLP.
     """
     found = ask(GetJob(job)).job
     results = finished(found)

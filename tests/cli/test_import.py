@@ -103,3 +103,6 @@ def test_what_is_no_sae_is_refused_with_the_reason(trained: Trained, tmp_path: P
     assert trained.saetui("import", tmp_path / "theirs", "--name", "../up").code == 2
     assert trained.saetui("eval", "nothing-such").code == 1
     assert "no directory" in trained.saetui("eval", "./nothing-such").err
+    assert "is a file" in trained.saetui("eval", tmp_path / "theirs" / "ae.pt").err
+    for command in ("eval", "import"):
+        assert "hf download" in trained.saetui(command, "google/gemma-scope-2b-pt-res").err

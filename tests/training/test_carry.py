@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from saetui.errors import Conflict, FormatError
 from saetui.sae import ExportMetadata, Normalization, build, export_saelens, load_saelens
@@ -78,3 +80,36 @@ def test_nothing_is_overwritten(source: Path, into: Path) -> None:
     with pytest.raises(Conflict, match="mine"):
         import_sae(source, into, "mine")
     assert [entry.name for entry in into.iterdir()] == ["mine"]
+
+
+def test_an_import_keeps_what_only_the_path_says(into: Path, tmp_path: Path) -> None:
+    """Gemma Scope and Llama Scope say the model by their folders, and lie in folders of their own."""
+    gemma = tmp_path / "gemma-scope-2b-pt-res" / "layer_20" / "width_16k" / "average_l0_71"
+    gemma.mkdir(parents=True)
+    arrays = {
+        "W_enc": np.eye(8),
+        "W_dec": np.eye(8),
+        "b_enc": np.zeros(8),
+        "b_dec": np.zeros(8),
+        "threshold": np.ones(8),
+    }
+    np.savez(gemma / "params.npz", **{name: array.astype(np.float32) for name, array in arrays.items()})
+    llama = tmp_path / "Llama3_1-8B-Base-L15R-8x"
+    (llama / "checkpoints").mkdir(parents=True)
+    eye, zeros = torch.eye(8), torch.zeros(8)
+    tensors = {
+        "encoder.weight": eye,
+        "encoder.bias": zeros,
+        "decoder.weight": eye.clone(),
+        "decoder.bias": zeros.clone(),
+    }
+    save_file(tensors, llama / "checkpoints" / "final.safetensors")
+    (llama / "hyperparams.json").write_text('{"act_fn": "relu", "hook_point_in": "blocks.15.hook_resid_post"}')
+    expected = {gemma: ("google/gemma-2-2b", 20), llama: ("meta-llama/Llama-3.1-8B", 15)}
+    for number, (source, (model, layer)) in enumerate(expected.items()):
+        found = import_sae(source, into, f"mine{number}")
+        assert (found["model"], found["hook_name"]) == (model, f"blocks.{layer}.hook_resid_post")
+        # Brought in once more, from where it lies now.
+        again = import_sae(into / f"mine{number}", into, f"again{number}")
+        assert (again["model"], again["hook_name"]) == (found["model"], found["hook_name"])
+    assert (into / "mine1" / "checkpoints").stat().st_mode & 0o777 == 0o700
