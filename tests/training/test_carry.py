@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,14 +87,14 @@ def test_an_import_keeps_what_only_the_path_says(into: Path, tmp_path: Path) -> 
     """Gemma Scope and Llama Scope say the model by their folders, and lie in folders of their own."""
     gemma = tmp_path / "gemma-scope-2b-pt-res" / "layer_20" / "width_16k" / "average_l0_71"
     gemma.mkdir(parents=True)
-    arrays = {
+    arrays: dict[str, Any] = {
         "W_enc": np.eye(8),
         "W_dec": np.eye(8),
         "b_enc": np.zeros(8),
         "b_dec": np.zeros(8),
         "threshold": np.ones(8),
     }
-    np.savez(gemma / "params.npz", **{name: array.astype(np.float32) for name, array in arrays.items()})
+    np.savez(gemma / "params.npz", **arrays)
     llama = tmp_path / "Llama3_1-8B-Base-L15R-8x"
     (llama / "checkpoints").mkdir(parents=True)
     eye, zeros = torch.eye(8), torch.zeros(8)
