@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from transformers import PreTrainedTokenizerFast
-
-from saetui.activations import TokenDataset
+from saetui.activations.vocabulary import prepends_bos
 from saetui.formats.durable import sweep_new
 from saetui.sae import ExportMetadata, export_result
 from saetui.training.setup import Prepared
@@ -35,7 +33,7 @@ def _metadata(prepared: Prepared, trainer: SiteTrainer, step: int, completed: bo
         hook_layer=pair.source.layer,
         context_size=spec.dataset.context_length,
         dataset_path=spec.dataset.source,
-        prepend_bos=begins_with_bos(prepared.dataset, model.tokenizer),
+        prepend_bos=prepends_bos(model.tokenizer),
         hook_name_out=pair.target.transformer_lens_name if pair.is_transcoder else None,
         hf_hook_name_out=model.locate(pair.target).tensor_name if pair.is_transcoder else None,
         revision=spec.revision,
@@ -52,9 +50,3 @@ def _metadata(prepared: Prepared, trainer: SiteTrainer, step: int, completed: bo
             "held_out": dict(prepared.held_out.latest.get(pair.name, {})),
         },
     )
-
-
-def begins_with_bos(dataset: TokenDataset, tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether the contexts of a dataset really begin with the tokenizer's beginning-of-text token."""
-    first = dataset.read(dataset.train[:1])
-    return bool(int(first[0, 0]) == tokenizer.bos_token_id)
