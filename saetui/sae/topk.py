@@ -129,6 +129,7 @@ class TopKSAE(SparseAutoencoder):
             l1=outcome.l1,
             fired=outcome.fired,
             smallest_kept=outcome.smallest,
+            not_zero=outcome.active,
         )
         return Losses(terms, statistics)
 

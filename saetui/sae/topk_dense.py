@@ -41,6 +41,7 @@ def dense_outcome(
         sums = z.sum(0)
         l1 = sums.sum() if norms is None else sums.dot(norms)
         fired = count_above(z, sae.firing_threshold)
+        active = fired.sum() if sae.firing_threshold == 0.0 else count_above(z, 0.0).sum()
         smallest = torch.where(z > 0, z, torch.inf).min()
         squared_error = recons[-1] * y.numel()
-    return TopKOutcome(recon, aux_term, squared_error.detach(), l1, fired, smallest)
+    return TopKOutcome(recon, aux_term, squared_error.detach(), l1, fired, active, smallest)

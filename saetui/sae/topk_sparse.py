@@ -65,6 +65,7 @@ class TopKOutcome(NamedTuple):
         squared_error: Σ‖x̂ − y‖² with all latents.
         l1: Σ z·n.
         fired: tokens on which each latent fired, int64, shape (F,).
+        active: entries of z that are not 0, shape ().
         smallest: the smallest activation that was kept; infinite where none was.
     """
 
@@ -73,6 +74,7 @@ class TopKOutcome(NamedTuple):
     squared_error: Tensor
     l1: Tensor
     fired: Tensor
+    active: Tensor
     smallest: Tensor
 
 
@@ -95,11 +97,12 @@ def sparse_outcome(
     )
     with torch.no_grad():
         fired = sums_by_latent((values > sae.firing_threshold).to(torch.int64), indices, sae.latents)
+        active = fired.sum() if sae.firing_threshold == 0.0 else (values > 0.0).sum()
         norms = sae.decoder_norms()
         l1 = values.sum() if norms is None else (values * norms[indices]).sum()
         nothing = values.new_full((1,), torch.inf)
         smallest = torch.cat([torch.where(values > 0, values, torch.inf), nothing]).min()
-    return TopKOutcome(recon, aux_term, squared_error, l1, fired, smallest)
+    return TopKOutcome(recon, aux_term, squared_error, l1, fired, active, smallest)
 
 
 class _SparseTopK(torch.autograd.Function):

@@ -106,5 +106,6 @@ class Transcoder(TopKSAE):
             squared_error=outcome.recon.detach() * y.numel(),
             l1=outcome.l1.detach() * x.shape[0],
             fired=outcome.fired,
+            not_zero=outcome.active,
         )
         return Losses({"recon": outcome.recon, "sparsity": coefficient * outcome.l1}, statistics)
