@@ -139,6 +139,11 @@ class SparseAutoencoder(nn.Module, ABC):
         return {"decoder_norm": self.decoder_norm, "firing_threshold": self.firing_threshold}
 
     @property
+    def finished_state(self) -> dict[str, Tensor]:
+        """The tensors by which the SAE is used once it is trained, by name: what an export is made of."""
+        return dict(self.state_dict())
+
+    @property
     def description(self) -> dict[str, Option]:
         """Architecture, sizes and options: what `build_from` makes the same SAE of. JSON."""
         sizes = {"d_in": self.d_in, "d_out": self.d_out, "latents": self.latents}

@@ -21,18 +21,22 @@ _NEWEST = 0.01
 class BatchTopKSAE(TopKSAE):
     """z = the k·B largest positive h of the batch: k a token on average, more where more is needed. Loss as topk.
 
-    A single token has no batch: what it keeps is what exceeds `threshold`, the moving average of the smallest
-    activation that each training batch kept. `encode`, `measure` and exports go by it; training never does.
+    A single token has no batch: what it keeps is what exceeds `cutoff`. `encode`, `measure` and exports go by that;
+    training never does.
 
     Attributes:
-        threshold: shape (), float32; 0 until the first batch.
+        threshold: the moving average of the smallest activation that each training batch kept, shape (), float32; 0 until
+            the first batch.
         threshold_batches: how many batches it has seen, shape (), int64.
+        calibrated: the threshold of a ThresholdSearch (calibration.py), for the weights as they are; the next training
+            batch forgets it, and no checkpoint has it. None where nobody has searched.
     """
 
     architecture = "batch_topk"
 
     threshold: Tensor
     threshold_batches: Tensor
+    calibrated: Tensor | None
 
     def __init__(
         self,
@@ -61,6 +65,19 @@ class BatchTopKSAE(TopKSAE):
         )
         self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("threshold_batches", torch.zeros((), dtype=torch.int64))
+        self.calibrated = None
+
+    @property
+    def cutoff(self) -> Tensor:
+        """What an activation must exceed to be kept where there is no batch, shape ()."""
+        return self.threshold if self.calibrated is None else self.calibrated
+
+    @property
+    def finished_state(self) -> dict[str, Tensor]:
+        """See the base: one threshold, by which it is used."""
+        state = {**super().finished_state, "threshold": self.cutoff}
+        del state["threshold_batches"]
+        return state
 
     def selection(self, tokens: int, whole_batch: WholeBatch | None) -> Selection:
         """The k·B largest of the whole batch, of which `survey` has found the floor where this is a part."""
@@ -69,15 +86,15 @@ class BatchTopKSAE(TopKSAE):
         return LargestOfAll(self.k * whole_batch.tokens, whole_batch.floor)
 
     def encode(self, x: Tensor) -> Tensor:
-        """z for x (B, d_in) by the threshold, dense: shape (B, F)."""
-        return Above(self.threshold).dense(self.pre_activations(x))
+        """z for x (B, d_in) by the cut-off, dense: shape (B, F)."""
+        return Above(self.cutoff).dense(self.pre_activations(x))
 
     def measure(self, x: Tensor, target: Tensor | None = None, *, sparsity_coefficient: float = 0.0) -> Losses:
-        """The loss that the SAE has as it is used: by the threshold, each token for itself."""
+        """The loss that the SAE has as it is used: by the cut-off, each token for itself."""
         del sparsity_coefficient
         path: Path = "dense" if x.device.type != "cpu" else "auto"
         with torch.no_grad():
-            return self.losses_of(Above(self.threshold), x, x if target is None else target, None, None, path)
+            return self.losses_of(Above(self.cutoff), x, x if target is None else target, None, None, path)
 
     @torch.no_grad()
     def survey(self, pieces: Sequence[Piece], dead: DeadSet | None) -> WholeBatch | None:
@@ -96,6 +113,7 @@ class BatchTopKSAE(TopKSAE):
     @torch.no_grad()
     def observe(self, statistics: BatchStatistics) -> None:
         """Takes the smallest activation that the batch kept into the threshold: a plain mean at first."""
+        self.calibrated = None
         smallest = statistics.smallest_kept
         assert smallest is not None
         weight = (1.0 / (self.threshold_batches + 1)).clamp_min(_NEWEST)

@@ -87,8 +87,7 @@ def folded(sae: SparseAutoencoder, scale: float, target_scale: float) -> dict[st
     Raises:
         FormatError: a weight is not finite.
     """
-    raw = dict(sae.state_dict())
-    raw.pop("threshold_batches", None)
+    raw = sae.finished_state
     raw["W_enc"] = sae.encoder_weight
     factors = {
         "W_enc": scale,

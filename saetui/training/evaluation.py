@@ -75,7 +75,7 @@ class HeldOut:
             tell: takes a sentence, once, when there is no room for the whole model and so no cross-entropy.
         """
         count = max(1, tokens // dataset.context_length)
-        self._contexts = _spread(dataset.held_out, count)
+        self._contexts = spread(dataset.held_out, count)
         self._at_a_time = contexts_at_a_time(kind_of(model.device), dataset.context_length)
         self._predictor = Predictor(model)
         self._tell = tell
@@ -104,6 +104,11 @@ class HeldOut:
                         measured[site] |= self._cross_entropy(whole, trainer)
         self._latest = measured
         return measured
+
+    @property
+    def contexts(self) -> NDArray[np.int64]:
+        """The held-out contexts that are judged, in order."""
+        return self._contexts
 
     @property
     def latest(self) -> Mapping[str, Mapping[str, float]]:
@@ -162,7 +167,7 @@ def _histogram(densities: Tensor) -> dict[str, float]:
     }
 
 
-def _spread(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def spread(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """At most `count` of the indices, spread evenly over all of them."""
     if len(indices) <= count:
         return indices

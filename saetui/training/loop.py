@@ -186,6 +186,7 @@ class Training:
             try:
                 with self._wishes.interrupting():
                     hit("evaluation.begin")
+                    self._prepared.calibration.calibrate(self._trainers)
                     rows = self._prepared.held_out.evaluate(self._trainers)
                     self._steps.read_anew()
             except (OutOfMemory, RuntimeError, MemoryError) as error:
@@ -220,12 +221,29 @@ class Training:
             )
             return self._saver.save(steps.done, steps.position, self._fvu.get(steps.done), loop)
 
+    def _export(self, *, completed: bool) -> None:
+        """Write the result, by thresholds for the weights as they are.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        try:
+            self._prepared.calibration.calibrate(self._trainers)
+        except (OutOfMemory, RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            message = (
+                f"Out of memory while the thresholds of step {self._step} were searched: the running ones are exported"
+            )
+            self._ledger.event("out_of_memory", message, step=self._step, data={"step": self._step, "site": None})
+        export_results(self._prepared, self._step, completed=completed)
+
     def _leave_result(self) -> None:
         """Export the SAEs as they stand: a released job that is stopped has no process any more that could."""
         if self._step == 0:
             return
         try:
-            export_results(self._prepared, self._step, completed=False)
+            self._export(completed=False)
         except OSError as error:
             message = f"The SAEs of step {self._step} could not be written ({error}); the checkpoint is sound"
             self._ledger.event("warning", message, step=self._step)
@@ -239,6 +257,6 @@ class Training:
         if self._step == 0:
             return
         saved = self._save()
-        export_results(self._prepared, self._step, completed=ending is Ending.COMPLETED)
+        self._export(completed=ending is Ending.COMPLETED)
         if not saved and self._saver.trouble is not None:
             raise self._saver.trouble

@@ -26,6 +26,7 @@ from saetui.jobs.spec import TrainingSpec
 from saetui.rundir.checkpoints import newest_sound, sweep
 from saetui.rundir.events import EventLog
 from saetui.rundir.layout import RunDirectory
+from saetui.training.calibration import Calibration
 from saetui.training.checkpoint import SavedState, load_checkpoint
 from saetui.training.evaluation import HeldOut
 from saetui.training.heap import keep_freed_memory
@@ -57,6 +58,7 @@ class Prepared:
     stream: BatchStream
     trainers: dict[str, SiteTrainer]
     held_out: HeldOut
+    calibration: Calibration
     recorder: Recorder
     step: int
 
@@ -115,7 +117,10 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
         recorder.event("warning", f"{recorder.damaged} rows of the metrics are damaged and left out", step=step)
     _say_started(recorder, settings, model, dataset, trainers, step)
     held_out = HeldOut(model, extractor, dataset, tell=lambda sentence: recorder.event("warning", sentence))
-    return Prepared(run, spec, settings, model, dataset, extractor, stream, trainers, held_out, recorder, step)
+    calibration = Calibration(extractor, dataset, held_out.contexts)
+    return Prepared(
+        run, spec, settings, model, dataset, extractor, stream, trainers, held_out, calibration, recorder, step
+    )
 
 
 def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Line) -> TokenDataset:

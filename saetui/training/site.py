@@ -208,6 +208,10 @@ class SiteTrainer:
         losses = combine([self.sae.measure(*piece) for piece in zip(self._pieces(x), goals, strict=True)])
         return (x if target is None else target), losses
 
+    def inputs(self, rows: Mapping[str, Tensor]) -> Tensor:
+        """What the SAE reads of raw activations by site: normalised, shape (n, d_in)."""
+        return self._normalised(rows)[0]
+
     def reconstruct(self, raw: Tensor) -> Tensor:
         """The SAE's prediction for raw inputs of shape (n, d_in), raw again: shape (n, d_out)."""
         with torch.no_grad():

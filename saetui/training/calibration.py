@@ -1,0 +1,68 @@
+"""Before an SAE that chooses over a batch is judged or exported: the threshold that gives its L0 with the weights as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saetui.activations import ActivationExtractor, TokenDataset, extract_rows
+from saetui.jobs.pieces import contexts_at_a_time
+from saetui.sae.batch_topk import BatchTopKSAE
+from saetui.sae.calibration import ThresholdSearch
+from saetui.training.evaluation import spread
+from saetui.training.site import SiteTrainer
+from saetui.training.stream import kind_of
+
+CALIBRATION_TOKENS = 8192
+"""L0 on other held-out text is then within 2 % of k (measured on the bundled model), for the model's pass over a quarter of the
+tokens of an evaluation, which takes three more passes for its cross-entropy."""
+
+
+class Calibration:
+    """Searches the thresholds of batch_topk and matryoshka on text that is not trained on.
+
+    The text is held out and not judged, spread over all of it: an evaluation then tells what the threshold is worth on other
+    text. Where less than a quarter of `CALIBRATION_TOKENS` is left of it, because the evaluation needs nearly all that is
+    held out, the threshold (one number) is searched on the judged contexts too.
+    """
+
+    def __init__(self, extractor: ActivationExtractor, dataset: TokenDataset, judged: NDArray[np.int64]) -> None:
+        """
+        Args:
+            extractor: reads the sites.
+            dataset: whose held-out contexts are taken.
+            judged: those of an evaluation, in order.
+        """
+        unjudged = np.setdiff1d(dataset.held_out, judged, assume_unique=True)
+        enough = int(dataset.kept[unjudged].sum()) >= CALIBRATION_TOKENS // 4
+        self.contexts = spread(
+            unjudged if enough else dataset.held_out, max(1, CALIBRATION_TOKENS // dataset.context_length)
+        )
+        self._extractor = extractor
+        self._dataset = dataset
+        self._at_a_time = contexts_at_a_time(kind_of(extractor.model.device), dataset.context_length)
+
+    def calibrate(self, trainers: Mapping[str, SiteTrainer]) -> None:
+        """Gives each SAE that has a threshold the right one, until its next step; what its training carries on stays.
+
+        Raises:
+            StopNoticed: where that may interrupt; the thresholds are as before.
+        """
+        saes = {site: trainer.sae for site, trainer in trainers.items()}
+        most = len(self.contexts) * self._dataset.context_length
+        searches = {
+            site: ThresholdSearch(sae, most)
+            for site, sae in saes.items()
+            if isinstance(sae, BatchTopKSAE) and sae.calibrated is None
+        }
+        if not searches:
+            return
+        for rows in extract_rows(self._extractor, self._dataset, self.contexts, micro_batch=self._at_a_time):
+            for site, search in searches.items():
+                search.add(trainers[site].inputs(rows))
+        for site, search in searches.items():
+            sae = saes[site]
+            assert isinstance(sae, BatchTopKSAE)
+            sae.calibrated = search.result()
