@@ -37,8 +37,14 @@ _COLUMNS = (
     Column("DONE", right=True),
     Column("L0", right=True),
     Column("FVU", right=True),
+    Column("HELD-OUT FVU", right=True, drops=True),
+    Column("HELD-OUT L0", right=True, drops=True),
     Column("WHEN"),
 )
+
+
+HELD_OUT = "eval_"
+"""Before the names of metrics on held-out text: of the newest evaluation, all of them."""
 
 
 def state_of(job: Job) -> str:
@@ -80,6 +86,6 @@ def named(jobs: Iterable[Job]) -> str:
 
 def _row(job: Job, place: int | None) -> tuple[str, ...]:
     done = ABSENT if job.num_steps is None else share(job.progress)
-    l0, fvu = mean_of(job, "l0"), mean_of(job, "fvu")
+    figures = [number(mean_of(job, metric)) for metric in ("l0", "fvu", HELD_OUT + "fvu", HELD_OUT + "l0")]
     state = state_of(job) if place is None else f"{state_of(job)} #{place}"
-    return job.id, state, job.name, job.architecture, done, number(l0), number(fvu), when(job)
+    return job.id, state, job.name, job.architecture, done, *figures, when(job)

@@ -24,7 +24,8 @@ _SHOWN_COLUMNS = {
     "l0": "L0",
     "fvu": "FVU",
     "dead": "DEAD",
-    "eval_fvu": "HELD-OUT",
+    "eval_fvu": "HELD FVU",
+    "eval_l0": "HELD L0",
     "tokens_per_second": "TOK/S",
 }
 

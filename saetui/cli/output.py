@@ -45,10 +45,16 @@ def print_json(document: object) -> None:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `gives_way`: it is cut first when the terminal is too narrow."""
+    """A column of a table.
+
+    Attributes:
+        drops: it is left out, with all others that drop, where a terminal is too narrow.
+        gives_way: it is cut where there is still no room.
+    """
 
     title: str
     right: bool = False
+    drops: bool = False
     gives_way: bool = False
 
 
@@ -66,7 +72,12 @@ def print_table(
     titles = [column.title for column in columns]
     widths = [max(cells(row[index]) for row in [titles, *texts]) for index in range(len(columns))]
     if sys.stdout.isatty():
-        _narrow(widths, columns, shutil.get_terminal_size().columns)
+        room = shutil.get_terminal_size().columns
+        kept = [index for index, column in enumerate(columns) if not column.drops]
+        if _width(widths) > room and len(kept) < len(columns):
+            print_table([columns[index] for index in kept], [[row[index] for index in kept] for row in rows], colours)
+            return
+        _narrow(widths, columns, room)
     click.echo(_line(columns, titles, widths))
     for number, row in enumerate(texts):
         colour = colours[number] if colours is not None and shows_colour() else None
@@ -108,12 +119,16 @@ def _finite(value: object) -> object:
 
 
 def _narrow(widths: list[int], columns: Sequence[Column], available: int) -> None:
-    excess = sum(widths) + len(_BETWEEN) * (len(widths) - 1) - available
+    excess = _width(widths) - available
     for index, column in enumerate(columns):
         if column.gives_way and excess > 0:
             given = min(excess, max(0, widths[index] - _NARROWEST))
             widths[index] -= given
             excess -= given
+
+
+def _width(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_BETWEEN) * (len(widths) - 1)
 
 
 def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int], colour: str | None = None) -> str:

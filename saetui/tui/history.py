@@ -41,7 +41,7 @@ class Metric:
 METRICS: tuple[Metric, ...] = (
     Metric("loss", "loss", log_scale=True),
     Metric("fvu", "FVU", log_scale=True, zero=True, held_out=True),
-    Metric("l0", "L0", zero=True),
+    Metric("l0", "L0", zero=True, held_out=True),
     Metric("dead_fraction", "dead", zero=True, share=True),
     Metric("learning_rate", "learning rate", zero=True),
     Metric("tokens_per_second", "tokens/s", whole_job=True, zero=True),

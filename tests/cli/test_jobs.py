@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from saetui.cli.figures import number
 from saetui.home import Home
 from tests.cli.conftest import SITES, Saetui, Trained, small_spec
 from tests.conditions import eventually
@@ -31,7 +33,12 @@ def test_an_empty_list_says_how_to_begin(shared: Saetui) -> None:
 def test_the_list_has_a_line_for_each_job_and_no_colour_in_a_pipe(trained: Trained) -> None:
     outcome = trained.saetui("jobs")
     titles, line = outcome.out.splitlines()
-    assert titles.split() == ["ID", "STATUS", "NAME", "ARCH", "DONE", "L0", "FVU", "WHEN"]
+    assert re.split(" {2,}", titles) == [
+        "ID", "STATUS", "NAME", "ARCH", "DONE", "L0", "FVU", "HELD-OUT FVU", "HELD-OUT L0", "WHEN",
+    ]  # fmt: skip
+    figures = [trained.job["metrics"][site] for site in SITES]
+    for metric in ("eval_fvu", "eval_l0"):
+        assert number(sum(found[metric] for found in figures) / len(figures)) in line
     assert "✓ completed" in line
     assert "100 %" in line
     assert "ago" in line or "just now" in line
@@ -69,6 +76,10 @@ def test_show_reads_well(trained: Trained) -> None:
     out = trained.saetui("show", "small").out
     for part in ("✓ completed", "30 of 30 (100 %)", *SITES, "learning_rate", "checkpoints", "step 30", "results"):
         assert part in out
+    titles, line = [row for row in out.splitlines() if row.startswith(("SITE", SITES[0] + " "))][:2]
+    cells = dict(zip(re.split(" {2,}", titles), re.split(" {2,}", line), strict=True))
+    held_out = trained.saetui("show", "small", "--json").document["evaluation"][SITES[0]]
+    assert (cells["HELD-OUT FVU"], cells["HELD-OUT L0"]) == (number(held_out["fvu"]), number(held_out["l0"]))
 
 
 def test_a_failed_job_shows_why_with_its_traceback(saetui: Saetui, home: Home, tmp_path: Path) -> None:

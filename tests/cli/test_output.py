@@ -48,6 +48,19 @@ def test_a_table_is_cut_to_the_terminal_where_it_gives_way(
     assert row.endswith("3 min ago")
 
 
+@pytest.mark.parametrize(("width", "shown"), [(40, True), (24, False)])
+def test_columns_that_drop_are_left_out_together_before_anything_is_cut(
+    width: int, shown: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Terminal(monkeypatch, width)
+    columns = (Column("NAME", gives_way=True), Column("FVU", drops=True), Column("L0", drops=True), Column("WHEN"))
+    print_table(columns, [("a-job", "0.21", "32.4", "3 min ago")])
+    titles, row = capsys.readouterr().out.splitlines()
+    assert ("FVU" in titles, "L0" in titles, "32.4" in row) == (shown,) * 3
+    assert "a-job" in row
+    assert row.endswith("3 min ago")
+
+
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_colour_is_for_terminals_that_want_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, no_color: str, coloured: bool

@@ -57,6 +57,8 @@ def test_held_out_values_are_a_curve_of_their_own(tmp_path: Path) -> None:
     history.poll()
     assert [curve.label for curve in history.curves(FVU)] == ["", "held-out"]
     assert list(history.curves(FVU)[1].steps) == [250, 500]
+    assert [curve.label for curve in history.curves(L0)] == ["", "held-out"]
+    assert list(history.curves(L0)[1].values) == [32.0, 32.0]
 
 
 def test_speed_belongs_to_the_whole_job(tmp_path: Path) -> None:

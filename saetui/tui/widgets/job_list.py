@@ -52,6 +52,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("loss", 7, 90, _metric("loss")),
     Column("L0", 6, 80, lambda job: _short(mean_metric(job, "l0"))),
     Column("FVU", 7, 100, _metric("fvu")),
+    Column("held FVU, L0", 14, 60, lambda job: _held_out(job)),
     Column("dead", 6, 70, lambda job: percent(mean_metric(job, "dead_fraction"), 1)),
     Column("tok/s", 6, 55, lambda job: short_count(job.tokens_per_second)),
     Column("ETA", 6, 75, _eta),
@@ -181,6 +182,12 @@ def layout(width: int) -> tuple[list[Column], int]:
 def _sites(job: Job) -> str:
     sites = job.sites
     return sites[0] if len(sites) == 1 else f"{len(sites)} sites"
+
+
+def _held_out(job: Job) -> str:
+    """Both figures of the newest evaluation on held-out text: one says nothing without the other."""
+    fvu, l0 = mean_metric(job, "eval_fvu"), mean_metric(job, "eval_l0")
+    return NONE if fvu is None else f"{number(fvu)} {_short(l0).rjust(6)}"
 
 
 def _short(value: float | None) -> str:

@@ -16,15 +16,16 @@ from saetui.tui.widgets.line_list import LineList
 _COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("loss", "loss", 9),
     ("fvu", "FVU", 9),
-    ("eval_fvu", "held-out", 9),
     ("l0", "L0", 8),
+    ("eval_fvu", "held FVU", 10),
+    ("eval_l0", "held L0", 9),
     ("dead_fraction", "dead", 7),
     ("eval_ce_recovered", "CE kept", 8),
     ("recon_loss", "recon.", 9),
     ("sparsity_loss", "sparsity", 9),
     ("grad_norm", "grad.", 9),
 )
-"""Metric, title, width; from the left, as many as there is room for."""
+"""Metric, title, width; from the left, as many as there is room for. `held`: on held-out text, all of one evaluation."""
 
 _SHARES = {"dead_fraction", "eval_ce_recovered"}
 _NAME_WIDTH = 24
