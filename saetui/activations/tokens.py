@@ -29,7 +29,7 @@ from saetui.errors import DatasetError, InvalidInput
 from saetui.texts.files import SourceFile
 from saetui.texts.splits import EVERYTHING
 
-__all__ = ["TokenDataset", "TokenProgress", "prepare_tokens"]
+__all__ = ["OtherTokens", "TokenDataset", "TokenProgress", "find_tokens", "prepare_tokens"]
 
 Contexts = npt.NDArray[np.int64]
 
@@ -55,6 +55,10 @@ class TokenProgress:
     total: int
     documents: int = 0
     bad_rows: int = 0
+
+
+class OtherTokens(DatasetError):
+    """A text gives other tokens than those that were asked for: it is another one now, or its tokenizer is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +179,7 @@ def prepare_tokens(
     split: str = EVERYTHING,
     begin_contexts: bool = True,
     apart: bool = False,
+    key: str | None = None,
     progress: Callable[[TokenProgress], None] | None = None,
 ) -> TokenDataset:
     """Tokenises a dataset, or finds it tokenised in the cache.
@@ -200,9 +205,11 @@ def prepare_tokens(
             with, where it is known (vocabulary.py); without it contexts begin with text. Either way the
             first position is not kept.
         apart: whether to tokenise in a process of its own, for who has better use for the memory; see tokenising.py.
+        key: that of the dataset that is wanted, and no other; None for whatever the text gives.
         progress: called now and then.
 
     Raises:
+        OtherTokens: it would have another key.
         DatasetError: there is no text or no such split, it cannot be read, there is less than two contexts of it,
             or nothing to train on or to judge by but special tokens.
         InvalidInput: the context length is below 2.
@@ -217,7 +224,10 @@ def prepare_tokens(
     reading = Reading(text_field, vocabulary, ChatTemplate.of(tokenizer))
     report = progress if progress is not None else _ignore
     total = sum(file.path.stat().st_size for file in files)
-    key = _key(files, backend, packing, reading, lambda done: report(TokenProgress("reading", done, total)))
+    found = _key(files, backend, packing, reading, lambda done: report(TokenProgress("reading", done, total)))
+
+    if key is not None and found != key:
+        raise OtherTokens(f"The text of {source} is not the one that is wanted.", "Put that one back.")
 
     def make(out: BinaryIO) -> TokenManifest:
         def tell(done: int, written: Written) -> None:
@@ -240,11 +250,33 @@ def prepare_tokens(
             source=source,
         )
 
-    entry: CacheEntry = find_or_make(cache_directory / "tokens", key, make)
+    entry: CacheEntry = find_or_make(cache_directory / "tokens", found, make)
     dataset = TokenDataset(entry.key, entry.tokens, entry.manifest, packing.special_ids, entry.found)
     if not (dataset.train_tokens and dataset.held_out_tokens):
         raise _special_alone(source)
     return dataset
+
+
+def find_tokens(key: str, special_ids: tuple[int, ...], cache_directory: Path) -> TokenDataset | None:
+    """Tokens that lie in the cache, whatever has become of their text; None where they do not, or not sound.
+
+    Args:
+        key: of the dataset.
+        special_ids: its own.
+        cache_directory: as in `prepare_tokens`.
+
+    Raises:
+        HomeError: the cache directory cannot be written to.
+    """
+
+    def make(out: BinaryIO) -> TokenManifest:
+        raise OtherTokens(f"There are no tokens {key}.")
+
+    try:
+        entry = find_or_make(cache_directory / "tokens", key, make)
+    except OtherTokens:
+        return None
+    return TokenDataset(entry.key, entry.tokens, entry.manifest, special_ids, entry.found)
 
 
 def _ignore(progress: TokenProgress) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Union
 
 import msgspec
 import torch
+import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -20,11 +21,17 @@ from saetui.errors import FormatError, TrainingError
 from saetui.formats.durable import open_private
 from saetui.rundir.checkpoints import new_checkpoint
 from saetui.rundir.reading import reading
+from saetui.training.origin import Origin
 from saetui.training.tensor_file import size_of, write_tensors
 
 STATE = "trainer.json"
 GENERATORS = "generators.safetensors"
-VERSION = 2
+VERSION = 3
+_EARLIER = (
+    "trained on first positions and on sinks, and took the optimiser's steps in other units",
+    "Retry the job to begin anew, or resume it with the saetui that began it. What it has exported stays as it is.",
+)
+"""What runs of earlier versions did, and the way out."""
 SPARE_BYTES = 1 << 20
 """What must be left on the disk after a save: the logs go on growing."""
 
@@ -57,6 +64,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     torch: str
     threads: int
     device: str
+    transformers: Union[str, None] = None
 
 
 class LoopState(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,9 +87,14 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     environment: Union[Environment, None] = None
 
 
+class _Versioned(msgspec.Struct, frozen=True):
+    version: int
+
+
 class _TrainerFile(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     step: int
+    origin: Origin
     stream: dict[str, int]
     sites: dict[str, dict[str, Any]]
     loop: LoopState = LoopState()
@@ -89,12 +102,18 @@ class _TrainerFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def environment_now(device: torch.device) -> Environment:
     """The environment of this process."""
-    return Environment(torch=str(torch.__version__), threads=torch.get_num_threads(), device=device.type)
+    return Environment(
+        torch=str(torch.__version__),
+        threads=torch.get_num_threads(),
+        device=device.type,
+        transformers=str(transformers.__version__),
+    )
 
 
 def save_checkpoint(
     directory: Path,
     step: int,
+    origin: Origin,
     sites: Mapping[str, SiteState],
     stream: dict[str, int],
     fvu: float | None,
@@ -105,6 +124,7 @@ def save_checkpoint(
     Args:
         directory: the job's `checkpoints`.
         step: finished steps.
+        origin: what the run began with.
         sites: the state of each site.
         stream: where the shuffling buffer stands.
         fvu: held-out, the mean over sites, where it was measured at this step.
@@ -123,6 +143,7 @@ def save_checkpoint(
         content = _TrainerFile(
             version=VERSION,
             step=step,
+            origin=origin,
             stream=stream,
             sites={name: state.values for name, state in sites.items()},
             loop=LoopState() if loop is None else loop,
@@ -163,6 +184,15 @@ def load_checkpoint(path: Path, device: torch.device) -> SavedState:
     return SavedState(content.step, content.stream, sites)
 
 
+def load_origin(path: Path) -> Origin:
+    """What the run began with that wrote a checkpoint.
+
+    Raises:
+        FormatError: another version wrote it, or a file is not what it should be.
+    """
+    return _read_trainer_file(path).origin
+
+
 def load_loop_state(path: Path) -> LoopState:
     """What the loop that wrote a checkpoint carries over; and the global random generators as they stood then.
 
@@ -180,15 +210,22 @@ def load_loop_state(path: Path) -> LoopState:
 
 def _read_trainer_file(path: Path) -> _TrainerFile:
     try:
-        content = msgspec.json.decode((path / STATE).read_bytes(), type=_TrainerFile)
+        content = (path / STATE).read_bytes()
+        version = msgspec.json.decode(content, type=_Versioned).version
+        if version == VERSION:
+            return msgspec.json.decode(content, type=_TrainerFile)
     except (OSError, msgspec.DecodeError) as error:
         raise _unreadable(path, error) from error
-    if content.version != VERSION:
+    if version < VERSION:
+        did, way_out = _EARLIER
         raise FormatError(
-            f"{path} has version {content.version}, this saetui reads {VERSION}.",
-            "Resume it with the saetui that wrote it, or retry the job from its start.",
+            f"The run of the checkpoint {path} began by earlier rules (version {version}, now {VERSION}): it {did}.",
+            way_out,
         )
-    return content
+    raise FormatError(
+        f"{path} has version {version}, this saetui reads {VERSION}.",
+        "Resume it with the saetui that wrote it, or retry the job from its start.",
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> FormatError:

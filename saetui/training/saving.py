@@ -90,7 +90,7 @@ class Saver:
             self._ledger.sync()
             states = {site: trainer.state() for site, trainer in self._prepared.trainers.items()}
             loop = msgspec.structs.replace(loop, environment=self._environment)
-            save_checkpoint(self._directory, step, states, stream, fvu, loop)
+            save_checkpoint(self._directory, step, self._prepared.origin, states, stream, fvu, loop)
             self._saved = step
             self._answered = max(self._answered, requests)
             self._ledger.event(
@@ -128,6 +128,7 @@ class Saver:
                 ("torch", then.torch, now.torch),
                 ("threads", then.threads, now.threads),
                 ("device", then.device, now.device),
+                ("transformers", then.transformers, now.transformers),
             )
             if before != after
         ]

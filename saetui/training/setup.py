@@ -19,6 +19,7 @@ from saetui.activations import (
     open_model,
     prepare_tokens,
 )
+from saetui.errors import DatasetError
 from saetui.home import find_home
 from saetui.jobs.pieces import contexts_at_a_time
 from saetui.jobs.settings import Settings, resolve
@@ -27,11 +28,12 @@ from saetui.rundir.checkpoints import newest_sound, sweep
 from saetui.rundir.events import EventLog
 from saetui.rundir.layout import RunDirectory
 from saetui.training.calibration import Calibration
-from saetui.training.checkpoint import SavedState, load_checkpoint
+from saetui.training.checkpoint import SavedState, load_checkpoint, load_origin
 from saetui.training.evaluation import HeldOut
 from saetui.training.heap import keep_freed_memory
 from saetui.training.line import Line
 from saetui.training.options import product_dtype
+from saetui.training.origin import GOES_ON, Origin, begin, check_model, check_rules, kept_tokens, what_changed
 from saetui.training.out_of_memory import PatientExtractor
 from saetui.training.pairs import Pair, pairs_of, sites_read
 from saetui.training.recorder import Recorder
@@ -45,12 +47,14 @@ class Prepared:
     """The parts of a training, ready for the loop.
 
     Attributes:
+        origin: what the run began with, in this process or an earlier one.
         trainers: one for each site, by the site's name, in the order of the spec.
         step: finished steps; above 0 when a checkpoint was resumed.
     """
 
     run: RunDirectory
     spec: TrainingSpec
+    origin: Origin
     settings: Settings
     model: LanguageModel
     dataset: TokenDataset
@@ -78,11 +82,19 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
         line.look()
 
     torch.manual_seed(spec.seed)
+    sweep(run.checkpoints)
+    saved = newest_sound(run.checkpoints)
+    origin = load_origin(saved.path) if saved is not None else None
+    if origin is not None:
+        check_rules(origin, run)
     phase("model", f"Loading {spec.model}")
     pairs = pairs_of(spec)
     sites = sites_read(pairs)
     # No layer behind the last site is loaded, nor the head: evaluations borrow them (activations/whole.py).
-    model = open_model(spec.model, spec.revision, spec.device, spec.dtype, last_layer=max(site.layer for site in sites))
+    dtype = spec.dtype if origin is None else origin.dtype
+    model = open_model(spec.model, spec.revision, spec.device, dtype, last_layer=max(site.layer for site in sites))
+    if origin is not None:
+        check_model(origin, model, sites)
     model.check_reads(spec.dataset.context_length)
     if model.device.type != "cpu":
         # TF32 for what stays in float32: its ten bits are enough for a product whose operands are noisy.
@@ -92,17 +104,18 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
         return None
 
     phase("text", f"Reading {spec.dataset.source}")
-    dataset = _tokens(spec, model, events, line)
+    dataset = _tokens(spec, model, origin, events, line)
     if model.device.type == "cpu":
         # Not before: what loading and tokenising took for a while goes back to the system.
         keep_freed_memory()
-    settings = resolve(spec, model.d_model, dataset.train_tokens)
-    assert settings is not None, "the tokens are known now"
+    if origin is None:
+        settings = resolve(spec, model.d_model, dataset.train_tokens)
+        assert settings is not None, "the tokens are known now"
+        origin = begin(run, settings, model, sites, dataset)
+    settings = origin.settings
     if stop:
         return None
 
-    sweep(run.checkpoints)
-    saved = newest_sound(run.checkpoints)
     state = load_checkpoint(saved.path, model.device) if saved is not None else None
     stream = open_stream(extractor, dataset, settings, spec, tell=lambda sentence: phase("cache", sentence))
     if state is None:
@@ -119,11 +132,19 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
     held_out = HeldOut(model, extractor, dataset, tell=lambda sentence: recorder.event("warning", sentence))
     calibration = Calibration(extractor, dataset, held_out.contexts)
     return Prepared(
-        run, spec, settings, model, dataset, extractor, stream, trainers, held_out, calibration, recorder, step
+        run, spec, origin, settings, model, dataset, extractor, stream, trainers, held_out, calibration, recorder, step
     )
 
 
-def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Line) -> TokenDataset:
+def _tokens(
+    spec: TrainingSpec, model: LanguageModel, origin: Origin | None, events: EventLog, line: Line
+) -> TokenDataset:
+    """The tokens of the spec's text; of a run that goes on those that it began with, where they are to be had.
+
+    Raises:
+        DatasetError: the text cannot be used, or is another one now and the tokens are not kept.
+        ModelError: the tokenizer is another one now, and so are the tokens.
+    """
     last = 0.0
 
     def progress(now: TokenProgress) -> None:
@@ -134,16 +155,23 @@ def _tokens(spec: TrainingSpec, model: LanguageModel, events: EventLog, line: Li
             events.append("phase", f"Tokenising {spec.dataset.source}: {share:.0%}", data={"name": "tokens"})
             line.look()
 
-    dataset = prepare_tokens(
-        spec.dataset.source,
-        model.tokenizer,
-        context_length=spec.dataset.context_length,
-        cache_directory=find_home().cache,
-        text_field=spec.dataset.text_field,
-        split=spec.dataset.split,
-        apart=True,
-        progress=progress,
-    )
+    try:
+        dataset = prepare_tokens(
+            spec.dataset.source,
+            model.tokenizer,
+            context_length=spec.dataset.context_length,
+            cache_directory=find_home().cache,
+            text_field=spec.dataset.text_field,
+            split=spec.dataset.split,
+            apart=True,
+            key=None if origin is None else origin.tokens,
+            progress=progress,
+        )
+    except DatasetError as error:
+        if origin is None:
+            raise
+        dataset = kept_tokens(origin, model, spec.dataset.source, find_home().cache, error)
+        events.append("warning", f"{what_changed(origin, model, spec.dataset.source, error)} {GOES_ON}")
     for remark in dataset.remarks:
         events.append("warning", remark)
     return dataset

@@ -16,11 +16,14 @@ from saetui.training.checkpoint import (
     check_room,
     load_checkpoint,
     load_loop_state,
+    load_origin,
     save_checkpoint,
 )
 from saetui.training.tensor_file import write_tensors
+from tests.training.origins import made_up_origin
 
 CPU = torch.device("cpu")
+ORIGIN = made_up_origin()
 
 
 def state(**tensors: torch.Tensor) -> dict[str, SiteState]:
@@ -29,19 +32,20 @@ def state(**tensors: torch.Tensor) -> dict[str, SiteState]:
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     loop = LoopState(evaluation_owed=True, ahead=("a",), micro_batches={"a": 7}, contexts=4, seconds=1.5)
-    save_checkpoint(tmp_path, 10, state(), {"rows": 640}, 0.25, loop)
+    save_checkpoint(tmp_path, 10, ORIGIN, state(), {"rows": 640}, 0.25, loop)
     saved = load_checkpoint(tmp_path / "step_000000010", CPU)
     assert (saved.step, saved.stream) == (10, {"rows": 640})
     site = saved.sites["layer_1.resid_post"]
     assert site.tensors["sae.W"].equal(torch.arange(6.0).reshape(2, 3))
     assert site.values == {"gradients": 3}
     assert load_loop_state(tmp_path / "step_000000010") == loop
+    assert load_origin(tmp_path / "step_000000010") == ORIGIN
 
 
 def test_the_global_random_generator_goes_on_where_it_was(tmp_path: Path) -> None:
     torch.manual_seed(5)
     torch.rand(3)
-    save_checkpoint(tmp_path, 1, state(), {}, None)
+    save_checkpoint(tmp_path, 1, ORIGIN, state(), {}, None)
     expected = torch.rand(4)
     torch.manual_seed(0)
     load_loop_state(tmp_path / "step_000000001")
@@ -54,7 +58,7 @@ def test_nothing_that_is_not_finite_is_saved(tmp_path: Path, name: str, bad: flo
     with pytest.raises(
         TrainingError, match=rf"{name.partition('.')[2]} of layer_1.resid_post is not finite after step 10"
     ):
-        save_checkpoint(tmp_path, 10, state(**{name: torch.tensor([1.0, bad])}), {}, None)
+        save_checkpoint(tmp_path, 10, ORIGIN, state(**{name: torch.tensor([1.0, bad])}), {}, None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -65,12 +69,23 @@ def test_where_there_is_no_room_nothing_is_begun_and_both_numbers_are_said(tmp_p
         check_room(tmp_path, free + 10**9)
 
 
-def test_another_version_is_refused_with_the_way_out(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, 10, state(), {}, None)
-    file = tmp_path / "step_000000010" / "trainer.json"
-    file.write_bytes(file.read_bytes().replace(b'"version":', b'"version":9'))
-    with pytest.raises(FormatError, match="version 9"):
-        load_checkpoint(list_checkpoints(tmp_path)[0].path, CPU)
+@pytest.mark.parametrize(
+    ("version", "words", "way_out"),
+    [
+        (2, "began by earlier rules (version 2, now 3): it trained on first positions", "Retry the job to begin anew"),
+        (9, "has version 9, this saetui reads 3", "Resume it with the saetui that wrote it"),
+    ],
+)
+def test_another_version_is_refused_with_the_way_out(tmp_path: Path, version: int, words: str, way_out: str) -> None:
+    save_checkpoint(tmp_path, 10, ORIGIN, state(), {}, None)
+    path = list_checkpoints(tmp_path)[0].path
+    # Of another version nothing else need be as it is now.
+    (path / "trainer.json").write_bytes(b'{"version":%d,"step":10}' % version)
+    for load in (load_origin, load_loop_state, lambda place: load_checkpoint(place, CPU)):
+        with pytest.raises(FormatError) as refused:
+            load(path)
+        assert words in refused.value.message
+        assert way_out in (refused.value.suggestion or "")
 
 
 def test_the_tensor_files_are_safetensors_of_every_type_and_shape(tmp_path: Path) -> None:
