@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from saetui.cli.choosing import confirmed
-from saetui.cli.figures import ABSENT, ago, count, size
+from saetui.cli.figures import ABSENT, ago, count, number, size
 from saetui.cli.output import Column, json_option, print_json, print_table, say
 from saetui.client.blocking import ask
 from saetui.protocol.messages import GetJob, KeepCheckpoints
@@ -76,18 +76,19 @@ def _preview(name: str, gone: list[CheckpointInfo]) -> str:
 def _document(checkpoint: CheckpointInfo) -> dict[str, object]:
     return {
         "step": checkpoint.step, "directory": str(checkpoint.path), "created_at": checkpoint.created_at,
-        "size_bytes": checkpoint.size_bytes, "fvu": checkpoint.fvu,
+        "size_bytes": checkpoint.size_bytes, "fvu": checkpoint.fvu, "l0": checkpoint.l0,
     }  # fmt: skip
 
 
 def _print(saved: list[CheckpointInfo], rules: Retention) -> None:
     if saved:
         print_table(
-            [Column("STEP", right=True), Column("SIZE", right=True), Column("HELD-OUT FVU", right=True), Column("SAVED")],
+            [*(Column(title, right=True) for title in ("STEP", "SIZE", "HELD-OUT FVU", "HELD-OUT L0")), Column("SAVED")],
             [
                 [
                     count(checkpoint.step), size(checkpoint.size_bytes),
-                    ABSENT if checkpoint.fvu is None else f"{checkpoint.fvu:.4f}", ago(checkpoint.created_at),
+                    ABSENT if checkpoint.fvu is None else f"{checkpoint.fvu:.4f}", number(checkpoint.l0),
+                    ago(checkpoint.created_at),
                 ]
                 for checkpoint in saved
             ],

@@ -66,6 +66,7 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
                 "created_at": checkpoint.created_at,
                 "size_bytes": checkpoint.size_bytes,
                 "fvu": checkpoint.fvu,
+                "l0": checkpoint.l0,
             }
             for checkpoint in self.checkpoints
         ]

@@ -40,6 +40,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         job: the id of the job that it belongs to: the name of its run directory. None in those written before 0.2.
         fvu: held-out, the mean over sites, where it was measured.
+        l0: of the same evaluation; None in those written before 0.2.
     """
 
     version: int = 1
@@ -48,6 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     files: dict[str, FileRecord]
     fvu: float | None = None
+    l0: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,20 @@ class CheckpointInfo:
     created_at: str
     size_bytes: int
     fvu: float | None
+    l0: float | None = None
 
 
 @contextmanager
-def new_checkpoint(directory: Path, step: int, fvu: float | None = None) -> Iterator[Path]:
+def new_checkpoint(directory: Path, step: int, fvu: float | None = None, l0: float | None = None) -> Iterator[Path]:
     """A hidden directory to write a checkpoint's files into; it becomes the checkpoint when the block ends well.
 
     A checkpoint of the same step is replaced. When the block fails nothing is left behind.
+
+    Args:
+        directory: the job's `checkpoints`.
+        step: finished steps.
+        fvu: see the manifest.
+        l0: see the manifest.
 
     Raises:
         OSError: no room; the checkpoints that are there stay.
@@ -83,7 +92,7 @@ def new_checkpoint(directory: Path, step: int, fvu: float | None = None) -> Iter
             fsync_file(path)
             files[path.name] = _record(path)
         now = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-        manifest = Manifest(job=_job_of(final), step=step, created_at=now, files=files, fvu=fvu)
+        manifest = Manifest(job=_job_of(final), step=step, created_at=now, files=files, fvu=fvu, l0=l0)
         content = seal(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         write_durably(hidden / MANIFEST, content, point="manifest")
         replaced = _step_aside(final) if final.exists() else None
@@ -108,7 +117,7 @@ def list_checkpoints(directory: Path) -> list[CheckpointInfo]:
         except FormatError:
             continue
         size = sum(record.size for record in manifest.files.values())
-        found.append(CheckpointInfo(manifest.step, path, manifest.created_at, size, manifest.fvu))
+        found.append(CheckpointInfo(manifest.step, path, manifest.created_at, size, manifest.fvu, manifest.l0))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
@@ -145,7 +154,7 @@ def newest_sound(directory: Path, refused: list[FormatError] | None = None) -> C
                 refused.append(error)
             continue
         size = sum(record.size for record in manifest.files.values())
-        return CheckpointInfo(manifest.step, path, manifest.created_at, size, manifest.fvu)
+        return CheckpointInfo(manifest.step, path, manifest.created_at, size, manifest.fvu, manifest.l0)
     return None
 
 

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
 
 import msgspec
 import torch
@@ -67,6 +67,13 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     transformers: Union[str, None] = None
 
 
+class Means(NamedTuple):
+    """Means over all sites of one evaluation on held-out text."""
+
+    fvu: float
+    l0: float
+
+
 class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     """What the loop itself carries over.
 
@@ -116,7 +123,7 @@ def save_checkpoint(
     origin: Origin,
     sites: Mapping[str, SiteState],
     stream: dict[str, int],
-    fvu: float | None,
+    held_out: Means | None,
     loop: LoopState | None = None,
 ) -> None:
     """Write a checkpoint that is either there whole or not at all.
@@ -127,7 +134,7 @@ def save_checkpoint(
         origin: what the run began with.
         sites: the state of each site.
         stream: where the shuffling buffer stands.
-        fvu: held-out, the mean over sites, where it was measured at this step.
+        held_out: what an evaluation of this step found, where there was one.
         loop: what the loop carries over.
 
     Raises:
@@ -136,7 +143,7 @@ def save_checkpoint(
     """
     _refuse_non_finite(step, sites)
     check_room(directory, sum(size_of(tensor) for state in sites.values() for tensor in state.tensors.values()))
-    with new_checkpoint(directory, step, fvu) as path:
+    with new_checkpoint(directory, step, *(held_out or ())) as path:
         for name, state in sites.items():
             write_tensors(path / f"{name}.safetensors", state.tensors)
         write_tensors(path / GENERATORS, _generators())

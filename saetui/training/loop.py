@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from statistics import fmean
 
 from saetui.failpoints import hit
 from saetui.rundir.control import Wish
 from saetui.rundir.metrics import MetricReader
-from saetui.training.checkpoint import LoopState
+from saetui.training.checkpoint import LoopState, Means
 from saetui.training.control import Wishes
 from saetui.training.ledger import Ledger
 from saetui.training.out_of_memory import OutOfMemory, is_out_of_memory
@@ -58,9 +59,9 @@ class Training:
         self._steps = Steps(prepared, ledger, wishes)
         self._watch = Watch(prepared.spec.architecture, prepared.settings)
         self._speed = Speed(prepared.settings.batch_size)
-        # An evaluation that was due and is not made yet; the FVU that the last one found, by its step.
+        # An evaluation that was due and is not made yet; what the last one found, by its step.
         self._owed = False
-        self._fvu: dict[int, float] = {}
+        self._found: dict[int, Means] = {}
         self._noted: set[str] = set()
 
     def run(self) -> Outcome:
@@ -199,7 +200,7 @@ class Training:
             self._owed = False
             self._ledger.evaluation(self._step, {site: row for site, row in rows.items() if site not in self._noted})
             self._noted.clear()
-            self._fvu = {self._step: sum(row["fvu"] for row in rows.values()) / len(rows)}
+            self._found = {self._step: Means(*(fmean(row[name] for row in rows.values()) for name in Means._fields))}
             shown = "; ".join(f"{site}: FVU {row['fvu']:.4f}, L0 {row['l0']:.1f}" for site, row in rows.items())
             self._ledger.event("evaluation", f"Held-out {shown}", step=self._step, data={"sites": rows})
             self._advise(self._watch.look_held_out(self._step, rows))
@@ -219,7 +220,7 @@ class Training:
                 contexts=steps.sizes.contexts,
                 seconds=self._speed.seconds,
             )
-            return self._saver.save(steps.done, steps.position, self._fvu.get(steps.done), loop)
+            return self._saver.save(steps.done, steps.position, self._found.get(steps.done), loop)
 
     def _export(self, *, completed: bool) -> None:
         """Write the result, by thresholds for the weights as they are.

@@ -7,7 +7,7 @@ import time
 import msgspec
 
 from saetui.rundir.checkpoints import delete_checkpoint, list_checkpoints
-from saetui.training.checkpoint import Environment, LoopState, environment_now, load_loop_state, save_checkpoint
+from saetui.training.checkpoint import Environment, LoopState, Means, environment_now, load_loop_state, save_checkpoint
 from saetui.training.control import Wishes
 from saetui.training.ledger import Ledger
 from saetui.training.retention import delete_superfluous, rules_of
@@ -64,7 +64,7 @@ class Saver:
         self._answered = min(self._answered, self._wishes.checkpoints)
         return (self._owed or self._wishes.checkpoints > self._answered) and time.monotonic() >= self._not_before
 
-    def save(self, step: int, stream: dict[str, int], fvu: float | None, loop: LoopState) -> bool:
+    def save(self, step: int, stream: dict[str, int], held_out: Means | None, loop: LoopState) -> bool:
         """Save the checkpoint of a step, unless it is there; whether it is there now.
 
         A disk that refuses is no error here: the save is owed, and `due` says when to try again.
@@ -72,7 +72,7 @@ class Saver:
         Args:
             step: finished steps; nothing is saved before the first.
             stream: where the stream stood after them.
-            fvu: held-out, where it was measured at this step.
+            held_out: what an evaluation of this step found, where there was one.
             loop: what the loop carries over.
 
         Raises:
@@ -90,7 +90,7 @@ class Saver:
             self._ledger.sync()
             states = {site: trainer.state() for site, trainer in self._prepared.trainers.items()}
             loop = msgspec.structs.replace(loop, environment=self._environment)
-            save_checkpoint(self._directory, step, self._prepared.origin, states, stream, fvu, loop)
+            save_checkpoint(self._directory, step, self._prepared.origin, states, stream, held_out, loop)
             self._saved = step
             self._answered = max(self._answered, requests)
             self._ledger.event(

@@ -31,5 +31,10 @@ def test_a_changed_rule_is_previewed_asked_about_and_carried_out(home: Home, sae
     rest = saetui("checkpoints", "small", "--keep-every", "0", "--no-keep-first", "--no-keep-best", "--yes", "--json")
     assert rest.document["rules"]["keep_every"] is None
     assert steps() == [30]
+    titles, line = saetui("checkpoints", "small").out.splitlines()
+    assert "HELD-OUT FVU  HELD-OUT L0" in titles
+    (newest,) = saetui("checkpoints", "small", "--json").document["checkpoints"]
+    assert f"{newest['fvu']:.4f}" in line
+    assert newest["l0"] == 8
     assert "Kept: the newest 1." in saetui("checkpoints", "small").err
     assert saetui("checkpoints", "nobody").code == 1

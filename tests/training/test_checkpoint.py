@@ -12,6 +12,7 @@ from saetui.errors import FormatError, TrainingError
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.training.checkpoint import (
     LoopState,
+    Means,
     SiteState,
     check_room,
     load_checkpoint,
@@ -32,7 +33,7 @@ def state(**tensors: torch.Tensor) -> dict[str, SiteState]:
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     loop = LoopState(evaluation_owed=True, ahead=("a",), micro_batches={"a": 7}, contexts=4, seconds=1.5)
-    save_checkpoint(tmp_path, 10, ORIGIN, state(), {"rows": 640}, 0.25, loop)
+    save_checkpoint(tmp_path, 10, ORIGIN, state(), {"rows": 640}, Means(0.25, 31.5), loop)
     saved = load_checkpoint(tmp_path / "step_000000010", CPU)
     assert (saved.step, saved.stream) == (10, {"rows": 640})
     site = saved.sites["layer_1.resid_post"]
@@ -40,6 +41,8 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert site.values == {"gradients": 3}
     assert load_loop_state(tmp_path / "step_000000010") == loop
     assert load_origin(tmp_path / "step_000000010") == ORIGIN
+    (listed,) = list_checkpoints(tmp_path)
+    assert (listed.fvu, listed.l0) == (0.25, 31.5)
 
 
 def test_the_global_random_generator_goes_on_where_it_was(tmp_path: Path) -> None:

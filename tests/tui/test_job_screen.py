@@ -24,7 +24,7 @@ from tests.tui.runs import busy_home
 async def opened(make: MakeApp, home: Path) -> AsyncIterator[tuple[Pilot[None], JobScreen]]:
     """The screen of the running job of three sites, with its charts and log."""
     job: Job = next(job for job in busy_home(home) if job.status is Status.RUNNING)
-    with new_checkpoint(RunDirectory(Path(job.directory)).checkpoints, 500, 0.11) as directory:
+    with new_checkpoint(RunDirectory(Path(job.directory)).checkpoints, 500, 0.11, 31.5) as directory:
         (directory / "weights").write_bytes(bytes(2_000_000))
     app = make([job])
     async with app.run_test(size=(100, 36)) as pilot:
@@ -44,6 +44,7 @@ async def opened(make: MakeApp, home: Path) -> AsyncIterator[tuple[Pilot[None], 
         ("1", "learning rate"),
         ("2", "layer_3.resid_post"),
         ("3", "2.0 MB"),
+        ("3", "0.1100    31.50"),
         ("4", "AuxK revives"),
         ("5", "step 1990"),
         ("6", "context_length"),

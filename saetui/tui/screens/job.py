@@ -17,7 +17,7 @@ from saetui.jobs.job import Job
 from saetui.rundir.checkpoints import CheckpointInfo, list_checkpoints
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.figures import NONE, count, number, size
+from saetui.tui.figures import count, number, size
 from saetui.tui.history import METRICS, History
 from saetui.tui.job_actions import clone_job, copy_directory, save_job_as_template
 from saetui.tui.log_tail import LogTail
@@ -81,7 +81,7 @@ class JobScreen(JobKeys):
 
     def on_mount(self) -> None:
         self._pane("checkpoints").head = [
-            (f"{'step':>12}  {'saved (UTC)':<20} {'size':>9}  {'FVU':>8}  directory", "muted")
+            (f"{'step':>12}  {'saved (UTC)':<20} {'size':>9}  {'held FVU':>8} {'held L0':>8}  directory", "muted")
         ]
         self._open_tab(0)
         self.show_model()
@@ -280,11 +280,11 @@ def _checkpoint_lines(checkpoints: list[CheckpointInfo]) -> list[list[Span]]:
     lines: list[list[Span]] = []
     for found in sorted(checkpoints, key=lambda checkpoint: -checkpoint.step):
         when = found.created_at[:19].replace("T", " ")
-        fvu = NONE if found.fvu is None else number(found.fvu)
+        held_out = f"{number(found.fvu):>8} {number(found.l0):>8}"
         lines.append(
             [
                 (f"{count(found.step):>12}  ", "*strong"),
-                (f"{when:<20} {size(found.size_bytes):>9}  {fvu:>8}  ", "foreground"),
+                (f"{when:<20} {size(found.size_bytes):>9}  {held_out}  ", "foreground"),
                 (found.path.name, "muted"),
             ]
         )
