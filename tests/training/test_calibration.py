@@ -74,7 +74,7 @@ def model() -> LanguageModel:
 def test_it_is_searched_on_held_out_text_that_is_not_judged_where_there_is_enough_of_it(
     model: LanguageModel, tmp_path: Path, judged_tokens: int, apart: bool
 ) -> None:
-    text = write_text(tmp_path / "text.txt", files=24)
+    text = write_text(tmp_path / "text.txt", files=60)
     dataset = prepare_tokens(str(text), model.tokenizer, context_length=64, cache_directory=tmp_path)
     extractor = PatientExtractor(model, [Site.parse(SITE)])
     judged = HeldOut(model, extractor, dataset, tokens=judged_tokens).contexts
