@@ -94,9 +94,10 @@ def _described(sae: FinishedSAE, directory: Path) -> dict[str, object]:
 def _facts(loaded: Mapping[str, LoadedSAE], *, with_text: bool) -> dict[str, Any]:
     """What the first SAE's metadata say of its model and, if that is wanted, of its text."""
     found = next(iter(loaded.values())).metadata
-    own = found.get("saetui") if isinstance(found.get("saetui"), dict) else {}
     named = {"model": found.get("model_name")}
     if with_text:
+        own = found.get("saetui")
+        own = own if isinstance(own, dict) else {}
         named |= {
             "dataset": found.get("dataset_path"),
             "split": own.get("dataset_split"),

@@ -211,7 +211,7 @@ def test_a_directory_without_text_is_no_dataset(train: Train, shared_home: Home,
     (tmp_path / "texts").mkdir()
     outcome = train({"dataset": {"source": str(tmp_path / "texts")}})
     assert outcome.code == 1
-    assert "has no .txt" in outcome.error_lines[0]
+    assert "has no text: it is empty" in outcome.error_lines[0]
     assert_nothing_made(shared_home)
 
 
