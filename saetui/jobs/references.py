@@ -12,17 +12,19 @@ from saetui.errors import SaetuiError
 from saetui.jobs.datasets import find_dataset
 from saetui.jobs.hub_cache import Kind, find_snapshot
 from saetui.jobs.models import find_model
+from saetui.texts.splits import EVERYTHING
 
 AGAIN_SECONDS = 10.0
 """What is there and was not usable is looked at again after so long: what it lacked may lie deeper than its own mtime."""
 
 
 class Reference(NamedTuple):
-    """What a spec names. `field`: of the spec, `model` or `dataset`."""
+    """What a spec names. `field`: of the spec, `model` or `dataset`; `split`: of a dataset."""
 
     field: str
     name: str
     revision: str | None = None
+    split: str = EVERYTHING
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def references_of(spec: Mapping[str, Any]) -> list[Reference]:
     if isinstance(model, str):
         found.append(Reference("model", model, revision if isinstance(revision, str) else None))
     if isinstance(dataset, dict) and isinstance(dataset.get("source"), str):
-        found.append(Reference("dataset", dataset["source"]))
+        split = dataset.get("split")
+        found.append(Reference("dataset", dataset["source"], split=split if isinstance(split, str) else EVERYTHING))
     return found
 
 
@@ -77,7 +80,7 @@ def _is_here(reference: Reference) -> bool:
         if reference.field == "model":
             find_model(reference.name, reference.revision)
         else:
-            find_dataset(reference.name, 1)
+            find_dataset(reference.name, 1, reference.split)
     except (SaetuiError, OSError, ValueError):
         return False
     return True

@@ -82,3 +82,16 @@ def test_a_name_that_can_be_no_path_is_missing(name: str) -> None:
     spec = {"model": name, "dataset": {"source": name}}
     known.look(spec)
     assert known.known_missing(spec) == ("model", "dataset")
+
+
+def test_a_dataset_is_missing_where_its_split_is(tmp_path: Path) -> None:
+    (tmp_path / "validation-0.jsonl").write_text('{"text": "the cat"}\n')
+
+    def missing(**more: str) -> tuple[str, ...]:
+        known, spec = References(), {"dataset": {"source": str(tmp_path), **more}}
+        known.look(spec)
+        return known.known_missing(spec)
+
+    assert missing(split="validation") == ()
+    assert missing(split="test") == ("dataset",)
+    assert missing() == ("dataset",)
