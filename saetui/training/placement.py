@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +92,17 @@ def place(
     site = _site(loaded, directory, named, layer, hook_point)
     if named is not None and named.site.hook_point is not site.hook_point:
         named = None
-    _check_target(loaded, site)
-    if model is None:
-        return Placement(site)
-    if named is not None:
-        here = NamedSite(named.name, site, named.normalised, named.part, named.side)
-        check_names_the_site(model, here)
-        if not loaded.sae.centres_input and named.part is not None and named.side == "input":
-            # sparsify's transcoder predicts the same module's own output.
-            check_names_the_site(model, NamedSite(named.name, Site(site.layer, HookPoint.MLP_OUT), False, named.part))
+    target = _target(loaded, site, named)
     normalised = named is not None and (named.normalised or (changes.folded and site.hook_point is HookPoint.MLP_IN))
+    if model is None:
+        if changes.centred or normalised:
+            raise InvalidInput(
+                f"The SAE in {directory} reads what is made of its model's activations.", "Give the model."
+            )
+        return Placement(site)
+    for place_named in (named, target):
+        if place_named is not None:
+            check_names_the_site(model, replace(place_named, site=Site(site.layer, place_named.site.hook_point)))
     return _placed(loaded, site, changes, normalised, model)
 
 
@@ -176,21 +177,28 @@ def _name_in(facts: Mapping[str, Any]) -> str | None:
     return next((name for name in names if isinstance(name, str)), None)
 
 
-def _check_target(loaded: LoadedSAE, site: Site) -> None:
-    """See that a transcoder predicts the `mlp_out` of its layer, by its metadata.
+def _target(loaded: LoadedSAE, site: Site, named: NamedSite | None) -> NamedSite | None:
+    """What a transcoder's metadata name as what it predicts; None where they do not, or it is no transcoder.
 
     Raises:
-        InvalidInput: it says that it predicts something else.
+        InvalidInput: that is not the `mlp_out` of its layer.
     """
+    if loaded.sae.centres_input:
+        return None
     name = loaded.metadata.get("hook_name_out") or loaded.metadata.get("hf_hook_name_out")
-    if not isinstance(name, str) or loaded.sae.centres_input:
-        return
-    named = read_site_name(name)
-    if named is None or named.site.hook_point is not HookPoint.MLP_OUT:
+    if not isinstance(name, str):
+        if named is None or named.part is None or named.side != "input":
+            return None
+        # sparsify's transcoder predicts the output of the module that it reads the input of.
+        return replace(named, site=Site(site.layer, HookPoint.MLP_OUT), side="output")
+    found = read_site_name(name)
+    elsewhere = found is not None and named is not None and found.site.layer != named.site.layer
+    if found is None or found.site.hook_point is not HookPoint.MLP_OUT or elsewhere:
         raise InvalidInput(
-            f"The transcoder predicts {name}; saetui judges transcoders that predict mlp_out.",
+            f"The transcoder predicts {name}; saetui judges transcoders that predict the mlp_out of the layer they read.",
             "Judge it with the tool that made it.",
         )
+    return found
 
 
 def _normalised(model: LanguageModel, site: Site) -> View:

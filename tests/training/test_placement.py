@@ -253,6 +253,12 @@ def test_a_configuration_that_may_have_been_centred_is_told_of(
     assert placed.source.centred and placed.notes == ()
 
 
+def test_what_is_made_of_a_model_s_activations_needs_the_model(tmp_path: Path) -> None:
+    made = identity(tmp_path / "sae", hook_name="blocks.1.hook_resid_post", model_from_pretrained_kwargs=CENTRED)
+    with pytest.raises(InvalidInput, match="made of its model's activations"):
+        open_finished(made, torch.device("cpu"), D, None, None)
+
+
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
@@ -328,6 +334,14 @@ def test_a_transcoder_that_predicts_something_else_is_refused(
     facts = {"hook_name": "blocks.1.mlp.hook_in", "hook_name_out": "blocks.1.hook_resid_post"}
     with pytest.raises(InvalidInput, match="hook_resid_post"):
         opened(transcoder(tmp_path / "sae", D, **facts), models["gpt2"])
+    across = transcoder(tmp_path / "across", D, **{**facts, "hook_name_out": "blocks.0.hook_mlp_out"})
+    with pytest.raises(InvalidInput, match="the layer they read"):
+        opened(across, models["gpt2"])
+    # The MLP's own output is what it adds to the stream, unless there is a norm behind it.
+    own = transcoder(tmp_path / "own", D, **{**facts, "hook_name_out": "blocks.1.mlp.hook_out"})
+    assert opened(own, models["gpt2"]).pair.target.name == "layer_1.mlp_out"
+    with pytest.raises(InvalidInput, match="another tensor"):
+        opened(own, models["gemma2"])
 
 
 def test_a_transcoder_of_a_norm_s_hook_reads_that_and_predicts_the_mlp(
