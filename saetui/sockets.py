@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from saetui.errors import HomeError
+from saetui.formats.durable import write_durably
 from saetui.regular import read_regular
-from saetui.rundir.durable import write_durably
 
 SOCKET_LIMIT = 107
 """Bytes that a Unix socket's path may have (sun_path less its end mark)."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from saetui.formats.durable import write_durably
 from saetui.regular import read_regular
-from saetui.rundir.durable import write_durably
 from saetui.rundir.sealed import decode_sealed, seal
 
 NAME = "losses.json"

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from saetui.formats.durable import fsync_directory, write_durably
 from saetui.regular import NotRegular, TooLarge, read_regular
-from saetui.rundir.durable import fsync_directory, write_durably
 
 log = logging.getLogger(__name__)
 

@@ -23,11 +23,11 @@ from tinydb.table import Table
 
 from saetui.errors import HomeError
 from saetui.failpoints import hit
+from saetui.formats.durable import write_durably
 from saetui.jobs.losses import Loss
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.template import Template
 from saetui.regular import read_regular
-from saetui.rundir.durable import write_durably
 from saetui.rundir.sealed import SEAL, seal
 from saetui.supervisor.contents import JobsFile, TemplatesFile, losses_of, why_unreadable
 from saetui.supervisor.generations import LIMIT, inode, keep_previous, previous_generation, put_back, recover
