@@ -1,8 +1,9 @@
-"""The files of a directory."""
+"""Directories as a whole: the files of one, alike for who looks a dataset over and who reads it; and removing one."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from saetui.errors import DatasetError
@@ -32,3 +33,18 @@ def files_below(directory: Path) -> list[Path]:
             "Make it readable, or take it out of the dataset.",
         ) from error
     return sorted(found)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, a link (not what it means), or a directory with all that is in it.
+
+    Raises:
+        OSError: some of it cannot be removed; as much as can be is.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        # Once more, to learn what could not be removed.
+        shutil.rmtree(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Sequence
@@ -35,6 +36,9 @@ __all__ = ["EntryWriter", "RecordingRows", "fill_entries"]
 
 _MICRO_BATCH = 16
 
+_UNFINISHED = re.compile(r"\.(manifest\.[a-z0-9_.]+|\d{5,}\.safetensors)")
+"""What a manifest and a shard are called before they have their names; nothing else is ever swept."""
+
 
 class EntryWriter:
     """Goes on with an entry where it stopped, or begins it; shards appear whole or not at all.
@@ -63,8 +67,9 @@ class EntryWriter:
         self._position = manifest.done
         self._part: _Part | None = None
         entry.directory.mkdir(mode=0o700, exist_ok=True)
-        for stale in entry.directory.glob(".*"):
-            stale.unlink()
+        for stale in list(entry.directory.glob(".*")):
+            if _UNFINISHED.fullmatch(stale.name) and not stale.is_dir():
+                stale.unlink()
         if not manifest.shards:
             entry.write_manifest(manifest)
 

@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from saetui.digest import fields_digest
+from saetui.directories import remove_tree
 from saetui.errors import HomeError
 from saetui.failpoints import hit
 from saetui.formats.durable import new_directory, open_private
@@ -96,7 +96,7 @@ def find_or_make(directory: Path, key: str, make: Callable[[BinaryIO], TokenMani
             return CacheEntry(key, manifest, place / _TOKENS, found=True)
         for stale in directory.glob(f".{key}.*"):
             # Left by a process that was killed: whoever else could be writing it would hold the lock.
-            shutil.rmtree(stale)
+            remove_tree(stale)
         with new_directory(place, point="tokens") as part:
             manifest = _fill(part, make)
     return CacheEntry(key, manifest, place / _TOKENS, found=False)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Union
 import msgspec
 
 from saetui.digest import fields_digest
+from saetui.directories import remove_tree
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.formats.durable import open_private
 from saetui.regular import read_regular
@@ -34,6 +37,9 @@ _MANIFEST = "manifest.json"
 _MANIFEST_LIMIT = 64 << 20
 """Bytes that a manifest may have: it names every part of the entry."""
 _LOCKS = "locks"
+_KEY = re.compile(r"[0-9a-f]+")
+_HIDDEN = re.compile(r"\.([0-9a-f]+)\.(deleted|[0-9a-f]{8}\.new|[a-z0-9_]{8})")
+"""What an entry is called while it is deleted or made; the last form is of an older saetui. The key comes first."""
 
 
 class CacheEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,9 +185,10 @@ def delete_cache(entry: CacheEntry) -> None:
                 f"{entry.key[:8]} ({entry.what}) is in use.", "Stop the jobs that use it, or wait for their end."
             )
         gone = directory.with_name(f".{directory.name}.deleted")
-        shutil.rmtree(gone, ignore_errors=True)
+        if os.path.lexists(gone):
+            remove_tree(gone)
         directory.rename(gone)
-        shutil.rmtree(gone)
+        remove_tree(gone)
 
 
 def delete_leftovers(cache: Path) -> int:
@@ -195,9 +202,12 @@ def delete_leftovers(cache: Path) -> int:
     """
     total = 0
     for kind in (ACTIVATIONS, TOKENS):
-        for left in (cache / kind).glob(".*.*"):
-            # Named .KEY.xxxx; whoever is at it holds the lock of the key.
-            with _exclusive(left.with_name(left.name[1:].rpartition(".")[0])) as held:
+        for left in list((cache / kind).glob(".*.*")):
+            named = _HIDDEN.fullmatch(left.name)
+            if named is None or left.is_symlink():
+                continue
+            # Whoever is at it holds the lock of the key.
+            with _exclusive(left.with_name(named[1])) as held:
                 if held and left.is_dir():
                     total += _bytes_in(left)
                     shutil.rmtree(left)
@@ -206,8 +216,12 @@ def delete_leftovers(cache: Path) -> int:
 
 def _directories(cache: Path, kind: Kind) -> list[Path]:
     """Those of the entries of a kind; what begins with a dot is on its way in or out."""
-    found = sorted((cache / kind).glob("[!.]*"))
-    return [directory for directory in found if directory.name != _LOCKS and directory.is_dir()]
+    return [directory for directory in sorted((cache / kind).glob("[!.]*")) if _is_entry(directory)]
+
+
+def _is_entry(path: Path) -> bool:
+    """Whether it has the form of an entry: what else lies in the cache is the user's, and neither shown nor deleted."""
+    return _KEY.fullmatch(path.name) is not None and path.is_dir()
 
 
 def _if_there(read: Callable[[Path], CacheEntry], directory: Path) -> CacheEntry | None:

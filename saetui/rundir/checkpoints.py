@@ -19,12 +19,15 @@ from saetui.errors import FormatError
 from saetui.failpoints import hit
 from saetui.regular import read_regular
 from saetui.rundir.durable import fsync_directory, fsync_file, write_durably
+from saetui.rundir.ownership import recorded_id
 from saetui.rundir.sealed import decode_sealed, seal
 
 MANIFEST = "manifest.json"
 WAY_OUT = "Resume from an older checkpoint; this one is not sound."
 _NAME = re.compile(r"step_(\d{9,})")
 _DELETED = ".deleted"
+_HIDDEN = re.compile(r"\.step_\d{9,}\.[0-9a-f]{8}(\.deleted)?")
+"""What a save or a removal is called while it lasts; nothing else is ever swept."""
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -166,16 +169,21 @@ def delete_checkpoint(path: Path) -> None:
 
 
 def sweep(directory: Path) -> None:
-    """Remove what an interrupted save or removal left behind; a save that only lacked its name gets it."""
+    """Remove what an interrupted save or removal left behind; a save that only lacked its name gets it.
+
+    What cannot be removed stays: it is in nobody's way.
+    """
     if not directory.is_dir():
         return
-    for path in directory.glob(".step_*"):
+    for path in list(directory.iterdir()):
+        if not _HIDDEN.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
+            continue
         final = directory / path.name.split(".")[1]
         if not path.name.endswith(_DELETED) and not final.exists() and _is_whole(path):
             os.rename(path, final)
             fsync_directory(directory)
         else:
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _named(directory: Path) -> list[Path]:
@@ -191,8 +199,13 @@ def _step_of(path: Path) -> int:
 
 
 def _job_of(path: Path) -> str:
-    """The id of the job whose directory `runs/<id>/checkpoints` a checkpoint lies in."""
-    return path.absolute().parent.parent.name
+    """The id of the job whose directory `runs/<id>/checkpoints` a checkpoint lies in.
+
+    As the directory itself says it: it may be reached by a link of another name, or by a relative path. Without that word
+    (a training that was started by hand) its name counts.
+    """
+    directory = path.absolute().parent.parent
+    return recorded_id(directory) or directory.name
 
 
 def _step_aside(path: Path) -> Path:

@@ -187,17 +187,18 @@ def test_what_is_in_use_is_not_deleted(tmp_path: Path) -> None:
 
 
 def test_what_killed_processes_left_is_cleared_away_unless_one_is_at_it(tmp_path: Path) -> None:
-    left = [keep_tokens(tmp_path, ".cc.x1_z"), keep_activations(tmp_path, ".aa.deleted", used=1)]
-    busy = keep_tokens(tmp_path, ".dd.abcd")
+    left = [keep_tokens(tmp_path, ".cc.x1_z0123"), keep_activations(tmp_path, ".aa.deleted", used=1)]
+    left.append(keep_tokens(tmp_path, ".cc.0123abcd.new"))
+    busy, busy_too = keep_tokens(tmp_path, ".dd.abcd0123"), keep_tokens(tmp_path, ".dd.abcd0123.new")
     entries = [keep_tokens(tmp_path, "cc"), keep_activations(tmp_path, "aa", used=1)]
     (tmp_path / "tokens" / "locks").mkdir()
     with (tmp_path / "tokens" / "locks" / "dd").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert delete_leftovers(tmp_path) > 2000
     assert not any(directory.exists() for directory in left)
-    assert all(directory.exists() for directory in [busy, *entries])
+    assert all(directory.exists() for directory in [busy, busy_too, *entries])
     assert delete_leftovers(tmp_path) > 0
-    assert not busy.exists()
+    assert not busy.exists() and not busy_too.exists()
     assert delete_leftovers(tmp_path / "nowhere") == 0
 
 
@@ -247,3 +248,33 @@ def test_where_there_cannot_be_room_nothing_is_deleted(tmp_path: Path) -> None:
 def test_more_than_the_disk_has_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Conflict, match="free on the disk"):
         make_room(tmp_path, 2**60)
+
+
+def test_what_the_user_laid_into_the_cache_is_neither_listed_nor_deleted(tmp_path: Path) -> None:
+    keep_activations(tmp_path, "aa", used=1)
+    theirs = [
+        tmp_path / "activations" / "Notes",
+        tmp_path / "activations" / ".notes.old",
+        tmp_path / "tokens" / "my corpus",
+        tmp_path / "tokens" / ".aa.backup-of-june",
+    ]
+    for directory in theirs:
+        directory.mkdir(parents=True)
+        (directory / "file").write_text("x")
+    (tmp_path / "tokens" / ".ab.deleted").symlink_to(theirs[2])
+    (tmp_path / "tokens" / ".ac.0123abcd").mkdir()
+    assert keys(tmp_path) == ["aa"]
+    delete_leftovers(tmp_path)
+    write_limit(tmp_path, 1)
+    assert [entry.key for entry in make_room(tmp_path, 1)] == ["aa"]
+    assert all((directory / "file").is_file() for directory in theirs)
+    assert (tmp_path / "tokens" / ".ab.deleted").is_symlink() and not (tmp_path / "tokens" / ".ac.0123abcd").exists()
+
+
+def test_an_entry_that_was_moved_to_another_disk_and_linked_back_is_deleted_as_a_link(tmp_path: Path) -> None:
+    entry = keep_activations(tmp_path / "cache", "aa", used=1)
+    entry.rename(tmp_path / "elsewhere")
+    entry.symlink_to(tmp_path / "elsewhere")
+    delete_cache(*find_caches(tmp_path / "cache", ["aa"]))
+    assert keys(tmp_path / "cache") == [] and not entry.is_symlink()
+    assert (tmp_path / "elsewhere" / "manifest.json").is_file()

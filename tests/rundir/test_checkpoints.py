@@ -71,9 +71,9 @@ def test_saving_the_same_step_again_replaces_it(tmp_path: Path) -> None:
 
 def test_what_interrupted_saves_and_removals_left_is_swept(tmp_path: Path) -> None:
     save(tmp_path, 10)
-    (tmp_path / ".step_000000020.abcd").mkdir()
-    shutil.copytree(tmp_path / "step_000000010", tmp_path / ".step_000000010.abcd")
-    (tmp_path / ".step_000000005.abcd.deleted").mkdir()
+    (tmp_path / ".step_000000020.0123abcd").mkdir()
+    shutil.copytree(tmp_path / "step_000000010", tmp_path / ".step_000000010.0123abcd")
+    (tmp_path / ".step_000000005.0123abcd.deleted").mkdir()
     sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step_000000010"]
     delete_checkpoint(tmp_path / "step_000000010")
@@ -81,10 +81,10 @@ def test_what_interrupted_saves_and_removals_left_is_swept(tmp_path: Path) -> No
 
 
 def test_a_save_that_only_lacked_its_name_gets_it(tmp_path: Path) -> None:
-    os.rename(save(tmp_path, 10), tmp_path / ".step_000000010.abcd")
+    os.rename(save(tmp_path, 10), tmp_path / ".step_000000010.0123abcd")
     half = save(tmp_path, 20)
     (half / "weights.safetensors").write_bytes(b"half")
-    os.rename(half, tmp_path / ".step_000000020.abcd")
+    os.rename(half, tmp_path / ".step_000000020.0123abcd")
     sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["step_000000010"]
     assert verify_checkpoint(tmp_path / "step_000000010").step == 10
@@ -133,3 +133,18 @@ def test_a_checkpoint_from_before_manifests_named_their_job_is_taken(tmp_path: P
     del fields["job"], fields["crc"]
     path.write_bytes(seal(msgspec.json.encode(fields)))
     assert verify_checkpoint(path.parent).step == 10
+
+
+def test_only_what_has_the_name_of_an_interrupted_save_is_swept(tmp_path: Path) -> None:
+    kept = save(tmp_path / "elsewhere", 5).parent
+    ours = [".step_000000010.0123abcd", ".step_000000010.0123abcd.deleted"]
+    others = [".step_000000010.best", ".step_mine", ".step_000000010.deleted", ".step_000000010.0123abcd.old", "notes"]
+    for name in [*ours, *others]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("x")
+    (tmp_path / ".step_000000011.0123abcd").symlink_to(kept)
+    (tmp_path / ".step_000000012.0123abcd").write_text("a file")
+    sweep(tmp_path)
+    stay = {*others, "elsewhere", ".step_000000011.0123abcd", ".step_000000012.0123abcd"}
+    assert {path.name for path in tmp_path.iterdir()} == stay
+    assert all((tmp_path / name / "file").is_file() for name in others) and list_checkpoints(kept)
