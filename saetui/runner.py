@@ -4,6 +4,9 @@ Run as a script, `python -I -S runner.py RUN_DIRECTORY -- COMMAND…`, with noth
 stays at about 10 MB for as long as a training lasts. Everything it knows goes into two files of the run directory:
 `identity.json` once the trainer lives, `exit.json` when it has ended. The lock of the run directory is an inherited file
 descriptor that it passes on by not closing it: the lock is held for as long as it or the trainer lives.
+
+It works in that directory, so that a directory that is moved takes its two files along. When the directory is deleted,
+nothing that the trainer does can be kept any more, and nobody can ask it to stop: it is killed.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ PR_SET_CHILD_SUBREAPER = 36
 OOM_SCORE_ADJ = 500
 """When memory runs out the kernel shall take the trainer, not the user's shell, the runner or the supervisor."""
 
+WATCH_SECONDS = 2.0
+"""How often it is seen whether the run directory is still there, and how long the log is."""
+
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
 
 LOG = "trainer.log"
@@ -27,7 +33,6 @@ LOG_BYTES = 64 << 20
 """A library that warns at every step must not fill the disk: a longer log loses its oldest part …"""
 LOG_BYTES_KEPT = 16 << 20
 """… down to about so much."""
-LOG_SECONDS = 5.0
 LOG_HEADER = "[saetui removed {:20d} bytes of this log]\n"
 """The first line of a log that lost its oldest part, always as long; rundir/log.py reads it."""
 
@@ -37,29 +42,29 @@ def main(arguments: list[str]) -> int:
     directory, separator, *command = arguments
     if separator != "--" or not command:
         raise SystemExit("usage: runner.py RUN_DIRECTORY -- COMMAND…")
+    os.chdir(directory)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     # Inherited by the trainer: until it has a handler of its own, the signal to read its wishes must not kill it.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     become_subreaper()
-    sweep(directory)
+    sweep()
     # Until the trainer lives a signal has nobody to go to: it waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     kills_before = count_memory_kills()
     try:
-        trainer = start(directory, command)
+        trainer = start(command)
     except OSError as error:
-        append(os.path.join(directory, LOG), f"The trainer could not be started: {error}\n")
-        write_exit(directory, code=127, killer=None, out_of_memory=False)
+        append(LOG, f"The trainer could not be started: {error}\n")
+        write_exit(code=127, killer=None, out_of_memory=False)
         return 1
     for number in FORWARDED:
         signal.signal(number, lambda _number, _frame: os.kill(trainer, signal.SIGTERM))
-    write(directory, "identity.json", {"runner": identity(os.getpid()), "trainer": identity(trainer)})
+    watch(trainer)
+    write("identity.json", {"runner": identity(os.getpid()), "trainer": identity(trainer)})
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
-    watch_log(os.path.join(directory, LOG))
     status = wait_for(trainer)
     killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     write_exit(
-        directory,
         code=os.WEXITSTATUS(status) if killer is None else None,
         killer=killer,
         out_of_memory=killer == signal.SIGKILL and count_memory_kills() > kills_before,
@@ -75,9 +80,9 @@ def become_subreaper() -> None:
         complain(f"prctl: {os.strerror(ctypes.get_errno())}\n")
 
 
-def sweep(directory: str) -> None:
+def sweep() -> None:
     """Remove the temporary files of an earlier runner of this job that was killed: only the one that lives writes here."""
-    with os.scandir(directory) as entries:
+    with os.scandir(".") as entries:
         for entry in entries:
             if entry.name.startswith((".identity.json.", ".exit.json.")) and entry.name.endswith(".tmp"):
                 try:
@@ -86,16 +91,49 @@ def sweep(directory: str) -> None:
                     complain(f"{entry.path}: {error}\n")
 
 
-def start(directory: str, command: list[str]) -> int:
+def watch(trainer: int) -> None:
+    """From now on, every few seconds: kill the trainer's group if our directory was deleted, and shorten a long log."""
+
+    def look(_number: int, _frame: object) -> None:
+        if is_deleted():
+            kill_group(trainer)
+            return
+        try:
+            shorten(LOG, LOG_BYTES, LOG_BYTES_KEPT)
+        except OSError as error:
+            complain(f"{LOG}: {error}\n")
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, WATCH_SECONDS, WATCH_SECONDS)
+
+
+def is_deleted() -> bool:
+    """Whether the directory that we work in has no name any more."""
+    try:
+        os.getcwd()  # noqa: PTH109 (pathlib is memory for as long as a training lasts)
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def kill_group(trainer: int) -> None:
+    """End the trainer and what it started."""
+    try:
+        os.killpg(trainer, signal.SIGKILL)
+    except ProcessLookupError:
+        # It has ended and was reaped.
+        return
+
+
+def start(command: list[str]) -> int:
     """Start the trainer in a process group of its own, with its output straight to trainer.log; its pid."""
-    log = os.path.join(directory, LOG)
     trainer = os.posix_spawn(
         command[0],
         command,
         os.environ,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_OPEN, 1, LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setpgroup=0,
@@ -119,22 +157,10 @@ def wait_for(trainer: int) -> int:
         if ended.si_pid == trainer:
             break
         os.waitpid(ended.si_pid, 0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     # Still unreaped, the trainer keeps its group's number from being given to anyone else.
     os.killpg(trainer, signal.SIGKILL)
     return os.waitpid(trainer, 0)[1]
-
-
-def watch_log(log: str) -> None:
-    """Look at the log's length every few seconds, from now on."""
-
-    def look(_number: int, _frame: object) -> None:
-        try:
-            shorten(log, LOG_BYTES, LOG_BYTES_KEPT)
-        except OSError as error:
-            complain(f"{log}: {error}\n")
-
-    signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, LOG_SECONDS, LOG_SECONDS)
 
 
 def shorten(log: str, most: int, kept: int) -> None:
@@ -201,33 +227,32 @@ def count_memory_kills() -> int:
     return 0
 
 
-def write_exit(directory: str, code: int | None, killer: int | None, out_of_memory: bool) -> None:
+def write_exit(code: int | None, killer: int | None, out_of_memory: bool) -> None:
     """Record how the trainer ended."""
     ended_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     end = {"code": code, "signal": killer, "out_of_memory": out_of_memory, "ended_at": ended_at}
-    write(directory, "exit.json", end)
+    write("exit.json", end)
 
 
-def write(directory: str, name: str, content: object) -> None:
+def write(name: str, content: object) -> None:
     """Write a file as one step. A full disk is waited for: nobody else knows what is to be written."""
-    path = os.path.join(directory, name)
-    temporary = os.path.join(directory, f".{name}.{os.getpid()}.tmp")
+    temporary = f".{name}.{os.getpid()}.tmp"
     while True:
         try:
             with open(temporary, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 file.write(seal(json.dumps(content)))
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
-            descriptor = os.open(directory, os.O_RDONLY)
+            os.replace(temporary, name)
+            descriptor = os.open(".", os.O_RDONLY)
             os.fsync(descriptor)
             os.close(descriptor)
             return
-        except FileNotFoundError:
-            # The run directory itself has been removed.
-            raise SystemExit(1) from None
         except OSError as error:
-            complain(f"{path}: {error}\n")
+            if is_deleted():
+                # Nobody will ever read it, and the trainer is being killed.
+                return
+            complain(f"{name}: {error}\n")
             time.sleep(1.0)
 
 

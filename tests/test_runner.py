@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,10 +156,10 @@ def test_a_log_without_end_stays_below_its_limit_and_keeps_its_newest_lines(
     """The limit is that of the runner's own file: a copy with smaller numbers runs here."""
     text = Path(RUNNER).read_text()
     small = tmp_path / "runner.py"
-    for number in ("LOG_BYTES = 64 << 20", "LOG_BYTES_KEPT = 16 << 20", "LOG_SECONDS = 5.0"):
+    for number in ("LOG_BYTES = 64 << 20", "LOG_BYTES_KEPT = 16 << 20", "WATCH_SECONDS = 2.0"):
         assert number in text
     text = text.replace("LOG_BYTES = 64 << 20", "LOG_BYTES = 200_000").replace("16 << 20", "50_000")
-    small.write_text(text.replace("LOG_SECONDS = 5.0", "LOG_SECONDS = 0.02"))
+    small.write_text(text.replace("WATCH_SECONDS = 2.0", "WATCH_SECONDS = 0.02"))
     monkeypatch.setattr(sys.modules[__name__], "RUNNER", str(small))
     program = """
 import os, sys, time
@@ -203,3 +204,33 @@ def test_temporary_files_of_a_killed_runner_are_swept(tmp_path: Path) -> None:
     assert subprocess.run(command).returncode == 0
     assert not any(path.exists() for path in ours)
     assert notes.exists(), "what is not the runner's own stays"
+
+
+def test_a_trainer_whose_directory_is_deleted_is_killed_with_what_it_started(start: Any) -> None:
+    run = start("import os, time\nchild = os.fork()\nif child: print(child, flush=True)\ntime.sleep(60)")
+    eventually(lambda: (run.directory / "trainer.log").exists() and run.log)
+    trainer, child = run.trainer, int(run.log)
+    shutil.rmtree(run.directory)
+    run.process.wait()
+    assert not lives(trainer) and not lives(child) and not run.directory.exists()
+
+
+def test_a_directory_that_is_moved_takes_the_record_of_the_end_along(start: Any) -> None:
+    run = start(WAITS)
+    trainer = run.trainer
+    run.directory = run.directory.rename(run.directory.with_name("moved"))
+    os.kill(trainer, signal.SIGTERM)
+    assert run.read("exit.json")["signal"] == signal.SIGTERM
+
+
+def test_a_trainer_that_starts_while_its_directory_is_deleted_does_not_outlive_it(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    (directory / "identity.json").mkdir()
+    program = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    command = [sys.executable, "-I", "-S", RUNNER, str(directory), "--", sys.executable, "-I", "-S", "-c", program]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        eventually(lambda: (directory / "trainer.log").exists() and (directory / "trainer.log").read_text())
+        trainer = int((directory / "trainer.log").read_text().split()[0])
+        shutil.rmtree(directory)
+    assert process.returncode == 0 and not lives(trainer)

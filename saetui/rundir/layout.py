@@ -15,12 +15,25 @@ from saetui.failpoints import hit
 from saetui.regular import read_regular
 from saetui.rundir.durable import fsync_directory, write_durably
 
+SUBMISSION = ".submission"
+"""In a directory whose job nobody was told of yet: made first, with the job's id, removed when the job is acknowledged."""
+
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """`runs/<job id>/`; the names in it are a contract (design.md, "A job")."""
+    """`runs/<job id>/`; the names in it are a contract (design.md, "A job").
+
+    Attributes:
+        job_id: where the path does not end in it.
+    """
 
     path: Path
+    job_id: str = ""
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.job_id or self.path.name
 
     @property
     def spec(self) -> Path:
@@ -45,6 +58,11 @@ class RunDirectory:
     def lock(self) -> Path:
         """Held (flock) for as long as a process of the job lives."""
         return self.path / "run.lock"
+
+    @property
+    def submission(self) -> Path:
+        """The mark of a submission that is not acknowledged yet."""
+        return self.path / SUBMISSION
 
     @property
     def log(self) -> Path:
@@ -93,8 +111,17 @@ class RunDirectory:
         there = [entry for entry in self.sae.iterdir() if not entry.name.startswith(".")]
         return sorted(entry for entry in there if (entry / "cfg.json").is_file())
 
+    def entered(self) -> RunDirectory:
+        """The same directory for a process that works in it: each name in it stays right when the home is moved.
+
+        Raises:
+            OSError: it cannot be entered.
+        """
+        os.chdir(self.path)
+        return RunDirectory(Path(), self.id)
+
     def create(self, spec: dict[str, Any]) -> None:
-        """Make the directory with its spec, or nothing at all.
+        """Make the directory with its spec, marked as not acknowledged yet; or nothing at all.
 
         Raises:
             FileExistsError: the job's directory is there already.
@@ -104,6 +131,7 @@ class RunDirectory:
         made = RunDirectory(hidden)
         hidden.mkdir(mode=0o700, parents=True)
         try:
+            _write_mark(made.submission, self.id)
             made.metrics.mkdir(mode=0o700)
             made.checkpoints.mkdir(mode=0o700)
             content = msgspec.json.format(msgspec.json.encode(spec), indent=1)
@@ -119,10 +147,19 @@ class RunDirectory:
                     directory.rmdir()
             made.spec.unlink(missing_ok=True)
             made.spec_checksum.unlink(missing_ok=True)
+            made.submission.unlink(missing_ok=True)
             hidden.rmdir()
             raise
         hit("run.directory")
         fsync_directory(self.path.parent)
+
+    def acknowledge(self) -> None:
+        """The job is recorded elsewhere: its directory is never taken for half of a submission again.
+
+        Raises:
+            OSError: the mark cannot be removed.
+        """
+        self.submission.unlink(missing_ok=True)
 
     def read_spec(self) -> dict[str, Any]:
         """The spec as the job was asked.
@@ -138,6 +175,14 @@ class RunDirectory:
             return msgspec.json.decode(content, type=dict[str, Any])
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise FormatError(f"{self.spec} cannot be read: {error}.", way_out) from error
+
+
+def _write_mark(path: Path, job_id: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, f"{job_id}\n".encode())
+    finally:
+        os.close(descriptor)
 
 
 def _checksum_line(spec: bytes) -> bytes:

@@ -14,7 +14,7 @@ def main() -> int:
     """Run one job; 0 when it completed, was stopped or freed its memory for a pause, 1 when it failed."""
     # What libraries write into the job's directory is the user's alone too.
     os.umask(0o077)
-    run = RunDirectory(Path(sys.argv[1]))
+    run = RunDirectory(Path(sys.argv[1])).entered()
     wishes = Wishes(run)
     wishes.install()
     from saetui.training.job import run_job

@@ -34,7 +34,7 @@ def run_job(run: RunDirectory, wishes: Wishes) -> int:
     earlier = read_events(run.events)
     events = PatientEvents(run.events)
     reserve = Reserve(run)
-    line = Line(find_home().socket, run.path.name)
+    line = Line(find_home().socket, run.id)
     code = 1
     try:
         outcome = _train(run, events, line, wishes, _requests_answered(earlier))
@@ -103,7 +103,7 @@ def _explain(error: Exception, run: RunDirectory) -> dict[str, str | None]:
     if isinstance(error, OSError):
         return {
             "kind": "disk",
-            "message": f"{error.strerror or error}: {error.filename or run.path}.{_newest(run)}",
+            "message": f"{error.strerror or error}: {error.filename or run.path.absolute()}.{_newest(run)}",
             "suggestion": "Free some space or repair the disk, then resume the job.",
         }
     return {

@@ -38,7 +38,7 @@ def _metadata(prepared: Prepared, trainer: SiteTrainer, step: int, completed: bo
         hf_hook_name_out=model.locate(pair.target).tensor_name if pair.is_transcoder else None,
         revision=spec.revision,
         extra={
-            "job": prepared.run.path.name,
+            "job": prepared.run.id,
             "name": spec.name,
             "step": step,
             "completed": completed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,8 +58,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     write_control(run, Control(checkpoints=3))
     training = Training(run, Wishes(run))
     training.events.append("ended", training.go(), step=STEPS, data={"outcome": "completed", "step": STEPS})
-    runner.write(str(run.path), "identity.json", {"runner": runner.identity(1), "trainer": runner.identity(1)})
-    runner.write_exit(str(run.path), code=0, killer=None, out_of_memory=False)
+    before = Path.cwd()
+    os.chdir(run.path)
+    try:
+        runner.write("identity.json", {"runner": runner.identity(1), "trainer": runner.identity(1)})
+        runner.write_exit(code=0, killer=None, out_of_memory=False)
+    finally:
+        os.chdir(before)
     record = Record(job=_job(run), device="cpu")
     write_copy(record)
     store = Store(root / "saetui.json")

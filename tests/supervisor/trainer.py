@@ -24,7 +24,7 @@ class Trainer:
     """One try of one job."""
 
     def __init__(self, directory: str) -> None:
-        self.run = RunDirectory(Path(directory))
+        self.run = RunDirectory(Path(directory)).entered()
         self.stop = False
         spec = self.run.read_spec()
         self.mode: int = spec["seed"]
