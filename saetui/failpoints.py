@@ -44,7 +44,7 @@ POINTS = frozenset(
         "shard": ("write", "fsync", "rename", "directory"),
         "entry": ("write", "fsync", "rename", "directory"),
         "limit": ("write", "fsync", "rename", "directory"),
-        "run": ("rename", "directory"),
+        "run": ("rename", "directory", "hide", "remove"),
         "checkpoint": ("begin", "fsync", "rename", "directory", "delete"),
         "metrics": ("open", "append", "fsync"),
         "events": ("append", "fsync"),

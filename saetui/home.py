@@ -9,7 +9,11 @@ from pathlib import Path
 
 from saetui.errors import HomeError
 from saetui.jobs.paths import why_no_path
+from saetui.regular import read_regular
 from saetui.sockets import make_socket_directory, socket_directory
+
+LOCK_LIMIT = 64 << 10
+"""Bytes of a lock file that are read; a path has at most 4096."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class Home:
     @property
     def runs(self) -> Path:
         return self.root / "runs"
+
+    def run(self, job_id: str) -> Path:
+        """A job's directory: it follows from the home and the id, and is never read from a file."""
+        return self.runs / job_id
 
     @property
     def cache(self) -> Path:
@@ -101,10 +109,32 @@ class Home:
 
 
 def find_home() -> Home:
-    """The home that SAETUI_HOME names, or the user's data directory."""
+    """The home that SAETUI_HOME names, or the user's data directory.
+
+    A directory has one home, by whatever path it is reached: links are resolved here, once; of several mounts of it, the
+    one counts by which its last supervisor served it.
+    """
     named = os.environ.get("SAETUI_HOME")
     if named:
-        return Home(Path(named).expanduser().absolute())
+        return _one_home(Path(named).expanduser())
     from platformdirs import user_data_path
 
-    return Home(user_data_path("saetui", appauthor=False))
+    return _one_home(user_data_path("saetui", appauthor=False))
+
+
+def served_root(lock: bytes) -> Path | None:
+    """The root that a supervisor wrote into its lock, after the line with its pid; None where there is none."""
+    lines = lock.split(b"\n")
+    return Path(os.fsdecode(lines[1])) if len(lines) > 2 and lines[1].startswith(b"/") else None
+
+
+def _one_home(named: Path) -> Home:
+    home = Home(Path(os.path.realpath(named)))
+    try:
+        served = served_root(read_regular(home.supervisor_lock, LOCK_LIMIT))
+        if served is not None and served != home.root and served.samefile(home.root):
+            return Home(served)
+    except (OSError, ValueError):
+        # No supervisor has served it yet, or not by a path that leads anywhere now.
+        return home
+    return home

@@ -9,6 +9,8 @@ from collections.abc import Collection
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 NAME_RULE = "1 to 64 letters, digits, dots, underscores, blanks and hyphens, beginning with a letter or digit"
 _ID_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+ID_PATTERN = f"[{_ID_LETTERS}]{{8}}"
+"""What ids look like, as a regular expression."""
 
 
 def is_name(text: str) -> bool:
@@ -35,6 +37,11 @@ def new_id(taken: Collection[str] = ()) -> str:
         candidate = "".join(secrets.choice(_ID_LETTERS) for _ in range(8))
         if candidate not in taken:
             return candidate
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an id."""
+    return re.fullmatch(ID_PATTERN, text) is not None
 
 
 def plain_name(text: str) -> str:

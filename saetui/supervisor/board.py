@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from saetui.errors import Conflict, InvalidInput, NotFound
+from saetui.home import Home
 from saetui.jobs.job import TRANSITIONS, Job, JobError, Status, Wish, queue_key
 from saetui.jobs.paths import shortened
 from saetui.jobs.times import now
@@ -22,10 +23,10 @@ log = logging.getLogger(__name__)
 class Board:
     """All jobs of this home. A change of state is durable before anyone hears of it; progress is only told."""
 
-    def __init__(self, store: Store, publish: Callable[[Change], None]) -> None:
+    def __init__(self, home: Home, store: Store, publish: Callable[[Change], None]) -> None:
         self._store = store
         self._publish = publish
-        self._records = {record.id: record for record in store.jobs()}
+        self._records = {record.id: at_home(home, record) for record in store.jobs()}
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._records
@@ -150,6 +151,11 @@ class Board:
                     f"name: {name!r} is taken by job {record.id} ({record.job.status.value}).",
                     "Choose another name, or leave it out and one is made.",
                 )
+
+
+def at_home(home: Home, record: Record) -> Record:
+    """A record with its directory where this home has it, wherever the home was when that was written down."""
+    return msgspec.structs.replace(record, job=msgspec.structs.replace(record.job, directory=str(home.run(record.id))))
 
 
 def moved(record: Record, status: Status, error: JobError | None = None, *, released: bool = False) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,8 +12,12 @@ from saetui import runner
 from saetui.failpoints import hit
 from saetui.home import Home
 from saetui.protocol.environment import child_environment, torch_environment
+from saetui.rundir.control import CONTROL
 from saetui.rundir.layout import RunDirectory
+from saetui.supervisor.identity import open_process, read_identities
 from saetui.supervisor.locks import try_lock
+from saetui.supervisor.presence import JOB_VARIABLE, belongs, find_living
+from saetui.supervisor.record import see_that_it_is_its_own
 
 TRAINER = (sys.executable, "-m", "saetui.training")
 """The command of a trainer; the run directory is its argument."""
@@ -29,13 +34,17 @@ def launch(home: Home, run: RunDirectory, trainer: Sequence[str] = TRAINER) -> s
     lives and its lock is free.
 
     Raises:
-        StillAlive: the lock is held.
-        OSError: the process cannot be started.
+        StillAlive: the lock is held, or a process of the job lives without it.
+        OSError: the process cannot be started, or what it would write to is no file.
     """
     lock = try_lock(run.lock)
     if lock is None:
         raise StillAlive(str(run.path))
     try:
+        # The lock's file may have been removed under its holder, and made anew just now.
+        if _lives(home, run):
+            raise StillAlive(str(run.path))
+        _see_that_nothing_is_in_the_way(run)
         hit("launch.spawn")
         with open(run.log, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as log:
             process = subprocess.Popen(
@@ -44,7 +53,7 @@ def launch(home: Home, run: RunDirectory, trainer: Sequence[str] = TRAINER) -> s
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 cwd=run.path,
-                env=torch_environment(child_environment(home)),
+                env={**torch_environment(child_environment(home)), JOB_VARIABLE: run.id},
                 pass_fds=(lock,),
                 start_new_session=True,
             )
@@ -52,3 +61,21 @@ def launch(home: Home, run: RunDirectory, trainer: Sequence[str] = TRAINER) -> s
         return process
     finally:
         os.close(lock)
+
+
+def _lives(home: Home, run: RunDirectory) -> bool:
+    named = read_identities(run.identity)
+    for who in (named.trainer, named.runner) if named is not None else ():
+        descriptor = open_process(who)
+        if descriptor is not None:
+            os.close(descriptor)
+            if belongs(who, home, run.id):
+                return True
+    return bool(find_living(home, [run.id]))
+
+
+def _see_that_nothing_is_in_the_way(run: RunDirectory) -> None:
+    for path in (run.spec, run.identity, run.exit, run.log, run.events, run.path / CONTROL):
+        if os.path.lexists(path) and not path.is_file():
+            raise OSError(errno.EEXIST, "something that is no file is in the way", str(path))
+    see_that_it_is_its_own(run)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 
 from saetui.errors import Conflict, FormatError
+from saetui.home import Home
 from saetui.jobs.job import Status, Wish
 from saetui.rundir.control import Control, read_control, write_control
 from saetui.supervisor.board import Board, moved, queued
-from saetui.supervisor.identity import (
-    Identities,
-    is_deaf_to,
-    open_process,
-    read_identities,
-    send_if_caught,
-    send_signal,
-)
-from saetui.supervisor.locks import is_held
-from saetui.supervisor.outcome import judge
+from saetui.supervisor.identity import is_deaf_to, send_if_caught, send_signal
+from saetui.supervisor.outcome import cannot_start, directory_gone, judge
+from saetui.supervisor.presence import place_of
+from saetui.supervisor.processes import PATIENCE, Processes
 from saetui.supervisor.progress import Progress
 from saetui.supervisor.record import Record
 from saetui.supervisor.revival import Revival
+from saetui.supervisor.shortage import is_shortage
 from saetui.supervisor.tries import forget_end, never_started, run_of, wish
 
 log = logging.getLogger(__name__)
@@ -35,26 +31,53 @@ log = logging.getLogger(__name__)
 WAKE = signal.SIGUSR1
 """Tells a trainer to read its control file."""
 
+GONE = "The job's directory is gone: its training is being ended."
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """A start that failed."""
+
+    error: OSError
+    rank: int
+
+    def record(self, record: Record) -> Record:
+        """The job in the queue again, where room is all that is missing; failed, otherwise."""
+        if is_shortage(self.error):
+            return queued(record, self.rank, resumes=record.job.resumes)
+        return moved(record, Status.FAILED, cannot_start(self.error))
+
 
 class LiveJob:
     """Follows one job from its start (or its adoption) to its recorded end.
 
-    Whether it lives is said by the lock of its directory alone; the pidfds of runner and trainer only say when to look.
+    It lives while the lock of its directory is held or a process of it lives: the file of the lock may be removed under
+    its holder, and a process may not be known yet. Nothing here waits for a process.
     """
 
-    def __init__(self, board: Board, revival: Revival, job_id: str, wake: Callable[[], None]) -> None:
-        """`wake` is called from the event loop when a process of the job has ended."""
+    def __init__(
+        self,
+        home: Home,
+        board: Board,
+        revival: Revival,
+        job_id: str,
+        wake: Callable[[], None],
+        patience: float = PATIENCE,
+    ) -> None:
+        """`wake` is called from the event loop when a process of the job has ended; `patience` is in seconds."""
+        self._patience = patience
         self._board = board
         self._revival = revival
         self._id = job_id
-        self._wake = wake
         self._run = run_of(board[job_id])
+        self._place = place_of(self._run.path)
+        self._gone_since: float | None = None
+        self._refused: _Refused | None = None
         self._progress = Progress(self._run, board[job_id].events_from)
-        self._who: Identities | None = None
-        self._descriptors: list[int] = []
-        self._child: subprocess.Popen[bytes] | None = None
+        self._processes = Processes(home, self._run, wake, patience)
         self._stop_sent = False
         self._told: Wish | None = None
+        self._said = ""
 
     @property
     def _record(self) -> Record:
@@ -62,7 +85,16 @@ class LiveJob:
 
     def owns(self, child: subprocess.Popen[bytes]) -> None:
         """The runner is a child of this process, which must reap it."""
-        self._child = child
+        self._processes.owns(child)
+
+    def could_not_start(self, error: OSError, rank: int) -> None:
+        """No process could be started. The next look records that: the store may have no room now either.
+
+        Args:
+            error: why.
+            rank: the job's place in the queue, to which it goes back where room is all that is missing.
+        """
+        self._refused = _Refused(error, rank)
 
     def look(self) -> bool:
         """Read what is new; whether the job has ended (and its end is recorded).
@@ -71,11 +103,16 @@ class LiveJob:
             HomeError: the store cannot be written; look again later.
             OSError: the same for the job's own directory.
         """
-        # Asked first: what is read after the lock was seen free is the whole story.
-        alive = is_held(self._run.lock)
-        self._attach()
-        self._board.show_progress(self._progress.read(self._record.job))
-        self._follow_state()
+        self._processes.attach()
+        # Asked first: what is read after it was seen not to live is the whole story.
+        alive = self._processes.live()
+        gone = self._seconds_gone()
+        if gone is not None:
+            return gone >= self._patience and self._end_without_directory(alive)
+        if self._refused is not None and not alive:
+            self._board.write([self._refused.record(self._record)])
+            return True
+        self._read_progress()
         if not alive:
             self._end()
             return True
@@ -88,8 +125,8 @@ class LiveJob:
 
     def ask_to_stop(self) -> None:
         """SIGTERM to the trainer: it finishes its step, saves and exports. Sent later when it is not there yet."""
-        if self._who is not None:
-            self._stop_sent = send_signal(self._who.trainer, signal.SIGTERM)
+        if self._processes.who is not None:
+            self._stop_sent = send_signal(self._processes.who.trainer, signal.SIGTERM)
 
     def tell_wish(self) -> None:
         """Bring the recorded wish to the trainer. Told later when that is not known yet.
@@ -101,10 +138,10 @@ class LiveJob:
         if self._told is wanted:
             return
         wish(self._run, wanted)
-        self._attach()
-        if self._who is not None:
+        self._processes.attach()
+        if self._processes.who is not None:
             # A trainer that does not catch the signal yet has still to read the file for the first time.
-            send_if_caught(self._who.trainer, WAKE)
+            send_if_caught(self._processes.who.trainer, WAKE)
             self._told = wanted
 
     def ask_for_checkpoint(self) -> None:
@@ -122,9 +159,9 @@ class LiveJob:
 
     def wake_trainer(self) -> None:
         """Have the trainer read its control file, when it is there and listens; otherwise it reads it as it starts."""
-        self._attach()
-        if self._who is not None:
-            send_if_caught(self._who.trainer, WAKE)
+        self._processes.attach()
+        if self._processes.who is not None:
+            send_if_caught(self._processes.who.trainer, WAKE)
 
     def see_that_it_listens(self) -> None:
         """See that a running trainer knows wishes.
@@ -132,9 +169,13 @@ class LiveJob:
         Raises:
             Conflict: it was started by a saetui that did not.
         """
-        self._attach()
+        self._processes.attach()
         job = self._record.job
-        if self._who is not None and job.status is Status.RUNNING and is_deaf_to(self._who.trainer, WAKE):
+        if (
+            self._processes.who is not None
+            and job.status is Status.RUNNING
+            and is_deaf_to(self._processes.who.trainer, WAKE)
+        ):
             raise Conflict(
                 f"{job.name} ({job.state}) was started by an older saetui, and its trainer knows nothing but to stop.",
                 "Stop it, then resume it: it goes on from there with this one.",
@@ -142,10 +183,39 @@ class LiveJob:
 
     def close(self) -> None:
         """Stop watching; the processes are not touched."""
-        for descriptor in self._descriptors:
-            asyncio.get_running_loop().remove_reader(descriptor)
-            os.close(descriptor)
-        self._descriptors.clear()
+        self._processes.close()
+
+    def _seconds_gone(self) -> float | None:
+        """For how long the job's directory is no more where it was, or another one is in its place; None where it is not.
+
+        Whoever moves it and puts a link in its place needs a moment for that.
+        """
+        if self._place is not None and place_of(self._run.path) == self._place:
+            self._gone_since = None
+            return None
+        now = time.monotonic()
+        if self._gone_since is None:
+            self._gone_since = now
+        return now - self._gone_since
+
+    def _end_without_directory(self, alive: bool) -> bool:
+        """End what still trains into a directory that is gone, and record the failure when nothing does any more."""
+        if alive:
+            self._processes.end()
+            self._board.show_progress(msgspec.structs.replace(self._record.job, degraded=GONE))
+            return False
+        self._board.write([moved(self._record, Status.FAILED, directory_gone(self._run.path))])
+        return True
+
+    def _read_progress(self) -> None:
+        """Show what is new. What cannot be read is said once: the job's life and its end do not depend on it."""
+        try:
+            self._board.show_progress(self._progress.read(self._record.job))
+        except OSError as error:
+            if self._said != str(error):
+                self._said = str(error)
+                log.warning("job %s: %s", self._id, error)
+        self._follow_state()
 
     def _follow_state(self) -> None:
         """The state as the trainer's events have it."""
@@ -158,11 +228,9 @@ class LiveJob:
             self._board.move(self._id, Status.RUNNING)
 
     def _end(self) -> None:
-        if self._child is not None:
-            self._child.wait()
         record = self._record
         job = record.job
-        nothing_started = self._child is None and never_started(self._run, record.events_from)
+        nothing_started = not self._processes.ours and never_started(self._run, record.events_from)
         if job.status is Status.STARTING and nothing_started and job.wish is Wish.RUN:
             again = queued(record, self._board.last_rank() + 1, resumes=job.resumes)
             self._board.write([again])
@@ -175,22 +243,3 @@ class LiveJob:
             self._board.write([queued(forget_end(record), self._board.last_rank() + 1)])
         else:
             self._board.write([moved(forget_end(record), Status.PAUSED, released=True)])
-
-    def _attach(self) -> None:
-        """Watch runner and trainer as soon as it is known who they are."""
-        if self._who is not None:
-            return
-        self._who = read_identities(self._run.identity)
-        if self._who is None:
-            return
-        for who in (self._who.runner, self._who.trainer):
-            descriptor = open_process(who)
-            if descriptor is not None:
-                self._descriptors.append(descriptor)
-                asyncio.get_running_loop().add_reader(descriptor, self._process_ended, descriptor)
-
-    def _process_ended(self, descriptor: int) -> None:
-        asyncio.get_running_loop().remove_reader(descriptor)
-        self._descriptors.remove(descriptor)
-        os.close(descriptor)
-        self._wake()

@@ -9,19 +9,25 @@ import time
 from pathlib import Path
 
 from saetui.errors import SupervisorError
-from saetui.home import Home
+from saetui.home import LOCK_LIMIT, Home, served_root
+from saetui.regular import read_regular
+from saetui.supervisor.presence import Place, place_of
 
 PROBE_SECONDS = 0.2
 """A client that asks whether the lock is held holds it for an instant itself; no longer than this."""
 
 
-def try_lock(path: Path) -> int | None:
+def try_lock(path: Path, *, make: bool = True) -> int | None:
     """A descriptor that holds the lock (closed on exec); None when someone else holds it.
+
+    Args:
+        path: the lock's file.
+        make: whether to make it where it is missing.
 
     Raises:
         OSError: the file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if make else 0) | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -33,10 +39,13 @@ def try_lock(path: Path) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock; a lock that nobody has made is free."""
-    if not path.exists():
+    """Whether a process holds the lock. One that nobody has made is free, and so is what cannot be locked at all."""
+    if not path.is_file():
         return False
-    descriptor = try_lock(path)
+    try:
+        descriptor = try_lock(path, make=False)
+    except OSError:
+        return False
     if descriptor is None:
         return True
     os.close(descriptor)
@@ -44,7 +53,9 @@ def is_held(path: Path) -> bool:
 
 
 def become_the_supervisor(home: Home) -> int:
-    """Take the home's lock for life, and leave this process's pid in it; the descriptor that holds it.
+    """Take the home's lock for life; the descriptor that holds it. In it stand this process's pid and the home's root.
+
+    By that root other paths to the same directory (a bind mount) are known for the same home: see `find_home`.
 
     Raises:
         SupervisorError: another supervisor has it.
@@ -55,19 +66,28 @@ def become_the_supervisor(home: Home) -> int:
         time.sleep(0.01)
         descriptor = try_lock(home.supervisor_lock)
     if descriptor is None:
-        pid = home.supervisor_lock.read_text().strip() or "unknown"
+        content = read_regular(home.supervisor_lock, LOCK_LIMIT)
+        pid = content.split(b"\n")[0].decode(errors="replace") or "unknown"
         raise SupervisorError(
-            f"Another supervisor (pid {pid}) serves {home.root}.",
+            f"Another supervisor (pid {pid}) serves {served_root(content) or home.root}.",
             "Use it, or stop it with `saetui supervisor stop` (trainings go on).",
         )
     # The file is never removed by us, but by whoever removes the home: see `still_ours`.
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(descriptor, b"%d\n%s\n" % (os.getpid(), os.fsencode(home.root)), 0)
     return descriptor
 
 
-def still_ours(home: Home, descriptor: int) -> bool:
-    """Whether the lock that is held is the one that others would find: not so when the home was removed or replaced."""
+def still_ours(home: Home, descriptor: int, runs: Place | None) -> bool:
+    """Whether the home is still the one that is served: not so when it, or its `runs/`, was removed, moved or replaced.
+
+    Args:
+        home: what is served.
+        descriptor: the lock that is held; it must be the one that others would find.
+        runs: which directory `runs/` was.
+    """
+    if place_of(home.runs) != runs:
+        return False
     try:
         found = home.supervisor_lock.stat()
     except OSError:

@@ -15,7 +15,8 @@ from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.log import last_lines
 from saetui.rundir.sealed import decode_sealed
-from saetui.supervisor.identity import boot_id, read_identities
+from saetui.supervisor.identity import boot_id, identify, read_identities
+from saetui.supervisor.presence import directory_of, is_deleted
 from saetui.supervisor.tries import never_started
 
 _SAID = {
@@ -25,6 +26,9 @@ _SAID = {
     "paused": Status.PAUSED,
 }
 _LINE_LIMIT = 200
+
+COPIED = "copied"
+"""The kind of error of a job that a copied home has and that lives in the original."""
 
 KILLED, LOST = "killed", "lost"
 """Kinds of errors that came from outside: the training itself did nothing wrong."""
@@ -81,8 +85,47 @@ def read_exit(path: Path) -> Exit | None:
         return None
 
 
+def directory_gone(path: Path) -> JobError:
+    """The failure of a job whose directory is not there."""
+    return JobError(
+        kind="home",
+        message=f"Its directory {path} is gone: it was removed, moved away or replaced.",
+        suggestion="Put it back and resume the job, or delete the job and submit it anew.",
+    )
+
+
+def cannot_start(error: OSError) -> JobError:
+    """The failure of a job whose processes cannot be started."""
+    return JobError(
+        kind="supervisor",
+        message=f"Its processes could not be started: {error}.",
+        suggestion="Set right what it says, then resume it.",
+    )
+
+
 def _judge_without_exit(run: RunDirectory) -> Outcome:
     identities = read_identities(run.identity)
+    if identities is not None and identify(identities.trainer.pid) == identities.trainer:
+        # It lives, and not in this directory, or the job would not be judged.
+        original = directory_of(identities.trainer)
+        if original is not None and is_deleted(original):
+            return Outcome(
+                Status.FAILED,
+                JobError(
+                    kind=KILLED,
+                    message="The directory that it trained in was removed; this one was put in its place.",
+                    suggestion="Resume it: it goes on from its newest checkpoint.",
+                ),
+            )
+        return Outcome(
+            Status.FAILED,
+            JobError(
+                kind=COPIED,
+                message="Its directory was copied while the job ran; the training goes on in the original"
+                + (f", {original}." if original else "."),
+                suggestion="Resume it here: it goes on from its newest checkpoint, and the original is not touched.",
+            ),
+        )
     if identities is not None and identities.trainer.boot != boot_id():
         return Outcome(
             Status.LOST,

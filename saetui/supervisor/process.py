@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import gc
 import logging
 import logging.handlers
@@ -90,9 +91,19 @@ class _Starter:
 
 
 def _log_to(home: Home, *, also_here: bool) -> None:
-    file = logging.handlers.RotatingFileHandler(home.supervisor_log, maxBytes=LOG_BYTES, backupCount=1)
-    home.supervisor_log.chmod(0o600)
-    handlers: list[logging.Handler] = [file, *([logging.StreamHandler()] if also_here else [])]
+    handlers: list[logging.Handler] = [logging.StreamHandler()] if also_here else []
+    try:
+        if home.supervisor_log.exists() and not home.supervisor_log.is_file():
+            raise OSError(errno.EEXIST, "it is no file", str(home.supervisor_log))
+        file = logging.handlers.RotatingFileHandler(
+            home.supervisor_log, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace"
+        )
+        home.supervisor_log.chmod(0o600)
+        handlers.append(file)
+    except OSError as error:
+        # Without its log it serves as well.
+        sys.stderr.write(f"saetui: there is no log of the supervisor: {error}\n")
+        handlers = handlers or [logging.StreamHandler()]
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(message)s", handlers=handlers
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import msgspec
 from saetui.errors import FormatError
 from saetui.jobs.job import Job, Status
 from saetui.jobs.names import plain_name
+from saetui.regular import read_regular
 from saetui.rundir.durable import write_durably
 from saetui.rundir.layout import RunDirectory
+from saetui.rundir.ownership import JOB_COPY, recorded_id
 from saetui.rundir.sealed import decode_sealed, seal
 
 CPU = "cpu"
@@ -40,25 +43,40 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 def copy_path(run: RunDirectory) -> Path:
     """Where the record's copy lies, from which a lost store is rebuilt."""
-    return run.path / "job.json"
+    return run.path / JOB_COPY
 
 
 def write_copy(record: Record) -> None:
     """Put the record into the job's directory.
 
     Raises:
-        OSError: no room, or the directory is gone.
+        OSError: no room, the directory is gone, or that of another job is in its place.
     """
-    write_durably(copy_path(RunDirectory(Path(record.job.directory))), seal(msgspec.json.encode(record)))
+    run = RunDirectory(Path(record.job.directory))
+    see_that_it_is_its_own(run)
+    write_durably(copy_path(run), seal(msgspec.json.encode(record)))
+
+
+def see_that_it_is_its_own(run: RunDirectory) -> None:
+    """See that in the place of a job's directory there is not that of another job.
+
+    Raises:
+        OSError: there is.
+    """
+    holds = recorded_id(run.path)
+    if holds not in (None, run.id):
+        raise OSError(errno.EEXIST, f"the directory of job {holds} is in the place of its own", str(run.path))
 
 
 def rebuild(run: RunDirectory) -> Record | None:
-    """The record of a directory that the store does not know; None when it holds no job."""
+    """The record of a directory that the store does not know; None when it holds no job, or is a copy of another one's."""
     try:
-        record = decode_sealed(copy_path(run).read_bytes(), Record)
+        record = decode_sealed(read_regular(copy_path(run)), Record)
+        if record.id != run.id:
+            return None
         # The directory may have been anywhere: its name goes to terminals, so it must be one that could be given here.
         name = plain_name(record.job.name)
-        job = msgspec.structs.replace(record.job, id=run.path.name, name=name, directory=str(run.path))
+        job = msgspec.structs.replace(record.job, name=name, directory=str(run.path))
         return msgspec.structs.replace(record, job=job)
     except (OSError, msgspec.DecodeError):
         return _rebuild_from_spec(run)

@@ -55,7 +55,6 @@ class Revival:
 
         Raises:
             HomeError: the store cannot be written; they are queued later.
-            OSError: their directory cannot be made ready; so are they.
         """
         now, preferences = self._clock(), self._preferences()
         for record in self._board.records():
@@ -67,9 +66,15 @@ class Revival:
                 # Switched off while it waited for its delay.
                 self._board.write([without_revival(record)])
             elif now >= self._since.setdefault(record.id, now) + delay:
+                try:
+                    ready = forget_end(record)
+                except OSError as error:
+                    # The others must not wait for it; it waits for its delay once more.
+                    self._since[record.id] = now
+                    log.warning("job %s cannot be started again now: %s", record.id, error)
+                    continue
                 log.warning("job %s is started again by itself", record.id)
-                again = queued(forget_end(record), self._board.last_rank() + 1, resumes=record.job.resumes + 1)
-                self._board.write([again])
+                self._board.write([queued(ready, self._board.last_rank() + 1, resumes=record.job.resumes + 1)])
 
 
 def delay_before(number: int, preferences: Preferences) -> float:

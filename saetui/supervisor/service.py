@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from saetui.errors import HomeError
 from saetui.home import Home
 from saetui.jobs.losses import note_losses
 from saetui.protocol.messages import DeviceChanged, DeviceReading, Request, Result, Snapshot, Subscribe
-from saetui.supervisor.adoption import adopt_all
+from saetui.supervisor.adoption import Adoption
 from saetui.supervisor.answers import Answers
 from saetui.supervisor.background import Background
 from saetui.supervisor.board import Board
@@ -27,6 +28,7 @@ from saetui.supervisor.hub import Hub
 from saetui.supervisor.launching import TRAINER
 from saetui.supervisor.listener import CHECK_SECONDS, Listener
 from saetui.supervisor.locks import still_ours
+from saetui.supervisor.presence import place_of
 from saetui.supervisor.revival import Revival
 from saetui.supervisor.shelf import Shelf
 from saetui.supervisor.store import Store
@@ -75,11 +77,21 @@ class Service:
         except OSError as error:
             log.error("what was lost could not be noted: %s", error)
         self._hub = Hub()
-        self._board = Board(self._store, self._hub.publish)
+        self._runs = place_of(home.runs)
+        self._board = Board(home, self._store, self._hub.publish)
         self._shelf = Shelf(self._store, self._hub.publish)
         self._taste = Taste(self._store, self._hub.publish)
         self._revival = Revival(self._board, self._taste.now)
-        self._workforce = Workforce(home, self._board, self._revival, trainer, self._pace.look)
+        self._workforce = Workforce(
+            home,
+            self._board,
+            self._revival,
+            trainer,
+            self._pace.look,
+            is_ours=self._is_ours,
+            take_in=lambda: self._adoption.go_on(),
+        )
+        self._adoption = Adoption(home, self._board, self._workforce, store_is_sound=self._store.opening.sound)
         self._connections: set[Connection] = set()
         self._crowd = Crowd(self._connections)
         self._background = Background()
@@ -109,10 +121,12 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leaving.set)
         loop.add_signal_handler(signal.SIGUSR1, self._check_now.set)
-        adopt_all(self._home, self._board, self._workforce, store_is_sound=self._store.opening.sound)
+        self._adoption.begin()
         self._workforce.look()
         await self._listener.open()
         ready()
+        # A daemon: leaving does not wait for it, and the next start goes on with what is left.
+        threading.Thread(target=self._adoption.clear_away, name="clearing", daemon=True).start()
         log.info("serving %s", self._home.root)
         self._background.repeat("following the jobs", self._workforce.work)
         self._background.repeat("looking after the socket", self._watch_socket)
@@ -146,8 +160,15 @@ class Service:
             preferences=self._taste.now(),
         )
 
+    def _is_ours(self) -> bool:
+        """Whether the home is still the one that is served; when it is not, we leave soon."""
+        ours = still_ours(self._home, self._lock, self._runs)
+        if not ours:
+            self._check_now.set()
+        return ours
+
     async def _check_socket(self) -> None:
-        if not still_ours(self._home, self._lock):
+        if not still_ours(self._home, self._lock, self._runs):
             log.error("%s was removed or replaced: this supervisor leaves", self._home.root)
             self._leaving.set()
             return

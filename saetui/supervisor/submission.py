@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
+import logging
 from typing import Any
 
 import msgspec
 
 from saetui.devices.choice import default_device
-from saetui.errors import Conflict, HomeError, SaetuiError
+from saetui.errors import Conflict, HomeError
 from saetui.home import Home
 from saetui.jobs.job import Job, Status
 from saetui.jobs.names import free_name, new_id
@@ -19,8 +19,11 @@ from saetui.jobs.spec import TrainingSpec, spec_json
 from saetui.jobs.times import now
 from saetui.protocol.messages import Submitted
 from saetui.rundir.layout import RunDirectory
+from saetui.rundir.leftovers import Kind, classify, remove
 from saetui.supervisor.board import Board
 from saetui.supervisor.record import Record, write_copy
+
+log = logging.getLogger(__name__)
 
 
 async def submit(home: Home, board: Board, raw: dict[str, Any], after: str | None = None) -> Submitted:
@@ -47,7 +50,7 @@ async def submit(home: Home, board: Board, raw: dict[str, Any], after: str | Non
         board.name_is_free(wanted)
     job = _job(home, board, ready.spec, ready.settings.num_steps if ready.settings else None, wanted)
     job = msgspec.structs.replace(job, after=awaited)
-    run = RunDirectory(home.runs / job.id)
+    run = RunDirectory(home.run(job.id))
     record = Record(job=job, device=device)
     try:
         run.create({**spec_json(ready.spec), "name": job.name})
@@ -56,13 +59,27 @@ async def submit(home: Home, board: Board, raw: dict[str, Any], after: str | Non
     try:
         write_copy(record)
         board.add(record)
-    except OSError as error:
-        shutil.rmtree(run.path)
-        raise _no_room(home, error) from error
-    except SaetuiError:
-        shutil.rmtree(run.path)
+    except BaseException as error:
+        _take_back(run)
+        if isinstance(error, OSError):
+            raise _no_room(home, error) from error
         raise
+    try:
+        run.acknowledge()
+    except OSError as error:
+        # The store knows the job, and that counts more than the mark.
+        log.warning("job %s: the mark of its submission stays for now: %s", job.id, error)
     return Submitted(job=job, warnings=ready.warnings)
+
+
+def _take_back(run: RunDirectory) -> None:
+    """Remove the directory of a job that is refused after all. What cannot be removed is removed by the next start."""
+    try:
+        entry = classify(run.path)
+        if entry.kind is Kind.HALF_MADE:
+            remove(entry)
+    except OSError as error:
+        log.warning("%s stays for now: %s", run.path, error)
 
 
 def resolve_device(wanted: str) -> str:
@@ -101,7 +118,7 @@ def _job(home: Home, board: Board, spec: TrainingSpec, num_steps: int | None, wa
         model=spec.model,
         layers=spec.layers,
         hook_points=spec.hook_points,
-        directory=str(home.runs / job_id),
+        directory=str(home.run(job_id)),
         created_at=now(),
         num_steps=num_steps,
         queue_rank=board.last_rank() + 1,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
-import shutil
 from pathlib import Path
 
 import msgspec
 
+from saetui.directories import remove_tree
 from saetui.errors import FormatError
 from saetui.jobs.job import Wish
 from saetui.rundir.control import Control, read_control, write_control
@@ -18,6 +19,10 @@ from saetui.supervisor.record import Record
 
 REMOVED = ("metrics", "checkpoints", "sae", "events.jsonl", "control.json", "identity.json", "exit.json")
 """What a start from the beginning removes. The log stays: it says why the earlier try is no more."""
+
+
+_EARLIER = re.compile(rf"\.earlier\.(({'|'.join(map(re.escape, REMOVED))})\.)?[0-9a-f]{{8}}\.deleted")
+"""What was to be removed. Without a name in it: a directory of several, by an older saetui."""
 
 
 def run_of(record: Record) -> RunDirectory:
@@ -55,17 +60,17 @@ def clear(record: Record) -> None:
         OSError: no permission, or the disk fails; what was not removed yet is removed by the next call.
     """
     run = run_of(record)
-    for leftover in run.path.glob(".earlier.*.deleted"):
-        shutil.rmtree(leftover)
-    hidden = run.path / f".earlier.{secrets.token_hex(4)}.deleted"
-    hidden.mkdir(mode=0o700)
     for name in REMOVED:
-        if (run.path / name).exists():
-            os.rename(run.path / name, hidden / name)
+        if os.path.lexists(run.path / name):
+            # Renamed first, each by itself: that takes no room, and nothing half removed is taken for whole.
+            os.rename(run.path / name, run.path / f".earlier.{name}.{secrets.token_hex(4)}.deleted")
+    fsync_directory(run.path)
+    for entry in list(run.path.iterdir()):
+        if _EARLIER.fullmatch(entry.name):
+            remove_tree(entry)
     for directory in (run.metrics, run.checkpoints):
         directory.mkdir(mode=0o700)
     fsync_directory(run.path)
-    shutil.rmtree(hidden)
 
 
 def wish(run: RunDirectory, wanted: Wish) -> bool:

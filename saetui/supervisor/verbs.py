@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import msgspec
 
-from saetui.errors import HomeError
+from saetui.errors import Conflict, HomeError
 from saetui.home import Home
 from saetui.jobs.job import Job, Status, Wish
 from saetui.jobs.life import Verb, see_that_all_can
 from saetui.protocol.messages import KeepCheckpoints, Place
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.control import read_control, write_control
-from saetui.rundir.layout import RunDirectory
 from saetui.rundir.reading import delete_unless_read
 from saetui.rundir.retention import spec_rules, superfluous
 from saetui.supervisor.board import Board, moved, queued
 from saetui.supervisor.order import placed
+from saetui.supervisor.outcome import directory_gone
+from saetui.supervisor.presence import find_living
 from saetui.supervisor.record import Record
+from saetui.supervisor.removal import hide_all, remove_for_good, show_again
 from saetui.supervisor.revival import waits_for_revival, without_revival
-from saetui.supervisor.tries import forget_end
+from saetui.supervisor.tries import forget_end, run_of
 from saetui.supervisor.workforce import Workforce
 
 log = logging.getLogger(__name__)
@@ -68,6 +66,7 @@ class Verbs:
     def resume(self, texts: Sequence[str]) -> tuple[Job, ...]:
         """Let jobs that hold go on at once, and those without a process through the queue, from their checkpoint."""
         records = self._chosen(Verb.RESUME, texts)
+        self._see_that_none_lives(records)
         rank = self._board.last_rank()
         changed = []
         for record in records:
@@ -93,6 +92,9 @@ class Verbs:
     def retry(self, texts: Sequence[str]) -> tuple[Job, ...]:
         """Queue jobs from the start. What they wrote is removed before they start; the wish is recorded first."""
         records = self._chosen(Verb.RETRY, texts)
+        self._see_that_none_lives(records)
+        for record in records:
+            _see_its_directory(record)
         rank = self._board.last_rank()
         changed = []
         for number, record in enumerate(records, start=1):
@@ -119,23 +121,26 @@ class Verbs:
         return tuple(record.job for record in self._board.queue())
 
     async def delete(self, texts: Sequence[str]) -> tuple[Job, ...]:
+        """Forget jobs and remove their directories. Hidden first, forgotten then: what cannot be hidden is not forgotten."""
         records = self._chosen(Verb.DELETE, texts)
-        self._board.remove(*(record.id for record in records))
+        self._see_that_none_lives(records)
+        hidden = hide_all(records)
         try:
-            hidden = [_hide(Path(record.job.directory)) for record in records]
-            for directory in hidden:
-                await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=False)
-        except OSError as error:
+            self._board.remove(*(record.id for record in records))
+        except HomeError:
+            show_again(hidden)
+            raise
+        left = [word for pair in hidden if (word := await asyncio.to_thread(remove_for_good, *pair)) is not None]
+        if left:
             raise HomeError(
-                f"{', '.join(record.job.name for record in records)}: deleted, but not everything on the disk: {error}.",
-                f"Remove what is left in {self._home.runs} yourself.",
-            ) from error
+                f"Deleted, but not everything on the disk: {' '.join(left)}", "Remove what is left yourself."
+            )
         return tuple(record.job for record in records)
 
     async def keep_checkpoints(self, request: KeepCheckpoints) -> tuple[Job, ...]:
         """Change which checkpoints of a job stay. Recorded in its directory first, then what is superfluous goes."""
         record = self._board.find(request.job)
-        run = RunDirectory(Path(record.job.directory))
+        run = run_of(record)
         try:
             before = read_control(run)
             rules = msgspec.structs.replace(
@@ -165,7 +170,24 @@ class Verbs:
             if record.job.holds_device:
                 self._workforce.live(record.id).see_that_it_listens()
 
+    def _see_that_none_lives(self, records: Sequence[Record]) -> None:
+        """See that no process of a job lives which is thought to have none.
+
+        Raises:
+            Conflict: one does.
+        """
+        without = [record for record in records if not record.job.holds_device]
+        found = find_living(self._home, [record.id for record in without])
+        for record in without:
+            living = found.get(record.id)
+            if living:
+                raise Conflict(
+                    f"{record.job.name} ({record.job.state}): a process of it lives still (pid {living[0].pid}).",
+                    f"Wait for its end, or end it: kill {' '.join(str(who.pid) for who in living)}",
+                )
+
     def _ready(self, record: Record) -> Record:
+        _see_its_directory(record)
         try:
             return forget_end(record)
         except OSError as error:
@@ -209,11 +231,8 @@ def _no_room(record: Record, error: OSError) -> HomeError:
     )
 
 
-def _hide(directory: Path) -> Path:
-    """Give a run directory a name that is never taken for a job, before it is removed bit by bit."""
-    hidden = directory.with_name(f".{directory.name}.{secrets.token_hex(4)}.deleted")
-    if directory.exists():
-        os.rename(directory, hidden)
-    else:
-        hidden.mkdir(mode=0o700)
-    return hidden
+def _see_its_directory(record: Record) -> None:
+    run = run_of(record)
+    if not run.path.is_dir():
+        gone = directory_gone(run.path)
+        raise HomeError(f"{record.job.name} ({record.job.state}): {gone.message}", gone.suggestion)

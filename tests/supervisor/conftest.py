@@ -17,6 +17,7 @@ import pytest
 
 from saetui.client.blocking import ask
 from saetui.client.starting import holder_of, reachable
+from saetui.failpoints import VARIABLE
 from saetui.home import Home
 from saetui.jobs.job import Job, Status
 from saetui.protocol.environment import child_environment
@@ -30,6 +31,7 @@ from saetui.protocol.messages import (
 )
 from saetui.rundir.layout import RunDirectory
 from saetui.supervisor.identity import read_identities
+from saetui.supervisor.presence import find_living
 from tests.conditions import eventually, lives
 from tests.supervisor import trainer
 
@@ -42,6 +44,7 @@ class Machine:
     def __init__(self, root: Path) -> None:
         self.home = Home(root / "home")
         self.log = root / "foreground.log"
+        self.failpoints = ""
         self.supervisor: subprocess.Popen[bytes] | None = None
         self.files: int | None = None
         """How many files the supervisor may have open at once (ulimit -n); None: as many as the tests."""
@@ -76,7 +79,7 @@ class Machine:
                     "--look-seconds=0.05",
                     *arguments,
                 ],
-                env=child_environment(self.home),
+                env={**child_environment(self.home), VARIABLE: self.failpoints},
                 stdout=log,
                 stderr=log,
             )
@@ -150,6 +153,19 @@ class Machine:
         who = eventually(lambda: read_identities(self.run(job_id).identity))
         assert who is not None
         return who.runner.pid, who.trainer.pid
+
+    def living(self, job_id: str) -> list[int]:
+        """The pids of every process of a job, the runner's first; no file of the job is asked."""
+        return sorted(who.pid for who in find_living(self.home, [job_id]).get(job_id, []))
+
+    def call_failed(self, job_id: str) -> None:
+        """As if an earlier supervisor had called a job failed while it trained."""
+        store = json.loads(self.home.store.read_text())
+        for document in store["jobs"].values():
+            if document["job"]["id"] == job_id:
+                document["job"]["status"] = Status.FAILED.value
+        del store["crc"]
+        self.home.store.write_text(json.dumps(store))
 
     def mine(self) -> list[int]:
         """Every process that lives for this home."""

@@ -159,11 +159,11 @@ def test_half_of_a_submission_that_nobody_was_told_of_is_removed(machine: Machin
     job = machine.submit(steps=1)
     machine.until(job.id, Status.COMPLETED)
     machine.kill()
-    half = machine.run("halfmade")
-    half.create(machine.run(job.id).read_spec())
-    shutil.copytree(half.path, machine.home.runs / ".gone.deleted")
+    for name in ("hafmade2", "hafmade3"):
+        machine.run(name).create(machine.run(job.id).read_spec())
+    os.rename(machine.run("hafmade3").path, machine.home.runs / ".hafmade3.new")
     machine.start()
-    assert [path.name for path in machine.home.runs.iterdir()] == [job.id]
+    eventually(lambda: [path.name for path in machine.home.runs.iterdir()] == [job.id])
 
 
 def test_a_directory_that_is_gone_does_not_keep_the_others_from_being_found(machine: Machine) -> None:
@@ -173,7 +173,7 @@ def test_a_directory_that_is_gone_does_not_keep_the_others_from_being_found(mach
     machine.kill()
     shutil.rmtree(machine.run(gone.id).path)
     machine.start()
-    error = machine.job(gone.id).error
+    error = machine.until(gone.id, Status.FAILED).error
     assert error is not None and "gone" in error.message
     machine.stop(running.id)
     machine.until(running.id, Status.STOPPED)

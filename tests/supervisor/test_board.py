@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from saetui.errors import HomeError, InvalidInput, NotFound
+from saetui.home import Home
 from saetui.jobs.job import Status
 from saetui.protocol.messages import Change, JobChanged
 from saetui.supervisor import store as store_module
@@ -22,7 +23,7 @@ def heard() -> list[Change]:
 
 @pytest.fixture
 def board(tmp_path: Path, heard: list[Change]) -> Board:
-    board = Board(Store(tmp_path / "saetui.json"), heard.append)
+    board = Board(Home(tmp_path), Store(tmp_path / "saetui.json"), heard.append)
     for number in (1, 2, 30):
         board.add(record(number))
     heard.clear()

@@ -1,0 +1,88 @@
+"""Removing the directories of deleted jobs: hidden in one step each, then removed bit by bit."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from saetui.errors import HomeError
+from saetui.failpoints import hit
+from saetui.rundir.layout import RunDirectory
+from saetui.rundir.leftovers import Kind, classify, remove_hidden, shown
+from saetui.supervisor.record import Record, copy_path, see_that_it_is_its_own, write_copy
+from saetui.supervisor.tries import run_of
+
+log = logging.getLogger(__name__)
+
+
+class Hidden(NamedTuple):
+    """A job's directory, and the name that it has now: one that is never taken for a job."""
+
+    name: str
+    path: Path
+    hidden: Path
+
+
+def hide_all(records: Sequence[Record]) -> list[Hidden]:
+    """Hide the directories of jobs that are to be deleted: all, or none. A job whose directory is gone has none to hide.
+
+    Raises:
+        HomeError: one cannot be hidden; all are as they were.
+    """
+    done: list[Hidden] = []
+    for record in records:
+        run = run_of(record)
+        if not run.path.is_dir() and not run.path.is_symlink():
+            # It is gone, or somebody put something else there.
+            continue
+        hidden = run.path.with_name(f".{record.id}.{secrets.token_hex(4)}.deleted")
+        try:
+            see_that_it_is_its_own(run)
+            _leave_a_proof(run, record)
+            hit("run.hide")
+            os.rename(run.path, hidden)
+        except OSError as error:
+            show_again(done)
+            raise HomeError(
+                f"{record.job.name} ({record.job.state}): {shown(run.path)} cannot be removed: "
+                f"{error.strerror or error}. Nothing was deleted.",
+                "See that it is the job's own and that this user may rename it (ls -ld, lsattr -d), then delete it again.",
+            ) from error
+        done.append(Hidden(record.job.name, run.path, hidden))
+    return done
+
+
+def show_again(hidden: Iterable[Hidden]) -> None:
+    """The jobs are not deleted after all."""
+    for one in hidden:
+        try:
+            os.rename(one.hidden, one.path)
+        except OSError as error:
+            log.error("%s is not %s again: %s", one.hidden, one.path, error)
+
+
+def remove_for_good(name: str, path: Path, hidden: Path) -> str | None:
+    """Remove a hidden directory; what is left of it and why, in a sentence, or None."""
+    target = os.path.realpath(hidden) if hidden.is_symlink() else None
+    try:
+        remove_hidden(hidden)
+    except OSError as error:
+        log.warning("%s could not be removed whole: %s", hidden, error)
+        return f"{name}: {shown(hidden)} ({error.strerror or error})."
+    if target is not None and os.path.lexists(target):
+        return f"{name}: its directory was a link, and what that meant is left: {shown(target)}."
+    return None
+
+
+def _leave_a_proof(run: RunDirectory, record: Record) -> None:
+    """See that the directory says whose it is, so that a later start may remove what is left of it."""
+    if classify(run.path).kind is not Kind.JOB or copy_path(run).is_file():
+        return
+    try:
+        write_copy(record)
+    except OSError as error:
+        log.warning("%s could not be marked as that of a deleted job: %s", run.path, error)
