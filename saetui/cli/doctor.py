@@ -18,6 +18,7 @@ from saetui.cli.health import (
     look_at_limits,
     look_at_losses,
     look_at_memory,
+    look_at_runs,
     look_at_session,
     look_at_terminal,
     problem,
@@ -26,10 +27,11 @@ from saetui.cli.health import (
 from saetui.cli.output import json_option, print_json, say, shows_colour
 from saetui.cli.plain import plain
 from saetui.client.blocking import ask
-from saetui.errors import HomeError, SaetuiError
+from saetui.errors import HomeError, NotFound, SaetuiError
 from saetui.home import Home, find_home
 from saetui.jobs.losses import NAME, acknowledge_losses
-from saetui.protocol.messages import GetStatus
+from saetui.jobs.names import is_id
+from saetui.protocol.messages import GetJob, GetJobs, GetStatus
 
 _MARKS = {Verdict.GOOD: ("✓", "green"), Verdict.WARNING: ("!", "yellow"), Verdict.PROBLEM: ("✗", "red")}
 
@@ -58,7 +60,7 @@ def _look(*, quiet: bool) -> Iterator[Finding]:
         look_at_torch(),
         look_at_memory(),
         look_at_home(home),
-        look_at_supervisor(),
+        look_at_supervisor(home),
         look_at_losses(home),
         look_at_session(),
         look_at_limits(),
@@ -113,18 +115,37 @@ def judge_torch(found: Mapping[str, Any], *, has_card: bool) -> Iterator[Finding
                       "Install the torch that fits the driver (nvidia-smi names its CUDA version).")  # fmt: skip
 
 
-def look_at_supervisor() -> Iterator[Finding]:
-    """Whether it answers; it is started when it does not run, as every command does."""
+def look_at_supervisor(home: Home) -> Iterator[Finding]:
+    """Whether it answers, and what lies beside its jobs; it is started when it does not run, as every command does."""
     try:
         status = ask(GetStatus())
+        known = _known_of(home)
     except SaetuiError as error:
         yield problem("supervisor", error.message, error.suggestion)
+        yield from look_at_runs(home, None)
         return
     yield good("supervisor", f"process {status.pid}, {status.jobs_running} running, {status.jobs_queued} queued")
     for trouble in status.troubles:
-        yield warning(
-            "supervisor", f"{trouble}; it is tried again.", f"Its log says more: {find_home().supervisor_log}"
-        )
+        yield warning("supervisor", f"{trouble}; it is tried again.", f"Its log says more: {home.supervisor_log}")
+    yield from look_at_runs(home, known)
+
+
+def _known_of(home: Home) -> set[str]:
+    """The ids of the jobs whose directories are there."""
+    known = {job.id for job in ask(GetJobs()).jobs}
+    for path in home.runs.iterdir():
+        # Of thousands of jobs the list leaves out old ones, which are known all the same.
+        if is_id(path.name) and path.name not in known and _is_known(path.name):
+            known.add(path.name)
+    return known
+
+
+def _is_known(job_id: str) -> bool:
+    try:
+        ask(GetJob(job_id))
+    except NotFound:
+        return False
+    return True
 
 
 def _print(finding: Finding) -> None:

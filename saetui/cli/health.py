@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import configparser
 import os
+import shlex
 import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import msgspec
 from saetui.errors import SaetuiError
 from saetui.home import Home
 from saetui.jobs.losses import read_losses
+from saetui.rundir.leftovers import Kind, look_over
 
 GIB = 1 << 30
 LITTLE_SPACE = 5 * GIB
@@ -83,6 +85,35 @@ def look_at_losses(home: Home) -> Iterator[Finding]:
     """What damaged files have cost, as long as the user has not said that this is known."""
     for loss in read_losses(home.root):
         yield warning("losses", loss.sentence(), "Keep or remove that file; then: saetui doctor --acknowledge")
+
+
+def look_at_runs(home: Home, known: Collection[str] | None) -> Iterator[Finding]:
+    """What lies in `runs/` and is no job: nothing of it is ever removed by itself, unless it is provably saetui's own.
+
+    Args:
+        home: whose.
+        known: the ids of the jobs that the supervisor knows; None where it could not be asked.
+    """
+    try:
+        entries = look_over(home.runs)
+    except OSError as error:
+        yield problem("runs", f"{home.runs} cannot be read: {error.strerror or error}.", "Make it readable.")
+        return
+    for entry in entries:
+        path = shlex.quote(entry.shown)
+        if entry.kind is Kind.FOREIGN:
+            yield warning(
+                "runs", f"{entry.shown} {entry.what}.", f"It stays. If it is yours, keep it elsewhere: mv {path} …"
+            )
+        elif entry.kind is Kind.DELETED:
+            yield warning("runs", f"{entry.shown} is what is left of the deleted job {entry.job_id}.",
+                          f"The next start of the supervisor tries to remove it; if it cannot: lsattr -d {path}, rm -r {path}")  # fmt: skip
+        elif entry.kind is Kind.HALF_MADE:
+            yield warning("runs", f"{entry.shown} is half of a submission that was never acknowledged.",
+                          "The next start of the supervisor removes it.")  # fmt: skip
+        elif known is not None and entry.job_id not in known:
+            yield warning("runs", f"{entry.shown} has the name of a job, and none is known by it.",
+                          f"It stays. If it is not needed: rm -r {path}")  # fmt: skip
 
 
 def look_at_memory() -> Iterator[Finding]:

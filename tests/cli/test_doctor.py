@@ -27,6 +27,24 @@ def test_this_machine_is_looked_at_and_has_no_problem_but_what_is_really_missing
     assert all(finding["suggestion"] for finding in outcome.document if finding["verdict"] != "good")
 
 
+def test_what_lies_beside_the_jobs_is_named_with_what_to_do(saetui: Saetui, home: Home) -> None:
+    home.make()
+    (home.runs / "my notes").mkdir()
+    (home.runs / "abcdefgh").mkdir()
+    (home.runs / os.fsdecode(b"caf\xe9\x1b[2J")).write_text("")
+    (home.runs / ".abcdefgj.new").symlink_to("/nowhere")
+    found = [finding for finding in saetui("doctor", "--json").document if finding["subject"] == "runs"]
+    said = {finding["message"]: finding["suggestion"] for finding in found}
+    assert len(said) == 4 and all(finding["verdict"] == "warning" for finding in found)
+    assert f"mv '{home.runs}/my notes'" in said[f"{home.runs}/my notes is a directory that saetui did not make."]
+    assert (
+        f"rm -r {home.runs}/abcdefgh" in said[f"{home.runs}/abcdefgh has the name of a job, and none is known by it."]
+    )
+    printed = saetui("doctor").out
+    assert "my notes" in printed and "caf\\xe9" in printed and "\x1b[2J" not in printed
+    assert sorted(path.name for path in home.runs.iterdir())[0] == ".abcdefgj.new"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
 def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
