@@ -37,7 +37,7 @@ BUNDLED_SINK = "ĊĠĠĠ"
 SECOND_SINK = ":"
 """1.4 % of the tokens."""
 CONTEXT, BATCH, STEPS = 128, 16, 400
-"""Of the second model's training, which takes about a minute on one core."""
+"""Of the second model's training, which takes two minutes of one core."""
 PLANTED_AT = 0.6
 """The share of that training after which the sinks are planted: it learns to live with them."""
 
@@ -57,7 +57,7 @@ def bundled_with_sinks(directory: Path) -> Path:
 def second_model(directory: Path) -> Path:
     """A Llama (4 layers, width 96, grouped queries) that knows some Python, with a sink on its BOS token and on `SECOND_SINK`.
 
-    It is trained for a minute on the source of the standard library, on one thread and from one seed: on one machine, with one
+    It is trained for two minutes on the source of the standard library, on one thread and from one seed: on one machine, with one
     Python and one torch, a second making gives the same weights.
 
     Args:

@@ -104,6 +104,11 @@ class BatchStream:
         self._next = NextWindow(self._storage(rows), self._device) if background else None
 
     @property
+    def source(self) -> RowReader:
+        """Where the rows come from."""
+        return self._source
+
+    @property
     def tokens(self) -> int:
         """Rows handed out since the start of the stream."""
         return self._rows_served

@@ -31,11 +31,14 @@ class Splice:
         function: maps rows (n, d) of the source to rows (n, d) of the target; None puts zeros.
         source: the site that the function reads: the target itself, or for a transcoder the `mlp_in` of
             the same layer; the model must pass it before the target.
+        spared: maps the source's rows and the target's (n, d) to those that are left alone, bool (n,): an SAE's sinks, as
+            special tokens are. Their predictions count in the cross-entropy all the same.
     """
 
     target: Site
     function: Callable[[Tensor], Tensor] | None
     source: Site | None = None
+    spared: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,12 @@ def _install(stack: ExitStack, model: LanguageModel, splice: Splice, keep: Tenso
     def replace(value: object) -> Tensor:
         activation = activation_of(value, splice.target.name)
         replaced = activation.reshape(-1, activation.shape[-1]).clone()
-        if splice.function is None:
-            replaced[flat] = 0
-        else:
-            rows = replaced[flat] if splice.source is None else _passed(source_rows, splice)
-            replaced[flat] = splice.function(rows).to(replaced.dtype)
+        there = replaced[flat]
+        rows = there if splice.source is None else _passed(source_rows, splice)
+        instead = torch.zeros_like(there) if splice.function is None else splice.function(rows).to(there.dtype)
+        if splice.spared is not None:
+            instead = torch.where(splice.spared(rows, there)[:, None], there, instead)
+        replaced[flat] = instead
         return replaced.reshape(activation.shape)
 
     if splice.source is not None:

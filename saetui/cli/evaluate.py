@@ -67,8 +67,9 @@ def evaluate(
 ) -> None:
     """Evaluate the SAEs of a job, a directory, or an imported one, on held-out text.
 
-    FVU, L0, dead latents (those that fired on none of the tokens), how often latents fire, and the model's cross-entropy: as
-    it is, with the SAE in place of the activation, with zeros, and the share that the SAE recovers.
+    FVU of the tokens that the SAE was trained for and of all of them, sinks included; L0; the latents that fired on none of these
+    tokens; how often latents fire; and the model's cross-entropy: as it is, with the SAE in place of the activation, with zeros,
+    and the share that the SAE recovers.
     """
     judged = find_judged(which, site)
     asked = {
@@ -146,15 +147,14 @@ def _print(found: Mapping[str, Any]) -> None:
         f"{found['dataset']}{part}, {number(found['tokens'])} held-out tokens in contexts of {found['context_length']}"
     )
     print_facts([("model", found["model"]), ("text", text)])
-    titles = ("FVU", "L0", "DEAD", "CE", "WITH SAE", "ZEROED", "RECOVERED")
+    titles = ("FVU", "WITH SINKS", "SINKS", "L0", "NEVER FIRED", "CE", "WITH SAE", "ZEROED", "RECOVERED")
     rows = []
     for name, values in found["sites"].items():
         figures = [number(values.get(key)) for key in ("ce_clean", "ce_sae", "ce_zero")]
-        dead = f"{number(values['dead'])} ({share(values['dead_fraction'])})"
+        never = f"{values['never_fired'] * values['latents']:.0f} ({share(values['never_fired'])})"
+        fvu = (number(values.get("fvu")), number(values.get("fvu_all")), share(values.get("sink_fraction")))
         recovered = share(values.get("ce_recovered"))
-        rows.append(
-            (name, values["trained_as"], number(values.get("fvu")), number(values["l0"]), dead, *figures, recovered)
-        )
+        rows.append((name, values["trained_as"], *fvu, number(values["l0"]), never, *figures, recovered))
     columns = (Column("SAE", gives_way=True), Column("ARCH"), *(Column(title, right=True) for title in titles))
     print_table(columns, rows)
     click.echo("\nHow often latents fire (share of the latents with a density from 1eN up to ten times that)")

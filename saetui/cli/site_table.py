@@ -13,7 +13,7 @@ from saetui.rundir.metrics import MetricReader
 Evaluation = dict[str, dict[str, float]]
 """For each site that was evaluated: the newest figures on held-out text, with their `step`."""
 
-_TITLES = ("LOSS", "L0", "FVU", "DEAD", "HELD-OUT FVU", "HELD-OUT L0", "CE RECOVERED")
+_TITLES = ("LOSS", "L0", "FVU", "DEAD", "HELD-OUT FVU", "WITH SINKS", "HELD-OUT L0", "CE RECOVERED")
 
 
 def read_evaluation(run: RunDirectory, sites: Sequence[str]) -> Evaluation:
@@ -37,4 +37,5 @@ def print_sites(job: Job, evaluation: Mapping[str, Mapping[str, float]]) -> None
 def _row(job: Job, site: str, held_out: Mapping[str, float]) -> tuple[str, ...]:
     now = job.metrics.get(site, {})
     training = (number(now.get("loss")), number(now.get("l0")), number(now.get("fvu")), share(now.get("dead_fraction")))
-    return site, *training, number(held_out.get("fvu")), number(held_out.get("l0")), share(held_out.get("ce_recovered"))
+    fvu = (number(held_out.get("fvu")), number(held_out.get("fvu_all")))
+    return site, *training, *fvu, number(held_out.get("l0")), share(held_out.get("ce_recovered"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 import msgspec
 
@@ -42,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     grad_clip_norm: Union[float, None]
     weight_decay: float
     decoder_norm: str
-    normalize_activations: str
+    normalize_activations: Literal["none", "constant_norm", "layer_norm"]
     micro_batch_size: int
     dead_neuron_threshold: float
     dead_neuron_window: int
@@ -53,6 +53,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_best: bool
     log_interval: int
     eval_interval: int
+    max_activation_norm: Union[float, None] = None
     l1_alpha: Union[float, None] = None
     l0_alpha: Union[float, None] = None
     sparsity_mode: Union[str, None] = None

@@ -89,7 +89,7 @@ class GatedSAE(ReluSAE):
         terms = {"recon": outcome.recon, "sparsity": sparsity_coefficient * outcome.l1, "aux": aux}
         statistics = BatchStatistics(
             tokens=x.shape[0],
-            squared_error=outcome.recon.detach() * y.numel(),
+            errors=outcome.residual.square().sum(1),
             l1=outcome.l1.detach() * x.shape[0],
             fired=outcome.fired,
             not_zero=outcome.active,

@@ -141,7 +141,7 @@ class JumpReLUSAE(ReluSAE):
             terms["aux"] = torch.stack(aux).sum()
         statistics = BatchStatistics(
             tokens=x.shape[0],
-            squared_error=outcome.recon.detach() * y.numel(),
+            errors=outcome.residual.square().sum(1),
             l1=outcome.l1,
             fired=outcome.fired,
             not_zero=outcome.active,

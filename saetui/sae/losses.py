@@ -15,7 +15,7 @@ class BatchStatistics:
 
     Attributes:
         tokens: how many tokens the batch has.
-        squared_error: Σ‖x̂ − y‖² over tokens, shape ().
+        errors: ‖x̂ − y‖² of each token, shape (B,).
         l1: Σ over tokens and latents of z·n (n: decoder norms, 1 with `decoder_norm: unit`), shape ().
         fired: on how many tokens each latent exceeded the firing threshold, int64, shape (F,).
         smallest_kept: the smallest activation that a selection over the batch kept (infinite where it kept none),
@@ -24,11 +24,16 @@ class BatchStatistics:
     """
 
     tokens: int
-    squared_error: Tensor
+    errors: Tensor
     l1: Tensor
     fired: Tensor
     smallest_kept: Tensor | None = None
     not_zero: Tensor | None = None
+
+    @property
+    def squared_error(self) -> Tensor:
+        """Σ‖x̂ − y‖² over tokens, shape ()."""
+        return self.errors.sum()
 
     @property
     def active(self) -> Tensor:
@@ -78,7 +83,7 @@ def combine(parts: Iterable[Losses]) -> Losses:
     smallest = [part.statistics.smallest_kept for part in everyone if part.statistics.smallest_kept is not None]
     statistics = BatchStatistics(
         tokens=tokens,
-        squared_error=torch.stack([part.statistics.squared_error for part in everyone]).sum(),
+        errors=torch.cat([part.statistics.errors for part in everyone]),
         l1=torch.stack([part.statistics.l1 for part in everyone]).sum(),
         fired=torch.stack([part.statistics.fired for part in everyone]).sum(0),
         smallest_kept=torch.stack(smallest).min() if smallest else None,

@@ -95,7 +95,7 @@ class StandardSAE(ReluSAE):
         tokens = x.shape[0]
         statistics = BatchStatistics(
             tokens=tokens,
-            squared_error=outcome.recon.detach() * y.numel(),
+            errors=outcome.residual.square().sum(1),
             l1=outcome.l1.detach() * tokens,
             fired=outcome.fired,
             not_zero=outcome.active,

@@ -49,12 +49,14 @@ class IntervalSums:
         self._require_tokens()
         return self._fired.to(torch.float64) / self._tokens
 
-    def add(self, target: Tensor, losses: Losses) -> None:
+    def add(self, target: Tensor, losses: Losses, errors: Tensor | None = None) -> None:
         """Takes in one batch; waits for nothing.
 
         Args:
-            target: what was to be predicted (x itself, but for transcoders), shape (B, d_out).
+            target: what was to be predicted (x itself, but for transcoders), shape (B, d_out), in units of all tokens alike.
             losses: what the SAE said of that batch.
+            errors: ‖ŷ − y‖² of each token, shape (B,), where the SAE's own units are not those of the target
+                (`Normalization.judged`).
         """
         statistics = losses.statistics
         with torch.no_grad():
@@ -64,7 +66,7 @@ class IntervalSums:
             shifted = y - self._shift
             self._offset += shifted.sum(0)
             self._spread += shifted.square_().sum(1).sum(dtype=torch.float64)
-            self._error += statistics.squared_error
+            self._error += (statistics.errors if errors is None else errors).sum(dtype=torch.float64)
             self._l1 += statistics.l1
             self._fired += statistics.fired
             self._active += statistics.active

@@ -125,7 +125,7 @@ class TopKSAE(SparseAutoencoder):
             terms["aux"] = outcome.aux
         statistics = BatchStatistics(
             tokens=x.shape[0],
-            squared_error=outcome.squared_error,
+            errors=outcome.errors,
             l1=outcome.l1,
             fired=outcome.fired,
             smallest_kept=outcome.smallest,

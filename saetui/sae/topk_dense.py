@@ -43,5 +43,5 @@ def dense_outcome(
         fired = count_above(z, sae.firing_threshold)
         active = fired.sum() if sae.firing_threshold == 0.0 else count_above(z, 0.0).sum()
         smallest = torch.where(z > 0, z, torch.inf).min()
-        squared_error = recons[-1] * y.numel()
-    return TopKOutcome(recon, aux_term, squared_error.detach(), l1, fired, active, smallest)
+        errors = residual.square().sum(1)
+    return TopKOutcome(recon, aux_term, errors, l1, fired, active, smallest)

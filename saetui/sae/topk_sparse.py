@@ -57,12 +57,12 @@ class AuxK:
 
 
 class TopKOutcome(NamedTuple):
-    """Both paths' result; each of shape () but `fired`, and only the first two differentiable.
+    """Both paths' result; each of shape () but `errors` and `fired`, and only the first two differentiable.
 
     Attributes:
         recon: mean over prefixes (one: all latents), tokens and coordinates of (x̂ − y)².
         aux: AuxK's term.
-        squared_error: Σ‖x̂ − y‖² with all latents.
+        errors: ‖x̂ − y‖² of each token with all latents, shape (B,).
         l1: Σ z·n.
         fired: tokens on which each latent fired, int64, shape (F,).
         active: entries of z that are not 0, shape ().
@@ -71,7 +71,7 @@ class TopKOutcome(NamedTuple):
 
     recon: Tensor
     aux: Tensor
-    squared_error: Tensor
+    errors: Tensor
     l1: Tensor
     fired: Tensor
     active: Tensor
@@ -92,7 +92,7 @@ def sparse_outcome(
         aux: the auxiliary term, or None while nothing is dead.
     """
     weights = (sae.encoder_weight, sae.b_enc, sae.W_dec, sae.b_dec)
-    recon, aux_term, squared_error, values, indices = _SparseTopK.apply(  # type: ignore[no-untyped-call]  # torch's
+    recon, aux_term, errors, values, indices = _SparseTopK.apply(  # type: ignore[no-untyped-call]  # torch's
         x, y, *weights, sae.centres_input, selection, tuple(widths), aux, sae.compute_dtype
     )
     with torch.no_grad():
@@ -102,7 +102,7 @@ def sparse_outcome(
         l1 = values.sum() if norms is None else (values * norms[indices]).sum()
         nothing = values.new_full((1,), torch.inf)
         smallest = torch.cat([torch.where(values > 0, values, torch.inf), nothing]).min()
-    return TopKOutcome(recon, aux_term, squared_error, l1, fired, active, smallest)
+    return TopKOutcome(recon, aux_term, errors, l1, fired, active, smallest)
 
 
 class _SparseTopK(torch.autograd.Function):
@@ -132,7 +132,7 @@ class _SparseTopK(torch.autograd.Function):
             residual = residual.cumsum(0)
         residual.add_(b_dec).neg_().add_(y)
         recon = residual.square().mean()
-        squared_error = recon * y.numel() if len(widths) == 1 else residual[-1].square().sum()
+        errors = residual[-1].square().sum(1)
         aux_term = recon.new_zeros(())
         ctx.aux_codes = None
         if aux is not None:
@@ -142,8 +142,8 @@ class _SparseTopK(torch.autograd.Function):
             aux_term = error.square().mean() * ctx.aux_factor
         ctx.save_for_backward(centred, residual, *codes, W_enc, W_dec)
         ctx.centre, ctx.aux, ctx.dtype = centre, aux, dtype
-        ctx.mark_non_differentiable(squared_error, codes.values, codes.indices)
-        return recon, aux_term, squared_error, codes.values, codes.indices
+        ctx.mark_non_differentiable(errors, codes.values, codes.indices)
+        return recon, aux_term, errors, codes.values, codes.indices
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:

@@ -103,7 +103,7 @@ class Transcoder(TopKSAE):
         outcome = l1_losses(self, x, y, path)
         statistics = BatchStatistics(
             tokens=x.shape[0],
-            squared_error=outcome.recon.detach() * y.numel(),
+            errors=outcome.residual.square().sum(1),
             l1=outcome.l1.detach() * x.shape[0],
             fired=outcome.fired,
             not_zero=outcome.active,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,14 +13,16 @@ from torch import Tensor
 from saetui.activations import Predictor, Splice, TokenDataset, TokenLoss, Unavailable, cross_entropy, extract_rows
 from saetui.jobs.pieces import contexts_at_a_time
 from saetui.sae import IntervalSums
+from saetui.training.sinks import find_sinks
 from saetui.training.stream import kind_of
 
 if TYPE_CHECKING:
     import torch
 
     from saetui.activations import ActivationExtractor, LanguageModel
-    from saetui.sae import Losses, SparseAutoencoder
+    from saetui.sae import SparseAutoencoder
     from saetui.training.pairs import Pair
+    from saetui.training.units import Measured, Units
 
 EVALUATION_TOKENS = 32_768
 """Enough for an FVU that is steady in its third digit, and a few seconds at most on two cores."""
@@ -35,6 +38,10 @@ class Judged(Protocol):
         """What it reads, and what it predicts."""
 
     @property
+    def units(self) -> Units:
+        """Of input and target, with the limits beyond which a token is a sink."""
+
+    @property
     def sae(self) -> SparseAutoencoder: ...
 
     @property
@@ -44,15 +51,61 @@ class Judged(Protocol):
     def latents(self) -> int: ...
 
     @property
-    def dead(self) -> int:
-        """How many latents are dead at this moment."""
+    def dead(self) -> int | None:
+        """How many latents are dead at this moment; None where no training keeps count."""
 
     @property
     def splice(self) -> Splice:
         """The SAE in its place in the model."""
 
-    def measure(self, rows: Mapping[str, Tensor]) -> tuple[Tensor, Losses]:
-        """The targets, and what the SAE makes of the inputs; rows by site, raw."""
+    def measure(self, rows: Mapping[str, Tensor]) -> Measured:
+        """What the SAE makes of raw rows by site."""
+
+
+class _Figures:
+    """What the figures of one SAE are made of: sums over its ordinary tokens, which it is judged by, and over all of them."""
+
+    def __init__(self, judged: Judged) -> None:
+        self._judged = judged
+        sizes = (judged.latents, judged.sae.d_out, judged.device)
+        self._ordinary, self._all = IntervalSums(*sizes), IntervalSums(*sizes)
+
+    def add(self, rows: Mapping[str, Tensor]) -> None:
+        """Take in raw rows by site."""
+        pair, units = self._judged.pair, self._judged.units
+        mine = {site.name: rows[site.name] for site in (pair.source, pair.target)}
+        sinks = find_sinks(pair, units, mine)
+        if not bool(sinks.any()):
+            self._take(mine, ordinary=True)
+            return
+        for chosen, ordinary in ((~sinks, True), (sinks, False)):
+            if bool(chosen.any()):
+                self._take({name: values[chosen] for name, values in mine.items()}, ordinary=ordinary)
+
+    def _take(self, rows: Mapping[str, Tensor], *, ordinary: bool) -> None:
+        measured = self._judged.measure(rows)
+        self._all.add(*measured)
+        if ordinary:
+            self._ordinary.add(*measured)
+
+    def read(self) -> dict[str, float]:
+        """fvu, r2, l0 and densities over all ordinary rows at once, fvu_all over all rows, and the share of sinks.
+
+        Raises:
+            InvalidInput: there were no ordinary rows.
+        """
+        tokens, ordinary = self._all.tokens, self._ordinary.tokens
+        densities, numbers = self._ordinary.densities, self._ordinary.read()
+        figures = {name: numbers[name] for name in ("fvu", "r2", "l0") if name in numbers}
+        of_all = self._all.read()
+        if "fvu" in of_all:
+            figures["fvu_all"] = of_all["fvu"]
+        if self._judged.units.have_limits:
+            figures["sink_fraction"] = 1.0 - ordinary / tokens
+        if (dead := self._judged.dead) is not None:
+            figures |= {"dead": float(dead), "dead_fraction": dead / self._judged.latents}
+        never = float((densities == 0).double().mean())
+        return {**figures, "tokens": float(tokens), NEVER: never, **_histogram(densities)}
 
 
 class HeldOut:
@@ -83,18 +136,16 @@ class HeldOut:
         self._extractor = extractor
         self._dataset = dataset
         self._clean: float | None = None
-        self._zero: dict[str, float] = {}
+        self._zero: dict[tuple[Pair, Units], float] = {}
         self._latest: dict[str, dict[str, float]] = {}
 
     def evaluate(self, trainers: Mapping[str, Judged]) -> dict[str, dict[str, float]]:
         """The held-out metrics of each site; cross-entropy where the model predicts tokens and there is room for all of it."""
-        sums = {
-            site: IntervalSums(trainer.latents, trainer.sae.d_out, trainer.device) for site, trainer in trainers.items()
-        }
+        figures = {site: _Figures(trainer) for site, trainer in trainers.items()}
         for rows in extract_rows(self._extractor, self._dataset, self._contexts, micro_batch=self._at_a_time):
-            for site, total in sums.items():
-                total.add(*trainers[site].measure(rows))
-        measured = {site: _metrics(total, trainers[site]) for site, total in sums.items()}
+            for sums in figures.values():
+                sums.add(rows)
+        measured = {site: sums.read() for site, sums in figures.items()}
         if self._predictor.can_predict:
             with self._predictor.opened() as whole:
                 if isinstance(whole, Unavailable):
@@ -121,14 +172,18 @@ class HeldOut:
             self._tell(sentence)
 
     def _cross_entropy(self, model: LanguageModel, trainer: Judged) -> dict[str, float]:
-        """In nats a token, with the SAE in place of what it predicts; recovered = (ce_zero − ce_sae)/(ce_zero − ce_clean)."""
-        target = trainer.pair.target
+        """In nats a token, with the SAE in place of what it predicts; recovered = (ce_zero − ce_sae)/(ce_zero − ce_clean).
+
+        Sinks are left alone as special tokens are, by the SAE and by the zeros: an SAE that never saw them is not asked for them.
+        """
+        splice = trainer.splice
         if self._clean is None:
             self._clean = self._mean_loss(model, [])
-        if target.name not in self._zero:
-            self._zero[target.name] = self._mean_loss(model, [Splice(target, None)])
-        clean, zero = self._clean, self._zero[target.name]
-        spliced = self._mean_loss(model, [trainer.splice])
+        replaced = (trainer.pair, trainer.units)
+        if replaced not in self._zero:
+            self._zero[replaced] = self._mean_loss(model, [dataclasses.replace(splice, function=None)])
+        clean, zero = self._clean, self._zero[replaced]
+        spliced = self._mean_loss(model, [splice])
         values = {"ce_clean": clean, "ce_sae": spliced, "ce_zero": zero}
         if zero != clean:
             values["ce_recovered"] = (zero - spliced) / (zero - clean)
@@ -140,21 +195,6 @@ class HeldOut:
             batch = self._dataset.read(self._contexts[start : start + self._at_a_time])
             loss += cross_entropy(model, batch, splices)
         return loss.mean
-
-
-def _metrics(sums: IntervalSums, trainer: Judged) -> dict[str, float]:
-    """fvu and r2 over all rows at once, l0, dead latents, and the histogram of densities."""
-    densities, tokens = sums.densities, sums.tokens
-    numbers = sums.read()
-    dead = trainer.dead
-    return {
-        **{name: numbers[name] for name in ("fvu", "r2", "l0") if name in numbers},
-        "dead": float(dead),
-        "dead_fraction": dead / trainer.latents,
-        "tokens": float(tokens),
-        NEVER: float((densities == 0).double().mean()),
-        **_histogram(densities),
-    }
 
 
 def _histogram(densities: Tensor) -> dict[str, float]:

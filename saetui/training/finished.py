@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,11 +11,12 @@ import torch
 from torch import Tensor
 
 from saetui.activations import HookPoint, LanguageModel, Site, Splice
-from saetui.errors import ModelError
-from saetui.sae import LoadedSAE, Losses
+from saetui.errors import FormatError, ModelError
+from saetui.sae import LoadedSAE, Normalization
 from saetui.sae.layouts import load_sae
 from saetui.training.pairs import Pair
 from saetui.training.placement import Placement, place
+from saetui.training.units import Measured, Units
 
 
 class FinishedSAE:
@@ -23,6 +26,7 @@ class FinishedSAE:
         loaded: the SAE, and the units it works in.
         pair: what it reads, and what it predicts.
         placed: the tensors there that its tool had in place of the model's own.
+        units: of input and target, with the limits beyond which a token is a sink.
     """
 
     def __init__(self, loaded: LoadedSAE, placed: Placement, device: torch.device) -> None:
@@ -30,7 +34,7 @@ class FinishedSAE:
         site = placed.site
         self.pair = Pair(site, site if loaded.sae.centres_input else Site(site.layer, HookPoint.MLP_OUT))
         self.sae = loaded.sae.to(device)
-        self._fired = torch.zeros(loaded.sae.latents, dtype=torch.bool, device=device)
+        self.units = _units_of(loaded)
 
     @property
     def device(self) -> torch.device:
@@ -41,31 +45,30 @@ class FinishedSAE:
         return self.sae.latents
 
     @property
-    def dead(self) -> int:
-        """Latents that have fired on nothing that was measured. Waits for the device."""
-        return int((~self._fired).sum())
+    def dead(self) -> None:
+        """Not known of an SAE that is not in training: what fired on none of the tokens at hand may only be rare."""
+        return None
 
     @property
     def splice(self) -> Splice:
         """The SAE in its place in the model."""
-        return Splice(self.pair.target, self._reconstruct, self.pair.source if self.pair.is_transcoder else None)
+        source = self.pair.source if self.pair.is_transcoder else None
+        return Splice(self.pair.target, self._reconstruct, source, self.units.sinks)
 
-    def measure(self, rows: Mapping[str, Tensor]) -> tuple[Tensor, Losses]:
-        """The targets (n, d_out) in the units that the SAE works in, and what it makes of its inputs.
+    def measure(self, rows: Mapping[str, Tensor]) -> Measured:
+        """What the SAE makes of its inputs, sinks or not.
 
         Args:
             rows: raw activations by site, shape (n, d).
         """
-        x = self.loaded.normalization.normalise(
-            self.placed.source.take(self.pair.input_of(rows).to(self.device).float())
-        )
-        target = None
+        source = self.placed.source.take(self.pair.input_of(rows).to(self.device).float())
+        x = self.units.source.normalise(source)
+        raw, target = source, None
         if self.pair.is_transcoder:
-            raw = self.pair.target_of(rows).to(self.device).float()
-            target = self.loaded.target.normalise(self.placed.target.take(raw))
+            raw = self.placed.target.take(self.pair.target_of(rows).to(self.device).float())
+            target = self.units.target.normalise(raw)
         losses = self.sae.measure(x, target)
-        self._fired |= losses.statistics.fired > 0
-        return (x if target is None else target), losses
+        return Measured.of(self.units, x if target is None else target, raw, losses)
 
     def _reconstruct(self, raw: Tensor) -> Tensor:
         with torch.no_grad():
@@ -78,6 +81,30 @@ class FinishedSAE:
                 # A transcoder's target may be centred too, but its mean is unseen by every norm behind it.
                 predicted = self.placed.target.put_back(predicted, raw.float())
             return predicted.to(raw.dtype)
+
+
+def _units_of(loaded: LoadedSAE) -> Units:
+    """The units of an SAE and, where it is ours, the limits beyond which it was not trained; another's has none.
+
+    Raises:
+        FormatError: a limit is none.
+    """
+    own = loaded.metadata.get("saetui")
+    facts = own if isinstance(own, dict) else {}
+    source = _limited(loaded.normalization, facts.get("normalization"))
+    target = source if loaded.sae.centres_input else _limited(loaded.target, facts.get("target_normalization"))
+    return Units(source, target)
+
+
+def _limited(units: Normalization, described: object) -> Normalization:
+    limit = described.get("norm_limit") if isinstance(described, dict) else None
+    if limit is None:
+        return units
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not (math.isfinite(limit) and limit > 0):
+        raise FormatError(
+            f"The metadata of the SAE say norm_limit {limit!r}.", "It must be a positive number; export the SAE again."
+        )
+    return dataclasses.replace(units, norm_limit=float(limit))
 
 
 def open_finished(

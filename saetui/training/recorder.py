@@ -15,14 +15,15 @@ from saetui.training.line import Line
 
 TRAINING_COLUMNS = (
     "loss", "recon_loss", "sparsity_loss", "aux_loss", "l0", "l0_fraction", "fvu", "r2", "l1", "dead", "dead_fraction",
-    "learning_rate", "sparsity_coefficient", "grad_norm",
+    "learning_rate", "sparsity_coefficient", "grad_norm", "sink_fraction",
 )  # fmt: skip
 DENSITY_BINS = tuple(f"density_{exponent}" for exponent in range(-7, 0))
 """The histogram of latent densities: the share of latents that fire on 10^e to 10^(e+1) of the tokens; the lowest bin
 also holds what fires less, and those that never fire are `never_fired`."""
+# fvu is of ordinary tokens, fvu_all of all of them; sink_fraction is the share of the others.
 EVALUATION_COLUMNS = (
     "fvu", "r2", "l0", "dead", "dead_fraction", "tokens", "ce_clean", "ce_sae", "ce_zero", "ce_recovered", "never_fired",
-    *DENSITY_BINS,
+    *DENSITY_BINS, "fvu_all", "sink_fraction",
 )  # fmt: skip
 JOB_COLUMNS = ("tokens_per_second", "tokens", "memory_bytes", "seconds", "num_steps", "epoch")
 JOB = "job"

@@ -47,6 +47,7 @@ def _metadata(prepared: Prepared, trainer: SiteTrainer, step: int, completed: bo
             "dataset_split": spec.dataset.split,
             "dataset_text_field": spec.dataset.text_field,
             "hyperparameters": dict(spec.hyperparameters),
+            "sink_fraction": trainer.sink_fraction,
             "held_out": dict(prepared.held_out.latest.get(pair.name, {})),
         },
     )

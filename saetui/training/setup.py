@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,10 +15,10 @@ from saetui.activations import (
     LanguageModel,
     TokenDataset,
     TokenProgress,
-    extract_rows,
     open_model,
     prepare_tokens,
 )
+from saetui.activations.rows import RowReader
 from saetui.errors import DatasetError
 from saetui.home import find_home
 from saetui.jobs.pieces import contexts_at_a_time
@@ -81,6 +81,14 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
         events.append("phase", message, data={"name": name})
         line.look()
 
+    told = 0.0
+
+    def measuring(share: float) -> None:
+        nonlocal told
+        if told + 0.25 <= share < 1.0:
+            told = share
+            phase("scale", f"Measuring the scale of the activations: {share:.0%}")
+
     torch.manual_seed(spec.seed)
     sweep(run.checkpoints)
     saved = newest_sound(run.checkpoints)
@@ -120,7 +128,7 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
     stream = open_stream(extractor, dataset, settings, spec, tell=lambda sentence: phase("cache", sentence))
     if state is None:
         phase("scale", "Measuring the scale of the activations")
-    trainers = _trainers(pairs, extractor, dataset, settings, spec, state)
+    trainers = _trainers(pairs, model, stream.source, dataset, settings, spec, state, measuring)
     if state is not None:
         phase("resume", f"Resuming from the checkpoint of step {state.step}")
         stream.restore(state.stream)
@@ -179,13 +187,15 @@ def _tokens(
 
 def _trainers(
     pairs: Sequence[Pair],
-    extractor: PatientExtractor,
+    model: LanguageModel,
+    rows: RowReader,
     dataset: TokenDataset,
     settings: Settings,
     spec: TrainingSpec,
     state: SavedState | None,
+    measuring: Callable[[float], None],
 ) -> dict[str, SiteTrainer]:
-    device, products = extractor.model.device, product_dtype(extractor.model.dtype)
+    device, products = model.device, product_dtype(model.dtype)
     if state is not None:
         return {
             pair.name: SiteTrainer.restored(pair.source, spec, settings, state.sites[pair.name], device, products)
@@ -195,14 +205,15 @@ def _trainers(
     at_a_time = contexts_at_a_time(kind_of(device), dataset.context_length)
 
     def sample() -> Iterator[dict[str, Tensor]]:
-        """Raw activations of training contexts, without end."""
+        """Raw activations of training contexts, those that the training begins with, from the cache where they are there; without end."""
         position = 0
         while True:
-            contexts = order.at(range(position, position + at_a_time))
-            yield from extract_rows(extractor, dataset, contexts, micro_batch=at_a_time)
+            block: dict[str, Tensor] = {}
+            rows.read(order.at(range(position, position + at_a_time)), block.__setitem__)
+            yield block
             position += at_a_time
 
-    return SiteTrainer.fresh(pairs, spec, settings, sample(), device, products)
+    return SiteTrainer.fresh(pairs, spec, settings, sample(), device, products, measuring)
 
 
 def _say_started(

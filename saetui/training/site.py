@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -32,7 +32,8 @@ from saetui.training.options import sae_options
 from saetui.training.out_of_memory import MicroBatch
 from saetui.training.pairs import Pair, pair_of
 from saetui.training.schedules import learning_rate, sparsity_factor
-from saetui.training.units import Units, measure_units
+from saetui.training.sinks import SinkFilter, ordinary_rows
+from saetui.training.units import Measured, Units, measure_units
 
 DEAD_REFRESH_STEPS = 10
 """Reading which latents are dead waits for the device, so it is not done at every step."""
@@ -55,6 +56,7 @@ class SiteTrainer:
         settings: Settings,
         sae: SparseAutoencoder,
         units: Units,
+        sinks: SinkFilter,
         compute_dtype: torch.dtype | None = None,
     ) -> None:
         """A trainer that has taken no step.
@@ -65,11 +67,13 @@ class SiteTrainer:
             settings: the run's numbers.
             sae: on its device.
             units: of input and target.
+            sinks: leaves sinks out of what is learned from.
             compute_dtype: of the dense products; None for float32.
         """
         self.pair = pair
         self.sae = sae
         self.units = units
+        self._sinks = sinks
         sae.compute_dtype = compute_dtype
         self.micro_batch = MicroBatch(settings.micro_batch_size, self.device)
         self._settings = settings
@@ -91,8 +95,9 @@ class SiteTrainer:
         sample: Iterator[Mapping[str, Tensor]],
         device: torch.device,
         compute_dtype: torch.dtype | None = None,
+        progress: Callable[[float], None] = lambda share: None,
     ) -> dict[str, SiteTrainer]:
-        """New SAEs, each with its scales measured and b_dec at the mean of the first tokens.
+        """New SAEs, each with its scales measured and b_dec at the mean of the first tokens, sinks left out.
 
         Args:
             pairs: those of the job.
@@ -101,12 +106,18 @@ class SiteTrainer:
             sample: raw activations of training text by site, shape (n, d), without end.
             device: where to train.
             compute_dtype: of the dense products; None for float32.
+            progress: is told the share of the measuring that is done.
         """
-        units, first = measure_units(pairs, settings.normalize_activations, sample)
+        units, first = measure_units(
+            pairs, settings.normalize_activations, sample, settings.max_activation_norm, progress
+        )
         trainers = {}
         for pair in pairs:
-            sae = _new_sae(pair, spec, settings, units[pair.name], first).to(device)
-            trainers[pair.name] = cls(pair, spec, settings, sae, units[pair.name], compute_dtype)
+            mine = units[pair.name]
+            rows = ordinary_rows(pair, mine, first)
+            sae = _new_sae(pair, spec, settings, mine, rows).to(device)
+            sinks = SinkFilter(pair, mine, {site: values[:1].to(device) for site, values in rows.items()})
+            trainers[pair.name] = cls(pair, spec, settings, sae, mine, sinks, compute_dtype)
         return trainers
 
     @classmethod
@@ -122,8 +133,10 @@ class SiteTrainer:
         """The trainer exactly as `state` left it."""
         sae = build_from(state.values["sae"], torch.Generator()).to(device)
         pair = pair_of(site, spec.architecture)
-        trainer = cls(pair, spec, settings, sae, Units.of(state.values["units"]), compute_dtype)
         groups = _grouped(state.tensors)
+        units = Units.of(state.values["units"])
+        sinks = SinkFilter.restored(pair, units, groups.get("sinks", {}), device)
+        trainer = cls(pair, spec, settings, sae, units, sinks, compute_dtype)
         sae.load_state_dict(groups["sae"])
         load_optimizer_state(trainer._optimizer, sae, groups.get("optimizer", {}))
         trainer._dead.load_state(groups["dead"])
@@ -154,7 +167,9 @@ class SiteTrainer:
             step: finished steps before this one.
         """
         settings, sae, optimizer = self._settings, self.sae, self._optimizer
-        x, target = self._normalised(batch)
+        # Sinks give way before the batch is cut into pieces, so that those change nothing.
+        filled = self._sinks.fill(batch)
+        x, target = self._normalised(filled.rows)
         set_learning_rate(optimizer, learning_rate(settings, step))
         optimizer.zero_grad(set_to_none=True)
         losses = self.micro_batch.accumulate(
@@ -169,7 +184,8 @@ class SiteTrainer:
         self._note_non_finite(losses, norm, step + 1)
         optimizer.step()
         sae.after_step()
-        self._sums.add(x if target is None else target, losses)
+        self._sinks.count(filled)
+        self._sums.add(*self._judged(filled.rows, x if target is None else target, losses))
         self._dead.update(losses.statistics)
         if (step + 1) % DEAD_REFRESH_STEPS == 0:
             self._dead.refresh()
@@ -182,7 +198,7 @@ class SiteTrainer:
         Args:
             step: finished steps.
         """
-        metrics = self._sums.read()
+        metrics = {**self._sums.read(), **self._sinks.read()}
         if self._settings.skip_coeff is not None:
             # The loss sees an error that the copied share makes smaller; what is shown judges decode(z) alone.
             metrics["recon_loss"] /= (1.0 - self._settings.skip_coeff) ** 2
@@ -201,12 +217,17 @@ class SiteTrainer:
         found = int(self._non_finite)
         return None if found == NEVER else found
 
-    def measure(self, rows: Mapping[str, Tensor]) -> tuple[Tensor, Losses]:
-        """Normalised targets, shape (n, d_out), and what the SAE makes of the inputs; nothing is learned."""
+    @property
+    def sink_fraction(self) -> float | None:
+        """The share of the training's tokens that were sinks; None where there is no limit. Waits for the device."""
+        return self._sinks.share
+
+    def measure(self, rows: Mapping[str, Tensor]) -> Measured:
+        """What the SAE makes of raw inputs, sinks or not; nothing is learned."""
         x, target = self._normalised(rows)
         goals = [None] * len(self._pieces(x)) if target is None else self._pieces(target)
         losses = combine([self.sae.measure(*piece) for piece in zip(self._pieces(x), goals, strict=True)])
-        return (x if target is None else target), losses
+        return self._judged(rows, x if target is None else target, losses)
 
     def inputs(self, rows: Mapping[str, Tensor]) -> Tensor:
         """What the SAE reads of raw activations by site: normalised, shape (n, d_in)."""
@@ -222,7 +243,8 @@ class SiteTrainer:
     @property
     def splice(self) -> Splice:
         """The SAE in its place in the model."""
-        return Splice(self.pair.target, self.reconstruct, self.pair.source if self.pair.is_transcoder else None)
+        source = self.pair.source if self.pair.is_transcoder else None
+        return Splice(self.pair.target, self.reconstruct, source, self.units.sinks)
 
     def state(self) -> SiteState:
         """Everything that the rest of the run depends on."""
@@ -231,6 +253,7 @@ class SiteTrainer:
             **_prefixed("optimizer", optimizer_state(self._optimizer, self.sae)),
             **_prefixed("dead", self._dead.state()),
             **_prefixed("sums", self._sums.state()),
+            **_prefixed("sinks", self._sinks.state()),
             "clip.norms": self._gradient_norms,
             "generator.state": self._generator.get_state(),
         }
@@ -247,6 +270,10 @@ class SiteTrainer:
         if not self.pair.is_transcoder:
             return x, None
         return x, self.units.target.normalise(self.pair.target_of(rows).to(self.device))
+
+    def _judged(self, rows: Mapping[str, Tensor], target: Tensor, losses: Losses) -> Measured:
+        raw = self.pair.target_of(rows).to(self.device)
+        return Measured.of(self.units, target, raw, losses)
 
     def _pieces(self, rows: Tensor) -> Sequence[Tensor]:
         """No more at a time than in a step: an evaluation must not need more memory."""

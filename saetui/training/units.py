@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from saetui.errors import TrainingError
-from saetui.sae import Normalization, ScaleEstimator
+from saetui.sae import Losses, Normalization, ScaleEstimator
+from saetui.sae.normalization import Kind
 from saetui.training.pairs import Pair
 
-CONSTANT, LAYER = "constant_norm", "layer_norm"
+CONSTANT: Kind = "constant_norm"
+LAYER: Kind = "layer_norm"
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,53 @@ class Units:
         """Both, as JSON; `Units.of` makes the same again."""
         return {"source": dict(self.source.description), "target": dict(self.target.description)}
 
+    @property
+    def have_limits(self) -> bool:
+        """Whether any token can be a sink."""
+        return self.source.norm_limit is not None or self.target.norm_limit is not None
+
+    def sinks(self, source: Tensor, target: Tensor) -> Tensor:
+        """Which tokens are sinks, bool, shape (n,): those beyond the limit of the input or of the target.
+
+        Args:
+            source: raw inputs, shape (n, d_in).
+            target: raw targets of the same tokens, shape (n, d_out); the inputs themselves, but for a transcoder.
+        """
+        found = self.source.sinks(source)
+        return found if target is source else found | self.target.sinks(target)
+
     @staticmethod
     def of(description: Mapping[str, Mapping[str, Any]]) -> Units:
         """What `description` describes."""
         return Units(Normalization(**description["source"]), Normalization(**description["target"]))
 
 
+class Measured(NamedTuple):
+    """What an SAE makes of some tokens, as `IntervalSums.add` takes it.
+
+    Attributes:
+        target: what was to be predicted, shape (n, d_out), in units of all tokens alike.
+        losses: of the SAE, in its own units.
+        errors: ‖ŷ − y‖² of each token, shape (n,), in the target's units.
+    """
+
+    target: Tensor
+    losses: Losses
+    errors: Tensor
+
+    @staticmethod
+    def of(units: Units, target: Tensor, raw: Tensor, losses: Losses) -> Measured:
+        """With targets in the SAE's units and in raw ones, both (n, d_out)."""
+        alike, errors = units.target.judged(target, raw, losses.statistics.errors)
+        return Measured(alike, losses, errors)
+
+
 def measure_units(
-    pairs: Sequence[Pair], kind: str, sample: Iterator[Mapping[str, Tensor]]
+    pairs: Sequence[Pair],
+    kind: Kind,
+    sample: Iterator[Mapping[str, Tensor]],
+    max_activation_norm: float | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[dict[str, Units], Mapping[str, Tensor]]:
     """The units of each SAE by its name, and the first block of raw activations, which b_dec starts from.
 
@@ -44,22 +85,33 @@ def measure_units(
         pairs: what each SAE reads and predicts.
         kind: constant_norm, layer_norm or none.
         sample: raw activations of training text by site, shape (n, d), without end.
+        max_activation_norm: how many times a site's median norm a token may have, to be no sink; None for no limit.
+        progress: is told the share that is done, of the site that takes longest.
 
     Raises:
         TrainingError: the activations of a site are not finite.
         InvalidInput: they are all 0.
     """
-    kinds = {pair.source.name: kind for pair in pairs}
+    kinds: dict[str, Kind] = {pair.source.name: kind for pair in pairs}
     kinds |= {pair.target.name: CONSTANT if kind == LAYER else kind for pair in pairs if pair.is_transcoder}
     first = next(sample)
-    for site in kinds:
-        _refuse_non_finite(site, first[site])
-    known = _measure([site for site, wanted in kinds.items() if wanted == CONSTANT], first, sample)
-    known |= {
-        site: Normalization("layer_norm" if wanted == LAYER else "none")
+    estimators = {
+        site: ScaleEstimator(first[site].shape[1], kind=wanted, max_activation_norm=max_activation_norm)
         for site, wanted in kinds.items()
-        if wanted != CONSTANT
     }
+    for site in estimators:
+        _refuse_non_finite(site, first[site])
+    block: Mapping[str, Tensor] | None = first
+    # A site that is known well enough takes no more, so that its units do not depend on the other sites.
+    while unsettled := [site for site, estimator in estimators.items() if not estimator.settled]:
+        if block is None:
+            block = next(sample)
+        for site in unsettled:
+            _refuse_non_finite(site, block[site])
+            estimators[site].add(block[site])
+        block = None
+        progress(min(estimator.share for estimator in estimators.values()))
+    known = {site: estimator.result() for site, estimator in estimators.items()}
     return {pair.name: Units(known[pair.source.name], known[pair.target.name]) for pair in pairs}, first
 
 
@@ -69,19 +121,3 @@ def _refuse_non_finite(site: str, rows: Tensor) -> None:
             f"The model's activations at {site} are not finite.",
             "Choose float32 or bfloat16 as the dtype (float16 overflows); if that changes nothing, the weights are damaged.",
         )
-
-
-def _measure(
-    sites: Sequence[str], first: Mapping[str, Tensor], sample: Iterator[Mapping[str, Tensor]]
-) -> dict[str, Normalization]:
-    estimators = {site: ScaleEstimator(first[site].shape[1]) for site in sites}
-    block = first
-    while True:
-        # A site that is known well enough takes no more, so that its scale does not depend on the other sites.
-        unsettled = [name for name, estimator in estimators.items() if not estimator.settled]
-        if not unsettled:
-            return {name: estimator.result() for name, estimator in estimators.items()}
-        for name in unsettled:
-            _refuse_non_finite(name, block[name])
-            estimators[name].add(block[name])
-        block = next(sample)

@@ -19,6 +19,8 @@ DENSE_SHARE = 0.25
 FEWEST_ACTIVE = 1.0
 RECENT_ROWS = 5
 """A single row is one interval's text; a judgement takes the mean of so many."""
+SINK_SHARE = 0.05
+"""Sinks are few: where more tokens are left out than this, the limit cuts into ordinary ones."""
 SETTLED = 0.3
 """Before this share of the run L0 and FVU are still on their way."""
 PLATEAU_SHARE = 0.15
@@ -35,6 +37,7 @@ class Concern(str, Enum):
     L0 = "l0"
     FVU = "fvu"
     PLATEAU = "plateau"
+    SINKS = "sinks"
     NON_FINITE = "non_finite"
 
 
@@ -96,6 +99,7 @@ class Watch:
                 self._l0(step, seen),
                 self._fvu(step, seen),
                 self._plateau(step, seen),
+                self._sinks(_recent(seen, "sink_fraction"), "training"),
             )
             found += self._unsaid(site, seen, judgements)
         return found
@@ -106,8 +110,10 @@ class Watch:
         found: list[Advice] = []
         for site, row in rows.items():
             seen = self._sites.setdefault(site, _Seen())
+            judgements = [self._sinks(row.get("sink_fraction"), "held-out")]
             if row.get("fvu", 0.0) >= 1.0:
-                found += self._unsaid(site, seen, (self._no_better_than_the_mean(row["fvu"], "On held-out text the"),))
+                judgements.append(self._no_better_than_the_mean(row["fvu"], "On held-out text the"))
+            found += self._unsaid(site, seen, tuple(judgements))
         return found
 
     def _unsaid(self, site: str, seen: _Seen, judgements: tuple[_Judgement, ...]) -> list[Advice]:
@@ -170,6 +176,12 @@ class Watch:
         if self._architecture == "skip":
             way_out += " What skip_coeff copies is not counted: lower it too."
         return Concern.FVU, message, way_out
+
+    def _sinks(self, share: float | None, which: str) -> _Judgement:
+        if share is None or share <= SINK_SHARE:
+            return None
+        message = f"{share:.0%} of the {which} tokens are longer than max_activation_norm and left out."
+        return Concern.SINKS, message, "Start a job with a higher one, or with off."
 
     def _plateau(self, step: int, seen: _Seen) -> _Judgement:
         settings, rows = self._settings, self._plateau_rows

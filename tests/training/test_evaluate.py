@@ -67,7 +67,7 @@ def test_what_it_was_trained_on_is_taken_from_its_metadata(tmp_path: Path) -> No
     (values,) = sites(found).values()
     assert values["site"] == "layer_1.resid_post"
     assert values["l0"] == pytest.approx(4)
-    assert values["dead"] == 64 * values["never_fired"]
+    assert 0 < values["never_fired"] < 1 and "dead" not in values
     assert values["ce_zero"] > values["ce_clean"] > 0
 
 

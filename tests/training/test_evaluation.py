@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def prepare(
     assert settings is not None
     pairs = pairs_of(spec)
     extractor = PatientExtractor(model, sites_read(pairs))
-    sample = extract_rows(extractor, dataset, dataset.train)
+    sample = cycle(extract_rows(extractor, dataset, dataset.train))
     trainers = SiteTrainer.fresh(pairs, spec, settings, sample, torch.device("cpu"))
     return HeldOut(model, extractor, dataset, tokens=TOKENS), trainers
 

@@ -67,6 +67,7 @@ STEP_CASES = {
     "tie_weights": Changed("standard", True),
     "decoder_norm": Changed("topk", "free"),
     "normalize_activations": Changed("topk", "none"),
+    "max_activation_norm": Changed("topk", 1.2),
     "learning_rate": Changed("topk", 1e-3),
     "optimizer": Changed("topk", "sgd"),
     "lr_schedule": Changed("topk", "cosine"),

@@ -74,7 +74,7 @@ def test_a_transcoder_has_units_of_its_own_for_input_and_target() -> None:
     assert trainer.units.source.kind == trainer.units.target.kind == "constant_norm"
     assert trainer.units.source.scale != trainer.units.target.scale
     raw = next(batches(spec))
-    target, losses = trainer.measure(raw)
+    target, losses, _ = trainer.measure(raw)
     assert target.square().mean() == pytest.approx(1.0, rel=0.05)
     torch.testing.assert_close(target, raw["layer_1.mlp_out"] * trainer.units.target.scale)
     predicted = trainer.reconstruct(raw["layer_1.mlp_in"]) * trainer.units.target.scale
@@ -121,7 +121,7 @@ def test_what_skip_copies_is_no_achievement() -> None:
     sums.add(*trainer.measure(next(batches(spec))))
     figures = sums.read()
     assert figures["l0"] == 0
-    assert figures["fvu"] >= 1.0
+    assert figures["fvu"] >= 1.0 - 1e-6
     row = take_steps(trainer, spec, settings)[0]
     assert row["fvu"] >= 0.95
     # What is shown as the error is that of decode(z), although the loss saw a quarter of it.

@@ -129,3 +129,16 @@ def test_every_site_is_judged_for_itself() -> None:
     rows = {SITE: {**SOUND, "dead_fraction": 0.5}, "layer_1.resid_post": {**SOUND, "dead_fraction": 0.4}}
     assert [advice.site for advice in watch.look(900, rows)] == list(rows)
     assert watch.look(910, rows) == []
+
+
+def test_many_tokens_that_are_left_out_are_said_of_training_and_of_held_out_text() -> None:
+    advice = only(said(row={"sink_fraction": 0.08}))
+    assert advice.concern is Concern.SINKS
+    assert advice.message == "8% of the training tokens are longer than max_activation_norm and left out."
+    assert "off" in advice.suggestion
+    assert said(row={"sink_fraction": 0.05}) == []
+    watch = Watch("topk", settings())
+    held_out = {SITE: {"fvu": 0.2, "sink_fraction": 0.06}}
+    assert only(watch.look_held_out(10, held_out)).message.startswith("6% of the held-out tokens")
+    assert watch.look_held_out(20, held_out) == []
+    assert Watch("topk", settings()).look_held_out(10, {SITE: {"fvu": 0.2, "sink_fraction": 0.04}}) == []

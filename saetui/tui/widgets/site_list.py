@@ -24,10 +24,12 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("recon_loss", "recon.", 9),
     ("sparsity_loss", "sparsity", 9),
     ("grad_norm", "grad.", 9),
+    ("eval_fvu_all", "w. sinks", 9),
+    ("sink_fraction", "sinks", 7),
 )
 """Metric, title, width; from the left, as many as there is room for. `held`: on held-out text, all of one evaluation."""
 
-_SHARES = {"dead_fraction", "eval_ce_recovered"}
+_SHARES = {"dead_fraction", "eval_ce_recovered", "sink_fraction"}
 _NAME_WIDTH = 24
 
 

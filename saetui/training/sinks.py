@@ -1,0 +1,140 @@
+"""Sinks: tokens of enormous norm, which a site's SAE neither learns from nor is judged by.
+
+A few positions and frequent tokens carry a vector that is many times as long as any other and everywhere the same (Sun et al. 2024,
+"Massive Activations in Large Language Models", arXiv 2402.17762). They hold half of the variance and tell nothing: an SAE that
+explains them alone has a good FVU. dictionary_learning leaves them out too (`max_activation_norm_multiple`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from saetui.sae.sparse import stable_order
+from saetui.training.pairs import Pair
+from saetui.training.units import Units
+
+Rows = Mapping[str, Tensor]
+"""Raw activations by site, shape (n, d); row j is the same token at all sites."""
+
+
+class Filled(NamedTuple):
+    """A batch whose sinks have given place to ordinary rows.
+
+    Attributes:
+        rows: of the SAE's sites, as many as there were.
+        sinks: how many of them were sinks, int64, shape (), on the device; None where the site has no limit.
+    """
+
+    rows: Rows
+    sinks: Tensor | None
+
+
+class SinkFilter:
+    """Puts ordinary rows in the places of a site's sinks, and counts those.
+
+    A batch keeps its size, so that nothing waits for the device: the places of its sinks are taken by its own ordinary rows, from the
+    first on. Where a batch has none, all places are taken by one of the last batch that had. All this is done to the whole batch,
+    before it is cut into micro-batches.
+    """
+
+    def __init__(self, pair: Pair, units: Units, spare: Rows) -> None:
+        """
+        Args:
+            pair: what the SAE reads and predicts.
+            units: with the limits.
+            spare: an ordinary row of each of its sites, shape (1, d), on the device.
+        """
+        self._pair = pair
+        self._units = units
+        self._sites = dict.fromkeys((pair.source.name, pair.target.name))
+        self._spare = {site: spare[site] for site in self._sites}
+        device = self._spare[pair.source.name].device
+        self._left_out = torch.zeros((), dtype=torch.int64, device=device)
+        self._left_out_ever = torch.zeros((), dtype=torch.int64, device=device)
+        self._seen, self._seen_ever = 0, 0
+
+    def fill(self, batch: Rows) -> Filled:
+        """The batch without its sinks; waits for nothing, and remembers nothing until `count`."""
+        device = self._left_out.device
+        rows = {site: batch[site].to(device) for site in self._sites}
+        if not self._units.have_limits:
+            return Filled(rows, None)
+        sinks = find_sinks(self._pair, self._units, rows)
+        tokens = sinks.shape[0]
+        count = sinks.sum()
+        ordinary = tokens - count
+        order = stable_order(sinks.to(torch.uint8), 2).to(device)
+        chosen = order[torch.arange(tokens, device=device) % ordinary.clamp_min(1)]
+        filled = {
+            site: torch.where(ordinary > 0, values.index_select(0, chosen), self._spare[site].to(values.dtype))
+            for site, values in rows.items()
+        }
+        return Filled(filled, count)
+
+    def count(self, filled: Filled) -> None:
+        """Takes note of a batch that was learned from."""
+        if filled.sinks is None:
+            return
+        tokens = len(filled.rows[self._pair.source.name])
+        self._spare = {site: values[:1].clone() for site, values in filled.rows.items()}
+        self._left_out += filled.sinks
+        self._left_out_ever += filled.sinks
+        self._seen += tokens
+        self._seen_ever += tokens
+
+    def read(self) -> dict[str, float]:
+        """`sink_fraction`, the share of tokens that were left out since the last call; nothing where there is no limit. Waits for the
+        device."""
+        if not self._seen:
+            return {}
+        share = float(self._left_out) / self._seen
+        self._left_out.zero_()
+        self._seen = 0
+        return {"sink_fraction": share}
+
+    @property
+    def share(self) -> float | None:
+        """The share of all tokens of the training that were left out; None where there is no limit. Waits for the device."""
+        return float(self._left_out_ever) / self._seen_ever if self._seen_ever else None
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything, as tensors, for a checkpoint; empty where there is no limit."""
+        if not self._units.have_limits:
+            return {}
+        counts = torch.tensor([self._seen, self._seen_ever], dtype=torch.int64)
+        left_out = torch.stack([self._left_out, self._left_out_ever])
+        spare = {f"spare.{site}": row.clone() for site, row in self._spare.items()}
+        return {"seen": counts, "left_out": left_out, **spare}
+
+    @classmethod
+    def restored(cls, pair: Pair, units: Units, state: Mapping[str, Tensor], device: torch.device) -> SinkFilter:
+        """The filter that `state` was taken of."""
+        if not units.have_limits:
+            return cls(pair, units, {site.name: torch.empty(0, device=device) for site in (pair.source, pair.target)})
+        spare = {
+            name.removeprefix("spare."): row.to(device) for name, row in state.items() if name.startswith("spare.")
+        }
+        found = cls(pair, units, spare)
+        found._seen, found._seen_ever = (int(count) for count in state["seen"])
+        left_out = state["left_out"].to(device)
+        found._left_out.copy_(left_out[0])
+        found._left_out_ever.copy_(left_out[1])
+        return found
+
+
+def find_sinks(pair: Pair, units: Units, rows: Rows) -> Tensor:
+    """Which rows are sinks, bool, shape (n,): those that are beyond the limit where the SAE reads, or where it predicts."""
+    return units.sinks(pair.input_of(rows), pair.target_of(rows))
+
+
+def ordinary_rows(pair: Pair, units: Units, rows: Rows) -> dict[str, Tensor]:
+    """The rows of an SAE's sites that are no sinks; of a block of nothing but sinks the shortest one. Waits for the device."""
+    sinks = find_sinks(pair, units, rows)
+    kept = torch.nonzero(~sinks)[:, 0]
+    if not len(kept):
+        kept = pair.input_of(rows).to(torch.float32).norm(dim=1).argmin().reshape(1)
+    return {site.name: rows[site.name][kept] for site in (pair.source, pair.target)}
