@@ -205,7 +205,7 @@ class TestArchitecture:
 
     async def test_a_folded_section_says_how_many_are_set(self, tmp_path: Path) -> None:
         async with open_form(small_spec(tmp_path, hyperparameters={"aux_k": 7})) as form:
-            assert any("4 more, 1 set" in text_of(fold) for fold in form.screen.query(FoldRow))
+            assert any("5 more, 1 set" in text_of(fold) for fold in form.screen.query(FoldRow))
 
 
 class TestErrors:
