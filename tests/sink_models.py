@@ -143,7 +143,9 @@ def _train_second() -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
 @torch.no_grad()
 def _plant(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, generator: torch.Generator) -> None:
     length = _median_norm(model, _sample(tokenizer))
-    rows = model.get_input_embeddings().weight
+    embedding = model.get_input_embeddings()
+    assert isinstance(embedding, torch.nn.Embedding)
+    rows = embedding.weight
     rows[tokenizer.convert_tokens_to_ids(SECOND_SINK)] += RATIO * length * _direction(rows, generator)
     rows[tokenizer.bos_token_id] += FIRST_RATIO * length * _direction(rows, generator)
 

@@ -62,7 +62,7 @@ class Normalization:
         that must be seen."""
         if self.norm_limit is None:
             return torch.zeros(raw.shape[0], dtype=torch.bool, device=raw.device)
-        norms = torch.linalg.vector_norm(raw, dim=1, dtype=torch.float32)
+        norms: Tensor = torch.linalg.vector_norm(raw, dim=1, dtype=torch.float32)
         return (norms > self.norm_limit) & norms.isfinite()
 
     def judged(self, y: Tensor, raw: Tensor, errors: Tensor) -> tuple[Tensor, Tensor]:

@@ -96,7 +96,7 @@ class _Figures:
         """
         tokens, ordinary = self._all.tokens, self._ordinary.tokens
         densities, numbers = self._ordinary.densities, self._ordinary.read()
-        figures = {name: numbers[name] for name in ("fvu", "r2", "l0") if name in numbers}
+        figures: dict[str, float] = {name: numbers[name] for name in ("fvu", "r2", "l0") if name in numbers}
         of_all = self._all.read()
         if "fvu" in of_all:
             figures["fvu_all"] = of_all["fvu"]

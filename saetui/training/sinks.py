@@ -64,16 +64,10 @@ class SinkFilter:
         if not self._units.have_limits:
             return Filled(rows, None)
         sinks = find_sinks(self._pair, self._units, rows)
-        tokens = sinks.shape[0]
-        count = sinks.sum()
-        ordinary = tokens - count
-        order = stable_order(sinks.to(torch.uint8), 2).to(device)
-        chosen = order[torch.arange(tokens, device=device) % ordinary.clamp_min(1)]
-        filled = {
-            site: torch.where(ordinary > 0, values.index_select(0, chosen), self._spare[site].to(values.dtype))
-            for site, values in rows.items()
-        }
-        return Filled(filled, count)
+        # Where nothing waits for a look, a batch without sinks costs no copy: it would be the same.
+        if device.type == "cpu" and not bool(sinks.any()):
+            return Filled(rows, sinks.sum())
+        return Filled(fill_places(rows, sinks, self._spare), sinks.sum())
 
     def count(self, filled: Filled) -> None:
         """Takes note of a batch that was learned from."""
@@ -124,6 +118,24 @@ class SinkFilter:
         found._left_out.copy_(left_out[0])
         found._left_out_ever.copy_(left_out[1])
         return found
+
+
+def fill_places(rows: Rows, sinks: Tensor, spare: Rows) -> dict[str, Tensor]:
+    """The ordinary rows first, in their order, then again from the first of them; waits for nothing.
+
+    Args:
+        rows: by site, shape (n, d).
+        sinks: which of them are sinks, bool, shape (n,).
+        spare: by site the row that takes all places where all rows are sinks, shape (1, d).
+    """
+    tokens = sinks.shape[0]
+    ordinary = tokens - sinks.sum()
+    order = stable_order(sinks.to(torch.uint8), 2)
+    chosen = order[torch.arange(tokens, device=sinks.device) % ordinary.clamp_min(1)]
+    return {
+        site: torch.where(ordinary > 0, values.index_select(0, chosen), spare[site].to(values.dtype))
+        for site, values in rows.items()
+    }
 
 
 def find_sinks(pair: Pair, units: Units, rows: Rows) -> Tensor:

@@ -19,7 +19,7 @@ from saetui.jobs.spec import TrainingSpec, parse_spec
 from saetui.sae import DeadSet, IntervalSums
 from saetui.training.checkpoint import SiteState
 from saetui.training.pairs import pairs_of
-from saetui.training.sinks import ordinary_rows
+from saetui.training.sinks import fill_places, ordinary_rows
 from saetui.training.site import SiteTrainer
 from saetui.training.units import measure_units
 from tests.training.test_site import MODES as SITE_MODES
@@ -118,6 +118,14 @@ def test_without_sinks_a_limit_changes_nothing(architecture: str) -> None:
     assert weights(limited) == weights(free)
     assert [row.pop("sink_fraction") for row in rows] == [0.0] * len(rows)
     assert rows == other_rows
+
+
+def test_what_an_accelerator_makes_of_rows_without_sinks_is_the_rows_themselves() -> None:
+    """There nobody looks whether there are any."""
+    rows = {"site": torch.randn(50, D, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)}
+    assert torch.equal(
+        fill_places(rows, torch.zeros(50, dtype=torch.bool), {"site": rows["site"][:1]})["site"], rows["site"]
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
