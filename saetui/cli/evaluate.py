@@ -11,7 +11,7 @@ import click
 
 from saetui.cli.errand import ask_errand
 from saetui.cli.export import finished
-from saetui.cli.figures import number, share
+from saetui.cli.figures import number, share, small_share
 from saetui.cli.imported import find_imported
 from saetui.cli.output import Column, json_option, print_facts, print_json, print_table, say
 from saetui.client.blocking import ask
@@ -152,7 +152,7 @@ def _print(found: Mapping[str, Any]) -> None:
     for name, values in found["sites"].items():
         figures = [number(values.get(key)) for key in ("ce_clean", "ce_sae", "ce_zero")]
         never = f"{values['never_fired'] * values['latents']:.0f} ({share(values['never_fired'])})"
-        fvu = (number(values.get("fvu")), number(values.get("fvu_all")), share(values.get("sink_fraction")))
+        fvu = (number(values.get("fvu")), number(values.get("fvu_all")), small_share(values.get("sink_fraction")))
         recovered = share(values.get("ce_recovered"))
         rows.append((name, values["trained_as"], *fvu, number(values["l0"]), never, *figures, recovered))
     columns = (Column("SAE", gives_way=True), Column("ARCH"), *(Column(title, right=True) for title in titles))

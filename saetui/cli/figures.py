@@ -51,6 +51,11 @@ def share(value: float | None) -> str:
     return f"{math.floor(value * 100 + 1e-9)} %"
 
 
+def small_share(value: float | None) -> str:
+    """A part of one that is a few per cent at most, as a percentage with a decimal."""
+    return ABSENT if value is None or not math.isfinite(value) else f"{value * 100:.1f} %"
+
+
 def duration(seconds: float | None) -> str:
     """A length of time in its two largest units."""
     if seconds is None or not math.isfinite(seconds):

@@ -35,6 +35,7 @@ def made(
     hook_name: str = "blocks.1.hook_resid_post",
     text: Path | None = None,
     extra: Mapping[str, str] | None = None,
+    norm_limit: float | None = None,
     **options: Option,
 ) -> Path:
     """A new SAE of no worth in a directory, at layer 1 of the bundled model."""
@@ -52,8 +53,9 @@ def made(
         prepend_bos=False,
         extra=extra or {},
     )
-    target = None if sae.centres_input else Normalization("constant_norm", 2.0)
-    export_result(directory / architecture, sae, Normalization("constant_norm", 0.5), metadata, target=target)
+    target = None if sae.centres_input else Normalization("constant_norm", 2.0, norm_limit)
+    source = Normalization("constant_norm", 0.5, norm_limit if sae.centres_input else None)
+    export_result(directory / architecture, sae, source, metadata, target=target)
     return directory / architecture
 
 
@@ -69,6 +71,24 @@ def test_what_it_was_trained_on_is_taken_from_its_metadata(tmp_path: Path) -> No
     assert values["l0"] == pytest.approx(4)
     assert 0 < values["never_fired"] < 1 and "dead" not in values
     assert values["ce_zero"] > values["ce_clean"] > 0
+
+
+@pytest.mark.parametrize(
+    ("architecture", "hook_name", "limit"),
+    [("topk", "blocks.1.hook_resid_post", 20.0), ("transcoder", "blocks.1.mlp.hook_in", 5.0)],
+)
+def test_what_it_was_not_trained_on_is_left_out_as_its_metadata_say(
+    architecture: str, hook_name: str, limit: float, tmp_path: Path
+) -> None:
+    """A limit near the median of its site (or of its target) leaves out about half of the tokens."""
+    directory = made(tmp_path, architecture, hook_name, norm_limit=limit, k=4)
+    (limited,) = sites(judge(asked(directory))).values()
+    assert 0.1 < limited["sink_fraction"] < 0.9
+    assert limited["fvu"] != limited["fvu_all"]
+    (free,) = sites(judge(asked(made(tmp_path, architecture, hook_name, k=4)))).values()
+    assert "sink_fraction" not in free
+    assert free["fvu"] == free["fvu_all"] == pytest.approx(limited["fvu_all"], rel=1e-5)
+    assert free["ce_clean"] == limited["ce_clean"] and free["ce_zero"] != limited["ce_zero"]
 
 
 def test_a_transcoder_stands_in_for_the_mlp(tmp_path: Path) -> None:

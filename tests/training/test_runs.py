@@ -60,6 +60,10 @@ def test_a_run_leaves_metrics_evaluation_checkpoints_and_a_result(home: Home, te
     assert config["architecture"] == "topk"
     assert config["metadata"]["hook_name"] == "blocks.1.hook_resid_post"
     assert config["metadata"]["saetui"]["step"] == 40
+    own = config["metadata"]["saetui"]
+    assert own["normalization"]["norm_limit"] > 0
+    assert own["sink_fraction"] == own["held_out"]["sink_fraction"] == 0.0
+    assert own["held_out"]["fvu_all"] == own["held_out"]["fvu"]
     ended = read_events(run.events)[-1]
     assert (ended.kind, ended.data["outcome"], ended.data["step"]) == ("ended", "completed", 40)
 
