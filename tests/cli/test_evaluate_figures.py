@@ -6,8 +6,7 @@ import pytest
 
 from saetui.cli.evaluate import FORWARD, _print
 from saetui.cli.site_table import print_sites
-from saetui.jobs.job import Job
-from saetui.jobs.life import Status
+from saetui.jobs.job import Job, Status
 
 DENSITIES = dict.fromkeys(FORWARD, 0.0)
 
