@@ -35,9 +35,10 @@ class SquaredSAE(SparseAutoencoder):
         path: Path = "auto",
     ) -> Losses:
         z = self.encode(x)
-        recon = (self.decode(z) - x).square().mean()
+        squares = (self.decode(z) - x).square()
+        recon = squares.mean()
         l1 = z.sum(1).mean()
-        statistics = BatchStatistics(len(x), recon.detach() * x.numel(), l1.detach() * len(x), (z > 0).sum(0))
+        statistics = BatchStatistics(len(x), squares.detach().sum(1), l1.detach() * len(x), (z > 0).sum(0))
         return Losses({"recon": recon, "sparsity": sparsity_coefficient * l1}, statistics)
 
 
