@@ -134,6 +134,11 @@ class SparseAutoencoder(nn.Module, ABC):
         return None
 
     @property
+    def rate_factors(self) -> dict[str, float]:
+        """The learning rate of a parameter as a multiple of the run's, by name; 1 for all that are not named."""
+        return {}
+
+    @property
     def options(self) -> dict[str, Option]:
         """The keyword arguments that this SAE was made with."""
         return {"decoder_norm": self.decoder_norm, "firing_threshold": self.firing_threshold}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -108,6 +109,11 @@ class JumpReLUSAE(ReluSAE):
     def sparsity_hyperparameter(self) -> str | None:
         """`l0_alpha`: the penalty is one on L0 (or on its smooth stand-in)."""
         return "l0_alpha"
+
+    @property
+    def rate_factors(self) -> dict[str, float]:
+        """θ learns √d_in times as fast: it is √d_in larger than in the papers' units, and Adam moves it by the rate."""
+        return {"threshold": math.sqrt(self.d_in)}
 
     def encode(self, x: Tensor) -> Tensor:
         """h·1[h > θ] for x (B, d_in): shape (B, F)."""
