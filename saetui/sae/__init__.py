@@ -5,7 +5,7 @@ Usable from a notebook without the rest of saetui. All activations are in normal
     generator = torch.Generator().manual_seed(0)
     sae = build("topk", 768, 768, 6144, generator, k=32)
     sae.initialise_bias(first_tokens)
-    optimizer = torch.optim.Adam(sae.parameters(), lr=3e-4, fused=True)
+    optimizer = torch.optim.Adam(sae.parameters(), lr=3e-4, eps=1e-8 / sae.d_out, fused=True)
     dead, sums = DeadLatents(sae.latents, window=1_000_000), IntervalSums(sae.latents, sae.d_out)
 
     optimizer.zero_grad()
@@ -21,6 +21,7 @@ Usable from a notebook without the rest of saetui. All activations are in normal
 """
 
 from saetui.sae.base import SparseAutoencoder, WholeBatch
+from saetui.sae.candidates import Candidates
 from saetui.sae.continuing import take_over
 from saetui.sae.dead import DeadLatents, DeadSet
 from saetui.sae.export import ExportMetadata, export_result, export_saelens, export_saetui
@@ -40,6 +41,7 @@ from saetui.sae.topk import TopKSAE
 __all__ = [
     "ARCHITECTURES",
     "BatchStatistics",
+    "Candidates",
     "DeadLatents",
     "DeadSet",
     "ExportMetadata",

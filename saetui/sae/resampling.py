@@ -37,9 +37,11 @@ def resample_dead(
     generator: torch.Generator,
     target: Tensor | None = None,
 ) -> list[MomentReset]:
-    """Points each dead latent at an input that is badly reconstructed; in place.
+    """Points each dead latent at an input of its own that is badly reconstructed; in place.
 
-    An input is drawn with probability in proportion to its squared loss (its ‖y − x̂‖² squared). The latent's decoder
+    Inputs are drawn without replacement, with probability in proportion to their squared loss (their ‖y − x̂‖² squared): two
+    latents on one input would stay each other's copies. Where there are fewer inputs than dead latents the rest stay dead,
+    until the next time. A latent's decoder
     row becomes that input's target, relative to b_dec, at unit norm; its encoder column the input's own direction at 0.2 × the mean
     norm of living columns; its bias 0 (`resampled_values` of the architecture). Afterwards call `reset_moments`, and `DeadLatents.revive`.
 
@@ -50,6 +52,9 @@ def resample_dead(
         generator: on the CPU.
         target: shape (n, d_out); None for x.
 
+    Returns:
+        What was replaced; the first is W_dec's, with the latents that were resampled.
+
     Raises:
         InvalidInput: no inputs to draw from.
     """
@@ -59,20 +64,21 @@ def resample_dead(
         raise InvalidInput("There are no activations to resample dead latents from.", "Give at least one batch.")
     y = x if target is None else target
     with torch.no_grad():
-        errors = (y - sae(x)).square().sum(1)
+        errors = (y - sae.reconstruct(x)).square().sum(1)
         drawn = _draw(errors.square(), dead.count, generator)
-        sae.W_dec[dead.indices] = _unit(y[drawn] - sae.b_dec)
-        resets = [MomentReset(sae.W_dec, 0, dead.indices)]
+        taken = dead.indices[: drawn.shape[0]]
+        sae.W_dec[taken] = _unit(y[drawn] - sae.b_dec)
+        resets = [MomentReset(sae.W_dec, 0, taken)]
         living = _living(sae, dead)
         for name, value in sae.resampled_values(living, _ENCODER_SHARE).items():
             parameter = sae.get_parameter(name)
-            parameter[dead.indices] = value
-            resets.append(MomentReset(parameter, 0, dead.indices))
+            parameter[taken] = value
+            resets.append(MomentReset(parameter, 0, taken))
         if "W_enc" in dict(sae.named_parameters()):
             directions = _unit(x[drawn] - sae.b_dec if sae.centres_input else x[drawn])
             norm = sae.encoder_weight.norm(dim=0)[living].mean()
-            sae.W_enc[:, dead.indices] = (directions * (_ENCODER_SHARE * norm)).t()
-            resets.append(MomentReset(sae.W_enc, 1, dead.indices))
+            sae.W_enc[:, taken] = (directions * (_ENCODER_SHARE * norm)).t()
+            resets.append(MomentReset(sae.W_enc, 1, taken))
     return resets
 
 
@@ -84,11 +90,13 @@ def reset_moments(optimizer: torch.optim.Optimizer, resets: Sequence[MomentReset
                 moment.index_fill_(dim, indices, 0.0)
 
 
-def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def _draw(weights: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Indices of different inputs, no more than `most`; one that is explained without error only where all are."""
     probabilities = weights.to("cpu", torch.float64)
     if not bool(probabilities.sum() > 0):
         probabilities = torch.ones_like(probabilities)
-    chosen = torch.multinomial(probabilities, count, replacement=True, generator=generator)
+    count = min(most, int((probabilities > 0).sum()))
+    chosen = torch.multinomial(probabilities, count, replacement=False, generator=generator)
     return chosen.to(device=weights.device)
 
 

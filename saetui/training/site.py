@@ -14,6 +14,7 @@ from saetui.jobs.settings import Settings
 from saetui.jobs.spec import TrainingSpec
 from saetui.jobs.starts import find_starts
 from saetui.sae import (
+    Candidates,
     DeadLatents,
     IntervalSums,
     Losses,
@@ -79,6 +80,7 @@ class SiteTrainer:
         self._settings = settings
         self._optimizer = build_optimizer(sae, settings)
         self._dead = DeadLatents(sae.latents, settings.dead_neuron_window, device=self.device)
+        self._candidates = Candidates(settings.resample_steps) if settings.resample_steps else None
         self._sums = IntervalSums(sae.latents, sae.d_out, self.device)
         self._gradient_norms = torch.zeros((), dtype=torch.float64, device=self.device)
         self._gradients = 0
@@ -140,6 +142,8 @@ class SiteTrainer:
         sae.load_state_dict(groups["sae"])
         load_optimizer_state(trainer._optimizer, sae, groups.get("optimizer", {}))
         trainer._dead.load_state(groups["dead"])
+        if trainer._candidates is not None:
+            trainer._candidates.load_state(groups.get("candidates", {}))
         trainer._sums.load_state(groups["sums"])
         trainer._gradient_norms.copy_(groups["clip"]["norms"])
         trainer._gradients = state.values["gradients"]
@@ -189,8 +193,10 @@ class SiteTrainer:
         self._dead.update(losses.statistics)
         if (step + 1) % DEAD_REFRESH_STEPS == 0:
             self._dead.refresh()
-        if settings.resample_steps and (step + 1) % settings.resample_steps == 0:
-            self._resample(x, target)
+        if settings.resample_steps and self._candidates is not None:
+            self._candidates.offer(x, target, step + 1)
+            if (step + 1) % settings.resample_steps == 0:
+                self._resample(*self._candidates.take())
 
     def interval_metrics(self, step: int) -> dict[str, float]:
         """The metrics since the last call; waits for the device.
@@ -252,6 +258,7 @@ class SiteTrainer:
             **_prefixed("sae", self.sae.state_dict()),
             **_prefixed("optimizer", optimizer_state(self._optimizer, self.sae)),
             **_prefixed("dead", self._dead.state()),
+            **_prefixed("candidates", {} if self._candidates is None else self._candidates.state()),
             **_prefixed("sums", self._sums.state()),
             **_prefixed("sinks", self._sinks.state()),
             "clip.norms": self._gradient_norms,
@@ -293,8 +300,9 @@ class SiteTrainer:
         dead = self._dead.current
         if dead is None:
             return
-        reset_moments(self._optimizer, resample_dead(self.sae, dead, x, self._generator, target))
-        self._dead.revive(dead.indices)
+        resets = resample_dead(self.sae, dead, x, self._generator, target)
+        reset_moments(self._optimizer, resets)
+        self._dead.revive(resets[0].indices)
 
 
 def _new_sae(

@@ -16,7 +16,7 @@ from saetui.jobs.spec import parse_spec
 from saetui.sae import IntervalSums
 from saetui.training.pairs import pairs_of
 from saetui.training.site import SiteTrainer
-from tests.training.trainers import batches, fresh, small, take_steps, train_small
+from tests.training.trainers import BATCH, LATENTS, D, batches, fresh, small, take_steps, train_small
 
 MODES: dict[str, tuple[str, dict[str, Any]]] = {
     **{architecture: (architecture, {}) for architecture in ARCHITECTURES},
@@ -198,3 +198,19 @@ def test_activations_that_are_all_zero_are_refused_before_the_first_step() -> No
 
     with pytest.raises(InvalidInput, match="cannot be scaled"):
         SiteTrainer.fresh(pairs_of(spec), spec, settings, sample(), torch.device("cpu"))
+
+
+def test_dead_latents_are_resampled_from_inputs_of_more_than_one_batch() -> None:
+    """Each batch lies in a plane of its own: a latent's new row says which batch it was drawn from."""
+    spec, settings = small("standard", l1_alpha=50.0, resample_steps=5, dead_neuron_window=BATCH, num_steps=5)
+    trainer = fresh(spec, settings)
+    with torch.no_grad():
+        trainer.sae.W_enc.zero_()
+        trainer.sae.b_enc.fill_(-1.0)
+    for step in range(5):
+        rows = torch.zeros(BATCH, D)
+        rows[:, 2 * step : 2 * step + 2] = 3.0 * torch.randn(BATCH, 2, generator=torch.Generator().manual_seed(step))
+        trainer.step({"layer_1.resid_post": rows}, step)
+    planes = trainer.sae.W_dec.detach()[:, :10].reshape(LATENTS, 5, 2).norm(dim=2)
+    assert trainer.dead == 0
+    assert set(planes.argmax(1).tolist()) == {0, 1, 2, 3, 4}
