@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import click
+import msgspec
 
 from saetui.cli.figures import ABSENT, duration, size
 from saetui.cli.output import json_option, print_facts, print_json, say
@@ -13,8 +14,10 @@ from saetui.cli.template_lookup import find_template
 from saetui.cli.train import final_spec, overrides_option
 from saetui.client.blocking import ask
 from saetui.client.foretelling import foretell
+from saetui.home import find_home
 from saetui.jobs.editing import load_spec_file
 from saetui.jobs.estimates import Estimate
+from saetui.jobs.offsets import LARGE, measured_offsets
 from saetui.jobs.readiness import complete_spec
 from saetui.protocol.messages import DeviceReading, Subscribe
 
@@ -30,13 +33,18 @@ _NAMES = {"sae_weights": "SAE weights"}
 def estimate_command(spec_file: str | None, template: str | None, overrides: tuple[str, ...], as_json: bool) -> int:
     """Memory and time of a training, before it starts.
 
-    The time is known where `saetui bench` has measured this machine. Exits with 1 when the memory does not suffice.
+    The time is known where `saetui bench` has measured this machine, and the forecast of dead latents where the activations lie in
+    the cache. Exits with 1 when the memory does not suffice.
     """
     if (spec_file is None) == (template is None):
         raise click.UsageError("Give a SPEC.json or --template NAME, one of them.")
     raw = load_spec_file(Path(spec_file)) if spec_file is not None else find_template(str(template)).spec
     ready = complete_spec(final_spec(raw, overrides))
-    foretold = foretell(ready.spec, ready.model, _reading())
+    spec, model = ready.spec, ready.model
+    layers = spec.layers or (model.middle_layer,)
+    sites = [f"layer_{layer}.{point}" for layer in layers for point in spec.hook_points]
+    gamma = measured_offsets(find_home().cache, spec.model, spec.revision, sites)
+    foretold = msgspec.structs.replace(foretell(spec, model, _reading()), gamma=gamma)
     if as_json:
         print_json(foretold)
     else:
@@ -62,3 +70,13 @@ def _print(foretold: Estimate) -> None:
         say("For the time, measure this machine once: saetui bench")
     if foretold.suggestion:
         say(foretold.suggestion)
+    for site, gamma in foretold.gamma.items():
+        click.echo(_forecast(site, gamma))
+
+
+def _forecast(site: str, gamma: float) -> str:
+    """What the offset that all tokens share does to the latents, in a sentence."""
+    said = f"{site}: γ {gamma:.2g}, the mean of the activations is {gamma:.2g} times their standard deviation"
+    if gamma < LARGE:
+        return f"{said}: no latents are lost to it"
+    return f"{said}: an SAE that does not begin at this mean loses many of its latents; here b_dec begins there"

@@ -44,6 +44,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         available_bytes: free for a new process now; None when the machine has not been asked.
         fits: None with `available_bytes`.
         suggestion: what would fit, when it does not.
+        gamma: ‖mean‖ / ‖standard deviation‖ of the activations, of those sites where they are at hand; see offsets.py.
     """
 
     total_bytes: int
@@ -52,6 +53,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, int]
     seconds: Union[float, None]
     suggestion: Union[str, None]
+    gamma: dict[str, float] = {}
 
 
 def estimate(

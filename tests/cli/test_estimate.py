@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from saetui.home import Home
 from saetui.rundir.durable import write_durably
 from tests.cli.conftest import Saetui
 from tests.jobs.test_estimates import FIGURES
+from tests.jobs.test_offsets import SITE, keep_rows, rows_with_offset
 
 
 def spec_file(directory: Path, **hyperparameters: Any) -> Path:
@@ -25,11 +27,12 @@ def test_the_document_has_the_fields_that_programs_rely_on(home: Home, saetui: S
     outcome = saetui("estimate", spec_file(tmp_path), "--json")
     assert outcome.code == 0, outcome.err
     document = outcome.document
-    assert set(document) == {"total_bytes", "available_bytes", "fits", "parts", "seconds", "suggestion"}
+    assert set(document) == {"total_bytes", "available_bytes", "fits", "parts", "seconds", "suggestion", "gamma"}
     assert sum(document["parts"].values()) == document["total_bytes"]
     assert document["available_bytes"] > 0
     assert document["fits"] is True
     assert document["seconds"] is None, "this machine has not been measured in this home"
+    assert document["gamma"] == {}, "no activations lie in this home's cache"
 
 
 def test_with_figures_of_the_machine_there_is_a_time(home: Home, saetui: Saetui, tmp_path: Path) -> None:
@@ -52,3 +55,14 @@ def test_a_spec_with_errors_is_refused_as_a_start_is(saetui: Saetui, tmp_path: P
     outcome = saetui("estimate", spec_file(tmp_path, k=0), "--json")
     assert outcome.code != 0
     assert "k" in outcome.err
+
+
+def test_where_activations_are_kept_dead_latents_are_forecast(home: Home, saetui: Saetui, tmp_path: Path) -> None:
+    home.make()
+    keep_rows(home.cache, rows_with_offset(15.0), "F32")
+    asked = (spec_file(tmp_path), "-o", "layers=1")
+    assert saetui("estimate", *asked, "--json").document["gamma"] == {SITE: pytest.approx(15.0, rel=0.05)}
+    assert (
+        f"{SITE}: γ 15, the mean of the activations is 15 times their standard deviation"
+        in saetui("estimate", *asked).out
+    )

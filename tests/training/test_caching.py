@@ -13,6 +13,7 @@ from saetui.activations.rows import ModelRows
 from saetui.home import Home
 from saetui.jobs.cache_limit import write_limit
 from saetui.jobs.caches import list_caches
+from saetui.jobs.offsets import measured_offsets
 from saetui.jobs.readiness import complete_spec
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.layout import RunDirectory
@@ -48,6 +49,10 @@ def test_recorded_cached_and_killed_runs_give_the_bytes_of_a_plain_one(
     assert start_trainer(home, recording).wait() == 0, recording.log.read_text()
     kept = [entry for entry in list_caches(home.cache) if entry.kind == "activations"]
     assert [entry.complete for entry in kept] == [True, True]
+    # What `saetui estimate` forecasts dead latents from, without the model.
+    sites = ["layer_0.resid_post", "layer_1.resid_post"]
+    gamma = measured_offsets(home.cache, "bundled:tiny", None, sites)
+    assert set(gamma) == set(sites) and all(0.05 < value < 20 for value in gamma.values())
 
     cached = train(home, "cached", spec)
     used = [entry.used_at for entry in list_caches(home.cache) if entry.kind == "activations"]
