@@ -25,23 +25,28 @@ Apply = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Raw activations (n, d) → z (n, F) and their reconstruction (n, d), raw."""
 
 
+NESTED = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
+"""The shares of the latents that matryoshka's prefixes have, of all three."""
+
+
 class Plan(TypedDict):
-    """What all are to do. `points`: for each family its k or l1_alpha; each is trained at every rate."""
+    """What all are to do. `points`: for each family its k, l1_alpha or l0_alpha; each is trained at every rate and seed."""
 
     latents: int
     batch: int
     steps: int
     learning_rates: list[float]
-    seed: int
+    seeds: list[int]
     points: dict[str, list[float]]
 
 
 class Point(TypedDict):
-    """One trained SAE on the held-out rows."""
+    """One trained SAE on the held-out rows. `rate` is None where it is the trainer's default."""
 
     family: str
     asked: float
-    rate: float
+    rate: float | None
+    seed: int
     l0: float
     fvu: float
     never: float
@@ -50,9 +55,10 @@ class Point(TypedDict):
 
 @dataclass(frozen=True)
 class Material:
-    """Plan and rows. `train` (n, d) and `held_out` (m, d) are raw activations."""
+    """Plan and rows. `train` (n, d) and `held_out` (m, d) are raw activations; `seed` is that of the training at hand."""
 
     plan: Plan
+    seed: int
     train: Tensor
     held_out: Tensor
 
@@ -63,32 +69,38 @@ class Material:
 
     def batches(self) -> Iterator[Tensor]:
         """The same batches for everyone, without end: epochs in a seeded order."""
-        generator = torch.Generator().manual_seed(self.plan["seed"])
+        generator = torch.Generator().manual_seed(self.seed)
         while True:
             order = torch.randperm(len(self.train), generator=generator)
             for part in torch.split(order, self.plan["batch"])[:-1]:
                 yield self.train[part]
 
 
-Trainer = Callable[[Material, str, float, float], Apply]
-"""Trains one SAE: on the material, of a family, as sparse as asked, at a learning rate."""
+Trainer = Callable[[Material, str, float, "float | None"], Apply]
+"""Trains one SAE: on the material, of a family, as sparse as asked, at a learning rate; None for its default."""
 
 
-def run(trainer: Trainer) -> None:
-    """Train every point of the plan in the directory that the command line names; a line of JSON for each."""
+def run(trainer: Trainer, *, with_defaults: bool = False) -> None:
+    """Train every point of the plan in the directory that the command line names; a line of JSON for each.
+
+    Args:
+        trainer: the one to try.
+        with_defaults: whether it has a default for the learning rate that is to be tried as well.
+    """
     torch.set_num_threads(THREADS)
     directory = Path(sys.argv[1])
     tensors = load_file(directory / "rows.safetensors")
-    material = Material(json.loads((directory / "plan.json").read_text()), tensors["train"], tensors["held_out"])
-    plan = material.plan
+    plan: Plan = json.loads((directory / "plan.json").read_text())
     wanted = [(family, asked) for family, values in plan["points"].items() for asked in values]
-    for (family, asked), rate in product(wanted, plan["learning_rates"]):
-        torch.manual_seed(plan["seed"])
+    rates = [*([None] if with_defaults else []), *plan["learning_rates"]]
+    for seed, (family, asked), rate in product(plan["seeds"], wanted, rates):
+        material = Material(plan, seed, tensors["train"], tensors["held_out"])
+        torch.manual_seed(seed)
         began = time.perf_counter()
         apply = trainer(material, family, asked, rate)
         seconds = time.perf_counter() - began
         l0, fvu, never = _judged(material.held_out, apply)
-        point = Point(family=family, asked=asked, rate=rate, l0=l0, fvu=fvu, never=never, seconds=seconds)
+        point = Point(family=family, asked=asked, rate=rate, seed=seed, l0=l0, fvu=fvu, never=never, seconds=seconds)
         print(json.dumps(point), flush=True)
 
 

@@ -9,6 +9,12 @@ Its rate has the same warm-up and decay as ours; everything else is its default.
 from sae_lens import (
     BatchTopKTrainingSAE,
     BatchTopKTrainingSAEConfig,
+    GatedTrainingSAE,
+    GatedTrainingSAEConfig,
+    JumpReLUTrainingSAE,
+    JumpReLUTrainingSAEConfig,
+    MatryoshkaBatchTopKTrainingSAE,
+    MatryoshkaBatchTopKTrainingSAEConfig,
     StandardTrainingSAE,
     StandardTrainingSAEConfig,
     TopKTrainingSAE,
@@ -17,7 +23,7 @@ from sae_lens import (
 from sae_lens.config import SAETrainerConfig
 from sae_lens.training.sae_trainer import SAETrainer
 
-from tests.benchmarks.quality_data import run
+from tests.benchmarks.quality_data import NESTED, run
 
 
 def train(material, family, asked, rate):
@@ -27,6 +33,16 @@ def train(material, family, asked, rate):
         sae = TopKTrainingSAE(TopKTrainingSAEConfig(k=int(asked), **sizes))
     elif family == "batch_topk":
         sae = BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(k=int(asked), **sizes))
+    elif family == "matryoshka":
+        widths = [round(share * plan["latents"]) for share in NESTED]
+        config = MatryoshkaBatchTopKTrainingSAEConfig(k=int(asked), matryoshka_widths=widths, **sizes)
+        sae = MatryoshkaBatchTopKTrainingSAE(config)
+    elif family == "jumprelu":
+        config = JumpReLUTrainingSAEConfig(l0_coefficient=asked * d, l0_warm_up_steps=plan["steps"] // 20, **sizes)
+        sae = JumpReLUTrainingSAE(config)
+    elif family == "gated":
+        config = GatedTrainingSAEConfig(l1_coefficient=asked * d, l1_warm_up_steps=plan["steps"] // 20, **sizes)
+        sae = GatedTrainingSAE(config)
     else:
         warm_up = plan["steps"] // 20
         # Its error is a sum over coordinates, ours a mean.
@@ -47,7 +63,7 @@ def train(material, family, asked, rate):
 
     def apply(rows):
         z = sae.encode(rows * scale)
-        if family == "batch_topk":
+        if family in ("batch_topk", "matryoshka"):
             # Its encoder keeps k of each batch, its export goes by the threshold: that is what is used.
             h = (rows * scale - sae.b_dec) @ sae.W_enc + sae.b_enc
             norms = sae.W_dec.norm(dim=1) if sae.cfg.rescale_acts_by_decoder_norm else 1.0

@@ -12,23 +12,25 @@ from saetui.training.site import SiteTrainer
 from tests.benchmarks.quality_data import Apply, Material, run
 
 SITE = "layer_2.resid_post"
+PENALTIES = {"standard": "l1_alpha", "gated": "l1_alpha", "jumprelu": "l0_alpha"}
 
 
-def train(material: Material, family: str, asked: float, rate: float) -> Apply:
-    """One SAE on the plan's batches."""
+def train(material: Material, family: str, asked: float, rate: float | None) -> Apply:
+    """One SAE on the plan's batches; only its sparsity is asked for, and its rate where one is given."""
     plan = material.plan
-    sparsity = {"l1_alpha": asked} if family == "standard" else {"k": int(asked)}
+    sparsity = {PENALTIES[family]: asked} if family in PENALTIES else {"k": int(asked)}
     raw = {
         "model": "bundled:tiny",
         "dataset": {"source": "bundled:stdlib"},
         "layers": [2],
         "architecture": family,
+        "seed": material.seed,
         "hyperparameters": {
             **sparsity,
             "latent_dim": plan["latents"],
             "batch_size": plan["batch"],
             "num_steps": plan["steps"],
-            "learning_rate": rate,
+            **({} if rate is None else {"learning_rate": rate}),
         },
     }
     spec, _ = parse_spec(raw)
@@ -46,4 +48,4 @@ def train(material: Material, family: str, asked: float, rate: float) -> Apply:
 
 
 if __name__ == "__main__":
-    run(train)
+    run(train, with_defaults=True)
