@@ -17,7 +17,6 @@ DEMO_SPEC: dict[str, Any] = {
         "k": 32,
         "batch_size": 2048,
         "num_steps": 2000,
-        "learning_rate": 1e-3,
         "eval_interval": 500,
         "checkpoint_interval": 1000,
     },

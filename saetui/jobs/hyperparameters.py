@@ -122,9 +122,10 @@ def _rows() -> tuple[Hyperparameter, ...]:
             help="Longer activations are sinks, which a few positions and frequent tokens have: they are left out of the "
                  "scale, the training and the judged FVU. Raise it when many tokens are left out; off trains on all."),
         row(name="learning_rate", section=optimization, kind=number, default=None,
-            none_means="2e-4 × √(16384 / latents), at most 1e-3", recommended=(1e-5, 1e-3),
-            limits=(1e-9, 10),
-            help="How far one step goes. Raise it until the loss turns unsteady, then take half; wider SAEs want less."),
+            none_means="2e-4 × √(16384 / latents × 250k / steps), at most 4e-3 (jumprelu 2.2e-3)",
+            recommended=(1e-5, 5e-3), limits=(1e-9, 10),
+            help="How far one step goes. Raise it until the loss turns unsteady or latents die, then take half; wider SAEs and "
+                 "longer runs want less."),
         row(name="optimizer", section=optimization, kind=choice, default="adam", choices=("adam", "adamw", "sgd"),
             advanced=True,
             help="The rule that turns gradients into steps; adamw decays weights apart from the gradient. "

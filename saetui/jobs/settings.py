@@ -17,8 +17,14 @@ SPARSITY_WARMUP = 0.05
 LEARNING_RATE_WARMUP = 0.01
 LEARNING_RATE = 2e-4
 LEARNING_RATE_LATENTS = 16_384
-LARGEST_LEARNING_RATE = 1e-3
-"""Wider SAEs want less, with the square root of the width (Gao et al. 2024, arXiv 2406.04093, appendix A; sparsify's rule)."""
+LEARNING_RATE_STEPS = 250_000
+LARGEST_LEARNING_RATE = {"jumprelu": 2.2e-3}
+LARGEST_OF_OTHERS = 4e-3
+"""2e-4 is what 16,384 latents want in runs of some 250,000 steps (Gao et al. 2024, arXiv 2406.04093, appendix A; dictionary_learning's
+runs). Wider SAEs want less, with the square root of the width. Shorter runs want more: Adam moves a weight by no more than the
+rate a step, so that few steps at a low rate do not arrive; the square root of their number is between that (their number itself) and
+what the noise of the gradients would allow (no change). Above the largest rate, latents die in runs of some hundred steps, and of
+jumprelu's in longer ones. tests/benchmarks/defaults.py has the measurements."""
 L1_STRENGTH = {"standard": 0.11, "skip": 0.11, "gated": 0.22}
 """l1_alpha · √d_in. In units in which a coordinate has mean square 1 the L1 of codes of one L0 grows with √d_in, and the
 mean squared error does not. Measured on the bundled model; at d_in 768 it is 3 in the papers' units. A gated SAE's penalty shrinks
@@ -125,7 +131,7 @@ def resolve(spec: TrainingSpec, d_in: int, dataset_tokens: int | None = None) ->
     if num_steps is None:
         return None
     latents = count_latents(values, d_in)
-    values |= _derived(values, spec.architecture, d_in, latents)
+    values |= _derived(values, spec.architecture, d_in, latents, num_steps)
     decays = values["lr_schedule"] == "constant"
     settled: dict[str, Any] = {
         name: value for name, value in values.items() if name in Settings.__struct_fields__ and value is not None
@@ -152,12 +158,17 @@ def resolve(spec: TrainingSpec, d_in: int, dataset_tokens: int | None = None) ->
     return Settings(**settled)
 
 
-def _derived(values: dict[str, Any], architecture: str, d_in: int, latents: int) -> dict[str, float]:
+def _learning_rate(architecture: str, latents: int, num_steps: int) -> float:
+    for_width = math.sqrt(LEARNING_RATE_LATENTS / latents)
+    for_length = max(1.0, math.sqrt(LEARNING_RATE_STEPS / num_steps))
+    return min(LEARNING_RATE * for_width * for_length, LARGEST_LEARNING_RATE.get(architecture, LARGEST_OF_OTHERS))
+
+
+def _derived(values: dict[str, Any], architecture: str, d_in: int, latents: int, num_steps: int) -> dict[str, float]:
     """What follows from the sizes where nobody says it, in two digits."""
     found: dict[str, float] = {}
     if values["learning_rate"] is None:
-        rate = LEARNING_RATE * math.sqrt(LEARNING_RATE_LATENTS / latents)
-        found["learning_rate"] = float(f"{min(LARGEST_LEARNING_RATE, rate):.2g}")
+        found["learning_rate"] = float(f"{_learning_rate(architecture, latents, num_steps):.2g}")
     if architecture in L1_STRENGTH and values["l1_alpha"] is None:
         found["l1_alpha"] = float(f"{L1_STRENGTH[architecture] / math.sqrt(d_in):.2g}")
     return found

@@ -1,9 +1,12 @@
-"""What each architecture's defaults are worth on the bundled model: `python -m tests.benchmarks.defaults`.
+"""What each architecture's defaults are worth: `python -m tests.benchmarks.defaults`.
 
-Trains on the same activations of the bundled model's layer 2, 1024 latents, 2048 tokens a step, the same seed, and prints FVU
-and L0 on held-out text and the dead share, one line a trial. A trial is an architecture and what is not its default:
-`python -m tests.benchmarks.defaults --steps 2000 jumprelu "jumprelu l0_alpha=0.001 learning_rate=0.0003"`; without any, every
-architecture at its defaults. The first run reads the activations (a minute) and keeps them in the file that `--pool` names.
+Trains on the same activations of a model's layer 2 (the bundled one, or with `--model second` a small Llama, its sinks left out), with
+the same seed, and prints FVU, L0 and the loss (with the penalty at its full weight: what penalised architectures must be compared
+by) on held-out text, and the dead share, one line a trial. A trial is an architecture and what is not its default:
+`python -m tests.benchmarks.defaults --steps 300 jumprelu "jumprelu l0_alpha=0.001 learning_rate=0.0003"`; without any, every
+architecture at its defaults. The first run reads the activations (some minutes) and keeps them in the file that `--pool` names.
+
+MEASURED_RATES
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from torch import Tensor
 
 from saetui.activations import ActivationExtractor, ContextOrder, extract_rows, open_model, prepare_tokens
 from saetui.activations.sites import HookPoint, Site
+from saetui.bundled import TINY
 from saetui.jobs.architectures import ARCHITECTURES
 from saetui.jobs.editing import apply_overrides
 from saetui.jobs.settings import resolve
@@ -26,12 +30,13 @@ from saetui.jobs.spec import parse_spec
 from saetui.sae import IntervalSums
 from saetui.training.pairs import pairs_of
 from saetui.training.site import SiteTrainer
+from tests.sink_models import second_model
 
 LAYER = 2
-BATCH = 2048
-LATENTS = 1024
 POOL_TOKENS = 1_500_000
 HELD_OUT_CONTEXTS = 256
+SINK_NORM = 6.0
+"""Times the median norm: what is longer is left out, as it is by default."""
 SITES = [Site(LAYER, point) for point in (HookPoint.RESID_POST, HookPoint.MLP_IN, HookPoint.MLP_OUT)]
 Rows = dict[str, Tensor]
 
@@ -40,36 +45,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trials", nargs="*", default=list(ARCHITECTURES))
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--latents", type=int, default=1024)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pool", type=Path, default=Path(tempfile.gettempdir()) / "saetui-defaults-pool.pt")
+    parser.add_argument("--model", choices=("bundled", "second"), default="bundled")
+    parser.add_argument("--pool", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if not arguments.pool.exists():
-        torch.save(read_pool(), arguments.pool)
-    pool = torch.load(arguments.pool, weights_only=True, mmap=True)
-    print(f"{'trial':70}  {'FVU':>7}  {'L0':>7}  {'dead':>6}  {'never':>6}", flush=True)
+    file = arguments.pool or Path(tempfile.gettempdir()) / f"saetui-defaults-pool-{arguments.model}.pt"
+    if not file.exists():
+        directory = TINY if arguments.model == "bundled" else second_model(file.with_suffix(""))
+        torch.save(read_pool(directory), file)
+    pool = torch.load(file, weights_only=True, mmap=True)
+    print(f"{'trial':60}  {'rate':>8}  {'FVU':>7}  {'L0':>7}  {'loss':>7}  {'dead':>6}  {'never':>6}", flush=True)
     for trial in arguments.trials:
-        print(f"{trial:70}  {try_out(trial, arguments.steps, arguments.seed, pool)}", flush=True)
+        sizes = {"latent_dim": arguments.latents, "batch_size": arguments.batch, "num_steps": arguments.steps}
+        print(f"{trial:60}  {try_out(trial, sizes, arguments.seed, pool)}", flush=True)
 
 
-def read_pool() -> dict[str, Rows]:
+def read_pool(model_directory: Path) -> dict[str, Rows]:
     """Shuffled activations of training text, and those of held-out text, in float16."""
-    model = open_model("bundled:tiny")
+    model = open_model(str(model_directory))
     with tempfile.TemporaryDirectory() as cache:
         dataset = prepare_tokens("bundled:stdlib", model.tokenizer, context_length=128, cache_directory=Path(cache))
         extractor = ActivationExtractor(model, SITES)
         contexts = ContextOrder(dataset.train, 0).at(range(-(-POOL_TOKENS // 128)))
         train = _joined(extract_rows(extractor, dataset, contexts))
         held_out = _joined(extract_rows(extractor, dataset, np.asarray(dataset.held_out[:HELD_OUT_CONTEXTS])))
+    train, held_out = _without_sinks(train, held_out)
     order = torch.randperm(len(next(iter(train.values()))), generator=torch.Generator().manual_seed(0))
     return {"train": {site: rows[order] for site, rows in train.items()}, "held": held_out}
 
 
-def try_out(trial: str, steps: int, seed: int, pool: dict[str, Rows]) -> str:
+def try_out(trial: str, sizes: dict[str, int], seed: int, pool: dict[str, Rows]) -> str:
     """Train once, and say how good it got."""
     architecture, *overrides = trial.split()
     raw = {"model": "bundled:tiny", "dataset": {"source": "bundled:stdlib"}, "architecture": architecture, "seed": seed}
-    raw |= {"layers": [LAYER], "hyperparameters": {"latent_dim": LATENTS, "batch_size": BATCH, "num_steps": steps}}
+    raw |= {"layers": [LAYER], "hyperparameters": sizes}
     spec, _ = parse_spec(apply_overrides(raw, overrides))
     width = next(iter(pool["train"].values())).shape[1]
     settings = resolve(spec, width)
@@ -79,13 +91,28 @@ def try_out(trial: str, steps: int, seed: int, pool: dict[str, Rows]) -> str:
     for step in range(settings.num_steps):
         trainer.step(next(batches), step)
     sums = IntervalSums(trainer.latents, trainer.sae.d_out)
-    for start in range(0, len(next(iter(pool["held"].values()))), BATCH):
-        rows = {site: held[start : start + BATCH].float() for site, held in pool["held"].items()}
+    for start in range(0, len(next(iter(pool["held"].values()))), 2048):
+        rows = {site: held[start : start + 2048].float() for site, held in pool["held"].items()}
         sums.add(*trainer.measure(rows))
     never = float((sums.densities == 0).double().mean())
     figures = sums.read()
-    dead = trainer.dead / trainer.latents
-    return f"{figures['fvu']:7.4f}  {figures['l0']:7.1f}  {dead:6.1%}  {never:6.1%}"
+    penalised = figures["l0"] if settings.l0_alpha is not None else figures.get("l1", 0.0)
+    loss = figures["recon_loss"] + (settings.sparsity_coefficient or 0.0) * penalised
+    return (
+        f"{settings.learning_rate:8g}  {figures['fvu']:7.4f}  {figures['l0']:7.1f}  {loss:7.4f}  "
+        f"{trainer.dead / trainer.latents:6.1%}  {never:6.1%}"
+    )
+
+
+def _without_sinks(train: Rows, held_out: Rows) -> tuple[Rows, Rows]:
+    """Tokens that are a sink at no site."""
+    limits = {site: SINK_NORM * rows.float().norm(dim=1).median() for site, rows in train.items()}
+
+    def kept(rows: Rows) -> Rows:
+        ordinary = torch.stack([rows[site].float().norm(dim=1) <= limit for site, limit in limits.items()]).all(0)
+        return {site: part[ordinary] for site, part in rows.items()}
+
+    return kept(train), kept(held_out)
 
 
 def _joined(blocks: Iterator[Rows]) -> Rows:

@@ -92,10 +92,24 @@ def test_widths_must_end_with_all_latents() -> None:
     assert caught.value.problems[0].suggestion == "Write 8,32,64."
 
 
-@pytest.mark.parametrize(("latents", "rate"), [(256, 1e-3), (1024, 8e-4), (16_384, 2e-4), (65_536, 1e-4)])
+@pytest.mark.parametrize(("latents", "rate"), [(1024, 8e-4), (16_384, 2e-4), (65_536, 1e-4)])
 def test_a_wider_sae_learns_more_slowly_unless_told(latents: int, rate: float) -> None:
-    assert known(settle(latent_dim=latents)).learning_rate == rate
-    assert known(settle(latent_dim=latents, learning_rate=5e-4)).learning_rate == 5e-4
+    assert known(settle(latent_dim=latents, num_steps=250_000)).learning_rate == rate
+    assert known(settle(latent_dim=latents, num_steps=250_000, learning_rate=5e-4)).learning_rate == 5e-4
+
+
+@pytest.mark.parametrize(
+    ("steps", "rate"), [(300, 4e-3), (10_000, 1e-3), (50_000, 4.5e-4), (250_000, 2e-4), (1_000_000, 2e-4)]
+)
+def test_a_shorter_run_learns_faster_unless_told(steps: int, rate: float) -> None:
+    assert known(settle(latent_dim=16_384, num_steps=steps)).learning_rate == rate
+    assert known(settle(latent_dim=16_384, num_tokens=steps * 4096)).learning_rate == rate
+    assert known(settle(latent_dim=16_384, num_steps=steps, learning_rate=5e-4)).learning_rate == 5e-4
+
+
+def test_jumprelu_is_held_back_further_in_short_runs() -> None:
+    assert known(settle("jumprelu", num_steps=300)).learning_rate == 2.2e-3
+    assert known(settle("jumprelu", num_steps=250_000)).learning_rate == 8e-4
 
 
 def test_the_l1_penalty_follows_the_width_of_the_activations_unless_told() -> None:

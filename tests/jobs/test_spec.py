@@ -98,7 +98,7 @@ def test_outside_the_recommended_range_is_a_warning_and_accepted() -> None:
     parsed, warnings = parse_spec(spec(hyperparameters={"learning_rate": 0.5}))
     assert parsed.hyperparameters["learning_rate"] == 0.5
     assert [warning.field for warning in warnings] == ["hyperparameters.learning_rate"]
-    assert "recommended range of 1e-05 to 0.001" in warnings[0].message
+    assert "recommended range of 1e-05 to 0.005" in warnings[0].message
 
 
 @pytest.mark.parametrize("row", HYPERPARAMETERS.values(), ids=lambda row: row.name)
