@@ -7,11 +7,11 @@ import msgspec
 
 from saetui.cli.errand import ask_errand
 from saetui.cli.output import Column, json_option, print_json, print_table, say
+from saetui.formats.durable import write_durably
 from saetui.home import find_home
 from saetui.jobs.architectures import ARCHITECTURES
 from saetui.jobs.speed import MachineFigures
 from saetui.jobs.times import now
-from saetui.rundir.durable import write_durably
 
 
 @click.command()

@@ -17,8 +17,8 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.failpoints import hit
+from saetui.formats.durable import fsync_directory, fsync_file, write_durably
 from saetui.regular import read_regular
-from saetui.rundir.durable import fsync_directory, fsync_file, write_durably
 from saetui.rundir.ownership import recorded_id
 from saetui.rundir.sealed import decode_sealed, seal
 

@@ -10,9 +10,9 @@ from typing import Union
 import msgspec
 
 from saetui.errors import FormatError
+from saetui.formats.durable import write_durably
 from saetui.jobs.job import Wish
 from saetui.regular import read_regular
-from saetui.rundir.durable import write_durably
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
 from saetui.rundir.sealed import decode_sealed, seal

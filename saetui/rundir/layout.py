@@ -12,8 +12,8 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.failpoints import hit
+from saetui.formats.durable import fsync_directory, write_durably
 from saetui.regular import read_regular
-from saetui.rundir.durable import fsync_directory, write_durably
 
 SUBMISSION = ".submission"
 """In a directory whose job nobody was told of yet: made first, with the job's id, removed when the job is acknowledged."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from saetui.errors import FormatError
 from saetui.failpoints import cut, hit
-from saetui.rundir.durable import fsync_directory, write_durably
+from saetui.formats.durable import fsync_directory, write_durably
 from saetui.rundir.rows import (
     BLOCK_ROWS,
     COLUMN_LIMIT,

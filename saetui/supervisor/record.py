@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from saetui.errors import FormatError
+from saetui.formats.durable import write_durably
 from saetui.jobs.job import Job, Status
 from saetui.jobs.names import plain_name
 from saetui.regular import read_regular
-from saetui.rundir.durable import write_durably
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.ownership import JOB_COPY, recorded_id
 from saetui.rundir.sealed import decode_sealed, seal

@@ -11,9 +11,9 @@ import msgspec
 
 from saetui.directories import remove_tree
 from saetui.errors import FormatError
+from saetui.formats.durable import fsync_directory
 from saetui.jobs.job import Wish
 from saetui.rundir.control import Control, read_control, write_control
-from saetui.rundir.durable import fsync_directory
 from saetui.rundir.layout import RunDirectory
 from saetui.supervisor.record import Record
 

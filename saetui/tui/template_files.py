@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from saetui.errors import InvalidInput
+from saetui.formats.durable import write_durably
 from saetui.jobs.editing import FILE_LIMIT, decode_text
 from saetui.regular import read_regular
-from saetui.rundir.durable import write_durably
 
 EXPORT_NAME = "saetui-templates.json"
 """What is offered as the name of an export."""

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from saetui.formats.durable import write_durably
 from saetui.home import Home
-from saetui.rundir.durable import write_durably
 from tests.cli.conftest import Saetui
 from tests.jobs.test_estimates import FIGURES
 from tests.jobs.test_offsets import SITE, keep_rows, rows_with_offset

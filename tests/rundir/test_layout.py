@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from saetui.errors import FormatError
-from saetui.rundir.durable import write_durably
+from saetui.formats.durable import write_durably
 from saetui.rundir.layout import RunDirectory
 
 
