@@ -16,7 +16,7 @@ from saetui.jobs.job import Status
 from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, from_supervisor
 from saetui.protocol.messages import DeviceChanged, Event, Failure, FromSupervisor, GetStatus, Hello, Welcome
 from saetui.supervisor.descriptors import CLIENT_LIMIT, FEWEST_CLIENTS, room_for_clients
-from tests.conditions import eventually
+from tests.conditions import eventually, lives
 from tests.reliability.machine import descriptors_of
 from tests.supervisor.conftest import Machine
 
@@ -104,3 +104,18 @@ def test_the_number_of_clients_follows_the_limit() -> None:
             assert room_for_clients() == expected
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_job_that_ends_while_no_descriptor_is_left_is_not_judged_before_it_can_be_read(machine: Machine) -> None:
+    pid = machine.start()
+    job = machine.submit(steps=150)
+    machine.until_step(job.id, 1)
+    runner, trainer = machine.processes(job.id)
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    eventually(lambda: "Too many open files" in machine.home.supervisor_log.read_text())
+    eventually(lambda: not lives(trainer) and not lives(runner))
+    assert machine.supervisor is not None and machine.supervisor.poll() is None
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert eventually(lambda: _status(machine)) == pid
+    assert machine.until(job.id, Status.COMPLETED, Status.FAILED).status is Status.COMPLETED
