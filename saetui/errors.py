@@ -70,6 +70,12 @@ class SupervisorError(SaetuiError):
     kind = "supervisor"
 
 
+class Busy(SupervisorError):
+    """The supervisor cannot take one more client just now."""
+
+    kind = "busy"
+
+
 class ProtocolError(SaetuiError):
     """The other end of the socket sent what this version cannot understand."""
 

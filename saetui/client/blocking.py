@@ -16,7 +16,7 @@ import msgspec
 from saetui.client import liveness
 from saetui.client.starting import ensure_supervisor
 from saetui.client.wire import ConnectionLost, connect_socket, listener_pid, lost, not_running, welcomed
-from saetui.errors import NotFound, ProtocolError, SupervisorError
+from saetui.errors import Busy, NotFound, ProtocolError, SupervisorError
 from saetui.home import Home, find_home
 from saetui.jobs.job import Job
 from saetui.protocol.failures import error_of
@@ -40,7 +40,7 @@ from saetui.protocol.versions import see_that_it_can
 
 ANSWER_SECONDS = 60.0
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
-GREETING_RETRIES = (0.05, 0.2)
+GREETING_RETRIES = (0.05, 0.2, 0.5)
 
 
 class BlockingClient:
@@ -70,11 +70,11 @@ class BlockingClient:
             ProtocolError: it speaks another version.
         """
         home = home or find_home()
-        for pause in GREETING_RETRIES if start else ():
+        for pause in GREETING_RETRIES:
             try:
                 return cls._connect_once(home, start, name)
-            except ConnectionLost:
-                # It died between taking the connection and greeting: nothing was asked of it yet.
+            except (ConnectionLost, Busy):
+                # It died between taking the connection and greeting, or others are just leaving: nothing was asked yet.
                 time.sleep(pause)
         return cls._connect_once(home, start, name)
 

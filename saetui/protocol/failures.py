@@ -18,6 +18,7 @@ _KINDS: dict[str, type[SaetuiError]] = {
         errors.NotFound,
         errors.Conflict,
         errors.SupervisorError,
+        errors.Busy,
         errors.ProtocolError,
         errors.TrainingError,
     )

@@ -7,12 +7,13 @@ import contextlib
 import errno
 import fcntl
 import logging
+import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from saetui.errors import HomeError, SupervisorError
+from saetui.errors import Busy, HomeError
 from saetui.home import Home
 from saetui.protocol.failures import failure_of
 from saetui.protocol.framing import TO_CLIENT_LIMIT, encode
@@ -28,6 +29,9 @@ ACCEPTED_AT_ONCE = 64
 
 PAUSE_SECONDS = 0.2
 """How long nobody is taken in after the system refused to give a descriptor."""
+
+QUIET_SECONDS = 60.0
+"""How often it is logged that clients are turned away."""
 
 READ_LIMIT = 1 << 16
 """Bytes of a client that wait to be looked at; asyncio reads no further then."""
@@ -61,7 +65,7 @@ class Listener:
         self._socket: Path | None = None
         self._mark: tuple[int, int] | None = None
         self._directory_lock: int | None = None
-        self._turning_away = False
+        self._said_at = -math.inf
 
     async def open(self) -> None:
         """Listen.
@@ -115,7 +119,6 @@ class Listener:
             if self._clients < self._most_clients:
                 self._clients += 1
                 self._background.once("a client's connection", self._take(connected))
-                self._turning_away = False
             else:
                 self._turn_away(connected, "The supervisor has as many clients as it can take.")
 
@@ -152,12 +155,11 @@ class Listener:
             asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     def _turn_away(self, connected: socket.socket, reason: str) -> None:
-        if not self._turning_away:
+        now = asyncio.get_running_loop().time()
+        if now - self._said_at > QUIET_SECONDS:
+            self._said_at = now
             log.warning("clients are turned away: %s", reason)
-        self._turning_away = True
-        refusal = SupervisorError(
-            reason, "Close some of its clients, or give it more files (ulimit -n), and try again."
-        )
+        refusal = Busy(reason, "Close some of its clients, or give it more files (ulimit -n), and try again.")
         with connected, contextlib.suppress(OSError):
             connected.send(encode(failure_of(refusal), TO_CLIENT_LIMIT))
 
