@@ -24,24 +24,20 @@ _LAST_BYTES = 4 << 20
 """Of a longer log only so much of its end is looked through, unless all lines are asked for."""
 
 
-class LineCount(click.ParamType):
-    """A number of lines, or `all`."""
-
-    name = "N|all"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        if value == "all":
-            return None
-        if not isinstance(value, int) and not str(value).isdigit():
-            self.fail(f"{value!r} is not a number of lines; all prints every one.", param, ctx)
-        return int(str(value))
+def _line_count(_context: click.Context, _option: click.Parameter, value: str) -> int | None:
+    """A number of lines; None for all."""
+    if value == "all":
+        return None
+    if not value.isascii() or not value.isdigit():
+        raise click.BadParameter(f"{value!r} is not a number of lines; all prints every one.")
+    return int(value)
 
 
 @click.command()
 @click.argument("job")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job ends; ctrl+c leaves.")
 @click.option(
-    "-n", "--lines", type=LineCount(), default=_LINES, show_default=True,
+    "-n", "--lines", metavar="N|all", callback=_line_count, default=str(_LINES), show_default=True,
     help="How many of the newest lines, out of the newest 4 MiB of the log; all: everything that is kept.",
 )  # fmt: skip
 @json_option

@@ -47,7 +47,7 @@ def test_commands_say_so_and_what_to_do(stopped: Machine, capsys: pytest.Capture
         assert run(command) == 1
         said = capsys.readouterr().err
         assert said.count("\n") == 1 and all(part in said for part in what_is_said(stopped)), said
-    (found,) = look_at_supervisor()
+    (found,) = look_at_supervisor(stopped.home)
     assert found.verdict is Verdict.PROBLEM
     assert all(part in f"{found.message} {found.suggestion}" for part in what_is_said(stopped))
 

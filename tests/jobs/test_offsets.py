@@ -6,6 +6,7 @@ import json
 import math
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def rows_with_offset(gamma: float, count: int = 400, width: int = 24) -> list[li
 def keep_rows(cache: Path, rows: list[list[float]], dtype: str, used: int = 1, key: str = "ab") -> None:
     """An entry of one shard as saetui.activations.cache_layout writes it."""
     flat = [value for row in rows for value in row]
-    pack = {
+    pack: Callable[[], bytes] = {
         "F32": lambda: struct.pack(f"<{len(flat)}f", *flat),
         "F16": lambda: struct.pack(f"<{len(flat)}e", *flat),
         "BF16": lambda: b"".join(struct.pack("<f", value)[2:] for value in flat),

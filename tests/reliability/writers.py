@@ -6,7 +6,6 @@ forks a process that writes, and answers with the exit code (negative for a sign
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import subprocess
@@ -24,18 +23,19 @@ SOURCE = "source"
 
 def write_tokens(root: Path) -> None:
     """A text's entry in the cache of tokens."""
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     from saetui.activations import prepare_tokens
     from saetui.bundled import TINY
 
     tokenizer = AutoTokenizer.from_pretrained(TINY)
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
     prepare_tokens(str(root / TEXT), tokenizer, context_length=16, cache_directory=root / "cache")
 
 
 def write_activations(root: Path) -> None:
     """The rows of one site in the cache of activations, in several shards."""
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     from saetui.activations import ActivationExtractor, HookPoint, Site, open_model, prepare_tokens
     from saetui.activations import cache_layout as layout
@@ -44,6 +44,7 @@ def write_activations(root: Path) -> None:
     from saetui.bundled import TINY
 
     tokenizer = AutoTokenizer.from_pretrained(TINY)
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
     dataset = prepare_tokens(str(root / TEXT), tokenizer, context_length=16, cache_directory=root / "cache")
     site = Site(0, HookPoint.RESID_POST)
     extractor = ActivationExtractor(open_model(str(TINY), last_layer=0), [site])
@@ -151,7 +152,7 @@ def _write(writer: str, root: Path, points: str) -> None:
     try:
         os.environ[failpoints.VARIABLE] = points
         active = failpoints.parse(points) if points else None
-        importlib.import_module("saetui.failpoints")._active = active
+        vars(failpoints)["_active"] = active
         WRITERS[writer](root)
         code = 0
     except Exception:

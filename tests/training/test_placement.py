@@ -122,7 +122,7 @@ def test_a_norm_s_hook_is_read_before_the_norm_s_weight_and_bias(
     model = models[family]
     sae = opened(identity(tmp_path / "sae", hook_name="blocks.1.ln2.hook_normalized"), model)
     rows = rows_at(model, MLP_IN)
-    target, _ = sae.measure(rows)
+    target, *_ = sae.measure(rows)
     stream = norm_s_input(model, NORMS[family])
     if family in ("gpt2", "gpt_neox"):
         stream = stream - stream.mean(-1, keepdim=True)
@@ -185,7 +185,7 @@ def test_centred_weights_are_followed_and_the_mean_is_put_back(
     made = identity(tmp_path / "sae", hook_name=f"blocks.1.{hook}", model_from_pretrained_kwargs=CENTRED)
     sae = opened(made, model)
     raw = rows_at(model, sae.pair.source)[sae.pair.name]
-    target, _ = sae.measure({sae.pair.name: raw})
+    target, *_ = sae.measure({sae.pair.name: raw})
     assert torch.allclose(target, raw - raw.mean(1, keepdim=True), atol=1e-6)
     assert sae.splice.function is not None and torch.allclose(sae.splice.function(raw), raw, atol=1e-5)
     assert abs(cross_entropy(model, TOKENS, [sae.splice]).mean - cross_entropy(model, TOKENS).mean) <= 1e-4
