@@ -26,10 +26,10 @@ def test_the_estimate_is_within_one_per_cent_on_heavy_tails(generator: torch.Gen
     for _ in range(10):
         estimator = ScaleEstimator(16)
         while not estimator.settled:
-            context = torch.exp(0.2 * torch.randn(16, 1, 1, generator=generator))
-            token = torch.exp(0.5 * torch.randn(16, 64, 1, generator=generator))
-            estimator.add((torch.randn(16, 64, 16, generator=generator) * context * token).reshape(-1, 16))
-        exact = 1 / math.sqrt(math.exp(2 * 0.2**2) * math.exp(2 * 0.5**2))
+            context = torch.exp(0.3 * torch.randn(8, 1, 1, generator=generator))
+            token = torch.exp(0.5 * torch.randn(8, 64, 1, generator=generator))
+            estimator.add((torch.randn(8, 64, 16, generator=generator) * context * token).reshape(-1, 16))
+        exact = 1 / math.sqrt(math.exp(2 * 0.3**2) * math.exp(2 * 0.5**2))
         errors.append(abs(estimator.result().scale / exact - 1))
     assert sorted(errors)[8] < 0.01, "nine in ten lie within the tolerance"
     assert max(errors) < 0.02
@@ -65,7 +65,7 @@ def test_a_scale_that_never_settles_is_taken_as_it_is_after_many_blocks() -> Non
     while not estimator.settled:
         estimator.add(torch.randn(2, 4))
         blocks += 1
-    assert blocks == 128
+    assert blocks == 512
     assert estimator.result().kind == "constant_norm"
 
 
