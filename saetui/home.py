@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saetui.errors import HomeError
-from saetui.jobs.paths import why_no_path
+from saetui.paths import why_no_path
 from saetui.regular import read_regular
 from saetui.sockets import make_socket_directory, socket_directory
 

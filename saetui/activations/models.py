@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from saetui.activations.model_files import model_directory
 from saetui.activations.model_loading import count_layers, load_network, loading_error, predicts, read_config
 from saetui.activations.sites import HookPoint, Location, Site
 from saetui.activations.structure import find_in_layer, find_layers, text_config
 from saetui.activations.vocabulary import separator_id, special_ids
 from saetui.errors import ModelError
+from saetui.model_files import find_model_files
 
 __all__ = ["LanguageModel", "open_model"]
 
@@ -232,7 +232,7 @@ def open_model(
         ModelError: there is no such model here, it is damaged, it has no such layer, or its structure is
             not understood.
     """
-    directory = model_directory(reference, revision)
+    directory = find_model_files(reference, revision).directory
     place = _device(device)
     precision = _dtype(dtype, place)
     try:

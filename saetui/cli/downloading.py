@@ -9,7 +9,7 @@ from typing import Any
 from saetui.cli.errand import ask_errand
 from saetui.cli.output import say
 from saetui.errors import SaetuiError
-from saetui.jobs.hub_cache import Kind, find_snapshot, is_hub_id
+from saetui.hub_cache import Kind, find_snapshot, is_hub_id
 
 
 def download(kind: Kind, reference: str, revision: str | None = None) -> str:

@@ -18,7 +18,7 @@ from saetui.client.blocking import ask
 from saetui.errors import InvalidInput, NotFound
 from saetui.jobs.architectures import HOOK_POINTS
 from saetui.jobs.editing import absolute_reference
-from saetui.jobs.paths import user_path
+from saetui.paths import user_path
 from saetui.protocol.messages import GetJob
 from saetui.rundir.layout import RunDirectory
 

@@ -17,8 +17,8 @@ from saetui.cli.plain import plain
 from saetui.client.blocking import ask
 from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.jobs.job import Job
-from saetui.jobs.paths import user_path
 from saetui.jobs.starts import CONFIG_FILE, CONFIG_LIMIT
+from saetui.paths import user_path
 from saetui.protocol.messages import GetJob
 from saetui.regular import read_regular
 from saetui.rundir.layout import RunDirectory

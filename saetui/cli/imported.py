@@ -12,7 +12,7 @@ from saetui.cli.output import json_option, print_facts, print_json, say
 from saetui.errors import HomeError, InvalidInput
 from saetui.home import find_home
 from saetui.jobs.names import NAME_RULE, free_name, is_name, plain_name
-from saetui.jobs.paths import user_path
+from saetui.paths import user_path
 
 
 @click.command(name="import")

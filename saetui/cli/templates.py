@@ -17,9 +17,9 @@ from saetui.cli.train import final_spec, overrides_option, submit, wait_option
 from saetui.client.blocking import ask
 from saetui.errors import NotFound
 from saetui.jobs.editing import load_spec_file
-from saetui.jobs.paths import user_path
 from saetui.jobs.template import Template
 from saetui.jobs.templates import export_text, search_templates
+from saetui.paths import user_path
 from saetui.protocol.messages import (
     DeleteTemplate,
     DuplicateTemplate,

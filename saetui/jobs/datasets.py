@@ -7,8 +7,8 @@ from functools import partial
 import msgspec
 
 from saetui.errors import DatasetError
-from saetui.jobs.hub_cache import find_snapshot, list_references
-from saetui.jobs.paths import why_no_path
+from saetui.hub_cache import find_snapshot, list_references
+from saetui.paths import why_no_path
 from saetui.texts.files import Compression, SourceFile, UnusableFile
 from saetui.texts.finding import BUNDLED, find_dataset_files
 from saetui.texts.opening import HEAD_BYTES, opened, refuse_by_head, refuse_without_reader

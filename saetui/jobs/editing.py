@@ -12,9 +12,9 @@ import msgspec
 
 from saetui.errors import InvalidInput
 from saetui.jobs.hyperparameters import HYPERPARAMETERS, siblings
-from saetui.jobs.paths import why_no_path
 from saetui.jobs.problems import Problem, SpecError
 from saetui.jobs.spec import DATASET_FIELDS, SPEC_FIELDS
+from saetui.paths import why_no_path
 from saetui.regular import read_regular
 
 FILE_LIMIT = 1 << 20

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from saetui.errors import SaetuiError
+from saetui.hub_cache import Kind, find_snapshot
 from saetui.jobs.datasets import find_dataset
-from saetui.jobs.hub_cache import Kind, find_snapshot
 from saetui.jobs.models import find_model
 from saetui.texts.splits import EVERYTHING
 

@@ -18,8 +18,8 @@ from saetui.jobs.hyperparameters import (
     without_effect,
 )
 from saetui.jobs.names import NAME_RULE, is_name
-from saetui.jobs.paths import shortened, why_no_path
 from saetui.jobs.problems import Problem, Severity, SpecError, errors_of, warnings_of
+from saetui.paths import shortened, why_no_path
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 DEFAULT_ARCHITECTURE = "topk"

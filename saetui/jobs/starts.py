@@ -12,7 +12,7 @@ import msgspec
 from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.home import find_home
 from saetui.jobs.names import is_name
-from saetui.jobs.paths import why_no_path
+from saetui.paths import why_no_path
 from saetui.regular import read_regular
 
 CONFIG_FILE = "cfg.json"

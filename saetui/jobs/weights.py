@@ -10,12 +10,15 @@ from typing import Any
 import msgspec
 
 from saetui.errors import ModelError
+from saetui.model_files import weight_files
 from saetui.regular import open_regular
 
 HEAD_LIMIT = 100 * 2**20
 """The most that safetensors itself accepts as a file's head."""
 
 _HEADS = ("lm_head", "embed_out", "cls.", "score", "classifier")
+_BESIDE = ("vision", "visual", "image", "audio", "speech", "projector", "connector")
+"""In the names of what turns images and sound into tokens; its layers are not the text's."""
 _EMBEDDINGS = ("embed", "wte", "wpe", "word_embeddings", "position")
 
 
@@ -23,7 +26,8 @@ class ModelSize(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters, by where they are.
 
     Attributes:
-        embedding: of the token and position embeddings, which the first layer needs.
+        embedding: of the token and position embeddings, which the first layer needs, and of what stands beside
+            the text (a tower for images), which is loaded with them.
         layers: of each layer, the first one first.
         head: of what comes after the layers: the last norm, and a head that is not tied to the embedding.
         vocabulary: rows of the token embedding.
@@ -47,15 +51,17 @@ def read_model_size(directory: Path) -> ModelSize:
     """Count the parameters of a model.
 
     Raises:
-        ModelError: a file is damaged.
+        ModelError: a file is missing or damaged.
     """
     layers: dict[int, int] = {}
     embedding = head = vocabulary = 0
-    for path in sorted(directory.glob("*.safetensors")):
+    for path in weight_files(directory):
         for name, shape in _shapes(path).items():
             count = math.prod(shape)
             layer = _layer_of(name)
-            if layer is not None:
+            if any(part in name for part in _BESIDE):
+                embedding += count
+            elif layer is not None:
                 layers[layer] = layers.get(layer, 0) + count
             elif any(part in name for part in _HEADS):
                 head += count

@@ -11,8 +11,8 @@ import msgspec
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.home import Home
 from saetui.jobs.job import TRANSITIONS, Job, JobError, Status, Wish, queue_key
-from saetui.jobs.paths import shortened
 from saetui.jobs.times import now
+from saetui.paths import shortened
 from saetui.protocol.messages import Change, JobChanged, JobRemoved
 from saetui.supervisor.record import Record, write_copy
 from saetui.supervisor.store import Store

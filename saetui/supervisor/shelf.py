@@ -10,7 +10,6 @@ import msgspec
 
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.jobs.names import free_name, new_id
-from saetui.jobs.paths import shortened
 from saetui.jobs.references import References
 from saetui.jobs.template import ImportResult, Template
 from saetui.jobs.templates import (
@@ -21,6 +20,7 @@ from saetui.jobs.templates import (
     sort_templates,
 )
 from saetui.jobs.times import now
+from saetui.paths import shortened
 from saetui.protocol.messages import Change, TemplatesChanged
 from saetui.supervisor.store import Store
 from saetui.supervisor.waiting import in_daemon_thread

@@ -27,7 +27,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 
 from saetui.errors import DatasetError, HomeError, ModelError, SaetuiError
-from saetui.jobs.hub_cache import Kind
+from saetui.hub_cache import Kind
 from saetui.texts.files import DOWNLOADED, KINDS
 from saetui.training.errand import report, run_errand
 
@@ -93,6 +93,12 @@ def _matches(path: str, patterns: list[str]) -> bool:
 
 
 def _refuse_useless(kind: Kind, reference: str, sizes: dict[str, int]) -> None:
+    if kind == "models" and "adapter_config.json" in sizes:
+        raise ModelError(
+            f"{reference} has an adapter (adapter_config.json) on the Hub, which saetui does not apply; "
+            "nothing was downloaded.",
+            "Merge the adapter into its base model with peft (merge_and_unload), save_pretrained, and give that directory.",
+        )
     if kind == "models" and not any(name.endswith(".safetensors") for name in sizes):
         raise ModelError(
             f"The model {reference} has no weights in safetensors on the Hub; nothing was downloaded.",

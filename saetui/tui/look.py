@@ -14,9 +14,9 @@ from saetui.errors import DatasetError, ModelError
 from saetui.jobs.datasets import DatasetInfo, find_dataset
 from saetui.jobs.estimates import Estimate
 from saetui.jobs.models import ModelInfo, find_model
-from saetui.jobs.paths import why_no_path
 from saetui.jobs.problems import Problem, Severity, errors_of
 from saetui.jobs.readiness import check_everything, complete_spec
+from saetui.paths import why_no_path
 from saetui.protocol.messages import DeviceReading
 from saetui.texts.splits import EVERYTHING
 from saetui.tui import figures

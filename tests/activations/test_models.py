@@ -78,7 +78,7 @@ def test_a_context_longer_than_the_model_reads_is_refused(gpt2: LanguageModel) -
 
 
 def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
-    assert "does not exist" in refusal(tmp_path / "nowhere").message
+    assert "no model directory" in refusal(tmp_path / "nowhere").message
 
 
 def test_an_empty_directory_is_refused(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_model_without_a_tokenizer_is_refused(directory: Path) -> None:
 
 def test_a_hub_id_that_is_not_in_the_cache_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "local Hugging Face cache" in refusal("nobody/nothing-of-the-kind").message
+    assert "local Hub cache" in refusal("nobody/nothing-of-the-kind").message
 
 
 @pytest.mark.parametrize("reference", ["", "not a name", "bundled:huge"])

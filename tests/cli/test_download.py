@@ -37,7 +37,14 @@ def hub(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     pickled.mkdir()
     (pickled / "config.json").write_text("{}")
     (pickled / "pytorch_model.bin").write_bytes(b"pickle")
-    repositories = {f"models/{MODEL}": model, f"datasets/{DATASET}": dataset, "models/someone/pickled": pickled}
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (adapter / name).write_text("{}")
+    repositories = {
+        f"models/{MODEL}": model, f"datasets/{DATASET}": dataset,
+        "models/someone/pickled": pickled, "models/someone/adapter": adapter,
+    }  # fmt: skip
     with serving(repositories) as made:
         monkeypatch.setenv("HF_ENDPOINT", made.endpoint)
         yield made
@@ -63,6 +70,7 @@ def test_a_model_is_fetched_without_what_saetui_does_not_read(home: Home, hub: H
         ("someone/nothing", "The Hub has no model someone/nothing, or it is private."),
         (GATED, "only to those who agreed to its terms"),
         ("someone/pickled", "has no weights in safetensors on the Hub; nothing was downloaded"),
+        ("someone/adapter", "has an adapter (adapter_config.json) on the Hub, which saetui does not apply"),
         ("no name at all", "The Hub has no model no name at all"),
     ],
 )

@@ -53,6 +53,7 @@ def test_models_in_the_hubs_cache_are_listed_when_they_are_whole(
 
 def test_weights_that_can_run_code_are_refused_with_the_way_out(tmp_path: Path) -> None:
     directory = write_model(tmp_path / "model")
+    (directory / "model.safetensors.index.json").unlink()
     (directory / "model-00001-of-00001.safetensors").rename(directory / "pytorch_model.bin")
     with pytest.raises(ModelError, match=r"pytorch_model.bin, which can run code.*save_pretrained"):
         find_model(str(directory))

@@ -109,13 +109,15 @@ def _no_layers(directory: Path) -> Path:
     path = directory / "vision"
     path.mkdir()
     (path / "config.json").write_text('{"model_type": "vit"}')
+    (path / "model.safetensors").write_bytes(b"x")
+    (path / "tokenizer.json").write_text("{}")
     return path
 
 
 def _pickled(directory: Path) -> Path:
     path = directory / "pickled"
     path.mkdir()
-    (path / "config.json").write_text('{"n_layer": 3, "n_embd": 8}')
+    (path / "config.json").write_text('{"model_type": "gpt2", "n_layer": 3, "n_embd": 8}')
     (path / "pytorch_model.bin").write_bytes(b"x")
     return path
 

@@ -28,7 +28,13 @@ def test_the_bundled_model_has_as_many_as_its_card_says() -> None:
     assert size.vocabulary == 4096
 
 
+def write_index(directory: Path, *names: str) -> None:
+    places = {f"tensor of {name}": name for name in names}
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+
+
 def test_parts_are_told_apart_over_several_files(tmp_path: Path) -> None:
+    write_index(tmp_path, "model-1.safetensors", "model-2.safetensors")
     write_head(tmp_path / "model-1.safetensors", {"model.embed_tokens.weight": [100, 8], "model.layers.0.a": [8, 8]})
     write_head(
         tmp_path / "model-2.safetensors",
@@ -37,6 +43,20 @@ def test_parts_are_told_apart_over_several_files(tmp_path: Path) -> None:
     size = read_model_size(tmp_path)
     assert (size.embedding, size.layers, size.head, size.vocabulary) == (800, (64, 24), 808, 100)
     assert size.up_to(0) == 864
+
+
+def test_the_layers_of_a_tower_for_images_are_not_those_of_the_text(tmp_path: Path) -> None:
+    shapes = {
+        "vision_tower.vision_model.encoder.layers.0.mlp.fc1.weight": [8, 8],
+        "vision_tower.vision_model.encoder.layers.7.mlp.fc1.weight": [8, 8],
+        "multi_modal_projector.linear_1.weight": [4, 4],
+        "language_model.model.embed_tokens.weight": [100, 8],
+        "language_model.model.layers.0.mlp.up_proj.weight": [3, 8],
+        "language_model.lm_head.weight": [100, 8],
+    }
+    write_head(tmp_path / "model.safetensors", shapes)
+    size = read_model_size(tmp_path)
+    assert (size.embedding, size.layers, size.head, size.vocabulary) == (800 + 64 + 64 + 16, (24,), 800, 100)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from saetui.jobs.paths import why_no_path
 from saetui.jobs.template import ImportResult, RefusedEntry
+from saetui.paths import why_no_path
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.look import PathSuggester
 from saetui.tui.text import plain

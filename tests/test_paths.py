@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from saetui.errors import InvalidInput
-from saetui.jobs.paths import user_path, why_no_path
 from saetui.jobs.spec import check_fields
+from saetui.paths import user_path, why_no_path
 
 IMPOSSIBLE = {
     "x" * 100_000: "has 100000 bytes; a path has at most 4095",

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from saetui.jobs.paths import why_no_path
+from saetui.paths import why_no_path
 from saetui.regular import read_regular
 from saetui.texts.files import ENDINGS
 
