@@ -117,7 +117,7 @@ class ActivationExtractor:
     def _reading(self, sink: Sink, shape: torch.Size) -> Iterator[set[str]]:
         missing = {site.name for site in self.sites}
 
-        def read(name: str, value: object) -> None:
+        def read(name: str, factor: float, value: object) -> None:
             # A module shared by several layers is passed again; the first pass is the layer's own.
             if name not in missing:
                 return
@@ -128,6 +128,7 @@ class ActivationExtractor:
                     f"{tuple(shape)}: which token a row belongs to cannot be told.",
                     "Choose another hook point, or another model.",
                 )
+            activation = activation if factor == 1 else activation * factor
             sink(name, activation.reshape(shape[0], shape[1], activation.shape[-1]))
             missing.discard(name)
             if not missing:
@@ -137,7 +138,7 @@ class ActivationExtractor:
             for location in self.locations:
                 module = self.model.module_at(location)
                 hook = hook_inputs if location.side == "input" else hook_outputs
-                stack.enter_context(hook(module, partial(read, location.site.name)))
+                stack.enter_context(hook(module, partial(read, location.site.name, location.factor)))
             yield missing
 
 

@@ -38,6 +38,8 @@ def hook_outputs(module: nn.Module, visit: Visitor) -> Iterator[None]:
         replacement = visit(output)
         if replacement is None:
             return None
+        if isinstance(output, list):  # OpenAI GPT's layers
+            return [replacement, *output[1:]]
         return (replacement, *output[1:]) if isinstance(output, tuple) else replacement
 
     handle = module.register_forward_hook(hook)

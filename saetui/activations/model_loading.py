@@ -4,23 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+from transformers.models.auto import modeling_auto
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 from transformers.utils import logging
 
+from saetui.activations.structure import find_layers
 from saetui.errors import ModelError
 
 _LONGEST_REASON = 300
+_DTYPE = "torch_dtype" if tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 56) else "dtype"
+"""What `from_pretrained` calls the precision: the newer name came with transformers 4.56."""
+_ENCODERS = ("bert-generation",)
+"""Families like BERT that transformers does not list as such."""
+_WITH_SOUND = getattr(modeling_auto, "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES", {})
+"""Families that hear, whose class for their language head came with transformers 5."""
+_PREFIXED = ("paligemma",)
+"""Families that see the whole text at once where no image says where it begins, and so see what they predict."""
 
-__all__ = ["count_layers", "load_network", "loading_error", "predicts", "read_config"]
+
+__all__ = ["Network", "count_layers", "head_class", "load_network", "loading_error", "predicts", "read_config"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A transformer that is loaded, whole or up to a layer.
+
+    Attributes:
+        module: the transformer; names of its parts are those of the whole one.
+        layers_name: the path of its list of layers, as `transformer.h`.
+        num_layers: the layers of the whole model.
+        can_predict: whether it predicts next tokens: never when it was loaded up to a layer.
+    """
+
+    module: PreTrainedModel
+    layers_name: str
+    num_layers: int
+    can_predict: bool
 
 
 def read_config(directory: Path) -> PretrainedConfig:
@@ -39,62 +77,108 @@ def count_layers(config: PretrainedConfig) -> int | None:
 
 def predicts(config: PretrainedConfig) -> bool:
     """Whether the family predicts next tokens."""
+    return head_class(config) is not AutoModel
+
+
+def head_class(config: PretrainedConfig) -> Any:
+    """The class of transformers that opens a family with its language modelling head, or AutoModel where it has none."""
     kind = config.model_type
     # Families in both lists (BERT) are encoders unless their configuration says otherwise.
-    return kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and (
-        kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or bool(getattr(config, "is_decoder", False))
-    )
+    if (kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES or kind in _ENCODERS) and not getattr(config, "is_decoder", False):
+        return AutoModel
+    if kind in _PREFIXED:
+        return AutoModel
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return AutoModelForCausalLM
+    if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        return AutoModelForImageTextToText
+    return transformers.AutoModelForMultimodalLM if kind in _WITH_SOUND else AutoModel
 
 
 def load_network(
     directory: Path, config: PretrainedConfig, dtype: torch.dtype, last_layer: int | None = None
-) -> tuple[PreTrainedModel, bool]:
+) -> Network:
     """Loads weights into the machine's memory, in evaluation mode and without gradients.
 
-    With a last layer the model is built without those behind it and without a head, and their tensors are
-    not read: the files are mapped, so that what is never touched never leaves the disk. In the dtype of
-    the files the parameters *are* the mapped pages, and cost no memory of their own until they are moved.
+    With a last layer the model is built whole without memory (on torch's meta device), from its unchanged
+    configuration, and loses the layers behind that one and its head before anything is loaded: what a family
+    derives from its number of layers stays what it is, and their tensors are not read. A family that cannot
+    be built so is loaded whole. The files are mapped, so that what is never touched never leaves the disk. In
+    the dtype of the files the parameters *are* the mapped pages, and cost no memory of their own until they
+    are moved.
 
     Args:
         directory: of the model.
-        config: from `read_config`; with a last layer it is shortened.
+        config: from `read_config`.
         dtype: of the parameters.
         last_layer: the last that is needed, counted from 0; None for the whole model with its head.
-
-    Returns:
-        The network, and whether it predicts next tokens.
 
     Raises:
         ModelError: the directory is damaged, or this version of transformers does not know the model.
     """
-    causal = last_layer is None and predicts(config)
     _refuse_quantised(directory, config)
+    opener = head_class(config)
     try:
-        if last_layer is not None:
-            _shorten(config, last_layer + 1)
         with _quiet():
-            loaded: object = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(
-                directory,
-                config=config,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                # They are refused below, with their names.
-                ignore_mismatched_sizes=True,
-            )
-        network, report = cast(tuple[PreTrainedModel, dict[str, Iterable[Any]]], loaded)
-        _refuse_other_shapes(network, sorted(report["mismatched_keys"]))
-        missing = sorted(report["missing_keys"])
-        _refuse_random_weights(network, missing)
+            if last_layer is not None and (part := _load_part(directory, opener, config, dtype, last_layer + 1)):
+                return part
+            network, missing = _load(directory, opener, config, dtype)
+        path, _ = find_layers(network)
+    except ModelError:
+        raise
     # What a loader raises over a broken model is of any type: strict fields, tensors, plain KeyErrors.
     except Exception as error:
         raise loading_error(directory, error) from error
+    can_predict = last_layer is None and opener is not AutoModel and not missing
+    return Network(network, path, _counted(network), can_predict)
+
+
+def _load_part(
+    directory: Path, opener: Any, config: PretrainedConfig, dtype: torch.dtype, layers: int
+) -> Network | None:
+    """The first layers of a model, or None where its family cannot be built without the others."""
+    try:
+        family, config, path = _shortened(opener, config, layers)
+        network, _ = _load(directory, family, config, dtype)
+    except ModelError:
+        raise
+    # If the files are what is wrong, loading the whole model says so.
+    except Exception:
+        return None
+    # A cast, since transformers' classes say nothing of their own class.
+    cast(Any, network).__class__ = family.__base__
+    return Network(network, path, _counted(network), False)
+
+
+def _load(
+    directory: Path, family: Any, config: PretrainedConfig, dtype: torch.dtype
+) -> tuple[PreTrainedModel, list[str]]:
+    """A network with the weights of a directory, and the names of those that it asks for and the files lack."""
+    loaded: object = family.from_pretrained(
+        directory,
+        config=config,
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        # They are refused below, with their names.
+        ignore_mismatched_sizes=True,
+        **{_DTYPE: dtype},
+    )
+    network, report = cast(tuple[PreTrainedModel, dict[str, Iterable[Any]]], loaded)
+    _refuse_other_shapes(network, sorted(report["mismatched_keys"]))
+    missing = sorted(report["missing_keys"])
+    _refuse_random_weights(network, missing)
     module: nn.Module = network
     nn.Module.eval(module)
     module.requires_grad_(False)
-    return network, causal and not missing
+    return network, missing
+
+
+def _counted(network: PreTrainedModel) -> int:
+    total = count_layers(network.config)
+    assert total is not None, "the layers were found by their number"
+    return total
 
 
 def loading_error(directory: Path, error: Exception) -> ModelError:
@@ -113,19 +197,38 @@ def loading_error(directory: Path, error: Exception) -> ModelError:
     )
 
 
-def _shorten(config: PretrainedConfig, layers: int) -> None:
-    """Makes a configuration that of the model's first layers."""
-    text = config.get_text_config()
-    total = count_layers(config)
-    if total is None or total <= layers:
+def _shortened(opener: Any, config: PretrainedConfig, layers: int) -> tuple[Any, PretrainedConfig, str]:
+    """The family's class, such that a new model has its first layers alone and no head; its configuration; its layers' path."""
+    with torch.device("meta"):
+        whole: PreTrainedModel = opener.from_config(config)
+    family = type(whole)
+    path, _ = find_layers(whole)
+
+    def build(self: PreTrainedModel, config: PretrainedConfig, *args: Any, **kwargs: Any) -> None:
+        family.__init__(self, config, *args, **kwargs)
+        del cast(nn.ModuleList, self.get_submodule(path))[layers:]
+        _drop_heads(self)
+
+    return type(family.__name__, (family,), {"__init__": build, "__module__": family.__module__}), whole.config, path
+
+
+def _drop_heads(network: PreTrainedModel) -> None:
+    """Takes from a new model what stands on top of its body, but for a head that shares the embedding's weight."""
+    body = network.base_model
+    if body is network:
         return
-    kinds = getattr(text, "layer_types", None)
-    if getattr(text, "num_kv_shared_layers", None):
-        return  # which layers share is counted from the end: the model is loaded whole
-    text.num_hidden_layers = layers
-    # Some families make the list anew from the number.
-    if isinstance(kinds, list) and not isinstance(getattr(type(text), "layer_types", None), property):
-        text.layer_types = kinds[:layers]
+    # In transformers 5 the names of shared weights; in 4 the weights of a new model are shared already.
+    tied = set(getattr(network, "all_tied_weights_keys", ()))
+    inside = {id(parameter) for parameter in body.parameters()}
+    for name, part in list(network.named_children()):
+        shares = any(f"{name}.{inner}" in tied or id(weight) in inside for inner, weight in part.named_parameters())
+        if part is not body and not shares:
+            setattr(network, name, None)
+    # What was tied to a layer or a head that is no longer there.
+    there = {name for name, _ in network.named_parameters(remove_duplicate=False)}
+    if tied:
+        pairs = cast(dict[str, str], network.all_tied_weights_keys).items()
+        cast(Any, network).all_tied_weights_keys = {a: b for a, b in pairs if a in there and b in there}
 
 
 def _refuse_quantised(directory: Path, config: PretrainedConfig) -> None:

@@ -9,34 +9,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
-from saetui.activations.model_loading import count_layers, load_network, loading_error, predicts, read_config
+from saetui.activations.contributions import NotAdded, Proof, prove_contributions
+from saetui.activations.model_loading import Network, count_layers, load_network, loading_error, read_config
 from saetui.activations.sites import HookPoint, Location, Site
-from saetui.activations.structure import find_in_layer, find_layers, text_config
+from saetui.activations.structure import find_text_stack, no_such_part, text_config
 from saetui.activations.vocabulary import separator_id, special_ids
 from saetui.errors import ModelError
 from saetui.model_files import find_model_files
 
 __all__ = ["LanguageModel", "open_model"]
 
-_NOT_CONTENT = frozenset(
-    {
-        "num_hidden_layers",
-        "layer_types",
-        "_name_or_path",
-        "transformers_version",
-        "architectures",
-        "dtype",
-        "torch_dtype",
-    }
-)
-"""What a configuration says that no activation depends on, or that follows from how much was loaded."""
+_FINGERPRINT = b"saetui model 2"
+"""Changes with what a fingerprint covers and with what a site's tensor is, so that no cache of before is taken for a new one."""
 
+_NOT_CONTENT = frozenset(
+    {"_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype", "use_cache"}
+)
+"""What a configuration says that no activation depends on."""
 
 _LONGEST = ("max_position_embeddings", "max_seq_len")
 """The names that families have for the longest context."""
@@ -76,19 +71,22 @@ class LanguageModel:
         reference: str,
         revision: str | None,
         directory: Path,
-        network: PreTrainedModel,
+        loaded: Network,
         tokenizer: PreTrainedTokenizerFast,
-        can_predict: bool,
-        whole_layers: int | None = None,
+        is_whole: bool,
     ) -> LanguageModel:
-        """Looks over a loaded network; `whole_layers` is given where it was loaded up to a layer.
-
-        Raises:
-            ModelError: its structure is not understood.
-        """
-        name, layers = find_layers(network)
-        total = len(layers) if whole_layers is None else whole_layers
-        return cls(reference, revision, directory, network, tokenizer, name, total, whole_layers is None, can_predict)
+        """The model that a loaded network and its tokenizer are."""
+        return cls(
+            reference,
+            revision,
+            directory,
+            loaded.module,
+            tokenizer,
+            loaded.layers_name,
+            loaded.num_layers,
+            is_whole,
+            loaded.can_predict,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -147,19 +145,21 @@ class LanguageModel:
     @cached_property
     def _digests(self) -> list[bytes]:
         """Of what lies outside the layers, then of that with layer 0, with layers 0 and 1, as far as was asked."""
-        body: nn.Module = self.network.base_model
-        prefix = next(name for name, module in body.named_modules() if module is self.layers)
-        config = text_config(self.network)
-        left_out = _NOT_CONTENT | {config.attribute_map.get("num_hidden_layers")}
-        settings = {key: value for key, value in config.to_dict().items() if key not in left_out}
-        outside = {name: value for name, value in body.state_dict().items() if not name.startswith(f"{prefix}.")}
-        return [_digest(json.dumps(settings, sort_keys=True, default=str).encode(), outside)]
+        stack = find_text_stack(self.network, self.layers_name)
+        prefix = next(name for name, module in stack.named_modules() if module is self.layers)
+        settings = {key: value for key, value in text_config(self.network).to_dict().items() if key not in _NOT_CONTENT}
+        outside = {name: value for name, value in stack.state_dict().items() if not name.startswith(f"{prefix}.")}
+        return [_digest(_FINGERPRINT + json.dumps(settings, sort_keys=True, default=str).encode(), outside)]
 
     def locate(self, site: Site) -> Location:
         """Finds the exact module whose input or output is a site's activation.
 
+        The first call runs the model on a few tokens: it shows that tokens alone are enough for it, that
+        `attn_out` and `mlp_out` are what a layer adds to the residual stream, and with which factor.
+
         Raises:
-            ModelError: the model has no such layer, or the layer no such part.
+            ModelError: the model has no such layer, the layer no such part, or the part's output is not what is
+                added; or the model does not run.
         """
         if not 0 <= site.layer < self.num_layers:
             raise _no_such_layer(self.reference, site.layer, self.num_layers)
@@ -168,18 +168,34 @@ class LanguageModel:
                 f"{self.reference} was opened up to layer {len(self.layers) - 1}, so {site.name} cannot be read.",
                 "Open it with a last_layer that reaches there.",
             )
-        inner, side = find_in_layer(self.layers[site.layer], site.hook_point)
-        name = f"{self._outer}{self.layers_name}.{site.layer}" + (f".{inner}" if inner else "")
-        return Location(site, name, side, self.d_model)
+        inner, side, factor = self._find_in_layer(site)
+        name = f"{self.layers_name}.{site.layer}" + (f".{inner}" if inner else "")
+        return Location(site, name, side, self.d_model, factor)
+
+    def _find_in_layer(self, site: Site) -> tuple[str, Literal["input", "output"], float]:
+        """The path in its layer of the module that a site names, the side of it, and the factor."""
+        layer, proof = self.layers[site.layer], self._proofs[site.layer]
+        if site.hook_point in (HookPoint.RESID_PRE, HookPoint.RESID_POST):
+            return "", "input" if site.hook_point is HookPoint.RESID_PRE else "output", 1.0
+        proven = proof.get(site.hook_point)
+        if proven is None:
+            raise no_such_part(layer, site.hook_point)
+        if isinstance(proven, NotAdded):
+            raise ModelError(
+                f"{site.name} of {self.reference} is not what the layer adds to the residual stream: {proven.reason}.",
+                "Choose resid_pre or resid_post, which every model has, or mlp_in.",
+            )
+        return proven.path, "input" if site.hook_point is HookPoint.MLP_IN else "output", proven.factor
 
     def module_at(self, location: Location) -> nn.Module:
         """The module that a location names, in `network`."""
-        return self.network.get_submodule(location.module_name.removeprefix(self._outer))
+        return self.network.get_submodule(location.module_name)
 
-    @property
-    def _outer(self) -> str:
-        """What stands before the names of `network` in the whole model, so that a site has one name only."""
-        return f"{self.network.base_model_prefix}." if not self.is_whole and predicts(self.network.config) else ""
+    @cached_property
+    def _proofs(self) -> list[Proof]:
+        """What attention and MLP of each loaded layer add to the residual stream."""
+        with self.lock:
+            return prove_contributions(self.network, self.layers, self.special_ids, self.reference)
 
     def check_reads(self, context_length: int, largest_token: int = 0) -> None:
         """Makes sure that contexts of this length, of tokens up to this id, can be read.
@@ -199,16 +215,21 @@ class LanguageModel:
                 "The tokenizer in the model's directory belongs to another model.",
             )
 
-    def hook_points(self) -> list[HookPoint]:
-        """The hook points that the model's layers have."""
-        return [point for point in HookPoint if self._has(point)]
+    def hook_points(self, layer: int) -> list[HookPoint]:
+        """The hook points that a layer has; in a hybrid model each kind of layer has its own.
 
-    def _has(self, point: HookPoint) -> bool:
-        try:
-            find_in_layer(self.layers[0], point)
-        except ModelError:
-            return False
-        return True
+        Raises:
+            ModelError: the model has no such layer, or does not run.
+        """
+        found = [HookPoint.RESID_PRE, HookPoint.RESID_POST]
+        self.locate(Site(layer, HookPoint.RESID_POST))
+        for point in (HookPoint.MLP_IN, HookPoint.MLP_OUT, HookPoint.ATTN_OUT):
+            try:
+                self.locate(Site(layer, point))
+            except ModelError:
+                continue
+            found.append(point)
+        return found
 
 
 def open_model(
@@ -249,11 +270,10 @@ def open_model(
     total = count_layers(config)
     if last_layer is not None and total is not None and not 0 <= last_layer < total:
         raise _no_such_layer(reference, last_layer, total)
-    network, can_predict = load_network(directory, config, precision, last_layer)
-    module: nn.Module = network
+    loaded = load_network(directory, config, precision, last_layer)
+    module: nn.Module = loaded.module
     module.to(place)
-    whole_layers = None if last_layer is None else total
-    return LanguageModel.of(reference, revision, directory, network, tokenizer, can_predict, whole_layers)
+    return LanguageModel.of(reference, revision, directory, loaded, tokenizer, last_layer is None)
 
 
 def _digest(before: bytes, tensors: Mapping[str, Tensor]) -> bytes:

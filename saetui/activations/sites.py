@@ -18,9 +18,13 @@ class HookPoint(str, Enum):
     - `resid_pre`: the residual stream as the layer receives it.
     - `resid_post`: the residual stream as the layer leaves it; the next layer's `resid_pre`.
     - `mlp_in`: the tensor that goes into the MLP, after the norm before it where the layer has one.
-    - `mlp_out`: what the MLP contributes to the residual stream, after the norm behind it where the
-      layer has one (Gemma 2, OLMo 2).
-    - `attn_out`: what the attention contributes to the residual stream, likewise.
+    - `mlp_out`: what the MLP adds to the residual stream: after the norm behind it where the layer has one
+      (Gemma 2, OLMo 2), and times the factor that the layer adds it with (Granite).
+    - `attn_out`: what the attention adds to the residual stream, likewise; in a layer of a hybrid model what
+      stands in its place (linear attention, a short convolution, a recurrence).
+
+    Where a layer has both, `resid_post` = `resid_pre` + `attn_out` + `mlp_out`. Where it norms the stream after
+    each addition (BERT), they are what goes into these norms beside the stream.
     """
 
     RESID_PRE = "resid_pre"
@@ -89,12 +93,15 @@ class Location:
         module_name: the module's path in the whole network, in Hugging Face's naming: `transformer.h.2`.
         side: whether the activation is that module's input or its output.
         d: the activation's width.
+        factor: the activation is the module's output times this: what Granite and its like multiply an output by
+            before they add it to the residual stream; 1 elsewhere.
     """
 
     site: Site
     module_name: str
     side: Literal["input", "output"]
     d: int
+    factor: float = 1.0
 
     @property
     def tensor_name(self) -> str:

@@ -98,6 +98,11 @@ def _loss_of_one_pass(model: LanguageModel, tokens: Tensor, keep: Tensor, splice
         for splice in splices:
             _install(stack, model, splice, keep)
         logits = model.network(input_ids=tokens).logits
+    if logits.shape[:2] != tokens.shape:
+        raise ModelError(
+            f"{model.reference} gives logits of shape {tuple(logits.shape)} for tokens of shape {tuple(tokens.shape)}.",
+            "Its cross-entropy is not understood; judge its SAEs by fvu and l0.",
+        )
     counted = keep[:, :-1]
     total = torch.zeros((), dtype=torch.float64, device=logits.device)
     # Context by context: the logarithms of all of them would take as much memory as the logits once more.
@@ -111,25 +116,33 @@ def _install(stack: ExitStack, model: LanguageModel, splice: Splice, keep: Tenso
     """Hooks a splice into the model until the stack unwinds."""
     flat = keep.reshape(-1)
     source_rows: list[Tensor] = []
+    target = model.locate(splice.target)
+    source = target if splice.source is None else model.locate(splice.source)
 
     def read_source(value: object) -> None:
-        activation = activation_of(value, splice.target.name)
-        source_rows[:] = [activation.reshape(-1, activation.shape[-1])[flat]]
+        activation = activation_of(value, source.site.name)
+        source_rows[:] = [activation.reshape(-1, activation.shape[-1])[flat] * source.factor]
 
     def replace(value: object) -> Tensor:
-        activation = activation_of(value, splice.target.name)
+        activation = activation_of(value, target.site.name)
         replaced = activation.reshape(-1, activation.shape[-1]).clone()
         there = replaced[flat]
-        rows = there if splice.source is None else _passed(source_rows, splice)
-        instead = torch.zeros_like(there) if splice.function is None else splice.function(rows).to(there.dtype)
+        own = there * target.factor
+        rows = own if splice.source is None else _passed(source_rows, splice)
+        if splice.function is None:
+            instead = torch.zeros_like(there)
+        else:
+            predicted = splice.function(rows).to(there.dtype)
+            # What was left as it is stays so to the last bit, which a division by the factor would not give.
+            instead = torch.where(predicted == own, there, predicted / target.factor)
         if splice.spared is not None:
-            instead = torch.where(splice.spared(rows, there)[:, None], there, instead)
+            instead = torch.where(splice.spared(rows, own)[:, None], there, instead)
         replaced[flat] = instead
         return replaced.reshape(activation.shape)
 
     if splice.source is not None:
-        _hook(stack, model, model.locate(splice.source), read_source)
-    _hook(stack, model, model.locate(splice.target), replace)
+        _hook(stack, model, source, read_source)
+    _hook(stack, model, target, replace)
 
 
 def _passed(rows: list[Tensor], splice: Splice) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from typing import Literal
 
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
@@ -11,16 +10,20 @@ from transformers import PretrainedConfig, PreTrainedModel
 from saetui.activations.sites import HookPoint
 from saetui.errors import ModelError
 
-__all__ = ["find_in_layer", "find_layers", "text_config"]
-
-Side = Literal["input", "output"]
+__all__ = ["contribution_names", "find_layers", "find_text_stack", "mlp_input_names", "no_such_part", "text_config"]
 
 # Every family of transformers that this was checked against uses one of these for the part that is meant.
-_ATTENTION = ("self_attn", "attn", "attention", "self_attention", "self_attention_layer")
-_MLP = ("mlp", "feed_forward", "block_sparse_moe", "ffn", "moe")
+_ATTENTION = ("self_attn", "attn", "attention", "self_attention", "self_attention_layer", "multi_head_attention")
+# What stands in the place of the attention in some layers of hybrid models: Qwen3-Next, LFM2, Jamba, RecurrentGemma.
+_OTHER_MIXERS = ("linear_attn", "conv", "mamba", "temporal_block")
+_MLP = ("mlp", "feed_forward", "block_sparse_moe", "ffn", "moe", "mlp_block")
 # Norms between a part's output and the residual stream: Gemma 2 and 3, OLMo 2; GLM 4.
 _AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
 _AFTER_ATTENTION = ("post_self_attn_layernorm",)
+
+
+_TWO_STACKS = ("diffusion_gemma",)
+"""Families with an encoder and a decoder whose configuration does not say so."""
 
 
 def text_config(network: PreTrainedModel) -> PretrainedConfig:
@@ -32,17 +35,18 @@ def text_config(network: PreTrainedModel) -> PretrainedConfig:
 def find_layers(network: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     """Finds the list of decoder or encoder layers.
 
-    It is the module list with as many members of one class as the configuration has layers. Where there
+    It is the module list with as many members as the configuration has layers. Where there
     are several (a vision tower next to the text), it is the one that lies nearest to the token embedding.
 
     Returns:
         Its path in the network (`transformer.h`) and the list.
 
     Raises:
-        ModelError: there is none, or the model has an encoder and a decoder.
+        ModelError: there is none, the model has an encoder and a decoder, or its layers lie in parts in several
+            lists (XLM: all attentions in one, all MLPs in another).
     """
     kind = type(network).__name__
-    if getattr(network.config, "is_encoder_decoder", False):
+    if getattr(network.config, "is_encoder_decoder", False) or network.config.model_type in _TWO_STACKS:
         raise ModelError(
             f"{kind} has an encoder and a decoder; saetui reads models with one stack of layers.",
             "Choose a decoder such as GPT-2 or Llama, or an encoder such as BERT.",
@@ -51,7 +55,7 @@ def find_layers(network: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     found = [
         (name, module)
         for name, module in network.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == count and len({type(part) for part in module}) == 1
+        if isinstance(module, nn.ModuleList) and len(module) == count
     ]
     # Lists inside a layer (experts, say) may have the same length by chance: only outermost ones count.
     found = [(name, part) for name, part in found if not any(name.startswith(f"{other}.") for other, _ in found)]
@@ -61,40 +65,64 @@ def find_layers(network: PreTrainedModel) -> tuple[str, nn.ModuleList]:
             "Its structure is not understood; choose a model of another family.",
         )
     embedding = _embedding_name(network)
-    return max(found, key=lambda item: _shared_depth(item[0], embedding))
-
-
-def find_in_layer(layer: nn.Module, point: HookPoint) -> tuple[str, Side]:
-    """Finds the module whose input or output is the activation at a hook point.
-
-    Returns:
-        The module's path inside the layer (empty for the layer itself), and the side of it.
-
-    Raises:
-        ModelError: the layer has no such part.
-    """
-    if point is HookPoint.RESID_PRE:
-        return "", "input"
-    if point is HookPoint.RESID_POST:
-        return "", "output"
-    path = {
-        HookPoint.MLP_IN: _mlp_input,
-        HookPoint.MLP_OUT: _mlp_output,
-        HookPoint.ATTN_OUT: _attention_output,
-    }[point](layer)
-    if path is None:
-        parts = ", ".join(name for name, _ in layer.named_children())
+    # At the same depth as the layers there may lie an encoder of images, further down, or a list of norms.
+    best = max(_nearness(name, embedding) for name, _ in found)
+    nearest = [(name, part) for name, part in found if _nearness(name, embedding) == best]
+    whole = [(name, part) for name, part in nearest if _first(part[0], (*_ATTENTION, *_OTHER_MIXERS, *_MLP))]
+    if len(nearest) > 1 and len(whole) != 1:
         raise ModelError(
-            f"{point.value} was not found in {type(layer).__name__}, which consists of {parts}.",
-            "Choose resid_pre or resid_post, which every model has.",
+            f"{kind} has several lists of {count} parts: {', '.join(name for name, _ in nearest)}.",
+            "Its structure is not understood; choose a model of another family.",
         )
-    return path, "input" if point is HookPoint.MLP_IN else "output"
+    return (whole or nearest)[0]
 
 
-def _shared_depth(path: str, other: str) -> int:
-    return next(
-        (depth for depth, (a, b) in enumerate(zip(path.split("."), other.split("."))) if a != b), path.count(".")
+def find_text_stack(network: PreTrainedModel, layers_name: str) -> nn.Module:
+    """The smallest module that holds the token embedding and the layers: no tower for images, no head."""
+    shared = _shared_steps(layers_name, _embedding_name(network))
+    body: nn.Module = network.base_model
+    return network.get_submodule(".".join(layers_name.split(".")[:shared])) if shared else body
+
+
+def contribution_names(layer: nn.Module, point: HookPoint) -> list[str]:
+    """The paths in a layer of what families call its attention or its MLP, for `attn_out` or `mlp_out`.
+
+    A norm behind the part comes first, the part itself last; none where the layer has no such part.
+    """
+    if point is HookPoint.MLP_OUT:
+        return _found(_without_residual(layer, _first(layer, _AFTER_MLP)), _mlp_output(layer))
+    after = _first(layer, _AFTER_ATTENTION)
+    if after is None and _first(layer, _AFTER_MLP):
+        # post_attention_layernorm is the norm *before the MLP* in Llama, and behind the attention only
+        # where the layer also has one behind the MLP.
+        after = _first(layer, ("post_attention_layernorm",))
+    return _found(after, _attention_output(layer))
+
+
+def mlp_input_names(layer: nn.Module) -> list[str]:
+    """The paths in a layer of modules whose input may be `mlp_in`, the likeliest first."""
+    # OPT's two linear maps lie in the layer itself; BERT's first one has a module of its own.
+    names = {name for name, _ in layer.named_modules()}
+    return [path for path in (*_MLP, "fc1", "intermediate") if path in names]
+
+
+def no_such_part(layer: nn.Module, point: HookPoint) -> ModelError:
+    """What a user reads who asks for a part that a layer has not."""
+    parts = ", ".join(name for name, _ in layer.named_children())
+    return ModelError(
+        f"{point.value} was not found in {type(layer).__name__}, which consists of {parts}.",
+        "Choose resid_pre or resid_post, which every model has.",
     )
+
+
+def _nearness(path: str, embedding: str) -> tuple[int, int]:
+    """How many steps a path shares with that of the embedding; then the fewer it has, the nearer."""
+    return _shared_steps(path, embedding), -path.count(".")
+
+
+def _shared_steps(path: str, other: str) -> int:
+    pairs = zip(path.split("."), other.split("."))
+    return next((depth for depth, (a, b) in enumerate(pairs) if a != b), path.count("."))
 
 
 def _embedding_name(network: PreTrainedModel) -> str:
@@ -108,26 +136,18 @@ def _first(layer: nn.Module, paths: tuple[str, ...]) -> str | None:
     return next((path for path in paths if path in names), None)
 
 
-def _mlp_input(layer: nn.Module) -> str | None:
-    # OPT's two linear maps lie in the layer itself; BERT's first one has a module of its own.
-    return _first(layer, (*_MLP, "fc1", "intermediate"))
+def _found(*paths: str | None) -> list[str]:
+    return [path for path in paths if path is not None]
 
 
 def _mlp_output(layer: nn.Module) -> str | None:
     # In BERT the module `output` also adds the residual stream and normalises: its linear map is meant.
-    return _without_residual(layer, _first(layer, (*_AFTER_MLP, *_MLP, "fc2", "output.dense")))
+    return _without_residual(layer, _first(layer, (*_MLP, "fc2", "output.dense")))
 
 
 def _attention_output(layer: nn.Module) -> str | None:
-    after = _first(layer, _AFTER_ATTENTION)
-    if after is None and _first(layer, _AFTER_MLP):
-        # post_attention_layernorm is the norm *before the MLP* in Llama, and behind the attention only
-        # where the layer also has one behind the MLP.
-        after = _first(layer, ("post_attention_layernorm",))
-    if after is not None:
-        return after
     nested = tuple(f"{name}.output.dense" for name in _ATTENTION)
-    return _without_residual(layer, _first(layer, (*nested, *_ATTENTION)))
+    return _without_residual(layer, _first(layer, (*nested, *_ATTENTION, *_OTHER_MIXERS)))
 
 
 def _without_residual(layer: nn.Module, path: str | None) -> str | None:

@@ -44,7 +44,7 @@ class Predictor:
         self._model = model
         self._keep_bytes = keep_bytes
         self._kept = model if model.is_whole else None
-        self.can_predict = model.can_predict if model.is_whole else predicts(model.network.config)
+        self.can_predict = model.can_predict if model.is_whole else predicts(read_config(model.directory))
         """Whether the model's family predicts next tokens; if not, nothing is ever lent."""
 
     @contextmanager
@@ -83,10 +83,9 @@ class Predictor:
     def _load(self) -> tuple[LanguageModel, int]:
         """The whole model, of which what is not shared is still in the files' pages, and the bytes of that."""
         model = self._model
-        network, can_predict = load_network(model.directory, read_config(model.directory), model.dtype)
-        found = LanguageModel.of(
-            model.reference, model.revision, model.directory, network, model.tokenizer, can_predict
-        )
+        loaded = load_network(model.directory, read_config(model.directory), model.dtype)
+        found = LanguageModel.of(model.reference, model.revision, model.directory, loaded, model.tokenizer, True)
+        network = loaded.module
         # Hooks set on shared layers see both networks run.
         whole = replace(found, lock=model.lock)
         for index, layer in enumerate(model.layers):

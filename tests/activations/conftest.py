@@ -14,6 +14,9 @@ from saetui.activations.tokens import TokenDataset, prepare_tokens
 
 from .families import make_tokenizer, save_model
 from .preparing import Preparer
+from .small_models import save_small_model
+
+SmallModels = Callable[[str], LanguageModel]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,6 +41,19 @@ def family(
     @cache
     def opened(name: str) -> LanguageModel:
         return open_model(str(save_model(name, tmp_path_factory.mktemp(name), tokenizer)), device="cpu")
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def small(tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory) -> SmallModels:
+    """Opens a small random model of any family of transformers, saved once."""
+
+    @cache
+    def opened(name: str) -> LanguageModel:
+        directory = tmp_path_factory.mktemp(name)
+        save_small_model(name, directory, tokenizer)
+        return open_model(str(directory), device="cpu")
 
     return opened
 

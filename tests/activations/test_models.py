@@ -48,7 +48,7 @@ def test_a_model_says_what_it_is(gpt2: LanguageModel) -> None:
     assert gpt2.special_ids == (0,)
     assert gpt2.separator_id == 0
     assert gpt2.dtype == torch.float32
-    assert gpt2.hook_points() == list(HookPoint)
+    assert gpt2.hook_points(0) == list(HookPoint)
 
 
 def test_a_model_is_opened_in_the_dtype_asked_for(directory: Path) -> None:

@@ -7,15 +7,16 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
-from transformers import GPT2Config, T5Config, T5ForConditionalGeneration
+from transformers import GPT2Config, T5Config, T5ForConditionalGeneration, XLMConfig, XLMModel
 from transformers.models.gpt2.modeling_gpt2 import GPT2Model
 
 from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.models import LanguageModel
 from saetui.activations.sites import HookPoint, Site
-from saetui.activations.structure import find_in_layer, find_layers
+from saetui.activations.structure import find_layers
 from saetui.errors import ModelError
 
+from .conftest import SmallModels
 from .families import LAYERS, MAKERS, VOCABULARY, WIDTH
 
 TOKENS = torch.randint(1, VOCABULARY, (3, 12), generator=torch.Generator().manual_seed(0))
@@ -103,8 +104,24 @@ def test_a_model_without_a_list_of_its_layers_is_refused() -> None:
         find_layers(network)
 
 
-def test_a_layer_without_an_mlp_says_what_it_consists_of() -> None:
-    layer = nn.Sequential()
-    layer.add_module("mixer", nn.Linear(WIDTH, WIDTH))
-    with pytest.raises(ModelError, match="consists of mixer"):
-        find_in_layer(layer, HookPoint.MLP_OUT)
+def test_layers_that_lie_in_parts_in_several_lists_are_refused() -> None:
+    config = XLMConfig(vocab_size=VOCABULARY, emb_dim=WIDTH, n_layers=3, n_heads=2)
+    with pytest.raises(ModelError, match=r"several lists of 3 parts: attentions, layer_norm1, ffns, layer_norm2"):
+        find_layers(XLMModel(config))
+
+
+def test_layers_of_several_classes_are_one_list(small: SmallModels) -> None:
+    classes = {type(layer).__name__ for layer in small("jamba").layers}
+    assert classes == {"JambaMambaDecoderLayer", "JambaAttentionDecoderLayer"}
+
+
+def test_a_tower_for_images_with_as_many_layers_is_not_taken_for_the_text(small: SmallModels) -> None:
+    model = small("git")
+    assert model.layers_name == "git.encoder.layer"
+    tower = model.network.get_submodule("git.image_encoder.vision_model.encoder.layers")
+    assert len(list(tower.children())) == model.num_layers
+
+
+def test_a_layer_without_an_mlp_says_what_it_consists_of(small: SmallModels) -> None:
+    with pytest.raises(ModelError, match=r"mlp_out was not found in MambaBlock, which consists of norm, mixer"):
+        small("mamba").locate(Site(1, HookPoint.MLP_OUT))
