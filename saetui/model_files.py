@@ -180,13 +180,13 @@ def _refuse_adapter(directory: Path, names: set[str]) -> None:
     merge = "merge the adapter into it with peft (merge_and_unload) and save_pretrained the result"
     if _CONFIG in names and any(name.endswith(".safetensors") and not name.startswith("adapter") for name in names):
         raise ModelError(
-            f"{directory} holds a model and beside it a {kind} adapter ({_ADAPTER}, of {base}), "
+            f"{directory} holds a model and beside it an adapter ({_ADAPTER}: {kind}, of {base}), "
             "which would not be part of what is read.",
             f"To read the model with it, {merge} in another directory; to read the model without it, "
             "take the adapter's files out of the directory.",
         )
     raise ModelError(
-        f"{directory} is a {kind} adapter of {base}, not a model.",
+        f"{directory} is an adapter ({kind}) of {base}, not a model.",
         f"Load {adapter.base_model_name_or_path or 'its base model'}, {merge}, and give that directory.",
     )
 

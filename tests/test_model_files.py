@@ -54,21 +54,23 @@ def test_an_adapter_alone_is_refused_with_its_base_and_how_it_is_merged(model: P
     (model / "model.safetensors").rename(model / "adapter_model.safetensors")
     (model / "adapter_config.json").write_text(json.dumps(ADAPTER))
     said = refusal(model)
-    assert "is a LoRA adapter of someone/base, not a model" in said
+    assert "is an adapter (LoRA) of someone/base, not a model" in said
     assert "merge_and_unload" in said
 
 
 def test_an_adapter_saved_with_the_configuration_of_its_base_is_no_model_either(model: Path) -> None:
     (model / "model.safetensors").rename(model / "adapter_model.safetensors")
     (model / "adapter_config.json").write_text(json.dumps(ADAPTER | {"peft_type": "IA3"}))
-    assert "is a IA3 adapter of someone/base, not a model" in refusal(model)
+    assert "is an adapter (IA3) of someone/base, not a model" in refusal(model)
 
 
 def test_an_adapter_beside_a_model_is_not_left_out_in_silence(model: Path) -> None:
     (model / "adapter_model.safetensors").write_bytes(b"x")
     (model / "adapter_config.json").write_text(json.dumps({"peft_type": None}))
     said = refusal(model)
-    assert "holds a model and beside it a PEFT adapter" in said
+    assert (
+        "holds a model and beside it an adapter (adapter_config.json: PEFT, of a model that it does not name)" in said
+    )
     assert "take the adapter's files out" in said
 
 

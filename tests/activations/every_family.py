@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -83,7 +84,7 @@ def sites_of(model: LanguageModel) -> list[Site]:
     return [Site(layer, point) for layer in range(len(model.layers)) for point in model.hook_points(layer)]
 
 
-def check_stream(model: LanguageModel, values: dict[str, Tensor]) -> None:
+def check_stream(model: LanguageModel, values: Mapping[str, Tensor]) -> None:
     """The residual stream is the model's own hidden states, which end behind the final norm."""
     with torch.no_grad():
         hidden = model.network(input_ids=TOKENS, output_hidden_states=True).hidden_states
@@ -99,7 +100,7 @@ def check_stream(model: LanguageModel, values: dict[str, Tensor]) -> None:
         raise WrongError(f"{', '.join(wrong)} differ from the hidden states")
 
 
-def contributions(model: LanguageModel, values: dict[str, Tensor]) -> str:
+def contributions(model: LanguageModel, values: Mapping[str, Tensor]) -> str:
     """What attention and MLP contribute is what a layer adds; or it is not offered."""
     kinds: dict[str, list[int]] = {}
     for layer in range(LAYERS):
@@ -109,7 +110,7 @@ def contributions(model: LanguageModel, values: dict[str, Tensor]) -> str:
     return ", ".join(f"{kind} in {'/'.join(map(str, layers))}" for kind, layers in kinds.items())
 
 
-def _contributions_of(model: LanguageModel, layer: int, values: dict[str, Tensor]) -> str:
+def _contributions_of(model: LanguageModel, layer: int, values: Mapping[str, Tensor]) -> str:
     offered = [Site(layer, point) for point in PARTS if Site(layer, point).name in values]
     names = " and ".join(site.hook_point.value for site in offered) or "no contributions"
     if len(offered) < len(PARTS):
@@ -136,7 +137,7 @@ def _norms_its_sums(model: LanguageModel, layer: int) -> bool:
     return torch.equal(next(iter(values.values())), outputs[0])
 
 
-def check_part(whole: LanguageModel, last: int, values: dict[str, Tensor]) -> None:
+def check_part(whole: LanguageModel, last: int, values: Mapping[str, Tensor]) -> None:
     """Up to a layer the model is the whole one."""
     part = open_model(str(whole.directory), device="cpu", dtype="float32", last_layer=last)
     sites = [site for site in sites_of(whole) if site.layer <= last]

@@ -91,7 +91,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(
         ("qwen2_vl_text", "qwen2_5_vl_text", "glm4v_text", "glm46v_text", "glm_ocr_text", "glmga_text"), THREE_AXES
     ),
-    "zamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 8, "attention_head_dim": 16},
+    "zamba": {"layers_block_type": ["linear_attention", "hybrid"] * 2, "mamba_d_state": 8, "attention_head_dim": 16},
     "zamba2": {
         "mamba_ngroups": 1,
         "n_mamba_heads": 8,

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from saetui.activations.extraction import ActivationExtractor
@@ -131,8 +132,8 @@ def test_the_fingerprint_of_a_text_model_is_not_that_of_its_tower_for_images(
 def test_a_fingerprint_of_before_is_not_taken_for_one_of_now() -> None:
     """Before, it covered no number of layers, and sites with a factor were read without: so their caches have other keys."""
     model = open_model("bundled:tiny", device="cpu", last_layer=0)
-    left_out = ("num_hidden_layers", "n_layer", "layer_types", "_name_or_path", "transformers_version")
-    left_out += ("architectures", "dtype", "torch_dtype")
+    left_out = {"num_hidden_layers", "n_layer", "layer_types", "_name_or_path", "transformers_version"}
+    left_out |= {"architectures", "dtype", "torch_dtype"}
     settings = {key: value for key, value in model.network.config.to_dict().items() if key not in left_out}
     digest = json.dumps(settings, sort_keys=True, default=str).encode()
     body = model.network.base_model.state_dict()
@@ -186,13 +187,15 @@ def test_buffers_that_no_file_holds_are_those_of_the_whole_model(
 def test_a_checkpoint_in_half_precision_is_read_in_the_dtype_asked_for(
     dtype: str, family: Callable[[str], LanguageModel], tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
-    network = AutoModelForCausalLM.from_pretrained(family("llama").directory).to(torch.bfloat16)
+    network = AutoModelForCausalLM.from_pretrained(family("llama").directory)
+    module: nn.Module = network
+    module.to(torch.bfloat16)
     network.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     part = opened(tmp_path, dtype=dtype)
     assert str(part.dtype) == f"torch.{dtype}"
-    expected = network.get_submodule("model.layers.1.mlp.up_proj").weight
-    assert torch.equal(part.network.get_submodule("model.layers.1.mlp.up_proj").weight, expected.to(part.dtype))
+    name = "model.layers.1.mlp.up_proj.weight"
+    assert torch.equal(part.network.get_parameter(name), network.get_parameter(name).to(part.dtype))
 
 
 def test_a_last_layer_that_the_model_has_not_is_refused(family: Callable[[str], LanguageModel]) -> None:
