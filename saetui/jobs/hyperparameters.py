@@ -79,7 +79,7 @@ def _rows() -> tuple[Hyperparameter, ...]:
             architectures=("jumprelu",), advanced=True,
             help="Where every threshold begins, in units in which a coordinate has mean square 1. "
                  "Higher starts sparser; too high, and latents are dead from the start."),
-        row(name="pre_activation_alpha", section=sparsity, kind=number, default=0.0, recommended=(0, 1e-2), limits=(0, 1000),
+        row(name="pre_activation_alpha", section=sparsity, kind=number, default=3e-4, recommended=(0, 1e-2), limits=(0, 1000),
             architectures=("jumprelu",), advanced=True,
             help="The weight of a loss that lifts dead latents towards their thresholds; 0 switches it off. "
                  "Raise it when latents stay dead."),
@@ -122,7 +122,7 @@ def _rows() -> tuple[Hyperparameter, ...]:
             help="Longer activations are sinks, which a few positions and frequent tokens have: they are left out of the "
                  "scale, the training and the judged FVU. Raise it when many tokens are left out; off trains on all."),
         row(name="learning_rate", section=optimization, kind=number, default=None,
-            none_means="2e-4 × √(16384 / latents × 250k / steps), at most 4e-3 (jumprelu 2.2e-3)",
+            none_means="2e-4 × √(16384 / latents × 250k / steps), at most 4e-3 (jumprelu 2.5e-3)",
             recommended=(1e-5, 5e-3), limits=(1e-9, 10),
             help="How far one step goes. Raise it until the loss turns unsteady or latents die, then take half; wider SAEs and "
                  "longer runs want less."),

@@ -18,7 +18,7 @@ LEARNING_RATE_WARMUP = 0.01
 LEARNING_RATE = 2e-4
 LEARNING_RATE_LATENTS = 16_384
 LEARNING_RATE_STEPS = 250_000
-LARGEST_LEARNING_RATE = {"jumprelu": 2.2e-3}
+LARGEST_LEARNING_RATE = {"jumprelu": 2.5e-3}
 LARGEST_OF_OTHERS = 4e-3
 """2e-4 is what 16,384 latents want in runs of some 250,000 steps (Gao et al. 2024, arXiv 2406.04093, appendix A; dictionary_learning's
 runs). Wider SAEs want less, with the square root of the width. Shorter runs want more: Adam moves a weight by no more than the

@@ -14,6 +14,7 @@ from saetui.sae.dead import DeadSet
 from saetui.sae.jumprelu_dense import dense_outcome
 from saetui.sae.jumprelu_sparse import sparse_outcome, window_floor
 from saetui.sae.losses import BatchStatistics, Losses
+from saetui.sae.pre_activation_loss import pre_activation_loss
 from saetui.sae.relu import ReluSAE
 from saetui.sae.relu_losses import encoder_of
 from saetui.sae.sparse_layers import is_sparse
@@ -168,7 +169,13 @@ class JumpReLUSAE(ReluSAE):
         """The mean over tokens of Σ relu(θ − h)·n over the dead latents, shape (); 0 while nothing is dead."""
         if dead is None:
             return x.new_zeros(())
-        h = self.dead_pre_activations(x, dead, centre=self.b_dec if self.centres_input else None)
-        short = (self.threshold.index_select(0, dead.indices) - h).relu().sum(0)
         norms = self.decoder_norms()
-        return (short.sum() if norms is None else short.dot(norms.index_select(0, dead.indices))) / x.shape[0]
+        return pre_activation_loss(
+            x,
+            self.encoder_weight.index_select(1, dead.indices),
+            self.b_enc.index_select(0, dead.indices),
+            self.threshold.index_select(0, dead.indices),
+            centre=self.b_dec if self.centres_input else None,
+            norms=None if norms is None else norms.index_select(0, dead.indices),
+            dtype=self.compute_dtype,
+        )

@@ -25,7 +25,7 @@ def build_optimizer(sae: SparseAutoencoder, settings: Settings) -> torch.optim.O
     Parameters in larger units than the papers' have a group and a rate of their own (`SparseAutoencoder.rate_factors`).
     """
     rate, decay = settings.learning_rate, settings.weight_decay
-    groups = _groups(sae, rate)
+    groups = parameter_groups(sae, rate)
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=SGD_MOMENTUM, weight_decay=decay, fused=True)
     eps = ADAM_EPS / sae.d_out
@@ -59,7 +59,7 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, sae: SparseAutoencode
             optimizer.state[parameter] = moments
 
 
-def _groups(sae: SparseAutoencoder, rate: float) -> list[dict[str, Any]]:
+def parameter_groups(sae: SparseAutoencoder, rate: float) -> list[dict[str, Any]]:
     """One group for each factor, in the order of the parameters."""
     factors = sae.rate_factors
     by_factor: dict[float, list[torch.nn.Parameter]] = {}

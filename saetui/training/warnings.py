@@ -218,7 +218,7 @@ class Watch:
         if self._settings.k is not None:
             return "Raise aux_k_alpha or aux_k, lower learning_rate, or use a smaller width."
         if self._architecture == "jumprelu":
-            return "Lower l0_alpha or initial_threshold, lengthen sparsity_warmup_steps, or use a smaller width."
+            return "Raise pre_activation_alpha, lower l0_alpha or learning_rate, or use a smaller width."
         if self._settings.resample_steps is None:
             return "Set resample_steps to about a tenth of the run, lower l1_alpha, or use a smaller width."
         return "Lower l1_alpha, lengthen sparsity_warmup_steps, or use a smaller width."

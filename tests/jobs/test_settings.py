@@ -108,7 +108,7 @@ def test_a_shorter_run_learns_faster_unless_told(steps: int, rate: float) -> Non
 
 
 def test_jumprelu_is_held_back_further_in_short_runs() -> None:
-    assert known(settle("jumprelu", num_steps=300)).learning_rate == 2.2e-3
+    assert known(settle("jumprelu", num_steps=300)).learning_rate == 2.5e-3
     assert known(settle("jumprelu", num_steps=250_000)).learning_rate == 8e-4
 
 

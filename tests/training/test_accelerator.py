@@ -12,6 +12,7 @@ from saetui.jobs.architectures import ARCHITECTURES, TRANSCODERS
 from saetui.jobs.settings import Settings
 from saetui.sae import DeadSet, SparseAutoencoder
 from saetui.training import site as site_module
+from saetui.training.optimizers import parameter_groups
 from saetui.training.pairs import pairs_of
 from saetui.training.site import SiteTrainer
 from tests.training.step_memory import Sizes, step_memory
@@ -45,7 +46,7 @@ def plain_optimiser(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's fused optimisers refuse a device without data; what they do on a GPU is torch's own, in place."""
 
     def build(sae: SparseAutoencoder, settings: Settings) -> torch.optim.Optimizer:
-        return torch.optim.SGD(sae.parameters(), lr=settings.learning_rate, foreach=False)
+        return torch.optim.SGD(parameter_groups(sae, settings.learning_rate), foreach=False)
 
     monkeypatch.setattr(site_module, "build_optimizer", build)
 

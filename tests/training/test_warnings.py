@@ -60,7 +60,7 @@ def test_latents_are_not_called_dead_before_two_windows_have_passed() -> None:
         ("standard", {}, "Set resample_steps"),
         ("standard", {"resample_steps": 100}, "Lower l1_alpha"),
         ("gated", {}, "Set resample_steps"),
-        ("jumprelu", {}, "Lower l0_alpha"),
+        ("jumprelu", {}, "Raise pre_activation_alpha, lower l0_alpha"),
         ("transcoder", {}, "Raise aux_k_alpha"),
         ("transcoder", {"l1_alpha": 0.01}, "Set resample_steps"),
     ],
