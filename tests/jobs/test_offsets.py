@@ -6,7 +6,6 @@ import json
 import math
 import random
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,15 +22,17 @@ def rows_with_offset(gamma: float, count: int = 400, width: int = 24) -> list[li
     return [[gamma + drawn.gauss(0, 1) for _ in range(width)] for _ in range(count)]
 
 
+def packed(values: list[float], dtype: str) -> bytes:
+    """Little-endian, as safetensors has them."""
+    if dtype == "BF16":
+        return b"".join(struct.pack("<f", value)[2:] for value in values)
+    return struct.pack(f"<{len(values)}{'e' if dtype == 'F16' else 'f'}", *values)
+
+
 def keep_rows(cache: Path, rows: list[list[float]], dtype: str, used: int = 1, key: str = "ab") -> None:
     """An entry of one shard as saetui.activations.cache_layout writes it."""
     flat = [value for row in rows for value in row]
-    pack: Callable[[], bytes] = {
-        "F32": lambda: struct.pack(f"<{len(flat)}f", *flat),
-        "F16": lambda: struct.pack(f"<{len(flat)}e", *flat),
-        "BF16": lambda: b"".join(struct.pack("<f", value)[2:] for value in flat),
-    }[dtype]
-    data, index = pack(), b"\0" * 80
+    data, index = packed(flat, dtype), b"\0" * 80
     header = json.dumps({
         "__metadata__": {"site": SITE},
         "rows": {"dtype": "I64", "shape": [10], "data_offsets": [0, 80]},
