@@ -210,7 +210,9 @@ def _refuse_stand_in(path: Path) -> None:
         with open_regular(path) as file:
             start = file.read(len(_LFS))
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}.", "Check what it is, and its permissions.") from error
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror}.", "Check what it is, and its permissions."
+        ) from error
     if start == _LFS:
         raise ModelError(
             f"{path} is a Git LFS pointer, not the file itself.",
