@@ -113,10 +113,10 @@ def _rows() -> tuple[Hyperparameter, ...]:
             choices=("constant_norm", "layer_norm", "none"), advanced=True,
             help="constant_norm scales each site by one measured number, so that penalties mean the same everywhere, and "
                  "is folded away in the result. none is for activations that are scaled already."),
-        # Ordinary tokens of the bundled model and of a small Llama reach 4.2 times the median at any layer and hook point; the sinks
-        # of SmolLM2 begin at 8, and those that are planted in the two for tests at 7.7. dictionary_learning's 10 leaves them in:
-        # trained for 150 steps on the bundled model with sinks, topk has a held-out FVU of .049 and of .108 on ordinary tokens, with
-        # 5 % of the latents never used; at 6 it has .103 there, with 1 %.
+        # Between the longest ordinary tokens and the shortest sinks that were seen. Tokens of the bundled model reach 4.0 times the
+        # median at every layer and hook point; those of a small Llama 4.2, but for one layer's attn_out, where .4 % are beyond 5
+        # and .07 % beyond 6. The sinks of SmolLM2 begin at 8, those that tests plant in the two models (tests/sink_models.py) at
+        # 7.7; dictionary_learning's 10 leaves both in.
         row(name="max_activation_norm", section=sparsity, kind=number, default=6.0, none_means="off", unit="× median norm",
             recommended=(4, 20), limits=(1, 1e6), advanced=True,
             help="Longer activations are sinks, which a few positions and frequent tokens have: they are left out of the "

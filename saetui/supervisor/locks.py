@@ -12,6 +12,7 @@ from saetui.errors import SupervisorError
 from saetui.home import LOCK_LIMIT, Home, served_root
 from saetui.regular import read_regular
 from saetui.supervisor.presence import Place, place_of
+from saetui.supervisor.shortage import is_shortage
 
 PROBE_SECONDS = 0.2
 """A client that asks whether the lock is held holds it for an instant itself; no longer than this."""
@@ -39,12 +40,18 @@ def try_lock(path: Path, *, make: bool = True) -> int | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock. One that nobody has made is free, and so is what cannot be locked at all."""
+    """Whether a process holds the lock. One that nobody has made is free, and so is what cannot be locked at all.
+
+    Raises:
+        OSError: the machine is short of descriptors or memory: whether the lock is held cannot be told now.
+    """
     if not path.is_file():
         return False
     try:
         descriptor = try_lock(path, make=False)
-    except OSError:
+    except OSError as error:
+        if is_shortage(error):
+            raise
         return False
     if descriptor is None:
         return True
