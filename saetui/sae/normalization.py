@@ -57,6 +57,17 @@ class Normalization:
         limit = {} if self.norm_limit is None else {"norm_limit": self.norm_limit}
         return {"kind": self.kind, "scale": self.scale, **limit}
 
+    def before(self, factor: float) -> Normalization:
+        """The same units for the tensor that becomes the activation when it is multiplied by `factor` (> 0).
+
+        A layer of Granite's multiplies an output before it adds it to the stream; a result reads the output itself, as every
+        other tool does. The limit stays that of the activation.
+        """
+        if factor == 1.0 or self.kind == "layer_norm":
+            # A token less its mean, divided by its deviation, is the same for every factor.
+            return self
+        return Normalization("constant_norm", self.scale * factor, self.norm_limit)
+
     def sinks(self, raw: Tensor) -> Tensor:
         """Which of the raw activations (B, d) are beyond the limit: bool, shape (B,). What is not finite is no sink, but a fault
         that must be seen."""

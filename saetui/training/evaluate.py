@@ -13,10 +13,10 @@ from typing import Any
 
 from saetui.activations import ActivationExtractor, TokenDataset, TokenProgress, open_model, prepare_tokens
 from saetui.activations.fields import DEFAULT
-from saetui.activations.model_files import model_directory
 from saetui.activations.models import LanguageModel
 from saetui.errors import DatasetError, InvalidInput, ModelError, SaetuiError
 from saetui.home import find_home
+from saetui.model_files import find_model_files
 from saetui.sae import LoadedSAE
 from saetui.sae.layouts import load_sae
 from saetui.sae.loading import as_trained
@@ -137,7 +137,7 @@ def _found_here(name: str, revision: str | None) -> str:
     ids = hub_ids(name)
     for reference in (name, *ids):
         try:
-            model_directory(reference, revision)
+            find_model_files(reference, revision)
         except ModelError:
             continue
         return reference

@@ -77,8 +77,8 @@ class FinishedSAE:
             predicted = self.loaded.target.restore(
                 self.sae.reconstruct(self.loaded.normalization.normalise(read)), read
             )
-            if not self.pair.is_transcoder:
-                # A transcoder's target may be centred too, but its mean is unseen by every norm behind it.
+            # A transcoder's target may be centred too, but its mean is unseen by every norm behind it.
+            if not (self.pair.is_transcoder and self.placed.target.centred):
                 predicted = self.placed.target.put_back(predicted, raw.float())
             return predicted.to(raw.dtype)
 

@@ -25,17 +25,21 @@ class View:
     """The tensor that an SAE reads, made of the model's own activation x, shape (n, d).
 
     Attributes:
+        factor: x is the module's output times this (`Location.factor`), and the SAE reads the output itself: x/factor.
         centred: x less its mean over the width.
         weight: (x − bias)/weight: a norm's output before its weight and bias, shapes (d,).
         bias: see weight.
     """
 
+    factor: float = 1.0
     centred: bool = False
     weight: Tensor | None = None
     bias: Tensor | None = None
 
     def take(self, raw: Tensor) -> Tensor:
         """What the SAE's tool has in the place of raw activations (n, d)."""
+        if self.factor != 1.0:
+            return raw / self.factor
         if self.centred:
             return raw - raw.mean(-1, keepdim=True)
         if self.weight is not None and self.bias is not None:
@@ -44,6 +48,8 @@ class View:
 
     def put_back(self, predicted: Tensor, raw: Tensor) -> Tensor:
         """What belongs into the model in the place of raw activations, for a prediction of what `take` gave, both (n, d)."""
+        if self.factor != 1.0:
+            return predicted * self.factor
         if self.centred:
             return predicted + raw.mean(-1, keepdim=True)
         if self.weight is not None and self.bias is not None:
@@ -112,7 +118,12 @@ def _placed(loaded: LoadedSAE, site: Site, changes: ModelChanges, normalised: bo
     notes: tuple[str, ...] = ()
     if site.hook_point is HookPoint.MLP_IN:
         source = _normalised(model, site) if normalised else View()
-        target = centred if not loaded.sae.centres_input else source
+        target = source
+        if not loaded.sae.centres_input:
+            factor = model.locate(Site(site.layer, HookPoint.MLP_OUT)).factor
+            target = View(factor=factor) if factor != 1.0 else centred
+    elif (factor := model.locate(site).factor) != 1.0:
+        source = target = View(factor=factor)
     else:
         source = target = centred
         notes = _notes(loaded, changes, mean_unseen)

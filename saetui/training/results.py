@@ -16,7 +16,10 @@ def export_results(prepared: Prepared, step: int, *, completed: bool) -> None:
     for name, trainer in prepared.trainers.items():
         directory = prepared.run.result(name)
         metadata = _metadata(prepared, trainer, step, completed)
-        refusal = export_result(directory, trainer.sae, trainer.units.source, metadata, target=trainer.units.target)
+        # What a layer multiplies by a factor before it adds it, a result reads and gives before the factor.
+        source = trainer.units.source.before(prepared.model.locate(trainer.pair.source).factor)
+        target = trainer.units.target.before(prepared.model.locate(trainer.pair.target).factor)
+        refusal = export_result(directory, trainer.sae, source, metadata, target=target)
         message = f"The SAE of {name} is in {directory}"
         if refusal is not None:
             message += f", in saetui's own format. {refusal}"

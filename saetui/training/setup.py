@@ -13,13 +13,14 @@ from saetui.activations import (
     BatchStream,
     ContextOrder,
     LanguageModel,
+    Site,
     TokenDataset,
     TokenProgress,
     open_model,
     prepare_tokens,
 )
 from saetui.activations.rows import RowReader
-from saetui.errors import DatasetError
+from saetui.errors import DatasetError, InvalidInput
 from saetui.home import find_home
 from saetui.jobs.pieces import contexts_at_a_time
 from saetui.jobs.settings import Settings, resolve
@@ -103,6 +104,8 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
     model = open_model(spec.model, spec.revision, spec.device, dtype, last_layer=max(site.layer for site in sites))
     if origin is not None:
         check_model(origin, model, sites)
+    if spec.start_from is not None:
+        refuse_factors(model, sites)
     model.check_reads(spec.dataset.context_length)
     if model.device.type != "cpu":
         # TF32 for what stays in float32: its ten bits are enough for a product whose operands are noisy.
@@ -142,6 +145,17 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
     return Prepared(
         run, spec, origin, settings, model, dataset, extractor, stream, trainers, held_out, calibration, recorder, step
     )
+
+
+def refuse_factors(model: LanguageModel, sites: Sequence[Site]) -> None:
+    """An SAE to start from reads a module's output; where the layer multiplies that, the training reads the product."""
+    for site in sites:
+        if (factor := model.locate(site).factor) != 1.0:
+            raise InvalidInput(
+                f"start_from: {model.reference} multiplies {site.name} by {factor:g} before it adds it to the stream, and SAEs "
+                "that were exported read it before.",
+                "Leave start_from out, or choose another hook point.",
+            )
 
 
 def _tokens(

@@ -156,3 +156,16 @@ def test_weights_that_are_not_finite_are_never_exported(generator: torch.Generat
     with pytest.raises(FormatError, match="W_enc"):
         export_saelens(tmp_path / "sae", sae, Normalization(), METADATA)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("normalization", UNITS)
+def test_an_export_reads_a_tensor_before_the_factor_that_its_layer_multiplies_it_by(
+    normalization: Normalization, x: Tensor, generator: torch.Generator, tmp_path: Path
+) -> None:
+    """Granite adds .22 times what its parts give, and trainings read the product."""
+    sae = with_threshold(stirred("topk", generator, k=6))
+    export_saelens(tmp_path / "sae", sae, normalization.before(0.22), METADATA)
+    loaded = load_saelens(tmp_path / "sae")
+    wanted = normalization.restore(sae.reconstruct(normalization.normalise(0.22 * x)), 0.22 * x)
+    given = loaded.normalization.restore(loaded.sae.reconstruct(loaded.normalization.normalise(x)), x)
+    assert torch.allclose(0.22 * given, wanted, atol=1e-4)

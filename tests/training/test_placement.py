@@ -19,6 +19,7 @@ from transformers import (
     Gemma2Config,
     GPT2Config,
     GPTNeoXConfig,
+    GraniteConfig,
     LlamaConfig,
     Olmo2Config,
     PretrainedConfig,
@@ -32,6 +33,7 @@ from saetui.home import Home
 from saetui.training.carry import import_sae
 from saetui.training.evaluate import judge
 from saetui.training.finished import FinishedSAE, open_finished
+from saetui.training.setup import refuse_factors
 
 D = 32
 TOKENS = torch.arange(5, 53).reshape(2, 24)
@@ -43,6 +45,10 @@ CONFIGS: dict[str, Callable[[int], PretrainedConfig]] = {
     "gemma2": lambda words: Gemma2Config(vocab_size=words, num_key_value_heads=2, head_dim=16, **SIZES),
     # The attention beside the MLP.
     "gpt_neox": lambda words: GPTNeoXConfig(vocab_size=words, max_position_embeddings=32, **SIZES),
+    # Multiplies what its parts give before it adds it.
+    "granite": lambda words: GraniteConfig(
+        vocab_size=words, num_key_value_heads=2, residual_multiplier=0.22, attention_multiplier=0.25, **SIZES
+    ),
     # No norm before the MLP.
     "olmo2": lambda words: Olmo2Config(vocab_size=words, **SIZES),
 }
@@ -109,7 +115,7 @@ def norm_s_input(model: LanguageModel, name: str) -> Tensor:
     with torch.no_grad():
         model.network(input_ids=TOKENS)
     handle.remove()
-    return seen[0].reshape(-1, D)
+    return seen[0][:, 1:].reshape(-1, D)
 
 
 MLP_IN = Site(1, HookPoint.MLP_IN)
@@ -394,3 +400,37 @@ def test_a_transcoder_of_sparsify_s_is_not_taken_for_one_of_the_contribution(
     made = transcoder(tmp_path / "sae", D, hook_name="layers.1.mlp")
     with pytest.raises(InvalidInput, match="another tensor"):
         opened(made, models["gemma2"])
+
+
+@pytest.mark.parametrize("point", ["attn_out", "mlp_out"])
+def test_an_output_that_the_layer_multiplies_is_read_before_the_factor_as_other_tools_do(
+    point: str, models: Mapping[str, LanguageModel], tmp_path: Path
+) -> None:
+    model, site = models["granite"], Site(1, HookPoint(point))
+    location = model.locate(site)
+    assert location.factor == pytest.approx(0.22)
+    seen: list[Tensor] = []
+
+    def see(module: nn.Module, arguments: Any, output: Any) -> None:
+        seen.append((output[0] if isinstance(output, tuple) else output).detach().reshape(-1, D))
+
+    handle = model.network.get_submodule(location.module_name).register_forward_hook(see)
+    rows = rows_at(model, site)
+    handle.remove()
+    sae = opened(identity(tmp_path / "sae", hook_name=f"blocks.1.hook_{point}"), model)
+    target, *_ = sae.measure(rows)
+    assert any(torch.isclose(target[0], output, atol=1e-6).all(1).any() for output in seen)
+    assert torch.allclose(target * 0.22, rows[site.name], atol=1e-6)
+    assert sae.splice.function is not None and torch.allclose(
+        sae.splice.function(rows[site.name]), rows[site.name], atol=1e-6
+    )
+    assert cross_entropy(model, TOKENS, [sae.splice]).mean == pytest.approx(cross_entropy(model, TOKENS).mean, abs=1e-5)
+
+
+def test_an_sae_to_start_from_is_refused_where_the_layer_multiplies_what_it_reads(
+    models: Mapping[str, LanguageModel],
+) -> None:
+    refuse_factors(models["granite"], [Site(1, HookPoint.RESID_POST)])
+    refuse_factors(models["llama"], [Site(1, HookPoint.MLP_OUT)])
+    with pytest.raises(InvalidInput, match=r"start_from: .* multiplies layer_1\.mlp_out by 0\.22"):
+        refuse_factors(models["granite"], [Site(1, HookPoint.MLP_OUT)])
