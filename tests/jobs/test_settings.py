@@ -51,7 +51,7 @@ def test_widths_and_k_have_two_words_each() -> None:
 
 def test_standard_has_a_penalty_with_warm_up_and_no_k() -> None:
     settings = known(settle("standard", num_steps=1000))
-    assert (settings.l1_alpha, settings.sparsity_warmup_steps, settings.k) == (0.0097, 50, None)
+    assert (settings.l1_alpha, settings.sparsity_warmup_steps, settings.k) == (0.0062, 50, None)
 
 
 def test_a_falling_schedule_has_no_decay_of_its_own() -> None:
@@ -113,7 +113,7 @@ def test_jumprelu_is_held_back_further_in_short_runs() -> None:
 
 
 def test_the_l1_penalty_follows_the_width_of_the_activations_unless_told() -> None:
-    assert known(settle("gated")).l1_alpha == 0.019
-    assert known(settle("skip")).l1_alpha == 0.0097
+    assert known(settle("gated")).l1_alpha == 0.012
+    assert known(settle("skip")).l1_alpha == 0.0062
     assert known(settle("standard", l1_alpha=0.002)).l1_alpha == 0.002
     assert known(settle("transcoder")).l1_alpha is None
