@@ -157,7 +157,7 @@ def test_a_metric_that_an_architecture_has_not_is_absent() -> None:
         by_k = mode.startswith(("topk", "batch_topk", "matryoshka")) or mode in ("transcoder", "skip_transcoder")
         assert (with_penalty & found) == (set() if by_k else with_penalty), mode
         assert {"loss", "recon_loss", "l0", "l0_fraction", "fvu", "r2", "dead", "dead_fraction", "grad_norm"} <= found
-        assert ("aux_loss" in found) == (by_k or mode.startswith("gated")), mode
+        assert ("aux_loss" in found) == (by_k or mode.startswith(("gated", "jumprelu"))), mode
 
 
 def test_a_name_says_which_seed_is_drawn_from() -> None:
