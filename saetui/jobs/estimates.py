@@ -134,6 +134,8 @@ def memory_parts(
             _evaluation(spec, model, size, settings, item, kind) + (0 if kept else behind) if rest else 0,
         ),
     }
+    if settings.resample_steps:
+        parts["buffer"] += FLOAT * _candidates(settings) * model.hidden_size * streams
     lasting = parts["runtime"] + parts["model"]
     return {**parts, "heap": int(HEAP[kind] * (sum(parts.values()) - lasting))}
 
@@ -201,6 +203,8 @@ without data, with half of the latents dead (tests/training/test_accelerator.py)
 BLOCK_ENTRIES = 1 << 24
 """Of a block of rows on a GPU; see sae/dense.py. Entries gathered one by one take as much; see sae/sparse.py."""
 
+CANDIDATE_ROWS, CANDIDATE_BATCHES = 8192, 16
+"""What dead latents are resampled from; see sae/candidates.py."""
 CODES, CODES_OF_OTHERS = {"jumprelu": 3.1, "gated": 3.3}, 2.3
 """What an SAE holds while it reconstructs, for each entry of a block; counted likewise."""
 RECONSTRUCTED = 3.1
@@ -221,6 +225,12 @@ def _buffer(spec: TrainingSpec, settings: Settings, width: int, streams: int, ki
     context = spec.dataset.context_length
     rows = contexts_of_a_block(settings.batch_size, context, contexts_at_a_time(kind, context)) * context
     return (rows * (2 if kind == "cuda" else 1) + (rows + 1) // 2) * width * streams
+
+
+def _candidates(settings: Settings) -> int:
+    """Rows that are gathered before a resampling."""
+    batches = min(CANDIDATE_BATCHES, settings.resample_steps or 0)
+    return min(CANDIDATE_ROWS, batches * settings.batch_size)
 
 
 def step_bytes(architecture: str, settings: Settings, width: int, streams: int, weights: int, kind: str) -> int:

@@ -72,6 +72,12 @@ def test_more_sites_more_latents_and_larger_batches_need_more() -> None:
     )
 
 
+@pytest.mark.parametrize(("every", "rows"), [(2, 2 * 2048), (50, 8192)])
+def test_inputs_that_dead_latents_are_resampled_from_take_their_room(every: int, rows: int) -> None:
+    plain, resampling = foretold("standard"), foretold("standard", hyperparameters={"resample_steps": every})
+    assert resampling.parts["buffer"] - plain.parts["buffer"] == 4 * rows * 128
+
+
 def test_without_a_reading_nothing_is_said_about_fitting() -> None:
     assert (foretold().fits, foretold().available_bytes, foretold().suggestion) == (None, None, None)
 
