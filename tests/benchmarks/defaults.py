@@ -32,8 +32,10 @@ saetui/jobs/settings.py):
     topk          1e-3: .0675 0 %; 2.5e-3: .0568 .6 %; 5e-3: .0553 3.9 % (* 4e-3)
     standard      4e-3: .218 40 0 % (*)
 
-    50,000 steps, 256 latents, batches of 128
-    topk          3e-3: .0606 .4 % (* 3.6e-3)
+    10,000 and 50,000 steps, 256 latents, batches of 128
+    topk          50,000 at 3e-3: .0606 .4 % (* 3.6e-3)
+    jumprelu      50,000 at 2.5e-3: .0575 74 .4 % (*); 10,000 at 2.5e-3: .0607 80 2 % (*), at 1e-3: .0613 84 2 %; a third of its latents
+                  fire on none of 32,000 held-out tokens, at either rate: they are alive by the window, and rare
 
 jumprelu's other parameters at the rate times sqrt(d), as theta has it (300 steps, 2.5e-3; loss, L0, dead): none .0860 72 5.4 %; b_enc and
 b_dec .0849 72 7.0 %: they stay at the rate. theta too at the rate alone, at 8e-4: L0 154 instead of 87.
