@@ -34,6 +34,7 @@ saetui/jobs/settings.py):
 
     10,000 and 50,000 steps, 256 latents, batches of 128
     topk          50,000 at 3e-3: .0606 .4 % (* 3.6e-3)
+    standard      50,000 at 3e-3: .243 35 0 %
     jumprelu      50,000 at 2.5e-3: .0575 74 .4 % (*); 10,000 at 2.5e-3: .0607 80 2 % (*), at 1e-3: .0613 84 2 %; a third of its latents
                   fire on none of 32,000 held-out tokens, at either rate: they are alive by the window, and rare
 
