@@ -94,7 +94,7 @@ class Home:
                 raise HomeError(
                     f"SAETUI_HOME {self.root} cannot be used: no permission to write in {directory}.", way_out
                 )
-        for file in (self.supervisor_lock, self.start_lock, self.supervisor_log, self.supervisor_log_before):
+        for file in (self.supervisor_lock, self.start_lock):
             if file.exists() and not file.is_file():
                 raise HomeError(f"{file} is not a file, and saetui keeps one there.", "Move it away.")
         return self

@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "retry": ("saetui.cli.verbs:retry", "Train ended jobs again from the start."),
     "delete": ("saetui.cli.verbs:delete", "Delete ended jobs with everything they made."),
     "queue": ("saetui.cli.queue:queue", "Show the queue, or give jobs another place in it."),
-    "logs": ("saetui.cli.logs:logs", "Print what a job's trainer wrote."),
+    "logs": ("saetui.cli.logs:logs", "Print the end of what a job's trainer wrote."),
     "metrics": ("saetui.cli.metrics:metrics", "Print a job's history as a table, JSON or CSV."),
     "export": ("saetui.cli.export:export", "Copy a job's finished SAEs, for other tools to load."),
     "import": (

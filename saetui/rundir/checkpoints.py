@@ -132,13 +132,15 @@ def verify_checkpoint(path: Path) -> Manifest:
     """
     manifest = _read_manifest(path)
     if manifest.job is not None and manifest.job != _job_of(path):
-        raise FormatError(f"{path} is a checkpoint of the job {manifest.job}, not of {_job_of(path)}.", WAY_OUT)
+        raise FormatError(
+            f"{path.absolute()} is a checkpoint of the job {manifest.job}, not of {_job_of(path)}.", WAY_OUT
+        )
     for name, expected in manifest.files.items():
         file = path / name
         if not file.is_file():
-            raise FormatError(f"{file} is missing.", WAY_OUT)
+            raise FormatError(f"{file.absolute()} is missing.", WAY_OUT)
         if _record(file) != expected:
-            raise FormatError(f"{file} is not what its manifest says.", WAY_OUT)
+            raise FormatError(f"{file.absolute()} is not what its manifest says.", WAY_OUT)
     return manifest
 
 
@@ -234,7 +236,7 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         manifest = decode_sealed(read_regular(path / MANIFEST), Manifest)
     except (OSError, msgspec.DecodeError) as error:
-        raise FormatError(f"{path} has no readable {MANIFEST}: {error}.", WAY_OUT) from error
+        raise FormatError(f"{path.absolute()} has no readable {MANIFEST}: {error}.", WAY_OUT) from error
     if manifest.step != _step_of(path):
-        raise FormatError(f"{path} holds the checkpoint of step {manifest.step}.", WAY_OUT)
+        raise FormatError(f"{path.absolute()} holds the checkpoint of step {manifest.step}.", WAY_OUT)
     return manifest

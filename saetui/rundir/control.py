@@ -49,7 +49,7 @@ def read_control(run: RunDirectory) -> Control:
         return Control()
     except (OSError, msgspec.DecodeError) as error:
         raise FormatError(
-            f"{path} cannot be read: {error}.", "Pause or resume the job to have it written anew."
+            f"{path.absolute()} cannot be read: {error}.", "Pause or resume the job to have it written anew."
         ) from error
 
 

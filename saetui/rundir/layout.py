@@ -171,10 +171,12 @@ class RunDirectory:
         try:
             content = read_regular(self.spec)
             if self.spec_checksum.exists() and read_regular(self.spec_checksum) != _checksum_line(content):
-                raise FormatError(f"{self.spec} is damaged: it does not match {self.spec_checksum.name}.", way_out)
+                raise FormatError(
+                    f"{self.spec.absolute()} is damaged: it does not match {self.spec_checksum.name}.", way_out
+                )
             return msgspec.json.decode(content, type=dict[str, Any])
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise FormatError(f"{self.spec} cannot be read: {error}.", way_out) from error
+            raise FormatError(f"{self.spec.absolute()} cannot be read: {error}.", way_out) from error
 
 
 def _write_mark(path: Path, job_id: str) -> None:

@@ -230,7 +230,7 @@ def _has_header(path: Path, expected: Header) -> bool:
         _give_columns(path, found, expected)
     elif found != expected:
         raise FormatError(
-            f"{path} was written with other sites or columns.",
+            f"{path.absolute()} was written with other sites or columns.",
             "Retry the job from its start instead of resuming it.",
         )
     return True

@@ -147,7 +147,8 @@ def read_header(file: BinaryIO, path: Path) -> Header | None:
         return msgspec.json.decode(content, type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FormatError(
-            f"{path} is not a metric log: {error}.", "Move it away; the rest of the job is not touched by it."
+            f"{path.absolute()} is not a metric log: {error}.",
+            "Move it away; the rest of the job is not touched by it.",
         ) from error
 
 

@@ -226,18 +226,19 @@ def _read_trainer_file(path: Path) -> _TrainerFile:
     if version < VERSION:
         did, way_out = _EARLIER
         raise FormatError(
-            f"The run of the checkpoint {path} began by earlier rules (version {version}, now {VERSION}): it {did}.",
+            f"The run of the checkpoint {path.absolute()} began by earlier rules (version {version}, now {VERSION}): it {did}.",
             way_out,
         )
     raise FormatError(
-        f"{path} has version {version}, this saetui reads {VERSION}.",
+        f"{path.absolute()} has version {version}, this saetui reads {VERSION}.",
         "Resume it with the saetui that wrote it, or retry the job from its start.",
     )
 
 
 def _unreadable(path: Path, error: Exception) -> FormatError:
     return FormatError(
-        f"{path} cannot be read: {error}.", "Remove it to resume from an older one, or retry the job from its start."
+        f"{path.absolute()} cannot be read: {error}.",
+        "Remove it to resume from an older one, or retry the job from its start.",
     )
 
 

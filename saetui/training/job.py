@@ -109,7 +109,7 @@ def _explain(error: Exception, run: RunDirectory) -> dict[str, str | None]:
     return {
         "kind": "internal",
         "message": f"{type(error).__name__}: {error}",
-        "suggestion": f"This is a fault of saetui; {run.log} has the traceback.",
+        "suggestion": f"This is a fault of saetui; {run.log.absolute()} has the traceback.",
     }
 
 

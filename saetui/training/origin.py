@@ -89,12 +89,12 @@ def check_rules(origin: Origin, run: RunDirectory) -> None:
     changed = [f"{name} ({then[name]!r} then, {now[name]!r} now)" for name in now if then[name] != now[name]]
     if changed:
         raise FormatError(
-            f"The run in {run.path} began by other rules than this saetui has: {', '.join(changed)}.",
+            f"The run in {run.path.absolute()} began by other rules than this saetui has: {', '.join(changed)}.",
             f"Resume it with the saetui that began it, {_RETRY}",
         )
     if origin.spec != _digest_of_spec(run):
         raise FormatError(
-            f"{run.spec} is not the spec that the run began with.",
+            f"{run.spec.absolute()} is not the spec that the run began with.",
             f"Put that one back, {_RETRY}",
         )
 

@@ -20,7 +20,7 @@ def export_results(prepared: Prepared, step: int, *, completed: bool) -> None:
         source = trainer.units.source.before(prepared.model.locate(trainer.pair.source).factor)
         target = trainer.units.target.before(prepared.model.locate(trainer.pair.target).factor)
         refusal = export_result(directory, trainer.sae, source, metadata, target=target)
-        message = f"The SAE of {name} is in {directory}"
+        message = f"The SAE of {name} is in {directory.absolute()}"
         if refusal is not None:
             message += f", in saetui's own format. {refusal}"
         data = {"site": name, "format": "saelens" if refusal is None else "saetui"}

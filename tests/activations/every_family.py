@@ -164,7 +164,8 @@ def predictions(model: LanguageModel) -> str:
         logits, other = (model.network(input_ids=tokens).logits for tokens in (TOKENS, changed))
     if not torch.allclose(logits[:, :-1], other[:, :-1], atol=1e-4):
         raise WrongError("it sees the tokens that it predicts")
-    own = functional.cross_entropy(logits[:, :-1].flatten(0, 1), TOKENS[:, 1:].flatten(), reduction="sum")
+    # What the first position predicts is not counted: nothing is ever put in its place.
+    own = functional.cross_entropy(logits[:, 1:-1].flatten(0, 1), TOKENS[:, 2:].flatten(), reduction="sum")
     loss = cross_entropy(model, TOKENS)
     if abs(loss.total - float(own)) > 1e-4 * float(own):
         raise WrongError(f"its cross-entropy is {float(own)}, not {loss.total}")

@@ -60,8 +60,9 @@ def test_a_splice_replaces_the_contribution_with_its_factor(point: HookPoint, sm
     )
     handle.remove()
     (before, without), (_, replaced) = streams
-    assert torch.equal(without, before)
-    torch.testing.assert_close(replaced - before, replacement.expand_as(before))
+    # All but the first position, which is left as it is.
+    assert torch.equal(without[:, 1:], before[:, 1:]) and not torch.equal(without[:, :1], before[:, :1])
+    torch.testing.assert_close((replaced - before)[:, 1:], replacement.expand_as(before[:, 1:]))
 
 
 @pytest.mark.parametrize("name", ["llama", "bloom", "granite"])

@@ -166,8 +166,8 @@ def without_weights(directory: Path) -> None:
         (lambda directory: None, "There is no model directory"),
         (lambda directory: directory.mkdir(), "is empty"),
         (lambda directory: directory.write_text("x"), "is a file, not the directory of a model"),
-        (not_a_model, "is not a language model"),
-        (without_weights, "has no weights in safetensors"),
+        (not_a_model, "names no model_type, so it is not the configuration of a transformers model"),
+        (without_weights, "has no weights (*.safetensors)"),
     ],
 )
 def test_a_model_that_cannot_be_used_is_named(

@@ -15,11 +15,19 @@ def test_latents_that_fired_on_none_of_the_tokens_are_called_so_and_both_fvus_ar
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     values = {
-        **DENSITIES, "trained_as": "topk", "latents": 1000, "fvu": 0.316, "fvu_all": 0.154, "sink_fraction": 0.015, "l0": 32.0,
+        **DENSITIES, "trained_as": "topk", "latents": 1000, "notes": [], "fvu": 0.316, "fvu_all": 0.154, "sink_fraction": 0.015, "l0": 32.0,
         "never_fired": 0.125, "ce_clean": 3.0, "ce_sae": 3.2, "ce_zero": 9.0, "ce_recovered": 0.967,
     }  # fmt: skip
     _print(
-        {"model": "m", "dataset": "d", "tokens": 4096, "context_length": 128, "sites": {"layer_6.resid_post": values}}
+        {
+            "model": "m",
+            "dataset": "d",
+            "split": "train",
+            "text_field": "text",
+            "tokens": 4096,
+            "context_length": 128,
+            "sites": {"layer_6.resid_post": values},
+        }
     )
     titles, row = capsys.readouterr().out.splitlines()[2:4]
     assert "DEAD" not in titles

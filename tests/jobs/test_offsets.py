@@ -67,9 +67,9 @@ def test_another_model_or_site_is_not_taken_for_the_one_asked_for(tmp_path: Path
 
 
 def test_the_entry_used_last_counts_and_a_damaged_one_not_at_all(tmp_path: Path) -> None:
-    keep_rows(tmp_path, rows_with_offset(2.0), "F32", used=5, key="old")
-    keep_rows(tmp_path, rows_with_offset(8.0), "F32", used=6, key="new")
-    keep_activations(tmp_path, "damaged", used=7)
+    keep_rows(tmp_path, rows_with_offset(2.0), "F32", used=5, key="0d")
+    keep_rows(tmp_path, rows_with_offset(8.0), "F32", used=6, key="e3")
+    keep_activations(tmp_path, "da", used=7)
     found = measured_offsets(tmp_path, "bundled:tiny", None, [SITE])
     assert found == {SITE: pytest.approx(8.0, rel=0.05)}
 

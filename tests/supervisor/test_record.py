@@ -19,7 +19,7 @@ def test_the_name_of_a_rebuilt_job_is_one_that_a_job_may_have(tmp_path: Path, na
     run = RunDirectory(tmp_path / "abcdefgh")
     run.path.mkdir()
     job = Job(
-        id="zzzzzzzz", name=name, status=Status.COMPLETED, architecture="topk", model="m", layers=(1,),
+        id="abcdefgh", name=name, status=Status.COMPLETED, architecture="topk", model="m", layers=(1,),
         hook_points=("resid_post",), directory="/elsewhere", created_at="2026-01-01T00:00:00.000Z",
     )  # fmt: skip
     copy_path(run).write_bytes(seal(msgspec.json.encode(Record(job=job, device=CPU))))

@@ -178,7 +178,7 @@ def test_contexts_begin_as_those_of_the_sae_s_own_training(tmp_path: Path) -> No
         ({"model_name": "solu-1l"}, {}, ModelError, "no name of TransformerLens's"),
         ({"model_name": None}, {}, InvalidInput, "which model"),
         ({"dataset_path": None}, {}, InvalidInput, "which text"),
-        ({"model_name": "gpt2-small"}, {}, ModelError, "openai-community/gpt2 is neither .* --model"),
+        ({"model_name": "gpt2-small"}, {}, ModelError, "There is no model openai-community/gpt2: .* --model"),
         ({"dataset_path": "some/where"}, {}, SaetuiError, "--dataset"),
         ({}, {"layer": 99}, ModelError, "no layer 99"),
         ({}, {"split": "test"}, SaetuiError, "has no split 'test'"),
