@@ -33,6 +33,8 @@ POINTS = frozenset(
         "file": ("write", "fsync", "rename", "directory"),
         "store": ("previous", "write", "fsync", "rename", "directory"),
         "templates": ("previous", "write", "fsync", "rename", "directory"),
+        # The second generation of the templates, as new as the first.
+        "templates.copy": ("write", "fsync", "rename", "directory"),
         "manifest": ("write", "fsync", "rename", "directory"),
         # A result directory (sae/<site>, or one that is converted), and what is copied out or imported.
         "export": ("write", "fsync", "rename", "directory"),

@@ -216,7 +216,7 @@ class Store:
 def renew_copy(path: Path, content: bytes) -> None:
     """Bring the second generation to the content of the first. Not done where there is no room: the first is there."""
     try:
-        write_durably(previous_generation(path), content)
+        write_durably(previous_generation(path), content, point="templates.copy")
     except OSError as error:
         log.warning("the copy of %s is older than it: %s", path, error)
 

@@ -13,7 +13,7 @@ from saetui.jobs.job import Status
 from saetui.protocol.messages import GetJobs, Submit
 from saetui.rundir.events import read_events
 from saetui.rundir.metrics import MetricReader
-from tests.conditions import eventually, lives
+from tests.conditions import eventually
 from tests.supervisor.conftest import Machine
 
 
@@ -51,11 +51,8 @@ def test_a_supervisor_killed_again_and_again_while_clients_start_it_stays_one(ma
         assert pid is not None and pid not in pids
         pids.add(pid)
         os.kill(pid, signal.SIGKILL)
-        wait_for_death(pid)
+        # Its lock and its socket are held until the last of its threads is gone, a moment after the first.
+        eventually(lambda: holder_of(machine.home) is None)
     ensure_supervisor(machine.home)
     eventually(lambda: len(machine.mine()) == 1)
     stop_supervisor(machine.home)
-
-
-def wait_for_death(pid: int) -> None:
-    eventually(lambda: not lives(pid))
