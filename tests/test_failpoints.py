@@ -44,7 +44,7 @@ def test_every_point_is_passed_somewhere_and_every_place_has_a_point() -> None:
             continue
         source = path.read_text()
         found |= set(re.findall(r'\b(?:hit|cut)\("([a-z.]+)"', source))
-        for prefix in re.findall(r'\bpoint(?:: str)? ?= ?"([a-z]+)"', source):
+        for prefix in re.findall(r'\bpoint(?:: str)? ?= ?"([a-z.]+)"', source):
             found |= {f"{prefix}.{step}" for step in ("write", "fsync", "rename", "directory")}
     assert found == POINTS
 

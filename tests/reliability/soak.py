@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -50,15 +51,18 @@ class Figures:
     """What happened.
 
     Attributes:
-        kills: for each kind of process, how many were killed.
+        kills: for each kind of process, how many were killed; and how many locks and directories of running jobs removed.
+        watched: how many trainers were seen when the looks for twins were made.
         violations: what must not be, in words.
     """
 
     jobs: int = 0
     acknowledged: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
+    vanished: set[str] = field(default_factory=set)
     kills: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
+    watched: int = 0
     tries: int = 0
     lost: int = 0
     doubled: int = 0
@@ -83,6 +87,7 @@ class Figures:
                 f"lost / doubled   {self.lost} / {self.doubled} jobs; {self.rows_lost} / {self.rows_doubled} of "
                 f"{self.rows} rows",
                 f"wrong ends       {self.wrong_ends}",
+                f"looked at        {self.watched} trainers for a second one of the same job",
                 f"memory           {self.memory_kib[0] / 1024:.1f} → {self.memory_kib[1] / 1024:.1f} MiB of the "
                 f"supervisor over {CALM_JOBS} jobs",
                 f"descriptors      {self.descriptors[0]} → {self.descriptors[1]}",
@@ -144,6 +149,8 @@ class Soak:
                     self.figures.acknowledged.add(ask(Submit(spec), self.machine.home, start=False).job.id)
 
     def _treat(self, job: Job) -> None:
+        if job.id in self.figures.vanished:
+            return
         chosen = self.chance.random()
         home = self.machine.home
         if job.status in (Status.FAILED, Status.STOPPED, Status.LOST):
@@ -169,12 +176,35 @@ class Soak:
                 self.figures.acknowledged.add(out.split()[0])
 
     def _kill_someone(self) -> None:
-        kind = self.chance.choices(("client", "supervisor", "runner", "trainer"), (1, 1, 1, 3))[0]
+        kind = self.chance.choices(
+            ("client", "supervisor", "runner", "trainer", "lock", "directory"), (2, 2, 2, 6, 1, 1)
+        )[0]
+        if kind in ("lock", "directory"):
+            self._remove(kind)
+            return
         pid = self._victim(kind)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 self.figures.kills[kind] += 1
+
+    def _remove(self, kind: str) -> None:
+        """Take the lock or the directory of a running job away, as a user does who tidies up."""
+        running = [
+            path.parent for path in self.machine.home.runs.glob("*/identity.json") if _trainer_of(path) is not None
+        ]
+        if not running:
+            return
+        run = self.chance.choice(running)
+        with contextlib.suppress(FileNotFoundError):
+            if kind == "lock":
+                (run / "run.lock").unlink()
+            else:
+                # Noted first: it must not be resumed in between.
+                self.figures.vanished.add(run.name)
+                run.rename(self.machine.root / f"removed-{run.name}")
+                shutil.rmtree(self.machine.root / f"removed-{run.name}", ignore_errors=True)
+            self.figures.kills[kind] += 1
 
     def _victim(self, kind: str) -> int | None:
         if kind == "supervisor":
@@ -198,8 +228,11 @@ class Soak:
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 line = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
-                if len(line) > 2 and line[1] == trainer.__file__ and str(self.machine.home.runs) in line[2]:
-                    seen[Path(line[2]).name] += lives(int(entry.name))
+                # A trainer works in its run's directory, wherever that is moved to.
+                place = (entry / "cwd").readlink()
+                if len(line) > 2 and line[1] == trainer.__file__ and place.parent == self.machine.home.runs:
+                    seen[place.name] += lives(int(entry.name))
+        self.figures.watched += sum(seen.values())
         for job_id in [job_id for job_id, number in seen.items() if number > 1]:
             self.figures.doubled += 1
             self.figures.violations.append(f"job {job_id} runs {seen[job_id]} times at once")
@@ -207,8 +240,10 @@ class Soak:
     def _let_all_end(self) -> None:
         """Resume whatever was killed, until every job is completed."""
         deadline = time.monotonic() + SETTLE_SECONDS
-        while unfinished := [job for job in self._jobs() if job.status is not Status.COMPLETED]:
+        while unfinished := [job for job in self._jobs() if not self._is_done(job)]:
             for job in unfinished:
+                if job.id in self.figures.vanished:
+                    continue
                 if job.status.ended or job.status is Status.PAUSED:
                     ask(ResumeJobs((job.id,)), self.machine.home, start=False)
             if time.monotonic() > deadline:
@@ -216,6 +251,10 @@ class Soak:
                 self.figures.violations.append(f"not ended after {SETTLE_SECONDS:g} s: {names}")
                 return
             time.sleep(0.1)
+
+    def _is_done(self, job: Job) -> bool:
+        """A job whose directory was taken away can only end; every other one completes."""
+        return job.status.ended if job.id in self.figures.vanished else job.status is Status.COMPLETED
 
     def _check_jobs(self) -> None:
         figures = self.figures
@@ -225,11 +264,25 @@ class Soak:
         self._read_client()
         jobs = self._jobs()
         figures.jobs = len(jobs) + len(figures.deleted)
+        if not figures.watched:
+            figures.violations.append("no trainer was ever seen: two of one job would not have been either")
         for job_id in figures.acknowledged - {job.id for job in jobs} - figures.deleted:
             figures.lost += 1
             figures.violations.append(f"job {job_id} was acknowledged and is gone")
         for job in jobs:
-            self._check_job(job)
+            if job.id in figures.vanished:
+                self._check_vanished(job)
+            else:
+                self._check_job(job)
+
+    def _check_vanished(self, job: Job) -> None:
+        """It has ended, says why where it was running, cannot go on, and can be forgotten."""
+        self.figures.ends[job.status.value] += 1
+        if job.status is Status.FAILED and (job.error is None or job.error.kind not in ("home", "killed")):
+            self.figures.wrong_ends += 1
+            self.figures.violations.append(f"job {job.id}, whose directory was taken away, ended with {job.error}")
+        ask(DeleteJobs((job.id,)), self.machine.home, start=False)
+        self.figures.deleted.add(job.id)
 
     def _check_job(self, job: Job) -> None:
         figures, run = self.figures, self.machine.run(job.id)
@@ -289,6 +342,12 @@ class Soak:
 
     def _jobs(self) -> list[Job]:
         return list(ask(GetJobs(), self.machine.home, start=False).jobs)
+
+
+def _trainer_of(identities: Path) -> int | None:
+    """The pid of a run's trainer, if it lives."""
+    who = read_identities(identities)
+    return who.trainer.pid if who is not None and identify(who.trainer.pid) == who.trainer else None
 
 
 def main() -> int:
