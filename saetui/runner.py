@@ -180,20 +180,22 @@ def shorten(log: str, most: int, kept: int) -> None:
         line_end = os.pread(descriptor, 1 << 16, start).find(b"\n")
         start += line_end + 1
         header = LOG_HEADER.format(removed + start).encode()
-        end = copy_down(descriptor, start, len(header))
+        copied, end = copy_down(descriptor, start, len(header))
         os.pwrite(descriptor, header, 0)
+        # As late as can be: what is appended between this copy and the cut, some microseconds, is lost.
+        _, end = copy_down(descriptor, copied, end)
         os.ftruncate(descriptor, end)
     finally:
         os.close(descriptor)
 
 
-def copy_down(descriptor: int, source: int, target: int) -> int:
-    """Copy what lies from `source` to the file's end to `target`, with what is appended meanwhile; where the copy ends."""
+def copy_down(descriptor: int, source: int, target: int) -> tuple[int, int]:
+    """Copy what lies from `source` to the file's end to `target`, with what is appended meanwhile; where both end."""
     while data := os.pread(descriptor, 1 << 20, source):
         os.pwrite(descriptor, data, target)
         source += len(data)
         target += len(data)
-    return target
+    return source, target
 
 
 def reap_group(trainer: int) -> None:

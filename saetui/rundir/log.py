@@ -2,7 +2,8 @@
 
 The runner keeps the log below a limit: it removes the oldest part, and the log then begins with a line that says how
 many bytes were removed in all. A place in the log is therefore counted from the log's very beginning, what was removed
-included; so whoever follows a log neither reads a line twice nor misses one because of a removal.
+included; so whoever follows a log neither reads a line twice nor misses one because of a removal (but for what is written in the
+microseconds of the cut itself, which is lost).
 """
 
 from __future__ import annotations
