@@ -99,7 +99,7 @@ def cannot_start(error: OSError) -> JobError:
     return JobError(
         kind="supervisor",
         message=f"Its processes could not be started: {error}.",
-        suggestion="Set right what it says, then resume it.",
+        suggestion="Mend what the message names, then resume it.",
     )
 
 

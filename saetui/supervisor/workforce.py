@@ -216,7 +216,7 @@ class Workforce:
         failure = JobError(
             kind="supervisor",
             message=f"What its earlier try wrote cannot be removed: {error}.",
-            suggestion="Set right what it says, then retry it.",
+            suggestion="Mend what the message names, then retry it.",
         )
         self._write(moved(self._board[job_id], Status.FAILED, failure))
 
