@@ -189,7 +189,9 @@ def _start(home: Home, arguments: Sequence[str], deadline: float) -> None:
         process.wait()
         word = _read_word(reading, deadline)
     except OSError as error:
-        raise SupervisorError(f"The supervisor could not be started: {error}.", "Mend what the message names.") from error
+        raise SupervisorError(
+            f"The supervisor could not be started: {error}.", "Mend what the message names."
+        ) from error
     finally:
         os.close(reading)
         if writing >= 0:

@@ -78,4 +78,7 @@ def _see_that_nothing_is_in_the_way(run: RunDirectory) -> None:
     for path in (run.spec, run.identity, run.exit, run.log, run.events, run.path / CONTROL):
         if os.path.lexists(path) and not path.is_file():
             raise OSError(errno.EEXIST, "something that is no file is in the way", str(path))
+    if not run.spec.exists():
+        # Somebody made the directory anew: there is nothing in it that could be trained.
+        raise FileNotFoundError(errno.ENOENT, "it was removed", str(run.spec))
     see_that_it_is_its_own(run)

@@ -97,7 +97,7 @@ def directory_gone(path: Path) -> JobError:
 def cannot_start(error: OSError) -> JobError:
     """The failure of a job whose processes cannot be started."""
     return JobError(
-        kind="supervisor",
+        kind="home" if isinstance(error, FileNotFoundError) else "supervisor",
         message=f"Its processes could not be started: {error}.",
         suggestion="Mend what the message names, then resume it.",
     )

@@ -138,7 +138,8 @@ class Training:
 
 
 def main(directory: str) -> int:
-    run = RunDirectory(Path(directory))
+    # As the real one does: it must not make a directory anew that was taken away.
+    run = RunDirectory(Path(directory)).entered()
     wishes = Wishes(run)
     wishes.install()
     training = Training(run, wishes)

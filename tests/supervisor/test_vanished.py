@@ -335,3 +335,15 @@ def test_without_a_supervisor_a_trainer_whose_directory_is_removed_ends_by_itsel
     machine.kill()
     remove(machine.run(job.id))
     eventually(lambda: not any(lives(pid) for pid in processes))
+
+
+def test_a_queued_job_whose_spec_was_removed_is_not_started_and_says_so(machine: Machine) -> None:
+    machine.start()
+    first = running(machine)
+    waiting = machine.submit(steps=1)
+    machine.run(waiting.id).spec.unlink()
+    machine.stop(first.id)
+    failed = machine.until(waiting.id, Status.FAILED)
+    assert failed.error is not None and failed.error.kind == "home"
+    assert "spec.json" in failed.error.message
+    assert not machine.run(waiting.id).identity.exists(), "no process was started"
