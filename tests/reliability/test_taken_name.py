@@ -98,6 +98,9 @@ def other() -> Iterator[OtherUser]:
         process.send_signal(signal.SIGTERM)
         process.communicate()
     user.free()
+    record = user.home / "socket-directory"
+    if record.exists():
+        shutil.rmtree(record.read_text(), ignore_errors=True)
     shutil.rmtree(root)
 
 
