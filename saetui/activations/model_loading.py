@@ -140,7 +140,8 @@ def _load_part(
     try:
         family, config, path = _shortened(opener, config, layers)
         network, _ = _load(directory, family, config, dtype)
-    except ModelError:
+    except (ModelError, MemoryError):
+        # Where there is no room for a part there is none for the whole.
         raise
     # If the files are what is wrong, loading the whole model says so.
     except Exception:
