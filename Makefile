@@ -60,9 +60,9 @@ PYTHON310 ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10*/bin/python
 
 test-bare: $(BARE_VENV)/installed
 	$(BARE_VENV)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is not None)'
-	$(BARE_VENV)/bin/python -m pytest -n 2 --dist loadscope tests/jobs tests/rundir tests/protocol tests/supervisor \
-	  tests/client tests/devices tests/cli tests/tui tests/texts tests/test_runner.py tests/test_imports.py \
-	  tests/test_failpoints.py tests/test_regular.py tests/test_paths.py \
+	$(BARE_VENV)/bin/python -m pytest -n 2 --dist loadscope tests/formats tests/display tests/sources \
+	  tests/catalog tests/spec tests/jobs tests/rundir tests/protocol tests/launch tests/supervisor tests/client \
+	  tests/devices tests/cli tests/tui tests/test_runner.py tests/test_imports.py tests/test_failpoints.py \
 	  --ignore tests/tui/test_snapshots.py --ignore tests/tui/test_form_snapshots.py
 
 $(BARE_VENV)/installed: pyproject.toml

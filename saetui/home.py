@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saetui.errors import HomeError
-from saetui.paths import why_no_path
-from saetui.regular import read_regular
+from saetui.formats.paths import why_no_path
+from saetui.formats.regular import read_regular
 from saetui.sockets import make_socket_directory, socket_directory
 
 LOCK_LIMIT = 64 << 10

@@ -268,7 +268,7 @@ def complain(text: str) -> None:
 
 
 def seal(text: str) -> str:
-    """A JSON object with a checksum of itself as the last member (as rundir/sealed.py makes and checks it)."""
+    """A JSON object with a checksum of itself as the last member (as formats/sealed.py makes and checks it)."""
     body = text[:-1]
     return f'{body},"crc":"{binascii.crc32(body.encode()):08x}"}}'
 

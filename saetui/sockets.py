@@ -14,7 +14,7 @@ from pathlib import Path
 
 from saetui.errors import HomeError
 from saetui.formats.durable import write_durably
-from saetui.regular import read_regular
+from saetui.formats.regular import read_regular
 
 SOCKET_LIMIT = 107
 """Bytes that a Unix socket's path may have (sun_path less its end mark)."""

@@ -26,7 +26,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from saetui.bundled import TINY
-from saetui.training.bundled_text import encode_documents, read_stdlib
+from saetui.bundled.making.text import encode_documents, read_stdlib
 
 RATIO = 8.0
 """Norm of the frequent sink over the median norm, in the middle of the model."""

@@ -24,7 +24,7 @@ PROGRAMS = {
         "for module in pkgutil.iter_modules(saetui.supervisor.__path__):\n"
         "    if module.name != '__main__': importlib.import_module('saetui.supervisor.' + module.name)"
     ),
-    "the domain": "import saetui.jobs.readiness, saetui.jobs.templates, saetui.rundir.metrics, saetui.rundir.checkpoints",
+    "the domain": "import saetui.spec.validation, saetui.jobs.templates, saetui.rundir.metrics, saetui.rundir.checkpoints",
 }
 
 

@@ -28,8 +28,8 @@ from saetui.activations.order import ContextOrder
 from saetui.activations.rows import ContextIndices
 from saetui.activations.sites import Site
 from saetui.activations.tokens import TokenDataset
-from saetui.digest import fields_digest
 from saetui.errors import HomeError
+from saetui.formats.digests import fields_digest
 from saetui.formats.durable import open_private, write_durably
 
 __all__ = [

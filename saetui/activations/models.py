@@ -21,7 +21,7 @@ from saetui.activations.sites import HookPoint, Location, Site
 from saetui.activations.structure import find_text_stack, no_such_part, text_config
 from saetui.activations.vocabulary import separator_id, special_ids
 from saetui.errors import ModelError
-from saetui.model_files import find_model_files
+from saetui.sources.model_files import find_model_files
 
 __all__ = ["LanguageModel", "open_model"]
 

@@ -6,9 +6,9 @@ import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from saetui.activations.pieces import PIECE, BadRow, Piece, in_pieces
-from saetui.texts.files import SourceFile, UnusableFile
-from saetui.texts.opening import HEAD_BYTES, binary, refuse_by_head
+from saetui.activations.chunks import PIECE, BadRow, Piece, in_pieces
+from saetui.sources.files import SourceFile, UnusableFile
+from saetui.sources.opening import HEAD_BYTES, binary, refuse_by_head
 
 __all__ = ["describe_byte", "read_plain_text"]
 

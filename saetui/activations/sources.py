@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saetui.texts.files import DOWNLOADED, SourceFile
-from saetui.texts.finding import find_dataset_files
-from saetui.texts.splits import EVERYTHING
+from saetui.sources.files import DOWNLOADED, SourceFile
+from saetui.sources.finding import find_dataset_files
+from saetui.sources.splits import EVERYTHING
 
 __all__ = ["find_files"]
 
@@ -15,7 +15,7 @@ def find_files(source: str, split: str = EVERYTHING) -> list[SourceFile]:
     """Finds the files of a dataset, in an order that depends on their names alone.
 
     Args:
-        source: `bundled:stdlib`, a file, a directory, a dataset that `save_to_disk` wrote, or a Hub id; see texts/finding.py.
+        source: `bundled:stdlib`, a file, a directory, a dataset that `save_to_disk` wrote, or a Hub id; see sources/finding.py.
         split: which part of it.
 
     Raises:

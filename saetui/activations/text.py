@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from saetui.activations.chats import ChatTemplate, Message, as_messages
+from saetui.activations.chunks import BadRow, Piece, Remark, document
 from saetui.activations.columns import read_columns
 from saetui.activations.fields import DEFAULT, field_names, find_field, holds_tokens
-from saetui.activations.pieces import BadRow, Piece, Remark, document
 from saetui.activations.plain_text import read_plain_text
 from saetui.activations.text_rows import Row, Unreadable, read_rows
 from saetui.errors import DatasetError
-from saetui.texts.files import FileKind, SourceFile, UnusableFile
-from saetui.texts.opening import opened
+from saetui.sources.files import FileKind, SourceFile, UnusableFile
+from saetui.sources.opening import opened
 
 __all__ = ["BadRow", "Piece", "Reading", "Remark", "read_pieces"]
 

@@ -12,8 +12,8 @@ from typing import BinaryIO, TextIO
 from saetui.activations.fields import find_field, holds_tokens
 from saetui.activations.json_stream import DamagedJson, iterate_json
 from saetui.activations.plain_text import describe_byte
-from saetui.texts.files import FileKind, SourceFile, UnusableFile
-from saetui.texts.opening import COPY_AGAIN, HEAD_BYTES, refuse_by_head
+from saetui.sources.files import FileKind, SourceFile, UnusableFile
+from saetui.sources.opening import COPY_AGAIN, HEAD_BYTES, refuse_by_head
 
 __all__ = ["Row", "Unreadable", "read_rows"]
 

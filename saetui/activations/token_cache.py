@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from saetui.digest import fields_digest
-from saetui.directories import remove_tree
 from saetui.errors import HomeError
 from saetui.failpoints import hit
+from saetui.formats.digests import fields_digest
+from saetui.formats.directories import remove_tree
 from saetui.formats.durable import new_directory, open_private
 
 __all__ = ["CacheEntry", "TokenManifest", "find_or_make"]

@@ -12,9 +12,9 @@ from typing import BinaryIO
 import numpy as np
 from tokenizers import Tokenizer
 
-from saetui.activations.pieces import NO_TOKENS, Tokens
+from saetui.activations.chunks import NO_TOKENS, Tokens
 from saetui.activations.text import BadRow, Piece, Reading, Remark, read_pieces
-from saetui.texts.files import SourceFile
+from saetui.sources.files import SourceFile
 
 __all__ = ["KEPT", "Packing", "Written", "write_contexts"]
 

@@ -26,8 +26,8 @@ from saetui.activations.token_writer import KEPT, Packing, Written, write_contex
 from saetui.activations.tokenising import write_contexts_apart
 from saetui.activations.vocabulary import begin_id, carries_text, separator_id, special_ids
 from saetui.errors import DatasetError, InvalidInput
-from saetui.texts.files import SourceFile
-from saetui.texts.splits import EVERYTHING
+from saetui.sources.files import SourceFile
+from saetui.sources.splits import EVERYTHING
 
 __all__ = ["OtherTokens", "TokenDataset", "TokenProgress", "find_tokens", "prepare_tokens"]
 

@@ -1,6 +1,6 @@
 """What saetui brings along so that a first training needs no download: a tiny language model, and real text.
 
-`TINY` is the directory of the model (`bundled:tiny`), made by `python -m saetui.training.bundled_model`.
+`TINY` is the directory of the model (`bundled:tiny`), made by `python -m saetui.bundled.making.model`.
 `stdlib_files()` is the text (`bundled:stdlib`): the source of the Python standard library that runs saetui.
 This module imports the standard library alone, so that clients may ask for either without loading torch.
 """

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 import msgspec
 
-from saetui.cli.errand import ask_errand
 from saetui.cli.output import Column, json_option, print_json, print_table, say
+from saetui.cli.task import run_task
 from saetui.formats.durable import write_durably
+from saetui.formats.times import now
 from saetui.home import find_home
-from saetui.jobs.architectures import ARCHITECTURES
-from saetui.jobs.speed import MachineFigures
-from saetui.jobs.times import now
+from saetui.spec.architectures import ARCHITECTURES
+from saetui.spec.speed import MachineFigures
 
 
 @click.command()
@@ -25,7 +25,7 @@ def bench(device: str, architectures: tuple[str, ...], as_json: bool) -> None:
     Measures matrix products, a training step of each architecture, a transformer's layers. Takes about a minute. Time estimates use what was measured last; leave the machine alone meanwhile.
     """
     request = {"device": device, "architectures": list(architectures) or None}
-    measured = ask_errand("saetui.training.machine_bench", request)
+    measured = run_task("saetui.training.tasks.bench", request)
     figures = msgspec.convert({**measured, "measured_at": now()}, MachineFigures)
     if not architectures:
         home = find_home()

@@ -6,14 +6,8 @@ from pathlib import Path
 
 import click
 
-from saetui.cli.errand import ask_errand
-from saetui.cli.figures import ABSENT, ago, count, share, size
-from saetui.cli.output import Column, json_option, print_json, print_table, say
-from saetui.cli.train import final_spec, overrides_option
-from saetui.errors import Conflict
-from saetui.home import find_home
-from saetui.jobs.cache_limit import parse_size, read_limit, write_limit
-from saetui.jobs.caches import (
+from saetui.catalog.cache_limit import parse_size, read_limit, write_limit
+from saetui.catalog.caches import (
     ACTIVATIONS,
     CacheEntry,
     delete_cache,
@@ -22,7 +16,13 @@ from saetui.jobs.caches import (
     list_caches,
     verify_cache,
 )
-from saetui.jobs.editing import load_spec_file
+from saetui.cli.output import Column, json_option, print_json, print_table, say
+from saetui.cli.task import run_task
+from saetui.cli.train import final_spec, overrides_option
+from saetui.display.figures import ABSENT, ago, percent, short_count, size
+from saetui.errors import Conflict
+from saetui.home import find_home
+from saetui.spec.editing import load_spec_file
 
 _SHORT_KEY = 8
 
@@ -61,7 +61,9 @@ def build(spec_file: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
     Interrupted, it goes on where it stopped when it is called again.
     """
-    found = ask_errand("saetui.training.build_cache", {"spec": final_spec(load_spec_file(Path(spec_file)), overrides)})
+    found = run_task(
+        "saetui.training.tasks.build_cache", {"spec": final_spec(load_spec_file(Path(spec_file)), overrides)}
+    )
     if as_json:
         print_json(found)
         return
@@ -167,9 +169,9 @@ def _print(entries: list[CacheEntry]) -> None:
                 "tokens" if entry.readable and entry.site is None else entry.what,
                 entry.dataset or "",
                 ABSENT if entry.context_length is None else str(entry.context_length),
-                count(entry.tokens),
+                short_count(entry.tokens),
                 size(entry.bytes),
-                share(entry.done),
+                percent(entry.done),
                 ago(entry.used_at),
             )
             for entry in entries

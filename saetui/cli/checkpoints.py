@@ -8,9 +8,9 @@ import click
 import msgspec
 
 from saetui.cli.choosing import confirmed
-from saetui.cli.figures import ABSENT, ago, count, number, size
 from saetui.cli.output import Column, json_option, print_json, print_table, say
 from saetui.client.blocking import ask
+from saetui.display.figures import ABSENT, ago, number, short_count, size
 from saetui.protocol.messages import GetJob, KeepCheckpoints
 from saetui.rundir.checkpoints import CheckpointInfo, list_checkpoints
 from saetui.rundir.control import read_control
@@ -86,7 +86,7 @@ def _print(saved: list[CheckpointInfo], rules: Retention) -> None:
             [*(Column(title, right=True) for title in ("STEP", "SIZE", "HELD-OUT FVU", "HELD-OUT L0")), Column("SAVED")],
             [
                 [
-                    count(checkpoint.step), size(checkpoint.size_bytes),
+                    short_count(checkpoint.step), size(checkpoint.size_bytes),
                     ABSENT if checkpoint.fvu is None else f"{checkpoint.fvu:.4f}", number(checkpoint.l0),
                     ago(checkpoint.created_at),
                 ]

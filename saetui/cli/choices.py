@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from saetui.cli.downloading import download
-from saetui.cli.figures import number, size
 from saetui.cli.output import Column, json_option, print_json, print_table, say
+from saetui.display.figures import count, size
 
 
 @click.command()
@@ -18,7 +18,7 @@ def models(wanted: str | None, revision: str | None, as_json: bool) -> None:
 
     The bundled one, and those in the local cache of the Hub. A directory with a model can always be named.
     """
-    from saetui.jobs.models import list_models
+    from saetui.catalog.models import list_models
 
     if wanted is not None:
         download("models", wanted, revision)
@@ -41,7 +41,7 @@ def models(wanted: str | None, revision: str | None, as_json: bool) -> None:
                 info.family,
                 str(info.num_layers),
                 str(info.hidden_size),
-                number(info.context_limit),
+                count(info.context_limit),
                 size(info.size_bytes),
             )
             for info in found
@@ -57,8 +57,8 @@ def datasets(wanted: str | None, as_json: bool) -> None:
 
     The bundled one, and those in the local cache of the Hub. A file or directory of text can always be named.
     """
-    from saetui.jobs.datasets import list_datasets
-    from saetui.texts.files import KINDS
+    from saetui.catalog.datasets import list_datasets
+    from saetui.sources.files import KINDS
 
     if wanted is not None:
         download("datasets", wanted)

@@ -10,11 +10,11 @@ import click
 
 from saetui.cli.job_table import named, print_jobs
 from saetui.cli.output import Command, json_option, print_json, say
-from saetui.cli.plain import plain
 from saetui.client.blocking import ask
+from saetui.display.text import plain
 from saetui.errors import Conflict
 from saetui.jobs.job import Job
-from saetui.jobs.life import Verb, can, statuses_for
+from saetui.jobs.states import JobCommand, can, statuses_for
 from saetui.protocol.messages import Asking, GetJob, GetJobs, ManyJobs
 
 _TRIES = 3
@@ -25,7 +25,7 @@ _TRIES = 3
 class Choice:
     """What a command line says of the jobs that are meant."""
 
-    verb: Verb
+    verb: JobCommand
     keys: tuple[str, ...]
     everything: bool
     statuses: tuple[str, ...]
@@ -97,7 +97,7 @@ def confirmed(question: str, as_json: bool) -> bool:
     return click.confirm(plain(question), default=False, err=True)
 
 
-def job_choice(verb: Verb) -> Callable[[Command], Command]:
+def job_choice(verb: JobCommand) -> Callable[[Command], Command]:
     """The argument and the options with which every command on jobs chooses them."""
     names = [status.value for status in statuses_for(verb)]
 

@@ -8,9 +8,9 @@ from saetui.cli.output import json_option, say
 from saetui.cli.screens import has_terminal, run_screens
 from saetui.cli.waiting import wait_for
 from saetui.client.blocking import ask
-from saetui.jobs.demo import DEMO_NAME, DEMO_SPEC
+from saetui.formats.names import free_name
 from saetui.jobs.job import Job
-from saetui.jobs.names import free_name
+from saetui.jobs.templates import DEMO_NAME, DEMO_SPEC
 from saetui.protocol.messages import GetJobs, Submit
 
 

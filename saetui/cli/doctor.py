@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from saetui.cli.errand import ask_errand
 from saetui.cli.health import (
     Finding,
     Verdict,
@@ -25,12 +24,13 @@ from saetui.cli.health import (
     warning,
 )
 from saetui.cli.output import json_option, print_json, say, shows_colour
-from saetui.cli.plain import plain
+from saetui.cli.task import run_task
 from saetui.client.blocking import ask
+from saetui.display.text import plain
 from saetui.errors import HomeError, NotFound, SaetuiError
+from saetui.formats.names import is_id
 from saetui.home import Home, find_home
 from saetui.jobs.losses import NAME, acknowledge_losses
-from saetui.jobs.names import is_id
 from saetui.protocol.messages import GetJob, GetJobs, GetStatus
 
 _MARKS = {Verdict.GOOD: ("✓", "green"), Verdict.WARNING: ("!", "yellow"), Verdict.PROBLEM: ("✗", "red")}
@@ -85,7 +85,7 @@ def _acknowledge(home: Home) -> None:
 def look_at_torch() -> Iterator[Finding]:
     """torch in a process of its own: its version, and each device tried with a product."""
     try:
-        found = ask_errand("saetui.training.probe", {}, say)
+        found = run_task("saetui.training.tasks.probe", {}, say)
     except SaetuiError as error:
         yield problem(
             "torch", error.message, 'Install it: on a Jetson NVIDIA\'s own wheel, elsewhere pip install "saetui[torch]"'
@@ -95,7 +95,7 @@ def look_at_torch() -> Iterator[Finding]:
 
 
 def judge_torch(found: Mapping[str, Any], *, has_card: bool) -> Iterator[Finding]:
-    """Findings from what `saetui.training.probe` found.
+    """Findings from what `saetui.training.tasks.probe` found.
 
     Args:
         found: its result.

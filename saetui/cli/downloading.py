@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from saetui.cli.errand import ask_errand
 from saetui.cli.output import say
+from saetui.cli.task import run_task
 from saetui.errors import SaetuiError
-from saetui.hub_cache import Kind, find_snapshot, is_hub_id
+from saetui.sources.hub_cache import Kind, find_snapshot, is_hub_id
 
 
 def download(kind: Kind, reference: str, revision: str | None = None) -> str:
@@ -19,7 +19,7 @@ def download(kind: Kind, reference: str, revision: str | None = None) -> str:
         SaetuiError: the Hub has it not, or cannot be reached, or there is no room.
     """
     request = {"kind": kind, "reference": reference, "revision": revision}
-    directory: str = ask_errand("saetui.training.download", request)
+    directory: str = run_task("saetui.training.tasks.download", request)
     say(f"{reference} is in {directory}.")
     return directory
 

@@ -8,18 +8,18 @@ from pathlib import Path
 import click
 import msgspec
 
-from saetui.cli.figures import ABSENT, duration, size
+from saetui.catalog.offsets import LARGE, measured_offsets
 from saetui.cli.output import json_option, print_facts, print_json, say
 from saetui.cli.template_lookup import find_template
 from saetui.cli.train import final_spec, overrides_option
 from saetui.client.blocking import ask
-from saetui.client.foretelling import foretell
+from saetui.client.estimate import foretell
+from saetui.display.figures import ABSENT, duration, size
 from saetui.home import find_home
-from saetui.jobs.editing import load_spec_file
-from saetui.jobs.estimates import Estimate
-from saetui.jobs.offsets import LARGE, measured_offsets
-from saetui.jobs.readiness import complete_spec
 from saetui.protocol.messages import DeviceReading, Subscribe
+from saetui.spec.editing import load_spec_file
+from saetui.spec.estimates import Estimate
+from saetui.spec.validation import complete_spec
 
 LOOK_SECONDS = 3.0
 _NAMES = {"sae_weights": "SAE weights"}

@@ -9,18 +9,18 @@ from typing import Any
 
 import click
 
-from saetui.cli.errand import ask_errand
 from saetui.cli.export import finished
-from saetui.cli.figures import number, share, small_share
 from saetui.cli.imported import find_imported
 from saetui.cli.output import Column, json_option, print_facts, print_json, print_table, say
+from saetui.cli.task import run_task
 from saetui.client.blocking import ask
+from saetui.display.figures import count, number, percent
 from saetui.errors import InvalidInput, NotFound
-from saetui.jobs.architectures import HOOK_POINTS
-from saetui.jobs.editing import absolute_reference
-from saetui.paths import user_path
+from saetui.formats.paths import user_path
 from saetui.protocol.messages import GetJob
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.architectures import HOOK_POINTS
+from saetui.spec.editing import absolute_reference
 
 FORWARD = {"never_fired": "never"} | {f"density_{power}": f"1e{power}" for power in range(-7, 0)}
 """The density histogram: the evaluation's names, and how they are shown."""
@@ -90,7 +90,7 @@ def evaluate(
         "tokens": tokens,
         "device": device,
     }
-    found = ask_errand("saetui.training.evaluate", request)
+    found = run_task("saetui.training.tasks.evaluate", request)
     if as_json:
         print_json(found)
     else:
@@ -144,21 +144,21 @@ def _absolute(reference: str | None) -> str | None:
 def _print(found: Mapping[str, Any]) -> None:
     part = "" if found["split"] == "train" else f" (split {found['split']})"
     text = (
-        f"{found['dataset']}{part}, {number(found['tokens'])} held-out tokens in contexts of {found['context_length']}"
+        f"{found['dataset']}{part}, {count(found['tokens'])} held-out tokens in contexts of {found['context_length']}"
     )
     print_facts([("model", found["model"]), ("text", text)])
     titles = ("FVU", "WITH SINKS", "SINKS", "L0", "NEVER FIRED", "CE", "WITH SAE", "ZEROED", "RECOVERED")
     rows = []
     for name, values in found["sites"].items():
         figures = [number(values.get(key)) for key in ("ce_clean", "ce_sae", "ce_zero")]
-        never = f"{values['never_fired'] * values['latents']:.0f} ({share(values['never_fired'])})"
-        fvu = (number(values.get("fvu")), number(values.get("fvu_all")), small_share(values.get("sink_fraction")))
-        recovered = share(values.get("ce_recovered"))
+        never = f"{values['never_fired'] * values['latents']:.0f} ({percent(values['never_fired'])})"
+        fvu = (number(values.get("fvu")), number(values.get("fvu_all")), percent(values.get("sink_fraction"), 1))
+        recovered = percent(values.get("ce_recovered"))
         rows.append((name, values["trained_as"], *fvu, number(values["l0"]), never, *figures, recovered))
     columns = (Column("SAE", gives_way=True), Column("ARCH"), *(Column(title, right=True) for title in titles))
     print_table(columns, rows)
     click.echo("\nHow often latents fire (share of the latents with a density from 1eN up to ten times that)")
-    densities = [(name, *(share(values.get(key)) for key in FORWARD)) for name, values in found["sites"].items()]
+    densities = [(name, *(percent(values.get(key)) for key in FORWARD)) for name, values in found["sites"].items()]
     print_table((Column("SAE", gives_way=True), *(Column(title, right=True) for title in FORWARD.values())), densities)
     for name, values in found["sites"].items():
         for note in values["notes"]:

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import click
 
-from saetui.cli.carry import copy_out, refuse_occupied
-from saetui.cli.errand import ask_errand
+from saetui.catalog.starts import CONFIG_FILE, CONFIG_LIMIT
+from saetui.cli.copying import copy_out, refuse_occupied
 from saetui.cli.output import json_option, print_json
-from saetui.cli.plain import plain
+from saetui.cli.task import run_task
 from saetui.client.blocking import ask
+from saetui.display.text import plain
 from saetui.errors import FormatError, InvalidInput, NotFound
+from saetui.formats.paths import user_path
+from saetui.formats.regular import read_regular
 from saetui.jobs.job import Job
-from saetui.jobs.starts import CONFIG_FILE, CONFIG_LIMIT
-from saetui.paths import user_path
 from saetui.protocol.messages import GetJob
-from saetui.regular import read_regular
 from saetui.rundir.layout import RunDirectory
 
 FORMATS = ("saelens", "dictionary_learning", "sparsify", "saetui")
@@ -88,7 +88,7 @@ def _in_layout(results: Mapping[str, Path], layout: str, scratch: Path) -> Mappi
     if layout == "saetui" and not own:
         raise InvalidInput("Its SAEs are in SAELens's layout, which saetui reads too.", "Use --format saelens.")
     request = {"convert": {name: str(path) for name, path in results.items()}, "into": str(scratch), "layout": layout}
-    ask_errand("saetui.training.carry", request)
+    run_task("saetui.training.tasks.convert", request)
     return {name: scratch / name for name in results}
 
 

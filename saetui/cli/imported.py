@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from saetui.cli.errand import ask_errand
-from saetui.cli.figures import ABSENT, number
 from saetui.cli.output import json_option, print_facts, print_json, say
+from saetui.cli.task import run_task
+from saetui.display.figures import ABSENT, count
 from saetui.errors import HomeError, InvalidInput
+from saetui.formats.names import NAME_RULE, free_name, is_name, plain_name
+from saetui.formats.paths import user_path
 from saetui.home import find_home
-from saetui.jobs.names import NAME_RULE, free_name, is_name, plain_name
-from saetui.paths import user_path
 
 
 @click.command(name="import")
@@ -33,7 +33,7 @@ def import_sae(directory: str, name: str | None, as_json: bool) -> None:
     wanted = name or plain_name(source.name)
     chosen = free_name(wanted, [entry.name for entry in into.iterdir()])
     request = {"import": str(source), "into": str(into), "name": chosen}
-    imported = ask_errand("saetui.training.carry", request)
+    imported = run_task("saetui.training.tasks.convert", request)
     if as_json:
         print_json(imported)
         return
@@ -43,7 +43,7 @@ def import_sae(directory: str, name: str | None, as_json: bool) -> None:
             ("architecture", f"{imported['architecture']} ({imported['layout']})"),
             (
                 "sizes",
-                f"{number(imported['d_in'])} → {number(imported['latents'])} latents → {number(imported['d_out'])}",
+                f"{count(imported['d_in'])} → {count(imported['latents'])} latents → {count(imported['d_out'])}",
             ),
             ("model", imported["model"] or ABSENT),
             ("site", imported["hook_name"] or ABSENT),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from saetui.cli.figures import ABSENT, ago, duration, number, share
 from saetui.cli.output import Column, print_table
+from saetui.display.figures import ABSENT, ago, duration, number, percent
 from saetui.jobs.job import Job, Status, queue_order
 
 GLYPHS = {
@@ -85,7 +85,7 @@ def named(jobs: Iterable[Job]) -> str:
 
 
 def _row(job: Job, place: int | None) -> tuple[str, ...]:
-    done = ABSENT if job.num_steps is None else share(job.progress)
+    done = ABSENT if job.num_steps is None else percent(job.progress)
     figures = [number(mean_of(job, metric)) for metric in ("l0", "fvu", HELD_OUT + "fvu", HELD_OUT + "l0")]
     state = state_of(job) if place is None else f"{state_of(job)} #{place}"
     return job.id, state, job.name, job.architecture, done, *figures, when(job)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from saetui.cli.figures import size
 from saetui.cli.output import json_option, print_json, say
-from saetui.cli.plain import plain_line
 from saetui.client.blocking import ask
+from saetui.display.figures import size
+from saetui.display.text import log_line
 from saetui.errors import FormatError
 from saetui.jobs.job import Job
 from saetui.protocol.messages import GetJob
@@ -112,4 +112,4 @@ def _print_new(log: LogReader) -> None:
 
 def _print(lines: list[str]) -> None:
     for line in lines:
-        click.echo(plain_line(line))
+        click.echo(log_line(line))

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from saetui.cli.figures import count, number
 from saetui.cli.history import History, read_history, thin
 from saetui.cli.output import Column, json_option, print_json, print_table, say
 from saetui.client.blocking import ask
+from saetui.display.figures import number, short_count
 from saetui.protocol.messages import GetJob
 from saetui.rundir.layout import RunDirectory
 
@@ -84,5 +84,5 @@ def _print_table(history: History) -> None:
 
 
 def _cell(column: str, values: Mapping[str, float]) -> str:
-    show = count if column == "tokens_per_second" else number
+    show = short_count if column == "tokens_per_second" else number
     return show(values.get(column))

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 import click
 
-from saetui.cli.plain import cells, fit, plain
-from saetui.jobs.problems import Problem
+from saetui.display.text import cells, plain, shorten
+from saetui.spec.problems import Problem
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
@@ -134,7 +134,7 @@ def _width(widths: Sequence[int]) -> int:
 def _line(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int], colour: str | None = None) -> str:
     parts = []
     for index, (column, cell, width) in enumerate(zip(columns, row, widths)):
-        text = fit(cell, width)
+        text = shorten(cell, width)
         blanks = " " * (width - cells(text))
         if colour is not None and index == 1:
             text = click.style(text, fg=colour)

@@ -9,7 +9,7 @@ import click
 
 from saetui.cli.output import print_json, say
 from saetui.errors import SaetuiError
-from saetui.jobs.problems import Problem, SpecError, errors_of, warnings_of
+from saetui.spec.problems import Problem, SpecError, errors_of, warnings_of
 
 FAILED = 1
 WRONG_USAGE = 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from saetui.cli.errand import ask_errand
 from saetui.cli.output import Column, json_option, print_json, print_table
+from saetui.cli.task import run_task
 
 _FIGURES = {
     "recovered": "{:.1%}",
@@ -34,7 +34,7 @@ def selftest(architectures: tuple[str, ...], full: bool, as_json: bool) -> int:
     With --full each is trained with its default hyperparameters on features of very unequal frequency, correlated and in a
     hierarchy, and must reach what was measured for it: a default that is wrong shows.
     """
-    rows = ask_errand("saetui.training.selftest", {"architectures": list(architectures) or None, "full": full})
+    rows = run_task("saetui.training.tasks.selftest", {"architectures": list(architectures) or None, "full": full})
     if as_json:
         print_json(rows)
     else:

@@ -8,19 +8,19 @@ from typing import Any
 import click
 import msgspec
 
-from saetui.cli.figures import ABSENT, ago, count, duration, share, size
 from saetui.cli.job_table import state_of
 from saetui.cli.output import json_option, print_facts, print_json
-from saetui.cli.plain import plain, plain_line
 from saetui.cli.site_table import Evaluation, print_sites, read_evaluation
 from saetui.cli.traceback_tail import last_traceback
 from saetui.client.blocking import ask
-from saetui.jobs.hyperparameters import HYPERPARAMETERS, Value
+from saetui.display.figures import ABSENT, ago, duration, percent, short_count, size
+from saetui.display.text import log_line, plain
 from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import GetJob
 from saetui.rundir.checkpoints import CheckpointInfo, list_checkpoints
 from saetui.rundir.events import LoggedEvent, read_events
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.hyperparameters import HYPERPARAMETERS, Value
 
 _EVENTS_SHOWN = 5
 
@@ -103,7 +103,7 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
         if self.traceback is not None:
             _heading("traceback")
             for line in self.traceback.splitlines():
-                click.echo(plain_line(line))
+                click.echo(log_line(line))
 
 
 def describe(job: Job) -> JobDocument:
@@ -128,10 +128,10 @@ def _facts(job: Job, spec: dict[str, Any]) -> list[tuple[str, str]]:
         ("model", job.model),
         ("dataset", f"{dataset.get('source', ABSENT)}, contexts of {dataset.get('context_length', ABSENT)} tokens"),
         ("architecture", job.architecture),
-        ("step", f"{job.step} of {steps} ({share(job.progress)})"),
+        ("step", f"{job.step} of {steps} ({percent(job.progress)})"),
     ]
     if job.tokens_per_second is not None:
-        facts.append(("speed", f"{count(job.tokens_per_second)} tokens/s"))
+        facts.append(("speed", f"{short_count(job.tokens_per_second)} tokens/s"))
     if job.eta_seconds is not None:
         facts.append(("left", duration(job.eta_seconds)))
     times = (("created", job.created_at), ("started", job.started_at), ("ended", job.ended_at))
@@ -149,7 +149,7 @@ def _waiting_facts(job: Job) -> list[tuple[str, str]]:
     facts = []
     if job.after is not None:
         facts.append(("waits for", f"job {job.after}"))
-    if job.released:
+    if job.unloaded:
         facts.append(("paused", "its memory is free; it goes on from its checkpoint"))
     if job.degraded is not None:
         facts.append(("degraded", job.degraded))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from saetui.cli.figures import number, share
 from saetui.cli.output import Column, print_table
+from saetui.display.figures import number, percent
 from saetui.jobs.job import Job
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricReader
@@ -36,6 +36,11 @@ def print_sites(job: Job, evaluation: Mapping[str, Mapping[str, float]]) -> None
 
 def _row(job: Job, site: str, held_out: Mapping[str, float]) -> tuple[str, ...]:
     now = job.metrics.get(site, {})
-    training = (number(now.get("loss")), number(now.get("l0")), number(now.get("fvu")), share(now.get("dead_fraction")))
+    training = (
+        number(now.get("loss")),
+        number(now.get("l0")),
+        number(now.get("fvu")),
+        percent(now.get("dead_fraction")),
+    )
     fvu = (number(held_out.get("fvu")), number(held_out.get("fvu_all")))
-    return site, *training, *fvu, number(held_out.get("l0")), share(held_out.get("ce_recovered"))
+    return site, *training, *fvu, number(held_out.get("l0")), percent(held_out.get("ce_recovered"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 import msgspec
 
-from saetui.cli.figures import ago
 from saetui.cli.output import json_option, print_facts, print_json, say
-from saetui.client.starting import ensure_supervisor, run_supervisor, stop_supervisor, supervisor_status
+from saetui.client.lifecycle import ensure_supervisor, run_supervisor, stop_supervisor, supervisor_status
+from saetui.display.figures import ago
 from saetui.errors import SupervisorError
 
 

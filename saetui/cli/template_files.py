@@ -6,9 +6,9 @@ from pathlib import Path
 
 from saetui.errors import Conflict, InvalidInput, SaetuiError
 from saetui.formats.durable import write_durably
-from saetui.jobs.editing import FILE_LIMIT, decode_text
-from saetui.paths import why_no_path
-from saetui.regular import read_regular
+from saetui.formats.paths import why_no_path
+from saetui.formats.regular import read_regular
+from saetui.spec.editing import FILE_LIMIT, decode_text
 
 _WAY_OUT = "Give a file that `saetui templates export` wrote."
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from saetui.client.blocking import ask
 from saetui.errors import Conflict, NotFound
-from saetui.jobs.template import Template
-from saetui.paths import shortened
+from saetui.formats.paths import shortened
+from saetui.jobs.templates import Template
 from saetui.protocol.messages import GetTemplates
 
 

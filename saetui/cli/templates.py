@@ -8,18 +8,16 @@ from typing import Any
 import click
 
 from saetui.cli.choosing import confirmed
-from saetui.cli.figures import ABSENT, ago
 from saetui.cli.output import Column, json_option, print_facts, print_json, print_table, say
-from saetui.cli.plain import plain
 from saetui.cli.template_files import read_template_file, write_template_file
 from saetui.cli.template_lookup import find_template
 from saetui.cli.train import final_spec, overrides_option, submit, wait_option
 from saetui.client.blocking import ask
+from saetui.display.figures import ABSENT, ago
+from saetui.display.text import plain
 from saetui.errors import NotFound
-from saetui.jobs.editing import load_spec_file
-from saetui.jobs.template import Template
-from saetui.jobs.templates import export_text, search_templates
-from saetui.paths import user_path
+from saetui.formats.paths import user_path
+from saetui.jobs.templates import Template, export_text, search_templates
 from saetui.protocol.messages import (
     DeleteTemplate,
     DuplicateTemplate,
@@ -30,6 +28,7 @@ from saetui.protocol.messages import (
     SaveTemplate,
 )
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.editing import load_spec_file
 
 
 @click.group()

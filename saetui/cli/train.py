@@ -10,12 +10,12 @@ import click
 
 from saetui.cli.downloading import download_missing
 from saetui.cli.output import Command, json_option, print_json, say, warn
-from saetui.cli.plain import plain
 from saetui.cli.template_lookup import find_template
 from saetui.cli.waiting import wait_for
 from saetui.client.blocking import ask
-from saetui.jobs.editing import absolute_paths, apply_overrides, load_spec_file
+from saetui.display.text import plain
 from saetui.protocol.messages import Submit
+from saetui.spec.editing import absolute_paths, apply_overrides, load_spec_file
 
 
 def overrides_option(command: Command) -> Command:

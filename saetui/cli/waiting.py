@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from saetui.cli.figures import count, duration, number, share
 from saetui.cli.job_table import mean_of, named, state_of
 from saetui.cli.output import print_json, say
-from saetui.cli.plain import fit, plain
 from saetui.cli.site_table import print_sites, read_evaluation
 from saetui.client.blocking import follow_job
+from saetui.display.figures import duration, number, percent, short_count
+from saetui.display.text import plain, shorten
 from saetui.errors import FormatError
 from saetui.jobs.job import Job, Status
 from saetui.rundir.events import EventReader, LoggedEvent
@@ -94,7 +94,7 @@ class ProgressLine:
         if self._over:
             # Of standard error: standard output may well be a file here.
             width = os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_WIDTH
-            click.echo(f"\r\x1b[K{fit(text, width - 1)}", err=True, nl=False)
+            click.echo(f"\r\x1b[K{shorten(text, width - 1)}", err=True, nl=False)
         else:
             important = (job.status, self._phase)
             if important == self._important and time.monotonic() - self._last_time < _SECONDS_BETWEEN_LINES:
@@ -150,13 +150,13 @@ class ProgressLine:
         if job.degraded is not None:
             parts.append(job.degraded)
         if job.num_steps is not None and job.step:
-            parts.append(f"{share(job.progress)}  {job.step}/{job.num_steps}")
+            parts.append(f"{percent(job.progress)}  {job.step}/{job.num_steps}")
         if job.eta_seconds is not None and not job.status.ended:
             parts.append(f"{duration(job.eta_seconds)} left")
-        for title, metric, show in (("FVU", "fvu", number), ("L0", "l0", number), ("dead", "dead_fraction", share)):
+        for title, metric, show in (("FVU", "fvu", number), ("L0", "l0", number), ("dead", "dead_fraction", percent)):
             value = mean_of(job, metric)
             if value is not None:
                 parts.append(f"{title} {show(value)}")
         if job.tokens_per_second is not None:
-            parts.append(f"{count(job.tokens_per_second)} tok/s")
+            parts.append(f"{short_count(job.tokens_per_second)} tok/s")
         return "  ".join(parts)

@@ -14,7 +14,7 @@ from types import TracebackType
 import msgspec
 
 from saetui.client import liveness
-from saetui.client.starting import ensure_supervisor
+from saetui.client.lifecycle import ensure_supervisor
 from saetui.client.wire import ConnectionLost, connect_socket, listener_pid, lost, not_running, welcomed
 from saetui.errors import Busy, NotFound, ProtocolError, SupervisorError
 from saetui.home import Home, find_home
@@ -36,7 +36,7 @@ from saetui.protocol.messages import (
     Snapshot,
     Subscribe,
 )
-from saetui.protocol.versions import see_that_it_can
+from saetui.protocol.versions import require_understood
 
 ANSWER_SECONDS = 60.0
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -111,7 +111,7 @@ class BlockingClient:
             ProtocolError: the supervisor is too old for it.
             SupervisorError: the connection was lost, or no answer came within the timeout (seconds).
         """
-        see_that_it_can(request, self._version)
+        require_understood(request, self._version)
         number = next(self._ids)
         self._send(msgspec.structs.replace(request, id=number))
         deadline = time.monotonic() + timeout

@@ -12,7 +12,7 @@ import msgspec
 
 from saetui.client import liveness
 from saetui.client.blocking import ANSWER_SECONDS, answer_to
-from saetui.client.starting import ensure_supervisor
+from saetui.client.lifecycle import ensure_supervisor
 from saetui.client.wire import connect_socket, listener_pid, lost, not_running, welcomed
 from saetui.errors import ProtocolError, SaetuiError, SupervisorError
 from saetui.home import Home, find_home
@@ -31,7 +31,7 @@ from saetui.protocol.messages import (
     Subscribe,
     Welcome,
 )
-from saetui.protocol.versions import see_that_it_can
+from saetui.protocol.versions import require_understood
 
 
 class Client:
@@ -114,7 +114,7 @@ class Client:
             ProtocolError: the supervisor is too old for it.
             SupervisorError: the connection was lost, or no answer came within the timeout (seconds).
         """
-        see_that_it_can(request, self._version)
+        require_understood(request, self._version)
         if self._end is not None:
             raise self._end
         number = next(self._ids)

@@ -27,12 +27,12 @@ class Status(str, Enum):
         return self in ENDED
 
 
-class Wish(str, Enum):
+class DesiredState(str, Enum):
     """What the user wants of a job that lives: to go on, to hold with everything in memory, or to free that too."""
 
     RUN = "run"
     PAUSE = "pause"
-    RELEASE = "release"
+    UNLOAD = "release"  # the spelling on disk and on the wire
 
 
 ENDED = frozenset({Status.COMPLETED, Status.STOPPED, Status.FAILED, Status.LOST})
@@ -68,8 +68,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         progress: finished steps over all steps, 0 to 1.
         tokens_per_second: over a moving window; None unless the job runs.
         metrics: the latest value of each metric, for each site.
-        wish: what was asked of it last; `pause` or `release` until it is told to go on.
-        released: paused without a process: its memory is free, and it goes on from its checkpoint through the queue.
+        desired_state: the last request; `pause` or `release` until the job is resumed. `wish` in JSON.
+        unloaded: paused without a process: its memory is free, and it goes on from its checkpoint through the queue.
+            `released` in JSON.
         queue_rank: its place among the queued ones, lowest first; None unless it is queued.
         after: the id of the job that must complete before this one starts.
         degraded: what the training has to do without for now (no room for a checkpoint), or None.
@@ -94,8 +95,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error: JobError | None = None
     started_at: str | None = None
     ended_at: str | None = None
-    wish: Wish = Wish.RUN
-    released: bool = False
+    desired_state: DesiredState = msgspec.field(default=DesiredState.RUN, name="wish")
+    unloaded: bool = msgspec.field(default=False, name="released")
     queue_rank: int | None = None
     after: str | None = None
     degraded: str | None = None
@@ -109,7 +110,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def holds_device(self) -> bool:
         """A process of the job lives."""
-        return self.status in LIVE and not self.released
+        return self.status in LIVE and not self.unloaded
 
     @property
     def state(self) -> str:
@@ -119,10 +120,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.status is Status.QUEUED and self.after is not None:
             return "waiting"
-        if self.status in (Status.STARTING, Status.RUNNING) and self.wish is not Wish.RUN:
+        if self.status in (Status.STARTING, Status.RUNNING) and self.desired_state is not DesiredState.RUN:
             return "pausing"
-        if self.status is Status.PAUSED and not self.released and self.wish is not Wish.PAUSE:
-            return "resuming" if self.wish is Wish.RUN else "releasing"
+        if self.status is Status.PAUSED and not self.unloaded and self.desired_state is not DesiredState.PAUSE:
+            return "resuming" if self.desired_state is DesiredState.RUN else "unloading"
         if self.status is Status.RUNNING and self.degraded is not None:
             return "degraded"
         return self.status.value

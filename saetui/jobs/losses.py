@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 from saetui.formats.durable import write_durably
-from saetui.regular import read_regular
-from saetui.rundir.sealed import decode_sealed, seal
+from saetui.formats.regular import read_regular
+from saetui.formats.sealed import decode_sealed, seal
 
 NAME = "losses.json"
 LIMIT = 1 << 20

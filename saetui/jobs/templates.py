@@ -8,13 +8,32 @@ from typing import Any
 import msgspec
 
 from saetui.errors import FormatError
-from saetui.jobs.demo import DEMO_SPEC
-from saetui.jobs.editing import FILE_LIMIT
-from saetui.jobs.hyperparameters import plain
-from saetui.jobs.names import NAME_RULE, is_name, plain_name
-from saetui.jobs.problems import errors_of
-from saetui.jobs.spec import check_fields
-from saetui.jobs.template import DESCRIPTION_LIMIT, RefusedEntry, Template
+from saetui.formats.names import NAME_RULE, is_name, plain_name
+from saetui.spec.editing import FILE_LIMIT
+from saetui.spec.hyperparameters import plain
+from saetui.spec.problems import errors_of
+from saetui.spec.training_spec import check_fields
+
+DESCRIPTION_LIMIT = 500
+
+DEMO_NAME = "demo"
+
+DEMO_SPEC: dict[str, Any] = {
+    "model": "bundled:tiny",
+    "dataset": {"source": "bundled:stdlib", "context_length": 128},
+    "layers": [2],
+    "hook_points": ["resid_post"],
+    "architecture": "topk",
+    "hyperparameters": {
+        "expansion_factor": 8,
+        "k": 32,
+        "batch_size": 2048,
+        "num_steps": 2000,
+        "eval_interval": 500,
+        "checkpoint_interval": 1000,
+    },
+}
+"""What `saetui demo` trains: an SAE on the bundled model and text, in a few minutes on two cores."""
 
 FORMAT = "saetui-templates"
 FORMAT_VERSION = 1
@@ -23,6 +42,43 @@ MOST_ENTRIES = 2000
 """Templates that a file may have."""
 
 _ENTRY_FIELDS = frozenset({"name", "description", "spec", "favorite"})
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True):
+    """A template in the store.
+
+    Attributes:
+        spec: a training spec as JSON, any field missing; valid as far as it goes.
+        builtin: comes with saetui and is read-only.
+        missing: which of its model and dataset are not on this machine; filled when it is shown, never stored.
+    """
+
+    id: str
+    name: str
+    spec: dict[str, Any]
+    created_at: str
+    updated_at: str
+    description: str = ""
+    favorite: bool = False
+    builtin: bool = False
+    use_count: int = 0
+    last_used_at: str | None = None
+    missing: tuple[str, ...] = ()
+
+
+class RefusedEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of an imported file that did not come in, and why."""
+
+    index: int
+    name: str
+    reason: str
+
+
+class ImportResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came in, and what did not."""
+
+    imported: tuple[Template, ...]
+    refused: tuple[RefusedEntry, ...]
 
 
 class TemplateEntry(msgspec.Struct, frozen=True, kw_only=True):

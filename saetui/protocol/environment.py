@@ -24,7 +24,7 @@ def child_environment(home: Home) -> dict[str, str]:
 
 
 def torch_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """An environment for a process that holds tensors: glibc reads it when that starts; see saetui/training/heap.py.
+    """An environment for a process that holds tensors: glibc reads it when that starts; see saetui/training/allocator.py.
 
     Args:
         environment: what it would have; if the user has set the size of glibc's caches there, that stays.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from saetui import errors
 from saetui.errors import SaetuiError
-from saetui.jobs.problems import SpecError
 from saetui.protocol.messages import Failure
+from saetui.spec.problems import SpecError
 
 _KINDS: dict[str, type[SaetuiError]] = {
     error.kind: error

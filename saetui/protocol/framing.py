@@ -14,8 +14,8 @@ import msgspec
 
 from saetui.errors import ProtocolError
 from saetui.failpoints import hit
-from saetui.jobs.problems import Problem, SpecError
 from saetui.protocol.messages import FromClient, FromSupervisor
+from saetui.spec.problems import Problem, SpecError
 
 TO_SUPERVISOR_LIMIT = 1 << 20
 """Bytes of one payload from a client: 1 MiB."""

@@ -15,15 +15,15 @@ import msgspec
 
 from saetui.jobs.job import Job
 from saetui.jobs.preferences import Preferences
-from saetui.jobs.problems import Problem
-from saetui.jobs.template import ImportResult, Template
+from saetui.jobs.templates import ImportResult, Template
+from saetui.spec.problems import Problem
 
 PROTOCOL_VERSION = 2
 OLDEST_VERSION = 1
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello", kw_only=True):
-    """First frame of every connection. `job`: set by a trainer, which only sends `Look`."""
+    """First frame of every connection. `job`: set by a trainer, which only sends `DirectoryChanged`."""
 
     oldest: int = OLDEST_VERSION
     newest: int = PROTOCOL_VERSION
@@ -37,7 +37,7 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome", kw_only=True):
     pid: int
 
 
-class Look(msgspec.Struct, frozen=True, tag="look"):
+class DirectoryChanged(msgspec.Struct, frozen=True, tag="look"):
     """From a trainer: its job's directory has news."""
 
 
@@ -182,11 +182,11 @@ class StopJobs(Asking[ManyJobs], frozen=True, tag="stop_jobs"):
 
 
 class PauseJobs(Asking[ManyJobs], frozen=True, tag="pause_jobs"):
-    """Hold jobs between two steps; `release`: save, and free their memory. Answered as soon as the wish is recorded."""
+    """Hold jobs between two steps; `unload` (`release` on the wire): save, and free their memory. Answered as soon as the wish is recorded."""
 
     since: ClassVar[int] = 2
     jobs: tuple[str, ...]
-    release: bool = False
+    unload: bool = msgspec.field(default=False, name="release")
 
 
 class ResumeJobs(Asking[ManyJobs], frozen=True, tag="resume_jobs"):
@@ -375,5 +375,5 @@ class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
     reason: str
 
 
-FromClient = Union[Hello, Look, Request]
+FromClient = Union[Hello, DirectoryChanged, Request]
 FromSupervisor = Union[Welcome, Reply, Failure, Event, Goodbye]

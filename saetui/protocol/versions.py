@@ -40,7 +40,7 @@ def understood(change: Change, version: int) -> bool:
     return version >= 2 or not isinstance(change, PreferencesChanged)
 
 
-def see_that_it_can(request: Asking[R], version: int) -> None:
+def require_understood(request: Asking[R], version: int) -> None:
     """See that a supervisor which speaks a version can do what is asked.
 
     Raises:

@@ -18,9 +18,9 @@ import msgspec
 from saetui.errors import FormatError
 from saetui.failpoints import hit
 from saetui.formats.durable import fsync_directory, fsync_file, write_durably
-from saetui.regular import read_regular
+from saetui.formats.regular import read_regular
+from saetui.formats.sealed import decode_sealed, seal
 from saetui.rundir.ownership import recorded_id
-from saetui.rundir.sealed import decode_sealed, seal
 
 MANIFEST = "manifest.json"
 WAY_OUT = "Resume from an older checkpoint; this one is not sound."

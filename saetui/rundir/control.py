@@ -11,13 +11,13 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.formats.durable import write_durably
-from saetui.jobs.job import Wish
-from saetui.regular import read_regular
+from saetui.formats.regular import read_regular
+from saetui.formats.sealed import decode_sealed, seal
+from saetui.jobs.job import DesiredState
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
-from saetui.rundir.sealed import decode_sealed, seal
 
-__all__ = ["CONTROL", "Control", "Wish", "read_control", "write_control"]
+__all__ = ["CONTROL", "Control", "DesiredState", "read_control", "write_control"]
 
 CONTROL = "control.json"
 
@@ -26,12 +26,12 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     """The wishes for one job.
 
     Attributes:
-        wish: `pause` holds between steps with everything in memory; `release` saves, frees all and ends the process.
+        desired_state: `wish` in the file. `pause` holds between steps with everything in memory; `release` saves, frees all and ends the process.
         checkpoints: how many checkpoints were ever asked for; a trainer that has answered fewer saves one.
         retention: which checkpoints stay, in place of what the spec says; None where the spec holds.
     """
 
-    wish: Wish = Wish.RUN
+    desired_state: DesiredState = msgspec.field(default=DesiredState.RUN, name="wish")
     checkpoints: int = 0
     retention: Union[Retention, None] = None
 

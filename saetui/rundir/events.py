@@ -13,8 +13,8 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.failpoints import cut, hit
-from saetui.regular import NotRegular, TooLarge, open_regular
-from saetui.rundir.sealed import decode_sealed, seal
+from saetui.formats.regular import NotRegular, TooLarge, open_regular
+from saetui.formats.sealed import decode_sealed, seal
 
 NEWS_LIMIT = 64 << 20
 """Bytes that are read at once: some hundred thousand events, where a long job has a few thousand."""

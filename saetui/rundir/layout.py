@@ -13,7 +13,7 @@ import msgspec
 from saetui.errors import FormatError
 from saetui.failpoints import hit
 from saetui.formats.durable import fsync_directory, write_durably
-from saetui.regular import read_regular
+from saetui.formats.regular import read_regular
 
 SUBMISSION = ".submission"
 """In a directory whose job nobody was told of yet: made first, with the job's id, removed when the job is acknowledged."""

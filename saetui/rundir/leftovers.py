@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from saetui.directories import remove_tree
 from saetui.failpoints import hit
-from saetui.jobs.names import ID_PATTERN, is_id
-from saetui.regular import read_regular
+from saetui.formats.directories import remove_tree
+from saetui.formats.names import ID_PATTERN, is_id
+from saetui.formats.regular import read_regular
 from saetui.rundir.layout import SUBMISSION
 from saetui.rundir.ownership import JOB_COPY, recorded_id
 

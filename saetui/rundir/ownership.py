@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import msgspec
 
-from saetui.regular import read_regular
-from saetui.rundir.sealed import check_seal
+from saetui.formats.regular import read_regular
+from saetui.formats.sealed import check_seal
+from saetui.rundir.layout import RunDirectory
 
 JOB_COPY = "job.json"
 
@@ -27,3 +29,14 @@ def recorded_id(directory: Path) -> str | None:
         return msgspec.json.decode(content, type=_Copy).job.id if check_seal(content) else None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def require_own_directory(run: RunDirectory) -> None:
+    """See that in the place of a job's directory there is not that of another job.
+
+    Raises:
+        OSError: there is.
+    """
+    holds = recorded_id(run.path)
+    if holds not in (None, run.id):
+        raise OSError(errno.EEXIST, f"the directory of job {holds} is in the place of its own", str(run.path))

@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from saetui.errors import FormatError
-from saetui.regular import NotRegular, open_regular
+from saetui.formats.regular import NotRegular, open_regular
 
 COLUMN_LIMIT = 64
 BLOCK_ROWS = 4096

@@ -24,11 +24,11 @@ from saetui.sae.base import SparseAutoencoder, WholeBatch
 from saetui.sae.candidates import Candidates
 from saetui.sae.continuing import take_over
 from saetui.sae.dead import DeadLatents, DeadSet
-from saetui.sae.export import ExportMetadata, export_result, export_saelens, export_saetui
+from saetui.sae.formats.export import ExportMetadata, export_result, export_saelens, export_saetui
+from saetui.sae.formats.layouts import load_sae
+from saetui.sae.formats.loading import LoadedSAE, as_trained, load_saelens
 from saetui.sae.gated import GatedSAE
 from saetui.sae.jumprelu import JumpReLUSAE
-from saetui.sae.layouts import load_sae
-from saetui.sae.loading import LoadedSAE, as_trained, load_saelens
 from saetui.sae.losses import BatchStatistics, Losses, combine
 from saetui.sae.normalization import Normalization, ScaleEstimator
 from saetui.sae.planted import PlantedDictionary, recovered

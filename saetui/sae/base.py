@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from saetui.errors import InvalidInput
 from saetui.sae.centre import centre_of
 from saetui.sae.dead import DeadSet
-from saetui.sae.dense import row_blocks
+from saetui.sae.kernels.dense import row_blocks
 from saetui.sae.losses import BatchStatistics, Losses, combine
 
 DecoderNorm = Literal["unit", "free"]

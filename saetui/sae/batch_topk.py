@@ -9,9 +9,9 @@ from torch import Tensor
 
 from saetui.sae.base import DecoderNorm, Path, Piece, WholeBatch
 from saetui.sae.dead import DeadSet
-from saetui.sae.dense import pre_activations
+from saetui.sae.kernels.dense import pre_activations
+from saetui.sae.kernels.selection import Above, LargestOfAll, Selection, floor_of, largest_values
 from saetui.sae.losses import BatchStatistics, Losses
-from saetui.sae.selection import Above, LargestOfAll, Selection, floor_of, largest_values
 from saetui.sae.topk import TopKSAE
 
 # The newest batch's weight in the threshold's moving average (SAELens's choice too), once so many have been seen.

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from saetui.sae.batch_topk import BatchTopKSAE
-from saetui.sae.dense import pre_activations, row_blocks
-from saetui.sae.selection import floor_of
-from saetui.sae.sparse import places_above
+from saetui.sae.kernels.dense import pre_activations, row_blocks
+from saetui.sae.kernels.selection import floor_of
+from saetui.sae.kernels.sparse import places_above
 
 
 class ThresholdSearch:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from saetui.errors import InvalidInput
 from saetui.sae.base import SparseAutoencoder
-from saetui.sae.loading import LoadedSAE
-from saetui.sae.model_changes import changes_to_model
+from saetui.sae.formats.loading import LoadedSAE
+from saetui.sae.formats.model_changes import changes_to_model
 from saetui.sae.normalization import Normalization
 
 _SPREAD = 1e-3

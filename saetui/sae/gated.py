@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from saetui.sae.base import DecoderNorm, Path, WholeBatch
 from saetui.sae.dead import DeadSet
-from saetui.sae.gated_dense import dense_outcome
-from saetui.sae.gated_sparse import sparse_outcome
+from saetui.sae.kernels.gated_dense import dense_outcome
+from saetui.sae.kernels.gated_sparse import sparse_outcome
+from saetui.sae.kernels.relu_losses import encoder_of
+from saetui.sae.kernels.sparse_layers import is_sparse
 from saetui.sae.losses import BatchStatistics, Losses
 from saetui.sae.relu import ReluSAE
-from saetui.sae.relu_losses import encoder_of
-from saetui.sae.sparse_layers import is_sparse
 
 
 class GatedSAE(ReluSAE):

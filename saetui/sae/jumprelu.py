@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from saetui.errors import InvalidInput
 from saetui.sae.base import DecoderNorm, Option, Path, WholeBatch
 from saetui.sae.dead import DeadSet
-from saetui.sae.jumprelu_dense import dense_outcome
-from saetui.sae.jumprelu_sparse import sparse_outcome, window_floor
+from saetui.sae.kernels.jumprelu_dense import dense_outcome
+from saetui.sae.kernels.jumprelu_sparse import sparse_outcome, window_floor
+from saetui.sae.kernels.pre_activation_loss import pre_activation_loss
+from saetui.sae.kernels.relu_losses import encoder_of
+from saetui.sae.kernels.sparse_layers import is_sparse
+from saetui.sae.kernels.straight_through import jump
 from saetui.sae.losses import BatchStatistics, Losses
-from saetui.sae.pre_activation_loss import pre_activation_loss
 from saetui.sae.relu import ReluSAE
-from saetui.sae.relu_losses import encoder_of
-from saetui.sae.sparse_layers import is_sparse
-from saetui.sae.straight_through import jump
 
 SparsityMode = Literal["step", "quadratic", "tanh"]
 

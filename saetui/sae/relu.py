@@ -7,8 +7,8 @@ from torch import Tensor
 
 from saetui.sae.base import DecoderNorm, Option, SparseAutoencoder
 from saetui.sae.dead import DeadSet
-from saetui.sae.dense import pre_activations
 from saetui.sae.ghost import ghost_loss
+from saetui.sae.kernels.dense import pre_activations
 
 
 class ReluSAE(SparseAutoencoder):

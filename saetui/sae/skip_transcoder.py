@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from saetui.sae.base import DecoderNorm, Path, WholeBatch
 from saetui.sae.dead import DeadSet
-from saetui.sae.dense import product
+from saetui.sae.kernels.dense import product
 from saetui.sae.losses import Losses
 from saetui.sae.transcoder import Transcoder
 

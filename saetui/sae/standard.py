@@ -8,9 +8,9 @@ from torch import Tensor
 from saetui.errors import InvalidInput
 from saetui.sae.base import DecoderNorm, Option, Path, WholeBatch
 from saetui.sae.dead import DeadSet
+from saetui.sae.kernels.relu_losses import l1_losses
 from saetui.sae.losses import BatchStatistics, Losses
 from saetui.sae.relu import ReluSAE
-from saetui.sae.relu_losses import l1_losses
 
 
 class StandardSAE(ReluSAE):

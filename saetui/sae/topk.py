@@ -10,11 +10,11 @@ from torch import Tensor
 from saetui.errors import InvalidInput
 from saetui.sae.base import DecoderNorm, Option, Path, Piece, SparseAutoencoder, WholeBatch
 from saetui.sae.dead import DeadSet
+from saetui.sae.kernels.selection import LargestOfEach, Selection
+from saetui.sae.kernels.sparse import sparse_is_faster
+from saetui.sae.kernels.topk_dense import dense_outcome
+from saetui.sae.kernels.topk_sparse import AuxK, sparse_outcome
 from saetui.sae.losses import BatchStatistics, Losses
-from saetui.sae.selection import LargestOfEach, Selection
-from saetui.sae.sparse import sparse_is_faster
-from saetui.sae.topk_dense import dense_outcome
-from saetui.sae.topk_sparse import AuxK, sparse_outcome
 
 
 class TopKSAE(SparseAutoencoder):

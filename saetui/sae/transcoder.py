@@ -10,8 +10,8 @@ from torch import Tensor
 from saetui.errors import InvalidInput
 from saetui.sae.base import DecoderNorm, Option, Path, Piece, WholeBatch
 from saetui.sae.dead import DeadSet
+from saetui.sae.kernels.relu_losses import l1_losses
 from saetui.sae.losses import BatchStatistics, Losses
-from saetui.sae.relu_losses import l1_losses
 from saetui.sae.topk import TopKSAE
 
 

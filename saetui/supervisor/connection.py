@@ -24,9 +24,19 @@ from saetui.protocol.framing import (
     from_client,
     request_id,
 )
-from saetui.protocol.messages import PROTOCOL_VERSION, Failure, Goodbye, Hello, Look, Reply, Request, Result, Welcome
+from saetui.protocol.messages import (
+    PROTOCOL_VERSION,
+    DirectoryChanged,
+    Failure,
+    Goodbye,
+    Hello,
+    Reply,
+    Request,
+    Result,
+    Welcome,
+)
 from saetui.protocol.versions import HANDSHAKE_SECONDS, negotiate
-from saetui.supervisor.crowd import Crowd
+from saetui.supervisor.memory_limit import Crowd
 from saetui.supervisor.outbox import Outbox, Overflow
 
 SILENCE_SECONDS = 30.0
@@ -162,7 +172,7 @@ class Connection:
             # Its frame was sound, so the next one can be trusted.
             self._put(failure_of(error, request_id(payload)))
             return
-        if isinstance(message, Look):
+        if isinstance(message, DirectoryChanged):
             self._hint()
         elif isinstance(message, Hello):
             self._put(failure_of(ProtocolError("A second greeting came.", "Greet once.")))

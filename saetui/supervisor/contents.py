@@ -8,11 +8,11 @@ from typing import TypeVar
 import msgspec
 
 from saetui.errors import HomeError
+from saetui.formats.sealed import decode_sealed
+from saetui.formats.times import now
 from saetui.jobs.losses import Loss
 from saetui.jobs.preferences import Preferences
-from saetui.jobs.template import Template
-from saetui.jobs.times import now
-from saetui.rundir.sealed import decode_sealed
+from saetui.jobs.templates import Template
 from saetui.supervisor.generations import Recovery, WhyUnreadable
 from saetui.supervisor.migrations import SCHEMA_VERSION
 from saetui.supervisor.record import Record

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from saetui.jobs.job import JobError, Status
-from saetui.supervisor.board import Board, moved
+from saetui.supervisor.auto_resume import waits_for_revival
+from saetui.supervisor.jobs import Board, moved
 from saetui.supervisor.record import Record
-from saetui.supervisor.revival import waits_for_revival
 
 
 def settle(board: Board) -> None:

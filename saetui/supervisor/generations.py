@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saetui.formats.durable import fsync_directory, write_durably
-from saetui.regular import NotRegular, TooLarge, read_regular
+from saetui.formats.regular import NotRegular, TooLarge, read_regular
 
 log = logging.getLogger(__name__)
 

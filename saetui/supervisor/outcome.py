@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
+from saetui.formats.regular import NotRegular, TooLarge, read_regular
+from saetui.formats.sealed import decode_sealed
 from saetui.jobs.job import Job, JobError, Status
-from saetui.regular import NotRegular, TooLarge, read_regular
+from saetui.launch.identity import boot_id, identify, read_identities
+from saetui.launch.presence import directory_of, is_deleted
 from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.log import last_lines
-from saetui.rundir.sealed import decode_sealed
-from saetui.supervisor.identity import boot_id, identify, read_identities
-from saetui.supervisor.presence import directory_of, is_deleted
-from saetui.supervisor.tries import never_started
+from saetui.supervisor.attempts import never_started
 
 _SAID = {
     "completed": Status.COMPLETED,

@@ -18,14 +18,14 @@ import msgspec
 
 from saetui.errors import SaetuiError
 from saetui.home import Home, find_home
+from saetui.launch.local import TRAINER
+from saetui.launch.locks import become_the_supervisor
 from saetui.protocol.failures import failure_of
+from saetui.supervisor.allocator import give_back_freed_memory
 from saetui.supervisor.connection import SILENCE_SECONDS
-from saetui.supervisor.heap import give_back_freed_memory
-from saetui.supervisor.launching import TRAINER
 from saetui.supervisor.listener import CHECK_SECONDS
-from saetui.supervisor.locks import become_the_supervisor
+from saetui.supervisor.scheduler import LOOK_SECONDS
 from saetui.supervisor.service import Pace, Service
-from saetui.supervisor.workforce import LOOK_SECONDS
 
 LOG_BYTES = 256 << 10
 

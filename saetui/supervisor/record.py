@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -10,12 +9,12 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.formats.durable import write_durably
+from saetui.formats.names import plain_name
+from saetui.formats.regular import read_regular
+from saetui.formats.sealed import decode_sealed, seal
 from saetui.jobs.job import Job, Status
-from saetui.jobs.names import plain_name
-from saetui.regular import read_regular
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.ownership import JOB_COPY, recorded_id
-from saetui.rundir.sealed import decode_sealed, seal
+from saetui.rundir.ownership import JOB_COPY, require_own_directory
 
 CPU = "cpu"
 
@@ -53,19 +52,8 @@ def write_copy(record: Record) -> None:
         OSError: no room, the directory is gone, or that of another job is in its place.
     """
     run = RunDirectory(Path(record.job.directory))
-    see_that_it_is_its_own(run)
+    require_own_directory(run)
     write_durably(copy_path(run), seal(msgspec.json.encode(record)))
-
-
-def see_that_it_is_its_own(run: RunDirectory) -> None:
-    """See that in the place of a job's directory there is not that of another job.
-
-    Raises:
-        OSError: there is.
-    """
-    holds = recorded_id(run.path)
-    if holds not in (None, run.id):
-        raise OSError(errno.EEXIST, f"the directory of job {holds} is in the place of its own", str(run.path))
 
 
 def rebuild(run: RunDirectory) -> Record | None:

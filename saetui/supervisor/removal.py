@@ -13,8 +13,9 @@ from saetui.errors import HomeError
 from saetui.failpoints import hit
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.leftovers import Kind, classify, remove_hidden, shown
-from saetui.supervisor.record import Record, copy_path, see_that_it_is_its_own, write_copy
-from saetui.supervisor.tries import run_of
+from saetui.rundir.ownership import require_own_directory
+from saetui.supervisor.attempts import run_of
+from saetui.supervisor.record import Record, copy_path, write_copy
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def hide_all(records: Sequence[Record]) -> list[Hidden]:
             continue
         hidden = run.path.with_name(f".{record.id}.{secrets.token_hex(4)}.deleted")
         try:
-            see_that_it_is_its_own(run)
+            require_own_directory(run)
             _leave_a_proof(run, record)
             hit("run.hide")
             os.rename(run.path, hidden)

@@ -15,25 +15,25 @@ from saetui.devices.reading import read_device
 from saetui.errors import HomeError
 from saetui.home import Home
 from saetui.jobs.losses import note_losses
+from saetui.launch.local import TRAINER
+from saetui.launch.locks import still_ours
+from saetui.launch.presence import place_of
 from saetui.protocol.messages import DeviceChanged, DeviceReading, Request, Result, Snapshot, Subscribe
-from saetui.supervisor.adoption import Adoption
-from saetui.supervisor.answers import Answers
+from saetui.supervisor.auto_resume import Revival
 from saetui.supervisor.background import Background
-from saetui.supervisor.board import Board
+from saetui.supervisor.broadcast import Hub
 from saetui.supervisor.connection import SILENCE_SECONDS, Connection
-from saetui.supervisor.crowd import Crowd
 from saetui.supervisor.descriptors import room_for_clients
 from saetui.supervisor.fitting import fitting
-from saetui.supervisor.hub import Hub
-from saetui.supervisor.launching import TRAINER
+from saetui.supervisor.jobs import Board
 from saetui.supervisor.listener import CHECK_SECONDS, Listener
-from saetui.supervisor.locks import still_ours
-from saetui.supervisor.presence import place_of
-from saetui.supervisor.revival import Revival
-from saetui.supervisor.shelf import Shelf
+from saetui.supervisor.memory_limit import Crowd
+from saetui.supervisor.preferences import Taste
+from saetui.supervisor.recovery import Adoption
+from saetui.supervisor.requests import Answers
+from saetui.supervisor.scheduler import LOOK_SECONDS, Workforce
 from saetui.supervisor.store import Store
-from saetui.supervisor.taste import Taste
-from saetui.supervisor.workforce import LOOK_SECONDS, Workforce
+from saetui.supervisor.templates import Shelf
 
 SAMPLE_SECONDS = 2.0
 """How often the device is read while someone looks."""

@@ -24,11 +24,11 @@ from tinydb.table import Table
 from saetui.errors import HomeError
 from saetui.failpoints import hit
 from saetui.formats.durable import write_durably
+from saetui.formats.regular import read_regular
+from saetui.formats.sealed import SEAL, seal
 from saetui.jobs.losses import Loss
 from saetui.jobs.preferences import Preferences
-from saetui.jobs.template import Template
-from saetui.regular import read_regular
-from saetui.rundir.sealed import SEAL, seal
+from saetui.jobs.templates import Template
 from saetui.supervisor.contents import JobsFile, TemplatesFile, losses_of, why_unreadable
 from saetui.supervisor.generations import LIMIT, inode, keep_previous, previous_generation, put_back, recover
 from saetui.supervisor.migrations import SCHEMA_VERSION, migrate

@@ -10,17 +10,17 @@ import msgspec
 
 from saetui.devices.choice import default_device
 from saetui.errors import Conflict, HomeError
+from saetui.formats.names import free_name, new_id
+from saetui.formats.times import now
 from saetui.home import Home
 from saetui.jobs.job import Job, Status
-from saetui.jobs.names import free_name, new_id
-from saetui.jobs.problems import Problem, SpecError
-from saetui.jobs.readiness import Ready, complete_spec
-from saetui.jobs.spec import TrainingSpec, spec_json
-from saetui.jobs.times import now
 from saetui.protocol.messages import Submitted
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.leftovers import Kind, classify, remove
-from saetui.supervisor.board import Board
+from saetui.spec.problems import Problem, SpecError
+from saetui.spec.training_spec import TrainingSpec, spec_json
+from saetui.spec.validation import Ready, complete_spec
+from saetui.supervisor.jobs import Board
 from saetui.supervisor.record import Record, write_copy
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ async def submit(home: Home, board: Board, raw: dict[str, Any], after: str | Non
     # From here to the end nothing waits: no other submission can take the name.
     wanted = ready.spec.name or "unnamed"
     if raw.get("name"):
-        board.name_is_free(wanted)
+        board.require_free_name(wanted)
     job = _job(home, board, ready.spec, ready.settings.num_steps if ready.settings else None, wanted)
     job = msgspec.structs.replace(job, after=awaited)
     run = RunDirectory(home.run(job.id))
@@ -96,7 +96,7 @@ async def _complete(board: Board, raw: dict[str, Any]) -> Ready:
         name = raw.get("name")
         try:
             if isinstance(name, str):
-                board.name_is_free(name)
+                board.require_free_name(name)
         except Conflict as conflict:
             taken = Problem(
                 field="name",

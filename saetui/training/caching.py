@@ -10,10 +10,10 @@ from saetui.activations.cache_layout import ActivationEntry, cached_bytes, empty
 from saetui.activations.cache_reading import CachedRows
 from saetui.activations.cache_writing import EntryWriter, RecordingRows
 from saetui.activations.rows import ModelRows, RowReader
+from saetui.catalog.cache_limit import make_room, read_limit
+from saetui.catalog.caches import ACTIVATIONS, list_caches
 from saetui.errors import Conflict
-from saetui.jobs.cache_limit import make_room, read_limit
-from saetui.jobs.caches import ACTIVATIONS, list_caches
-from saetui.jobs.spec import TrainingSpec
+from saetui.spec.training_spec import TrainingSpec
 
 Tell = Callable[[str], None]
 """Takes a sentence for the job's events."""

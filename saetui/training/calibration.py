@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saetui.activations import ActivationExtractor, TokenDataset, extract_rows
-from saetui.jobs.pieces import contexts_at_a_time
 from saetui.sae.batch_topk import BatchTopKSAE
 from saetui.sae.calibration import ThresholdSearch
+from saetui.spec.settings import contexts_at_a_time
 from saetui.training.evaluation import spread
 from saetui.training.site import SiteTrainer
 from saetui.training.stream import kind_of

@@ -8,7 +8,7 @@ import signal
 from types import FrameType
 
 from saetui.errors import FormatError
-from saetui.rundir.control import Control, Wish, read_control
+from saetui.rundir.control import Control, DesiredState, read_control
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
 from saetui.training.stopping import StopWish
@@ -38,10 +38,10 @@ class Wishes(StopWish):
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
 
     @property
-    def wish(self) -> Wish:
+    def desired_state(self) -> DesiredState:
         """As of the last signal."""
         self._read_news()
-        return self._control.wish
+        return self._control.desired_state
 
     @property
     def checkpoints(self) -> int:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from saetui.activations import Predictor, Splice, TokenDataset, TokenLoss, Unavailable, cross_entropy, extract_rows
-from saetui.jobs.pieces import contexts_at_a_time
 from saetui.sae import IntervalSums
+from saetui.spec.settings import contexts_at_a_time
 from saetui.training.sinks import find_sinks
 from saetui.training.stream import kind_of
 

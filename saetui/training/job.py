@@ -6,14 +6,14 @@ import traceback
 
 from saetui.errors import SaetuiError
 from saetui.home import find_home
-from saetui.jobs.spec import TrainingSpec, parse_spec
 from saetui.rundir.checkpoints import newest_sound
 from saetui.rundir.events import LoggedEvent, read_events
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.training_spec import TrainingSpec, parse_spec
 from saetui.training.control import Wishes
 from saetui.training.ledger import Ledger, PatientEvents
-from saetui.training.line import Line
 from saetui.training.loop import Ending, Outcome, Training
+from saetui.training.notifier import Line
 from saetui.training.out_of_memory import bytes_asked, is_out_of_memory
 from saetui.training.reserve import Reserve
 from saetui.training.saving import Saver

@@ -7,7 +7,7 @@ from enum import Enum
 from statistics import fmean
 
 from saetui.failpoints import hit
-from saetui.rundir.control import Wish
+from saetui.rundir.control import DesiredState
 from saetui.rundir.metrics import MetricReader
 from saetui.training.checkpoint import LoopState, Means
 from saetui.training.control import Wishes
@@ -129,7 +129,7 @@ class Training:
             self._ledger.event("warning", trouble, step=self._step)
         if self._saver.due:
             self._save()
-        if self._wishes.wish is not Wish.RUN and not self._done and self._hold():
+        if self._wishes.desired_state is not DesiredState.RUN and not self._done and self._hold():
             return Ending.PAUSED
         if self._done:
             return Ending.COMPLETED
@@ -144,8 +144,8 @@ class Training:
         """Wait between two steps, everything in memory; whether it is saved and the memory is to be freed."""
         said = False
         with self._speed.left_out():
-            while not self._wishes and (wish := self._wishes.wish) is not Wish.RUN:
-                if wish is Wish.RELEASE and (self._step == 0 or self._save()):
+            while not self._wishes and (wish := self._wishes.desired_state) is not DesiredState.RUN:
+                if wish is DesiredState.UNLOAD and (self._step == 0 or self._save()):
                     return True
                 if not said:
                     said = True

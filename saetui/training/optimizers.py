@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saetui.jobs.settings import Settings
 from saetui.sae import SparseAutoencoder
+from saetui.spec.settings import Settings
 
 SGD_MOMENTUM = 0.9
 ADAM_EPS = 1e-8

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from saetui.jobs.architectures import BY_K, RELU, TIED
-from saetui.jobs.settings import Settings
+from saetui.spec.architectures import BY_K, RELU, TIED
+from saetui.spec.settings import Settings
 
 
 def sae_options(architecture: str, settings: Settings) -> dict[str, Any]:

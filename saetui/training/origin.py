@@ -12,8 +12,8 @@ import transformers
 from saetui.activations import LanguageModel, Site, TokenDataset
 from saetui.activations.tokens import OtherTokens, find_tokens
 from saetui.errors import DatasetError, FormatError, ModelError
-from saetui.jobs.settings import Settings
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.settings import Settings
 
 _RETRY = "or retry the job to begin anew with what is there now."
 GOES_ON = "The run goes on with the tokens that it began with, which are kept."

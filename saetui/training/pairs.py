@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from saetui.activations import HookPoint, Site
-from saetui.jobs.architectures import TRANSCODER_TARGET, TRANSCODERS
-from saetui.jobs.spec import TrainingSpec
+from saetui.spec.architectures import TRANSCODER_TARGET, TRANSCODERS
+from saetui.spec.training_spec import TrainingSpec
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from saetui.activations.norms import norm_before, stream_norms, takes_mean_away,
 from saetui.activations.site_names import NamedSite, check_names_the_site, read_site_name
 from saetui.errors import InvalidInput
 from saetui.sae import LoadedSAE
-from saetui.sae.model_changes import ModelChanges, changes_to_model, check_positions
+from saetui.sae.formats.model_changes import ModelChanges, changes_to_model, check_positions
 
 _SMALLEST = 1e-4
 """A norm's weight that is smaller, relative to the largest, cannot be divided by: what it multiplied is lost in rounding."""

@@ -11,7 +11,7 @@ import psutil
 from saetui.rundir.events import EventLog
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricWriter
-from saetui.training.line import Line
+from saetui.training.notifier import Line
 
 TRAINING_COLUMNS = (
     "loss", "recon_loss", "sparsity_loss", "aux_loss", "l0", "l0_fraction", "fvu", "r2", "l1", "dead", "dead_fraction",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saetui.jobs.settings import Settings
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.reading import delete_unless_read
 from saetui.rundir.retention import Retention, superfluous
+from saetui.spec.settings import Settings
 
 
 def rules_of(settings: Settings) -> Retention:

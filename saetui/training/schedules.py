@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from saetui.jobs.settings import Settings
+from saetui.spec.settings import Settings
 
 ONE_CYCLE_RISE = 0.3
 """The share of a one_cycle run that rises (Smith and Topin 2018 leave it near a third)."""

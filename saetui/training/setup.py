@@ -22,17 +22,16 @@ from saetui.activations import (
 from saetui.activations.rows import RowReader
 from saetui.errors import DatasetError, InvalidInput
 from saetui.home import find_home
-from saetui.jobs.pieces import contexts_at_a_time
-from saetui.jobs.settings import Settings, resolve
-from saetui.jobs.spec import TrainingSpec
 from saetui.rundir.checkpoints import newest_sound, sweep
 from saetui.rundir.events import EventLog
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.settings import Settings, contexts_at_a_time, resolve
+from saetui.spec.training_spec import TrainingSpec
+from saetui.training.allocator import keep_freed_memory
 from saetui.training.calibration import Calibration
 from saetui.training.checkpoint import SavedState, load_checkpoint, load_origin
 from saetui.training.evaluation import HeldOut
-from saetui.training.heap import keep_freed_memory
-from saetui.training.line import Line
+from saetui.training.notifier import Line
 from saetui.training.options import product_dtype
 from saetui.training.origin import GOES_ON, Origin, begin, check_model, check_rules, kept_tokens, what_changed
 from saetui.training.out_of_memory import PatientExtractor

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from saetui.sae.sparse import stable_order
+from saetui.sae.kernels.sparse import stable_order
 from saetui.training.pairs import Pair
 from saetui.training.units import Units
 

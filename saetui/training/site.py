@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from saetui.activations import Site, Splice
-from saetui.jobs.settings import Settings
-from saetui.jobs.spec import TrainingSpec
-from saetui.jobs.starts import find_starts
+from saetui.catalog.starts import find_starts
 from saetui.sae import (
     Candidates,
     DeadLatents,
@@ -26,7 +24,9 @@ from saetui.sae import (
     reset_moments,
 )
 from saetui.sae.continuing import take_over
-from saetui.sae.layouts import load_sae
+from saetui.sae.formats.layouts import load_sae
+from saetui.spec.settings import Settings
+from saetui.spec.training_spec import TrainingSpec
 from saetui.training.checkpoint import SiteState
 from saetui.training.optimizers import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
 from saetui.training.options import sae_options

@@ -10,9 +10,8 @@ from saetui.activations import ActivationExtractor, BatchStream, TokenDataset
 from saetui.activations.cache_reading import CachedRows
 from saetui.activations.rows import RowReader
 from saetui.home import find_home
-from saetui.jobs.pieces import contexts_at_a_time, contexts_of_a_block
-from saetui.jobs.settings import Settings
-from saetui.jobs.spec import TrainingSpec
+from saetui.spec.settings import Settings, contexts_at_a_time, contexts_of_a_block
+from saetui.spec.training_spec import TrainingSpec
 from saetui.training.caching import open_rows
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Union
 
-from saetui.jobs.settings import Settings
+from saetui.spec.settings import Settings
 
 DEAD_SHARE = 0.10
 L0_FACTOR = 1.5

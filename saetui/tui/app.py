@@ -304,7 +304,7 @@ def run(home: Home, job: str | None = None) -> int:
 def farewell(model: Model) -> str:
     """One line for after the end: what goes on, and how to come back."""
     names = [job.name for job in model.jobs.values() if job.holds_device]
-    paused = sum(job.released for job in model.jobs.values())
+    paused = sum(job.unloaded for job in model.jobs.values())
     queued = sum(job.status.value == "queued" for job in model.jobs.values())
     if not names and not queued:
         held = f" {paused} paused." if paused else ""

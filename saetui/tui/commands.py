@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from saetui.client.link import Unreachable
 from saetui.jobs.job import Job
 from saetui.jobs.preferences import Preferences, PreferenceValue
-from saetui.jobs.template import ImportResult, Template
+from saetui.jobs.templates import ImportResult, Template
 from saetui.protocol.messages import (
     Asking,
     CheckpointJobs,
@@ -57,8 +57,8 @@ class Commands:
     async def stop_jobs(self, jobs: tuple[str, ...]) -> tuple[Job, ...]:
         return (await self._source.request(StopJobs(jobs))).jobs
 
-    async def pause_jobs(self, jobs: tuple[str, ...], *, release: bool = False) -> tuple[Job, ...]:
-        return (await self._source.request(PauseJobs(jobs, release))).jobs
+    async def pause_jobs(self, jobs: tuple[str, ...], *, unload: bool = False) -> tuple[Job, ...]:
+        return (await self._source.request(PauseJobs(jobs, unload))).jobs
 
     async def resume_jobs(self, jobs: tuple[str, ...]) -> tuple[Job, ...]:
         return (await self._source.request(ResumeJobs(jobs))).jobs

@@ -8,11 +8,11 @@ from typing import Any, Union
 import msgspec
 
 from saetui.errors import InvalidInput
-from saetui.jobs.architectures import ARCHITECTURES, default_hook_points
-from saetui.jobs.hyperparameters import HYPERPARAMETERS, Value, for_architecture, plain, siblings
-from saetui.jobs.problems import Problem, SpecError, errors_of
-from saetui.jobs.settings import Settings, resolve
-from saetui.jobs.spec import SPEC_FIELDS, check_fields, parse_spec
+from saetui.spec.architectures import ARCHITECTURES, default_hook_points
+from saetui.spec.hyperparameters import HYPERPARAMETERS, Value, for_architecture, plain, siblings
+from saetui.spec.problems import Problem, SpecError, errors_of
+from saetui.spec.settings import Settings, resolve
+from saetui.spec.training_spec import SPEC_FIELDS, check_fields, parse_spec
 from saetui.tui.fields import ARCHITECTURE_FIELD, MODEL_FIELDS, PREFIX
 
 _WHOLE = ("seed", "dataset.context_length")

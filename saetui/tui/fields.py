@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from saetui.jobs.architectures import ARCHITECTURES, SUMMARIES
-from saetui.jobs.hyperparameters import HYPERPARAMETERS, Hyperparameter, Kind, siblings
-from saetui.jobs.spec import DTYPES
+from saetui.spec.architectures import ARCHITECTURES, SUMMARIES
+from saetui.spec.hyperparameters import HYPERPARAMETERS, Hyperparameter, Kind, siblings
+from saetui.spec.training_spec import DTYPES
 
 PREFIX = "hyperparameters."
 

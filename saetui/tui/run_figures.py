@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from saetui.jobs.models import ModelInfo
-from saetui.jobs.problems import errors_of
-from saetui.jobs.readiness import generated_job_name
-from saetui.jobs.settings import Settings, check_together, count_active, count_latents, count_steps, with_defaults
-from saetui.jobs.spec import TrainingSpec, check_fields, parse_spec
+from saetui.catalog.models import ModelInfo
+from saetui.spec.problems import errors_of
+from saetui.spec.settings import Settings, check_together, count_active, count_latents, count_steps, with_defaults
+from saetui.spec.training_spec import TrainingSpec, check_fields, parse_spec
+from saetui.spec.validation import generated_job_name
 from saetui.tui.draft import Draft
 from saetui.tui.fields import PREFIX
 

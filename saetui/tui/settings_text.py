@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from saetui.jobs.hyperparameters import Section, for_architecture
+from saetui.spec.hyperparameters import Section, for_architecture
 from saetui.tui.widgets.text_pane import Span
 
 _NAME_WIDTH = 26

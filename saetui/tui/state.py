@@ -6,7 +6,7 @@ from enum import Enum
 
 from saetui.jobs.job import Job, Status, queue_order
 from saetui.jobs.preferences import Preferences
-from saetui.jobs.template import Template
+from saetui.jobs.templates import Template
 from saetui.protocol.messages import (
     Change,
     DeviceChanged,

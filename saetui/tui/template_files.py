@@ -6,8 +6,8 @@ from pathlib import Path
 
 from saetui.errors import InvalidInput
 from saetui.formats.durable import write_durably
-from saetui.jobs.editing import FILE_LIMIT, decode_text
-from saetui.regular import read_regular
+from saetui.formats.regular import read_regular
+from saetui.spec.editing import FILE_LIMIT, decode_text
 
 EXPORT_NAME = "saetui-templates.json"
 """What is offered as the name of an export."""

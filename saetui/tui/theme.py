@@ -35,7 +35,7 @@ LOOKS: Mapping[Status, Look] = {
 
 _ON_ITS_WAY = {
     "pausing": "state-paused",
-    "releasing": "state-paused",
+    "unloading": "state-paused",
     "resuming": "state-running",
     "degraded": "state-stopping",
 }

@@ -23,8 +23,8 @@ from transformers import (
 from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.models import LanguageModel, open_model
 from saetui.activations.sites import HookPoint, Site
+from saetui.catalog.models import find_model
 from saetui.errors import ModelError
-from saetui.jobs.models import find_model
 
 from .families import LAYERS, VOCABULARY, WIDTH, save_model
 

@@ -9,7 +9,7 @@ architecture at its defaults. The first run reads the activations (some minutes)
 The learning rate. Adam moves a weight by at most the rate a step, so that a short run at the rate of a long one does not arrive; the
 noise that a high rate leaves goes in the last fifth, where it falls to 0; what bounds it are latents that die. Measured on the bundled
 model with one seed, FVU and share of dead latents (penalised architectures: the loss, L0, dead; * is the default of
-saetui/jobs/settings.py):
+saetui/spec/settings.py):
 
     300 steps, 1024 latents, batches of 512
                   1.2e-3         1.8e-3         2.5e-3         3.5e-3         5e-3
@@ -56,11 +56,11 @@ from torch import Tensor
 from saetui.activations import ActivationExtractor, ContextOrder, extract_rows, open_model, prepare_tokens
 from saetui.activations.sites import HookPoint, Site
 from saetui.bundled import TINY
-from saetui.jobs.architectures import ARCHITECTURES
-from saetui.jobs.editing import apply_overrides
-from saetui.jobs.settings import resolve
-from saetui.jobs.spec import parse_spec
 from saetui.sae import IntervalSums
+from saetui.spec.architectures import ARCHITECTURES
+from saetui.spec.editing import apply_overrides
+from saetui.spec.settings import resolve
+from saetui.spec.training_spec import parse_spec
 from saetui.training.pairs import pairs_of
 from saetui.training.site import SiteTrainer
 from tests.sink_models import second_model

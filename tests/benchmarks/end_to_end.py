@@ -26,12 +26,12 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from saetui.activations import ActivationExtractor, ContextOrder, Site, extract_rows, open_model, prepare_tokens
 from saetui.bundled import stdlib_files
 from saetui.home import Home
-from saetui.jobs.readiness import complete_spec
-from saetui.jobs.spec import spec_json
 from saetui.protocol.environment import torch_environment
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricReader
 from saetui.sae import build
+from saetui.spec.training_spec import spec_json
+from saetui.spec.validation import complete_spec
 from saetui.training.recorder import JOB
 from tests.benchmarks.step import machine
 from tests.peers.environment import peer_python

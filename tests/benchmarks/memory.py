@@ -20,11 +20,11 @@ from typing import Any
 
 from saetui.bundled import TINY
 from saetui.home import Home
-from saetui.jobs.architectures import ARCHITECTURES
-from saetui.jobs.estimates import estimate
-from saetui.jobs.readiness import complete_spec
 from saetui.protocol.environment import torch_environment
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.architectures import ARCHITECTURES
+from saetui.spec.estimates import estimate
+from saetui.spec.validation import complete_spec
 from tests.training.runs import make_run, write_text
 
 SIZES = {

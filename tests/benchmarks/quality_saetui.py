@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from saetui.jobs.settings import resolve
-from saetui.jobs.spec import parse_spec
+from saetui.spec.settings import resolve
+from saetui.spec.training_spec import parse_spec
 from saetui.training.pairs import pairs_of
 from saetui.training.site import SiteTrainer
 from tests.benchmarks.quality_data import Apply, Material, run

@@ -6,10 +6,10 @@ import sys
 
 import torch
 
-from saetui.jobs.architectures import TRANSCODERS
 from saetui.sae import DeadLatents, IntervalSums, build
-from saetui.training.heap import keep_freed_memory
-from saetui.training.machine_bench import SETTLED_BIAS
+from saetui.spec.architectures import TRANSCODERS
+from saetui.training.allocator import keep_freed_memory
+from saetui.training.tasks.bench import SETTLED_BIAS
 from tests.benchmarks.taking_turns import take_turns
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from saetui.bundled import TINY
-from saetui.training.bundled_evaluation import model_nats, residual_norms
-from saetui.training.bundled_ngrams import TrigramModel, UnigramModel
-from saetui.training.bundled_text import END_OF_TEXT, encode_documents, read_stdlib
+from saetui.bundled.making.evaluation import model_nats, residual_norms
+from saetui.bundled.making.ngrams import TrigramModel, UnigramModel
+from saetui.bundled.making.text import END_OF_TEXT, encode_documents, read_stdlib
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,9 +11,9 @@ import pytest
 
 from saetui.formats.durable import write_durably
 from saetui.home import Home
+from tests.catalog.test_offsets import SITE, keep_rows, rows_with_offset
 from tests.cli.conftest import Saetui
-from tests.jobs.test_estimates import FIGURES
-from tests.jobs.test_offsets import SITE, keep_rows, rows_with_offset
+from tests.spec.test_estimates import FIGURES
 
 
 def spec_file(directory: Path, **hyperparameters: Any) -> Path:

@@ -31,7 +31,7 @@ def test_latents_that_fired_on_none_of_the_tokens_are_called_so_and_both_fvus_ar
     )
     titles, row = capsys.readouterr().out.splitlines()[2:4]
     assert "DEAD" not in titles
-    for title, figure in (("FVU", "0.316"), ("WITH SINKS", "0.154"), ("SINKS", "1.5 %"), ("NEVER FIRED", "125 (12 %)")):
+    for title, figure in (("FVU", "0.316"), ("WITH SINKS", "0.154"), ("SINKS", "1.5%"), ("NEVER FIRED", "125 (12%)")):
         assert title in titles and figure in row
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from saetui.cli.figures import number
+from saetui.display.figures import number
 from saetui.home import Home
 from tests.cli.conftest import SITES, Saetui, Trained, small_spec
 from tests.conditions import eventually
@@ -40,7 +40,7 @@ def test_the_list_has_a_line_for_each_job_and_no_colour_in_a_pipe(trained: Train
     for metric in ("eval_fvu", "eval_l0"):
         assert number(sum(found[metric] for found in figures) / len(figures)) in line
     assert "✓ completed" in line
-    assert "100 %" in line
+    assert "100%" in line
     assert "ago" in line or "just now" in line
     assert "\x1b" not in outcome.out
 
@@ -74,7 +74,7 @@ def test_show_adds_what_the_directory_knows(trained: Trained) -> None:
 
 def test_show_reads_well(trained: Trained) -> None:
     out = trained.saetui("show", "small").out
-    for part in ("✓ completed", "30 of 30 (100 %)", *SITES, "learning_rate", "checkpoints", "step 30", "results"):
+    for part in ("✓ completed", "30 of 30 (100%)", *SITES, "learning_rate", "checkpoints", "step 30", "results"):
         assert part in out
     titles, line = [row for row in out.splitlines() if row.startswith(("SITE", SITES[0] + " "))][:2]
     cells = dict(zip(re.split(" {2,}", titles), re.split(" {2,}", line), strict=True))

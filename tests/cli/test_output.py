@@ -8,10 +8,10 @@ import math
 import pytest
 
 from saetui.cli.output import Column, print_facts, print_json, print_table
-from saetui.cli.plain import cells
 from saetui.cli.refusals import report_error
+from saetui.display.text import cells
 from saetui.errors import InvalidInput, ModelError, SaetuiError
-from saetui.jobs.problems import Problem, SpecError
+from saetui.spec.problems import Problem, SpecError
 
 COLUMNS = (Column("NAME", gives_way=True), Column("STEP", right=True), Column("WHEN"))
 

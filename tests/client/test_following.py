@@ -7,11 +7,11 @@ import threading
 import pytest
 
 from saetui.client.blocking import BlockingClient, ask, follow_job
-from saetui.client.starting import holder_of, stop_supervisor
+from saetui.client.lifecycle import holder_of, stop_supervisor
 from saetui.errors import NotFound, SupervisorError
 from saetui.jobs.job import Job, Status
-from saetui.jobs.problems import SpecError
 from saetui.protocol.messages import DeleteJobs, GetJobs, GetStatus, Submit
+from saetui.spec.problems import SpecError
 from tests.conditions import eventually
 from tests.supervisor.conftest import Machine
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from saetui.client.connection import Client
+from saetui.client.lifecycle import stop_supervisor
 from saetui.client.link import Link, Unreachable
-from saetui.client.starting import stop_supervisor
 from saetui.errors import Conflict, HomeError, NotFound, SupervisorError
 from saetui.home import Home
 from saetui.jobs.job import Status

@@ -5,11 +5,10 @@ import json
 import pytest
 
 from saetui.errors import FormatError
-from saetui.jobs.hyperparameters import HYPERPARAMETERS
-from saetui.jobs.names import free_name, is_name, new_id, plain_name
-from saetui.jobs.template import Template
+from saetui.formats.names import free_name, is_name, new_id, plain_name
 from saetui.jobs.templates import (
     BUILTIN_TEMPLATES,
+    Template,
     check_template,
     export_text,
     generated_name,
@@ -17,6 +16,7 @@ from saetui.jobs.templates import (
     search_templates,
     sort_templates,
 )
+from saetui.spec.hyperparameters import HYPERPARAMETERS
 
 
 def template(name: str, *, favorite: bool = False, last_used_at: str | None = None) -> Template:

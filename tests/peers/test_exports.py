@@ -23,7 +23,7 @@ from saetui.sae import (
     export_saelens,
     load_saelens,
 )
-from saetui.sae.layouts import LAYOUTS, load_sae
+from saetui.sae.formats.layouts import LAYOUTS, load_sae
 from tests.peers.environment import peer_python, run_peer
 
 RESID = Site(2, HookPoint.RESID_POST)

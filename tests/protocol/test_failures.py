@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from saetui.errors import Conflict, HomeError, ModelError, SaetuiError
-from saetui.jobs.problems import Problem, SpecError
 from saetui.protocol.failures import error_of, failure_of
 from saetui.protocol.messages import Failure
+from saetui.spec.problems import Problem, SpecError
 
 
 @pytest.mark.parametrize("error_type", [Conflict, HomeError, ModelError])

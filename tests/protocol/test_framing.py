@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from saetui.errors import ProtocolError
-from saetui.jobs.problems import SpecError
 from saetui.protocol.framing import (
     TO_SUPERVISOR_LIMIT,
     FrameDecoder,
@@ -18,6 +17,7 @@ from saetui.protocol.framing import (
     request_id,
 )
 from saetui.protocol.messages import GetJob, GetJobs, Hello, StopJobs, Submit
+from saetui.spec.problems import SpecError
 
 LIMIT = 1000
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from saetui.client.blocking import ask
-from saetui.client.starting import holder_of, reachable
+from saetui.client.lifecycle import holder_of, reachable
 from saetui.errors import SupervisorError
 from saetui.failpoints import VARIABLE
 from saetui.jobs.job import Job, Status
+from saetui.launch.identity import identify, read_identities
 from saetui.protocol.environment import child_environment
 from saetui.protocol.messages import GetJobs, ResumeJobs
 from saetui.rundir.checkpoints import list_checkpoints, newest_sound
 from saetui.rundir.events import LoggedEvent, read_events
 from saetui.rundir.metrics import MetricReader
-from saetui.supervisor.identity import identify, read_identities
 from tests.conditions import eventually
 from tests.reliability import client, trainer
 from tests.supervisor.conftest import Machine

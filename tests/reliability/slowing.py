@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from saetui.training.line import Line
+from saetui.training.notifier import Line
 from tests.reliability.abuses import ABUSES
 from tests.reliability.machine import ReliableMachine
 

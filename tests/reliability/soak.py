@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from saetui.client.blocking import ask
-from saetui.client.starting import holder_of, reachable
+from saetui.client.lifecycle import holder_of, reachable
 from saetui.errors import SaetuiError
 from saetui.jobs.job import Job, Status
+from saetui.launch.identity import identify, read_identities
 from saetui.protocol.messages import DeleteJobs, GetJobs, PauseJobs, ResumeJobs, StopJobs, Submit
 from saetui.rundir.checkpoints import list_checkpoints, newest_sound
 from saetui.rundir.metrics import MetricReader
-from saetui.supervisor.identity import identify, read_identities
 from tests.conditions import lives
 from tests.reliability import trainer
 from tests.reliability.machine import ReliableMachine, descriptors_of, memory_kib
@@ -165,7 +165,7 @@ class Soak:
         elif job.status is Status.RUNNING and chosen < 0.05:
             ask(StopJobs((job.id,)), home, start=False)
         elif job.status is Status.RUNNING and chosen < 0.1:
-            ask(PauseJobs((job.id,), release=self.chance.random() < 0.5), home, start=False)
+            ask(PauseJobs((job.id,), unload=self.chance.random() < 0.5), home, start=False)
 
     def _read_client(self) -> None:
         """Take in what the clients that have ended said."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import saetui
 from saetui.client.blocking import ask
+from saetui.formats.sealed import seal
 from saetui.home import Home
 from saetui.jobs.job import Status
 from saetui.protocol.messages import GetJobs, GetStatus
-from saetui.rundir.sealed import seal
 from saetui.supervisor.descriptors import CLIENT_LIMIT
 from tests.conditions import eventually
 from tests.reliability.abuses import ABUSES

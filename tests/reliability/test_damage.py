@@ -14,12 +14,12 @@ import pytest
 from saetui import runner
 from saetui.errors import FormatError
 from saetui.jobs.job import Job, Status
+from saetui.launch.identity import read_identities
 from saetui.rundir.checkpoints import list_checkpoints, newest_sound
 from saetui.rundir.control import Control, read_control, write_control
 from saetui.rundir.events import DAMAGED, read_events
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricReader
-from saetui.supervisor.identity import read_identities
 from saetui.supervisor.outcome import judge, read_exit
 from saetui.supervisor.record import Record, copy_path, rebuild, write_copy
 from saetui.supervisor.store import Store, previous_generation

@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("torch", reason="writes what needs torch; make test runs it")
 
+from saetui.catalog.caches import list_caches, verify_cache
 from saetui.failpoints import POINTS
-from saetui.jobs.caches import list_caches, verify_cache
 from tests.reliability.writers import RESULT, SOURCE, TEXT, Writers
 
 STEPS = ("write", "fsync", "rename", "directory")

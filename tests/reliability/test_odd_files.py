@@ -11,7 +11,7 @@ import pytest
 
 from saetui.cli.main import run
 from saetui.jobs.job import Status
-from saetui.jobs.problems import SpecError
+from saetui.spec.problems import SpecError
 from tests.conditions import eventually
 from tests.reliability.machine import ReliableMachine, memory_kib
 from tests.supervisor import trainer

@@ -25,7 +25,7 @@ WAIT_SECONDS = 90.0
 def test_killed_while_it_starts_tokenises_saves_and_exports_the_real_trainer_loses_no_step(
     machine: ReliableMachine, tmp_path: Path
 ) -> None:
-    from saetui.supervisor.launching import TRAINER
+    from saetui.launch.local import TRAINER
     from tests.training.runs import small_spec, write_text
 
     kills = {

@@ -16,7 +16,7 @@ from saetui import failpoints
 from saetui.errors import HomeError
 from saetui.failpoints import parse
 from saetui.jobs.job import Status
-from saetui.jobs.template import Template
+from saetui.jobs.templates import Template
 from saetui.supervisor.record import Record
 from saetui.supervisor.store import Store, previous_generation
 from tests.supervisor.test_store import record, template

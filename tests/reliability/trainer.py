@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from saetui.rundir.checkpoints import list_checkpoints, new_checkpoint, newest_sound, sweep
-from saetui.rundir.control import Wish
+from saetui.rundir.control import DesiredState
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricWriter
 from saetui.training.control import Wishes
@@ -59,9 +59,9 @@ class Training:
     def go(self) -> str:
         """Train; how it ended."""
         while self.step < self.num_steps and not self.wishes:
-            if self.wishes.wish is not Wish.RUN and self._hold():
+            if self.wishes.desired_state is not DesiredState.RUN and self._hold():
                 return "paused"
-            if not self.wishes and self.wishes.wish is Wish.RUN:
+            if not self.wishes and self.wishes.desired_state is DesiredState.RUN:
                 self._take_step()
         self._save()
         self._export()
@@ -111,8 +111,8 @@ class Training:
     def _hold(self) -> bool:
         """Pause; whether the memory is to be freed."""
         said = False
-        while not self.wishes and (wish := self.wishes.wish) is not Wish.RUN:
-            if wish is Wish.RELEASE:
+        while not self.wishes and (wish := self.wishes.desired_state) is not DesiredState.RUN:
+            if wish is DesiredState.UNLOAD:
                 self._save()
                 return True
             if not said:

@@ -78,14 +78,14 @@ def write_export(root: Path) -> None:
 
 def write_copy(root: Path) -> None:
     """A finished SAE copied out."""
-    from saetui.cli.carry import copy_out
+    from saetui.cli.copying import copy_out
 
     copy_out({"": root / SOURCE}, root / RESULT)
 
 
 def write_import(root: Path) -> None:
     """A finished SAE brought in."""
-    from saetui.training.carry import import_sae
+    from saetui.training.tasks.convert import import_sae
 
     (root / "imported").mkdir(exist_ok=True)
     import_sae(root / SOURCE, root / "imported", RESULT)
@@ -130,9 +130,9 @@ class Writers:
 def _serve() -> None:
     import transformers.models.gpt2.modeling_gpt2
 
-    import saetui.training.carry
+    import saetui.training.tasks.convert
 
-    assert saetui.training.carry and transformers.models.gpt2.modeling_gpt2
+    assert saetui.training.tasks.convert and transformers.models.gpt2.modeling_gpt2
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

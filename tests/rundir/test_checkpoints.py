@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from saetui.errors import FormatError
+from saetui.formats.sealed import seal
 from saetui.rundir.checkpoints import (
     delete_checkpoint,
     list_checkpoints,
@@ -16,7 +17,6 @@ from saetui.rundir.checkpoints import (
     sweep,
     verify_checkpoint,
 )
-from saetui.rundir.sealed import seal
 
 
 def save(directory: Path, step: int, content: bytes = b"weights", fvu: float | None = None) -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from saetui.errors import FormatError
-from saetui.rundir.control import CONTROL, Control, Wish, read_control, write_control
+from saetui.rundir.control import CONTROL, Control, DesiredState, read_control, write_control
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
 
@@ -18,13 +18,13 @@ def run(tmp_path: Path) -> RunDirectory:
 
 
 def test_a_job_of_which_nothing_was_ever_wished_trains(run: RunDirectory) -> None:
-    assert read_control(run) == Control(wish=Wish.RUN, checkpoints=0, retention=None)
+    assert read_control(run) == Control(desired_state=DesiredState.RUN, checkpoints=0, retention=None)
 
 
 def test_what_is_written_is_read(run: RunDirectory) -> None:
     for wishes in (
-        Control(wish=Wish.PAUSE, checkpoints=3),
-        Control(wish=Wish.RELEASE, retention=Retention(keep_last=7)),
+        Control(desired_state=DesiredState.PAUSE, checkpoints=3),
+        Control(desired_state=DesiredState.UNLOAD, retention=Retention(keep_last=7)),
     ):
         write_control(run, wishes)
         assert read_control(run) == wishes
@@ -32,7 +32,7 @@ def test_what_is_written_is_read(run: RunDirectory) -> None:
 
 
 def test_every_flipped_bit_and_every_torn_tail_is_refused(run: RunDirectory) -> None:
-    write_control(run, Control(wish=Wish.PAUSE, checkpoints=3))
+    write_control(run, Control(desired_state=DesiredState.PAUSE, checkpoints=3))
     path = run.path / CONTROL
     content = path.read_bytes()
     damaged = [content[:end] for end in range(len(content))]
@@ -42,7 +42,7 @@ def test_every_flipped_bit_and_every_torn_tail_is_refused(run: RunDirectory) -> 
     for bad in damaged:
         path.write_bytes(bad)
         try:
-            assert read_control(run) == Control(wish=Wish.PAUSE, checkpoints=3), bad
+            assert read_control(run) == Control(desired_state=DesiredState.PAUSE, checkpoints=3), bad
         except FormatError as error:
             assert "control.json" in error.message
             assert error.suggestion

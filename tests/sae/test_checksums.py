@@ -9,7 +9,7 @@ import torch
 
 from saetui.errors import FormatError
 from saetui.sae import load_saelens
-from saetui.sae.export import export_saelens
+from saetui.sae.formats.export import export_saelens
 from saetui.sae.normalization import Normalization
 from tests.sae.conftest import stirred
 from tests.sae.test_export import METADATA

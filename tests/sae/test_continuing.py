@@ -13,7 +13,7 @@ from saetui.errors import InvalidInput
 from saetui.sae import Normalization, build, export_result
 from saetui.sae.base import Option
 from saetui.sae.continuing import take_over
-from saetui.sae.layouts import load_sae
+from saetui.sae.formats.layouts import load_sae
 from tests.sae.conftest import stirred
 from tests.sae.test_export import METADATA, with_threshold
 

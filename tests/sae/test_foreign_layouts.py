@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from saetui.errors import FormatError
-from saetui.sae.layouts import load_sae
+from saetui.sae.formats.layouts import load_sae
 
 D, F = 24, 40
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 548105171\n"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from saetui.errors import InvalidInput
-from saetui.sae.model_changes import ModelChanges, changes_to_model, check_positions
-from saetui.sae.model_names import hub_ids
+from saetui.sae.formats.model_changes import ModelChanges, changes_to_model, check_positions
+from saetui.sae.formats.model_names import hub_ids
 
 
 def said(kwargs: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saetui.sae.selection import (
+from saetui.sae.kernels.selection import (
     Above,
     LargestOfAll,
     LargestOfEach,
@@ -15,7 +15,7 @@ from saetui.sae.selection import (
     floor_of,
     largest_values,
 )
-from saetui.sae.sparse import Codes
+from saetui.sae.kernels.sparse import Codes
 
 
 def spread(codes: Codes, shape: torch.Size) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from saetui.sae import sparse
-from saetui.sae.dense import count_above
+from saetui.sae.kernels import sparse
+from saetui.sae.kernels.dense import count_above
 
 
 # Beyond 65,536 latents the order needs two passes.

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from saetui.sae import SparseAutoencoder, build
 from saetui.sae.base import ENCODER_START, Path
+from saetui.sae.kernels.relu_losses import encoder_of
+from saetui.sae.kernels.sparse_layers import encode_above, is_sparse
 from saetui.sae.losses import Losses
-from saetui.sae.relu_losses import encoder_of
-from saetui.sae.sparse_layers import encode_above, is_sparse
 from tests.sae.reference import assert_close
 
 EVERY: list[tuple[str, dict[str, Any]]] = [

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 from saetui.client.blocking import ask
-from saetui.client.starting import holder_of, reachable
+from saetui.client.lifecycle import holder_of, reachable
 from saetui.failpoints import VARIABLE
 from saetui.home import Home
 from saetui.jobs.job import Job, Status
+from saetui.launch.identity import read_identities
+from saetui.launch.presence import find_living
 from saetui.protocol.environment import child_environment
 from saetui.protocol.messages import (
     GetJob,
@@ -30,8 +32,6 @@ from saetui.protocol.messages import (
     Submit,
 )
 from saetui.rundir.layout import RunDirectory
-from saetui.supervisor.identity import read_identities
-from saetui.supervisor.presence import find_living
 from tests.conditions import eventually, lives
 from tests.supervisor import trainer
 
@@ -116,8 +116,8 @@ class Machine:
     def stop(self, *jobs: str) -> None:
         ask(StopJobs(jobs), self.home, start=False)
 
-    def pause(self, *jobs: str, release: bool = False) -> None:
-        ask(PauseJobs(jobs, release), self.home, start=False)
+    def pause(self, *jobs: str, unload: bool = False) -> None:
+        ask(PauseJobs(jobs, unload), self.home, start=False)
 
     def resume(self, *jobs: str) -> None:
         ask(ResumeJobs(jobs), self.home, start=False)

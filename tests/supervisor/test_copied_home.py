@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from saetui.client.blocking import ask
-from saetui.client.starting import holder_of, supervisor_status
+from saetui.client.lifecycle import holder_of, supervisor_status
 from saetui.home import Home, find_home
 from saetui.jobs.job import Status
 from saetui.protocol.messages import CheckpointJobs, DeleteJobs, GetStatus, RetryJobs

@@ -9,8 +9,8 @@ import pytest
 from saetui.client.blocking import ask
 from saetui.errors import Conflict, NotFound
 from saetui.jobs.job import Status
-from saetui.jobs.problems import SpecError
 from saetui.protocol.messages import DeleteJobs, GetJob, GetJobs, StopJobs, Submit
+from saetui.spec.problems import SpecError
 from tests.conditions import eventually, lives
 from tests.supervisor import trainer
 from tests.supervisor.conftest import Machine

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from saetui.jobs.job import Job, Status
+from saetui.launch.identity import boot_id
 from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
-from saetui.supervisor.identity import boot_id
 from saetui.supervisor.outcome import judge
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from saetui.client.blocking import ask
-from saetui.client.starting import ensure_supervisor, holder_of, stop_supervisor
+from saetui.client.lifecycle import ensure_supervisor, holder_of, stop_supervisor
 from saetui.jobs.job import Status
 from saetui.protocol.messages import GetJobs, Submit
 from saetui.rundir.events import read_events

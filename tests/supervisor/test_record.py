@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from saetui.formats.names import is_name
+from saetui.formats.sealed import seal
 from saetui.jobs.job import Job, Status
-from saetui.jobs.names import is_name
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.sealed import seal
 from saetui.supervisor.record import CPU, Record, copy_path, rebuild
 
 

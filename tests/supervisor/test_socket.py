@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from saetui.client.blocking import BlockingClient, ask
-from saetui.client.starting import holder_of, reachable
+from saetui.client.lifecycle import holder_of, reachable
 from saetui.errors import SaetuiError
 from saetui.jobs.job import Status
 from saetui.protocol.environment import child_environment
 from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, frame, from_supervisor
 from saetui.protocol.messages import (
+    DirectoryChanged,
     Event,
     Failure,
     FromSupervisor,
@@ -25,7 +26,6 @@ from saetui.protocol.messages import (
     GetStatus,
     Hello,
     JobChanged,
-    Look,
     Reply,
     Snapshot,
     Subscribe,
@@ -272,7 +272,7 @@ def test_a_trainer_hints_and_expects_nothing(machine: Machine) -> None:
     client = Raw(machine)
     client.send(encode(Hello(client="trainer", job="abc"), 1000))
     assert isinstance(client.next(), Welcome)
-    client.send(encode(Look(), 1000) * 50 + encode(GetStatus(id=3), 1000))
+    client.send(encode(DirectoryChanged(), 1000) * 50 + encode(GetStatus(id=3), 1000))
     assert isinstance(client.next(), Reply)
     client.close()
 

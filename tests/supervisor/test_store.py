@@ -11,7 +11,7 @@ import pytest
 
 from saetui.errors import HomeError
 from saetui.jobs.job import Job, Status
-from saetui.jobs.template import Template
+from saetui.jobs.templates import Template
 from saetui.supervisor import store as store_module
 from saetui.supervisor.record import Record
 from saetui.supervisor.store import Store, previous_generation

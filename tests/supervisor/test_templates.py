@@ -10,13 +10,12 @@ from saetui.client.blocking import BlockingClient, ask
 from saetui.errors import Conflict, FormatError, InvalidInput, NotFound
 from saetui.formats.durable import write_durably
 from saetui.jobs.job import Status
-from saetui.jobs.template import Template
-from saetui.jobs.templates import BUILTIN_TEMPLATES, export_text
+from saetui.jobs.templates import BUILTIN_TEMPLATES, Template, export_text
 from saetui.protocol import messages as m
-from saetui.supervisor import shelf as shelf_module
 from saetui.supervisor import store as store_module
-from saetui.supervisor.shelf import Shelf
+from saetui.supervisor import templates as shelf_module
 from saetui.supervisor.store import Store
+from saetui.supervisor.templates import Shelf
 from tests.supervisor.conftest import Machine
 
 SPEC = {"architecture": "topk", "hyperparameters": {"k": 16}}

@@ -16,11 +16,11 @@ import pytest
 from saetui.client.blocking import ask
 from saetui.errors import Conflict, HomeError
 from saetui.jobs.job import Job, Status
+from saetui.launch.identity import Identities, identify
 from saetui.protocol.messages import DeleteJobs, GetJobs, RetryJobs
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricReader
-from saetui.supervisor.identity import Identities, identify
 from tests.conditions import eventually, lives
 from tests.supervisor import trainer
 from tests.supervisor.conftest import Machine

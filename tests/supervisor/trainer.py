@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from saetui.jobs.job import Wish
+from saetui.jobs.job import DesiredState
 from saetui.rundir.checkpoints import new_checkpoint, newest_sound
 from saetui.rundir.control import read_control
 from saetui.rundir.events import EventLog
@@ -48,7 +48,7 @@ class Trainer:
         self.saved = read_control(self.run).checkpoints
         self.events.append("started", "training", step=self.step, data={"num_steps": self.num_steps})
         while self.step < self.num_steps and (not self.stop or self.mode == DEAF):
-            if self._holds() is Wish.RELEASE:
+            if self._holds() is DesiredState.UNLOAD:
                 self.save()
                 return self.end("paused")
             if self.stop:
@@ -97,25 +97,25 @@ class Trainer:
             {"tokens_per_second": 200.0, "tokens": tokens, "seconds": seconds, "num_steps": self.num_steps},
         )
 
-    def _holds(self) -> Wish:
+    def _holds(self) -> DesiredState:
         """Do what is wished until that is to go on, to stop, or to free the memory."""
         if self.mode == KNOWS_NO_WISHES:
-            return Wish.RUN
+            return DesiredState.RUN
         holding = False
         while not self.stop:
             control = read_control(self.run)
             if control.checkpoints > self.saved:
                 self.save()
                 self.saved = control.checkpoints
-            if control.wish is not Wish.PAUSE:
-                if holding and control.wish is Wish.RUN:
+            if control.desired_state is not DesiredState.PAUSE:
+                if holding and control.desired_state is DesiredState.RUN:
                     self.events.append("resumed", "goes on", step=self.step)
-                return control.wish
+                return control.desired_state
             if not holding:
                 holding = True
                 self.events.append("paused", "holds", step=self.step, data={"step": self.step, "released": False})
             signal.sigtimedwait([], 0.01)
-        return Wish.RUN
+        return DesiredState.RUN
 
     def _wish_to_stop(self, number: int, frame: object) -> None:
         self.stop = True

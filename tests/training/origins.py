@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from saetui.jobs.settings import Settings
+from saetui.spec.settings import Settings
 from saetui.training.origin import Origin
 from tests.training.trainers import small
 

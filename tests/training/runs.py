@@ -7,9 +7,9 @@ from typing import Any
 
 from saetui.bundled import stdlib_files
 from saetui.home import Home
-from saetui.jobs.readiness import complete_spec
-from saetui.jobs.spec import spec_json
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.training_spec import spec_json
+from saetui.spec.validation import complete_spec
 from tests.training.zygote import Trainer, zygote
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from saetui.jobs.estimates import reconstruction_bytes, step_bytes
-from saetui.jobs.settings import Settings, resolve
-from saetui.jobs.spec import parse_spec
 from saetui.sae import DeadSet
+from saetui.spec.estimates import reconstruction_bytes, step_bytes
+from saetui.spec.settings import Settings, resolve
+from saetui.spec.training_spec import parse_spec
 from saetui.training.pairs import pairs_of, sites_read
 from saetui.training.site import SiteTrainer
 from tests.training.live_bytes import LiveBytes

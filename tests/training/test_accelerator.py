@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from saetui.jobs.architectures import ARCHITECTURES, TRANSCODERS
-from saetui.jobs.settings import Settings
 from saetui.sae import DeadSet, SparseAutoencoder
+from saetui.spec.architectures import ARCHITECTURES, TRANSCODERS
+from saetui.spec.settings import Settings
 from saetui.training import site as site_module
 from saetui.training.optimizers import parameter_groups
 from saetui.training.pairs import pairs_of

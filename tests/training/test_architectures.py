@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from saetui.home import Home
-from saetui.jobs.architectures import ARCHITECTURES, TRANSCODERS
 from saetui.rundir.events import read_events
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricReader
+from saetui.spec.architectures import ARCHITECTURES, TRANSCODERS
 from tests.training.runs import train, write_text
 
 SIZES: dict[str, Any] = {

@@ -10,13 +10,13 @@ import pytest
 
 from saetui.activations import ActivationExtractor, HookPoint, Site, open_model, prepare_tokens
 from saetui.activations.rows import ModelRows
+from saetui.catalog.cache_limit import write_limit
+from saetui.catalog.caches import list_caches
+from saetui.catalog.offsets import measured_offsets
 from saetui.home import Home
-from saetui.jobs.cache_limit import write_limit
-from saetui.jobs.caches import list_caches
-from saetui.jobs.offsets import measured_offsets
-from saetui.jobs.readiness import complete_spec
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.validation import complete_spec
 from saetui.training.caching import open_rows
 from tests.conditions import eventually
 

@@ -14,9 +14,9 @@ from saetui.activations.models import LanguageModel
 from saetui.home import Home
 from saetui.rundir.layout import RunDirectory
 from saetui.training.calibration import CALIBRATION_TOKENS, Calibration
-from saetui.training.evaluate import judge
 from saetui.training.evaluation import HeldOut
 from saetui.training.out_of_memory import PatientExtractor
+from saetui.training.tasks.evaluate import judge
 from tests.training.runs import train, write_text
 from tests.training.tiny import history, results, rows, tiny_spec, tiny_text, undisturbed
 

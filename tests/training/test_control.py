@@ -10,7 +10,7 @@ import pytest
 
 from saetui.home import Home
 from saetui.rundir.checkpoints import list_checkpoints
-from saetui.rundir.control import Control, Wish, write_control
+from saetui.rundir.control import Control, DesiredState, write_control
 from saetui.rundir.events import LoggedEvent, read_events
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
@@ -71,16 +71,16 @@ def test_a_pause_holds_still_answers_and_goes_on(home: Home, text: Path) -> None
     run = long_run(home, text)
     trainer = start_trainer(home, run)
     eventually(lambda: rows(run), 60)
-    wish(run, trainer, Control(wish=Wish.PAUSE))
+    wish(run, trainer, Control(desired_state=DesiredState.PAUSE))
     step = wait_for(run, trainer, "paused").data["step"]
     written, used = rows(run), processor_seconds(trainer.pid)
-    wish(run, trainer, Control(wish=Wish.PAUSE, checkpoints=1))
+    wish(run, trainer, Control(desired_state=DesiredState.PAUSE, checkpoints=1))
     assert wait_for(run, trainer, "checkpoint").data == {"step": step, "requests": 1}
     assert saved_steps(run) == [step]
     assert rows(run) == written
     # A busy wait would have used all the time that the save took, and more.
     assert processor_seconds(trainer.pid) - used < 0.5
-    wish(run, trainer, Control(wish=Wish.RUN, checkpoints=1))
+    wish(run, trainer, Control(desired_state=DesiredState.RUN, checkpoints=1))
     assert wait_for(run, trainer, "resumed").data["step"] == step
     eventually(lambda: rows(run) > written)
     trainer.terminate()
@@ -92,12 +92,12 @@ def test_a_pause_holds_still_answers_and_goes_on(home: Home, text: Path) -> None
 
 def test_a_stop_ends_a_pause_with_a_result(home: Home, text: Path) -> None:
     run = long_run(home, text)
-    write_control(run, Control(wish=Wish.PAUSE))
+    write_control(run, Control(desired_state=DesiredState.PAUSE))
     trainer = start_trainer(home, run)
     wait_for(run, trainer, "paused")
     wish(run, trainer, Control())
     eventually(lambda: rows(run), 60)
-    wish(run, trainer, Control(wish=Wish.PAUSE))
+    wish(run, trainer, Control(desired_state=DesiredState.PAUSE))
     step = wait_for(run, trainer, "paused", 2).data["step"]
     trainer.terminate()
     trainer.terminate()
@@ -110,7 +110,7 @@ def test_a_released_pause_ends_the_process_and_the_rest_of_the_run_is_the_same(h
     run = make_run(home, "released", tiny_spec(text))
     trainer = start_trainer(home, run)
     eventually(lambda: rows(run), 60)
-    wish(run, trainer, Control(wish=Wish.RELEASE))
+    wish(run, trainer, Control(desired_state=DesiredState.UNLOAD))
     assert trainer.wait(60) == 0, run.log.read_text()
     ended = events(run, "ended")[-1]
     assert ended.data["outcome"] == "paused"
@@ -125,9 +125,9 @@ def test_a_pause_that_is_released_later_is_saved_then(home: Home, text: Path) ->
     run = long_run(home, text)
     trainer = start_trainer(home, run)
     eventually(lambda: rows(run), 60)
-    wish(run, trainer, Control(wish=Wish.PAUSE))
+    wish(run, trainer, Control(desired_state=DesiredState.PAUSE))
     step = wait_for(run, trainer, "paused").data["step"]
-    wish(run, trainer, Control(wish=Wish.RELEASE))
+    wish(run, trainer, Control(desired_state=DesiredState.UNLOAD))
     assert trainer.wait(60) == 0
     assert events(run, "ended")[-1].data == {"outcome": "paused", "step": step, "error": None}
     assert saved_steps(run) == [step]
@@ -135,7 +135,7 @@ def test_a_pause_that_is_released_later_is_saved_then(home: Home, text: Path) ->
 
 def test_released_before_the_first_step_nothing_is_saved(home: Home, text: Path) -> None:
     run = long_run(home, text)
-    write_control(run, Control(wish=Wish.RELEASE))
+    write_control(run, Control(desired_state=DesiredState.UNLOAD))
     assert start_trainer(home, run).wait(60) == 0
     assert events(run, "ended")[-1].data == {"outcome": "paused", "step": 0, "error": None}
     assert saved_steps(run) == []
@@ -206,8 +206,8 @@ def test_whatever_is_asked_in_whatever_order_the_result_is_the_same(home: Home, 
             trainer.kill()
         else:
             checkpoints += action == "checkpoint"
-            wished = Wish(action) if action in ("pause", "release") else Wish.RUN
-            wish(run, trainer, Control(wish=wished, checkpoints=checkpoints))
+            wished = DesiredState(action) if action in ("pause", "release") else DesiredState.RUN
+            wish(run, trainer, Control(desired_state=wished, checkpoints=checkpoints))
     wish(run, trainer, Control(checkpoints=checkpoints))
     while (code := trainer.wait(60)) != 0 or events(run, "ended")[-1].data["outcome"] != "completed":
         # A stop that comes before the trainer can take it ends it, and nothing is lost by that.

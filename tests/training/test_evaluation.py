@@ -10,8 +10,8 @@ import torch
 
 from saetui.activations import TokenDataset, extract_rows, open_model, prepare_tokens
 from saetui.activations.models import LanguageModel
-from saetui.jobs.settings import resolve
-from saetui.jobs.spec import parse_spec
+from saetui.spec.settings import resolve
+from saetui.spec.training_spec import parse_spec
 from saetui.training.evaluation import HeldOut
 from saetui.training.out_of_memory import PatientExtractor
 from saetui.training.pairs import pairs_of, sites_read

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from saetui.home import Home
-from saetui.jobs.architectures import ARCHITECTURES
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.events import read_events
+from saetui.spec.architectures import ARCHITECTURES
 from tests.conditions import eventually
 from tests.training.runs import make_run, start_trainer
 from tests.training.tiny import INTERVAL, SITES, history, results, tiny_spec, tiny_text, undisturbed

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from saetui.jobs.architectures import ARCHITECTURES
+from saetui.spec.architectures import ARCHITECTURES
 from saetui.training.optimizers import build_optimizer, set_learning_rate
 from saetui.training.schedules import learning_rate
 from tests.training.trainers import D, fresh, small, take_steps

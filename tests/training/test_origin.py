@@ -13,9 +13,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from saetui.bundled import TINY
+from saetui.catalog.cache_limit import write_limit
+from saetui.catalog.caches import list_caches
 from saetui.home import Home
-from saetui.jobs.cache_limit import write_limit
-from saetui.jobs.caches import list_caches
 from saetui.rundir.checkpoints import list_checkpoints, new_checkpoint
 from saetui.rundir.events import read_events
 from saetui.rundir.layout import RunDirectory

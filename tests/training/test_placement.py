@@ -30,10 +30,10 @@ from saetui.activations import ActivationExtractor, HookPoint, LanguageModel, Si
 from saetui.bundled import TINY
 from saetui.errors import InvalidInput, ModelError
 from saetui.home import Home
-from saetui.training.carry import import_sae
-from saetui.training.evaluate import judge
 from saetui.training.finished import FinishedSAE, open_finished
 from saetui.training.setup import refuse_factors
+from saetui.training.tasks.convert import import_sae
+from saetui.training.tasks.evaluate import judge
 
 D = 32
 TOKENS = torch.arange(5, 53).reshape(2, 24)

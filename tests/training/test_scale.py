@@ -7,11 +7,11 @@ from typing import NoReturn
 
 import pytest
 
+from saetui.catalog.cache_limit import write_limit
 from saetui.home import Home
-from saetui.jobs.cache_limit import write_limit
-from saetui.jobs.spec import parse_spec
 from saetui.rundir.events import EventLog, read_events
-from saetui.training.line import Line
+from saetui.spec.training_spec import parse_spec
+from saetui.training.notifier import Line
 from saetui.training.out_of_memory import PatientExtractor
 from saetui.training.setup import Prepared, set_up
 from saetui.training.stopping import StopWish

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from saetui.jobs.settings import Settings, resolve
-from saetui.jobs.spec import parse_spec
+from saetui.spec.settings import Settings, resolve
+from saetui.spec.training_spec import parse_spec
 from saetui.training.schedules import learning_rate, sparsity_factor
 
 

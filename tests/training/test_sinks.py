@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from saetui.jobs.architectures import ARCHITECTURES
-from saetui.jobs.settings import Settings
-from saetui.jobs.spec import TrainingSpec, parse_spec
 from saetui.sae import DeadSet, IntervalSums
+from saetui.spec.architectures import ARCHITECTURES
+from saetui.spec.settings import Settings
+from saetui.spec.training_spec import TrainingSpec, parse_spec
 from saetui.training.checkpoint import SiteState
 from saetui.training.pairs import pairs_of
 from saetui.training.sinks import fill_places, ordinary_rows

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from saetui.errors import InvalidInput, TrainingError
-from saetui.jobs.architectures import ARCHITECTURES
-from saetui.jobs.settings import resolve
-from saetui.jobs.spec import parse_spec
 from saetui.sae import IntervalSums
+from saetui.spec.architectures import ARCHITECTURES
+from saetui.spec.settings import resolve
+from saetui.spec.training_spec import parse_spec
 from saetui.training.pairs import pairs_of
 from saetui.training.site import SiteTrainer
 from tests.training.trainers import BATCH, LATENTS, D, batches, fresh, small, take_steps, train_small

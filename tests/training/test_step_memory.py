@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from saetui.activations import splice
-from saetui.jobs import estimates
-from saetui.jobs.architectures import ARCHITECTURES
-from saetui.sae import dense, matryoshka, sparse
+from saetui.sae import matryoshka
+from saetui.sae.kernels import dense, sparse
+from saetui.spec import estimates
+from saetui.spec.architectures import ARCHITECTURES
 from tests.training.step_memory import Sizes, reconstruction_memory, step_memory
 
 SIZES: dict[str, Sizes] = {

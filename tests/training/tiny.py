@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from saetui.home import Home
-from saetui.jobs.architectures import TRANSCODERS
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricReader
+from saetui.spec.architectures import TRANSCODERS
 from tests.training.runs import train, write_text
 
 INTERVAL = 5

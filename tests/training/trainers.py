@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saetui.jobs.architectures import BY_K
-from saetui.jobs.settings import Settings, resolve
-from saetui.jobs.spec import TrainingSpec, parse_spec
 from saetui.sae import PlantedDictionary
+from saetui.spec.architectures import BY_K
+from saetui.spec.settings import Settings, resolve
+from saetui.spec.training_spec import TrainingSpec, parse_spec
 from saetui.training.pairs import pairs_of, sites_read
 from saetui.training.site import SiteTrainer
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from saetui.jobs.job import Job
-from saetui.jobs.template import Template
+from saetui.jobs.templates import Template
 from saetui.protocol.messages import DeviceReading
 from saetui.tui.app import SaetuiApp
 from tests.tui.fixed import DEVICE, FixedSource

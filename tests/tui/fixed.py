@@ -9,7 +9,7 @@ from saetui.client.link import Unreachable
 from saetui.errors import SupervisorError
 from saetui.jobs.job import Job
 from saetui.jobs.preferences import Preferences
-from saetui.jobs.template import Template
+from saetui.jobs.templates import Template
 from saetui.protocol.messages import Asking, Change, DeviceReading, Event, R, Snapshot
 
 DEVICE = DeviceReading(

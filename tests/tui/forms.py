@@ -15,7 +15,7 @@ from saetui.tui.widgets.layer_grid import HookPointGrid, LayerGrid
 from saetui.tui.widgets.line_canvas import LineCanvas
 from saetui.tui.widgets.start_row import Readiness
 from saetui.tui.widgets.training_form import TrainingForm
-from tests.jobs.test_weights import write_head
+from tests.catalog.test_model_sizes import write_head
 
 
 def make_model(path: Path, layers: int = 6, width: int = 64, context: int = 256) -> Path:

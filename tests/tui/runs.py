@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from saetui.jobs.job import Job, JobError, Status, Wish
+from saetui.jobs.job import DesiredState, Job, JobError, Status
 from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricWriter
@@ -144,9 +144,9 @@ def restless_home(home: Path) -> list[Job]:
     cache = job(5, Status.QUEUED, "cache-gemma", step=0, queue_rank=2)
     return [
         job(1, Status.RUNNING, "no-room", degraded=no_room),
-        job(2, Status.RUNNING, "soon-quiet", wish=Wish.PAUSE),
-        job(3, Status.PAUSED, "held", wish=Wish.PAUSE),
-        job(4, Status.PAUSED, "memory-free", released=True),
+        job(2, Status.RUNNING, "soon-quiet", desired_state=DesiredState.PAUSE),
+        job(3, Status.PAUSED, "held", desired_state=DesiredState.PAUSE),
+        job(4, Status.PAUSED, "memory-free", unloaded=True),
         cache,
         job(6, Status.QUEUED, "first-in-line", step=0, queue_rank=1),
         job(7, Status.QUEUED, "after-the-cache", step=0, queue_rank=3, after=cache.id),

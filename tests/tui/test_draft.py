@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from saetui.jobs.demo import DEMO_SPEC
-from saetui.jobs.hyperparameters import HYPERPARAMETERS, for_architecture
-from saetui.jobs.problems import errors_of
-from saetui.jobs.spec import SPEC_FIELDS, check_fields
+from saetui.jobs.templates import DEMO_SPEC
+from saetui.spec.hyperparameters import HYPERPARAMETERS, for_architecture
+from saetui.spec.problems import errors_of
+from saetui.spec.training_spec import SPEC_FIELDS, check_fields
 from saetui.tui.draft import Draft
 from saetui.tui.fields import ARCHITECTURE_FIELD, MODEL_FIELDS, PREFIX, hyperparameter_field
 

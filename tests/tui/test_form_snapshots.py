@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from saetui.jobs.template import ImportResult, RefusedEntry, Template
-from saetui.jobs.templates import BUILTIN_TEMPLATES
+from saetui.jobs.templates import BUILTIN_TEMPLATES, ImportResult, RefusedEntry, Template
 from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.file_path import ImportReportScreen
 from saetui.tui.screens.new_training import NewTrainingScreen

@@ -58,7 +58,7 @@ async def test_a_job_is_paused_resumed_unloaded_and_resumed_by_keys(
         await pilot.press("b")
         await until(pilot, lambda: list_checkpoints(machine.run(job.id).checkpoints))
         await pilot.press("u")
-        await until(pilot, lambda: app.model.jobs[job.id].released)
+        await until(pilot, lambda: app.model.jobs[job.id].unloaded)
         await until(pilot, lambda: "memory free" in screen_text(app.screen))
         await pilot.press("r")
         await until(pilot, lambda: status(app, job.id) is Status.RUNNING)
@@ -201,11 +201,11 @@ async def test_settings_are_changed_by_keys_and_kept(machine: Machine, monkeypat
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("no-room", {"pause", "release", "checkpoint", "stop"}),
-        ("soon-quiet", {"release", "resume", "checkpoint", "stop"}),
-        ("held", {"pause", "release", "resume", "checkpoint", "stop"}),
+        ("no-room", {"pause", "unload", "checkpoint", "stop"}),
+        ("soon-quiet", {"unload", "resume", "checkpoint", "stop"}),
+        ("held", {"pause", "unload", "resume", "checkpoint", "stop"}),
         ("memory-free", {"pause", "resume", "stop"}),
-        ("first-in-line", {"pause", "release", "stop", "earlier", "later"}),
+        ("first-in-line", {"pause", "unload", "stop", "earlier", "later"}),
         ("last-words", {"stop"}),
         ("killed", {"resume", "retry", "delete"}),
     ],

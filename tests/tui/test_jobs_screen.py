@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from saetui.display.figures import number
 from saetui.errors import SupervisorError
 from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import JobChanged, JobRemoved
 from saetui.tui.app import SaetuiApp, farewell
-from saetui.tui.figures import number
 from saetui.tui.job_order import Order, mean_metric
 from saetui.tui.screens.confirm import ConfirmScreen
 from saetui.tui.screens.job import JobScreen

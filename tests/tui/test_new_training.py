@@ -12,8 +12,7 @@ import pytest
 
 from saetui.client.link import Link
 from saetui.home import Home
-from saetui.jobs.template import Template
-from saetui.jobs.templates import BUILTIN_TEMPLATES
+from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
 from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.new_training import NewTrainingScreen
 from saetui.tui.screens.pick import PickScreen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from saetui.jobs.models import ModelInfo
+from saetui.catalog.models import ModelInfo
 from saetui.tui.draft import Draft
 from saetui.tui.fields import PREFIX
 from saetui.tui.run_figures import run_figures, worked_out

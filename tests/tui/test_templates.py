@@ -13,8 +13,7 @@ from textual.pilot import Pilot
 
 from saetui.client.link import Link
 from saetui.home import Home
-from saetui.jobs.template import Template
-from saetui.jobs.templates import BUILTIN_TEMPLATES
+from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
 from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.confirm import ConfirmScreen
 from saetui.tui.screens.file_path import FilePathScreen, ImportReportScreen, refusal_lines

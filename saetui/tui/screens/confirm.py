@@ -11,8 +11,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
+from saetui.display.text import one_line
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.text import plain
 
 
 class ConfirmScreen(ModalScreen[bool]):
@@ -29,7 +29,7 @@ class ConfirmScreen(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static(Text(plain(self._question)), classes="dialog-title")
+            yield Static(Text(one_line(self._question)), classes="dialog-title")
             if self._detail:
                 yield Static(Text(plain_lines(self._detail)), classes="dialog-text")
             with Horizontal(classes="dialog-buttons"):
@@ -68,7 +68,7 @@ class ErrorScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog error"):
-            yield Static(Text(plain(self._heading)), classes="dialog-title")
+            yield Static(Text(one_line(self._heading)), classes="dialog-title")
             yield Static(Text(plain_lines(self._message)), classes="dialog-text")
             if self._suggestion:
                 yield Static(Text(plain_lines(self._suggestion)), classes="dialog-hint")
@@ -84,4 +84,4 @@ class ErrorScreen(ModalScreen[None]):
 
 def plain_lines(text: str) -> str:
     """Several lines, each made harmless."""
-    return "\n".join(plain(part) for part in text.split("\n"))
+    return "\n".join(one_line(part) for part in text.split("\n"))

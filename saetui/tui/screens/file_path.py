@@ -13,11 +13,11 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from saetui.jobs.template import ImportResult, RefusedEntry
-from saetui.paths import why_no_path
+from saetui.display.text import one_line
+from saetui.formats.paths import why_no_path
+from saetui.jobs.templates import ImportResult, RefusedEntry
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.look import PathSuggester
-from saetui.tui.text import plain
+from saetui.tui.draft_check import PathSuggester
 from saetui.tui.widgets.field_row import FieldInput
 
 
@@ -41,7 +41,7 @@ class FilePathScreen(ModalScreen[Path | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static(Text(plain(self._heading)), classes="dialog-title")
+            yield Static(Text(one_line(self._heading)), classes="dialog-title")
             yield self._input
             yield Static(Text(""), classes="said")
             yield Static(Text("⏎ go on   → complete   esc cancel"), classes="dialog-keys")
@@ -60,7 +60,7 @@ class FilePathScreen(ModalScreen[Path | None]):
             path = Path(text).expanduser()
             wrong = why_not(path, self._must_exist)
         if wrong:
-            self.query_one(".said", Static).update(Text(f"✗ {plain(wrong)}"))
+            self.query_one(".said", Static).update(Text(f"✗ {one_line(wrong)}"))
         else:
             self.dismiss(path)
 
@@ -111,7 +111,7 @@ class ImportReportScreen(ModalScreen[None]):
 
 def refusal_lines(refused: Sequence[RefusedEntry]) -> list[str]:
     """One line for each entry that was refused."""
-    return [f"{entry.index + 1}. {plain(entry.name)}: {plain(entry.reason)}" for entry in refused]
+    return [f"{entry.index + 1}. {one_line(entry.name)}: {one_line(entry.reason)}" for entry in refused]
 
 
 def why_not(path: Path, must_exist: bool) -> str:
@@ -126,4 +126,4 @@ def why_not(path: Path, must_exist: bool) -> str:
 
 
 def _refusal(entry: RefusedEntry) -> Text:
-    return Text.assemble((f"{entry.index + 1}. {plain(entry.name)}", "bold"), "\n", f"   {plain(entry.reason)}")
+    return Text.assemble((f"{entry.index + 1}. {one_line(entry.name)}", "bold"), "\n", f"   {one_line(entry.reason)}")

@@ -12,12 +12,12 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.widgets import Input
 
+from saetui.display.figures import count, number, size
 from saetui.errors import SaetuiError
 from saetui.jobs.job import Job
 from saetui.rundir.checkpoints import CheckpointInfo, list_checkpoints
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.figures import count, number, size
 from saetui.tui.history import METRICS, History
 from saetui.tui.job_actions import clone_job, copy_directory, save_job_as_template
 from saetui.tui.log_tail import LogTail

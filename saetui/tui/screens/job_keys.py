@@ -1,6 +1,6 @@
 """What is asked of jobs from the list or from a job's own screen: pause, resume, stop, retry, delete, order.
 
-Each key acts on those of its targets for which it can be done (jobs/life.py says which), asks first where something is
+Each key acts on those of its targets for which it can be done (jobs/states.py says which), asks first where something is
 lost, and says what happens.
 """
 
@@ -13,21 +13,21 @@ from textual import work
 
 from saetui.errors import SaetuiError
 from saetui.jobs.job import Job, Status
-from saetui.jobs.life import Verb, can
+from saetui.jobs.states import JobCommand, can
 from saetui.protocol.messages import Place
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.confirm import ConfirmScreen
 
-VERBS: Mapping[str, tuple[Verb, ...]] = {
-    "pause": (Verb.PAUSE, Verb.RESUME),
-    "release": (Verb.RELEASE,),
-    "resume": (Verb.RESUME,),
-    "checkpoint": (Verb.CHECKPOINT,),
-    "stop": (Verb.STOP,),
-    "retry": (Verb.RETRY,),
-    "delete": (Verb.DELETE,),
-    "earlier": (Verb.MOVE,),
-    "later": (Verb.MOVE,),
+VERBS: Mapping[str, tuple[JobCommand, ...]] = {
+    "pause": (JobCommand.PAUSE, JobCommand.RESUME),
+    "unload": (JobCommand.UNLOAD,),
+    "resume": (JobCommand.RESUME,),
+    "checkpoint": (JobCommand.CHECKPOINT,),
+    "stop": (JobCommand.STOP,),
+    "retry": (JobCommand.RETRY,),
+    "delete": (JobCommand.DELETE,),
+    "earlier": (JobCommand.MOVE,),
+    "later": (JobCommand.MOVE,),
 }
 """Action → what it asks of jobs. `pause` lets those go on that are paused, where none can be paused."""
 
@@ -67,7 +67,7 @@ _DELETE = _Question(
 def can_be_asked(action: str, jobs: Sequence[Job]) -> bool:
     """Whether a key has a job to act on."""
     return any(
-        can(verb, job) and not (action == "pause" and verb is Verb.RESUME and job.status is not Status.PAUSED)
+        can(verb, job) and not (action == "pause" and verb is JobCommand.RESUME and job.status is not Status.PAUSED)
         for verb in VERBS[action]
         for job in jobs
     )
@@ -89,23 +89,23 @@ class JobKeys(SaetuiScreen[None]):
 
     @work
     async def action_pause(self) -> None:
-        going = self._able(Verb.PAUSE)
+        going = self._able(JobCommand.PAUSE)
         if going:
             await self._ask("pause", going, self.commands.pause_jobs, "Pausing {}.")
             return
-        paused = [job for job in self._able(Verb.RESUME) if job.status is Status.PAUSED]
+        paused = [job for job in self._able(JobCommand.RESUME) if job.status is Status.PAUSED]
         await self._ask("resume", paused, self.commands.resume_jobs, "{} goes on.", "{} go on.")
 
     @work
-    async def action_release(self) -> None:
-        async def release(jobs: tuple[str, ...]) -> tuple[Job, ...]:
-            return await self.commands.pause_jobs(jobs, release=True)
+    async def action_unload(self) -> None:
+        async def unload(jobs: tuple[str, ...]) -> tuple[Job, ...]:
+            return await self.commands.pause_jobs(jobs, unload=True)
 
-        await self._ask("release", self._able(Verb.RELEASE), release, "Pausing {} and freeing the memory.")
+        await self._ask("unload", self._able(JobCommand.UNLOAD), unload, "Pausing {} and freeing the memory.")
 
     @work
     async def action_resume(self) -> None:
-        jobs = self._able(Verb.RESUME)
+        jobs = self._able(JobCommand.RESUME)
         waits = any(not job.holds_device for job in jobs)
         words = ("{} goes on when it is its turn.", "{} go on when it is their turn.")
         await self._ask("resume", jobs, self.commands.resume_jobs, *(words if waits else ("{} goes on.", "{} go on.")))
@@ -114,14 +114,14 @@ class JobKeys(SaetuiScreen[None]):
     async def action_checkpoint(self) -> None:
         await self._ask(
             "checkpoint",
-            self._able(Verb.CHECKPOINT),
+            self._able(JobCommand.CHECKPOINT),
             self.commands.checkpoint_jobs,
             "Saving a checkpoint of {}.",
         )
 
     @work
     async def action_stop(self) -> None:
-        jobs = self._able(Verb.STOP)
+        jobs = self._able(JobCommand.STOP)
         detail = ""
         if jobs and not any(job.holds_device for job in jobs):
             detail = "Not started yet: nothing is lost but the place in the queue."
@@ -132,14 +132,14 @@ class JobKeys(SaetuiScreen[None]):
 
     @work
     async def action_retry(self) -> None:
-        jobs = self._able(Verb.RETRY)
+        jobs = self._able(JobCommand.RETRY)
         if await self._confirmed(_RETRY, jobs):
             await self._ask("retry", jobs, self.commands.retry_jobs, "{} starts anew.", "{} start anew.")
 
     @work
     async def action_delete(self) -> None:
         targets = self.targets()
-        jobs = self._able(Verb.DELETE)
+        jobs = self._able(JobCommand.DELETE)
         rest = f" {len(targets) - len(jobs)} that still run or wait are left alone." if len(jobs) < len(targets) else ""
         if await self._confirmed(_DELETE, jobs, more=rest):
             await self._ask("delete", jobs, self.commands.delete_jobs, "Deleted {}.")
@@ -156,9 +156,9 @@ class JobKeys(SaetuiScreen[None]):
         async def move(jobs: tuple[str, ...]) -> tuple[Job, ...]:
             return await self.commands.move_jobs(jobs, to)
 
-        await self._ask("move", self._able(Verb.MOVE), move)
+        await self._ask("move", self._able(JobCommand.MOVE), move)
 
-    def _able(self, verb: Verb) -> list[Job]:
+    def _able(self, verb: JobCommand) -> list[Job]:
         return [job for job in self.targets() if can(verb, job)]
 
     async def _confirmed(self, question: _Question, jobs: Sequence[Job], *, detail: str = "", more: str = "") -> bool:

@@ -12,8 +12,8 @@ from textual.events import Resize
 from textual.widgets import Input
 
 from saetui.errors import SaetuiError
-from saetui.jobs.demo import DEMO_NAME, DEMO_SPEC
 from saetui.jobs.job import Job, Status
+from saetui.jobs.templates import DEMO_NAME, DEMO_SPEC
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.history import METRICS
 from saetui.tui.job_actions import clone_job, copy_directory, save_job_as_template

@@ -16,20 +16,20 @@ from textual.containers import Container, Horizontal
 from textual.timer import Timer
 from textual.worker import get_current_worker
 
+from saetui.display.text import one_line
 from saetui.errors import SaetuiError
-from saetui.jobs.editing import absolute_paths
 from saetui.jobs.job import Job
-from saetui.jobs.problems import Problem, SpecError, errors_of
 from saetui.jobs.templates import generated_name
+from saetui.spec.editing import absolute_paths
+from saetui.spec.problems import Problem, SpecError, errors_of
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
+from saetui.tui.draft_check import NOTHING_SEEN, Look, look_at, model_of
 from saetui.tui.fields import HOOK_POINTS_HELP, LAYERS_HELP
-from saetui.tui.look import NOTHING_SEEN, Look, look_at, model_of
 from saetui.tui.run_figures import run_figures, worked_out
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.pick import PickEntry, PickScreen, dataset_entries, model_entries
 from saetui.tui.screens.save_template import SaveTemplateScreen
-from saetui.tui.text import plain
 from saetui.tui.widgets.field_help import NOTHING, FieldHelp, HelpText
 from saetui.tui.widgets.form_section import SectionHeading
 from saetui.tui.widgets.form_title import FormTitle
@@ -170,7 +170,9 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
     async def action_load_template(self) -> None:
         entries = [
             PickEntry(
-                template.id, ("★ " if template.favorite else "  ") + plain(template.name), plain(template.description)
+                template.id,
+                ("★ " if template.favorite else "  ") + one_line(template.name),
+                one_line(template.description),
             )
             for template in self.model.templates
         ]
@@ -207,7 +209,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         except SaetuiError as error:
             self.saetui.tell(error, "The template was not saved")
         else:
-            self.notify(f"Saved as {plain(saved.name)}.", markup=False)
+            self.notify(f"Saved as {one_line(saved.name)}.", markup=False)
 
     @work(exclusive=True, group="submit")
     async def _submit(self) -> None:
@@ -224,7 +226,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
             self.saetui.tell(error, "The training was not started")
         else:
             _KEPT.pop(self.app, None)
-            self.notify(f"{plain(submitted.job.name)} is queued.", markup=False)
+            self.notify(f"{one_line(submitted.job.name)} is queued.", markup=False)
             self.dismiss(submitted.job)
             return
         finally:
@@ -347,5 +349,5 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         self._form.draft = draft
         known = next((known for known in self.model.templates if known.id == template), None)
         self._title.say(
-            f"from template {plain(known.name)}" if known is not None else "a copy: nothing runs until you start it"
+            f"from template {one_line(known.name)}" if known is not None else "a copy: nothing runs until you start it"
         )

@@ -14,12 +14,12 @@ from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widgets import Input, Static
 
-from saetui.jobs.datasets import list_datasets
-from saetui.jobs.models import list_models
-from saetui.tui import figures
+from saetui.catalog.datasets import list_datasets
+from saetui.catalog.models import list_models
+from saetui.display import figures
+from saetui.display.text import fit, one_line, shorten
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.look import PathSuggester
-from saetui.tui.text import fit, plain, shorten
+from saetui.tui.draft_check import PathSuggester
 from saetui.tui.widgets.field_row import FieldInput
 from saetui.tui.widgets.line_canvas import filled, line
 from saetui.tui.widgets.line_list import LineList
@@ -68,7 +68,7 @@ class PickScreen(ModalScreen["str | None"]):
     def compose(self) -> ComposeResult:
         keys = "⏎ choose   ↑↓ move   esc cancel" + ("   → complete a path" if self._free else "")
         with Vertical(classes="dialog"):
-            yield Static(Text(plain(self._heading)), classes="dialog-title")
+            yield Static(Text(one_line(self._heading)), classes="dialog-title")
             yield self._input
             yield self._list
             yield Static(Text(keys), classes="dialog-keys")
@@ -160,7 +160,7 @@ def model_entries() -> list[PickEntry]:
     return [
         PickEntry(
             info.reference,
-            plain(info.reference),
+            one_line(info.reference),
             f"{info.num_layers} layers × {info.hidden_size} · {info.family} · {figures.size(info.size_bytes)}",
         )
         for info in list_models()
@@ -174,6 +174,6 @@ def dataset_entries() -> list[PickEntry]:
         DatasetError: not even the bundled one can be read.
     """
     return [
-        PickEntry(info.source, plain(info.source), f"{info.description} · {figures.size(info.size_bytes)}")
+        PickEntry(info.source, one_line(info.source), f"{info.description} · {figures.size(info.size_bytes)}")
         for info in list_datasets()
     ]

@@ -13,10 +13,10 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from saetui.jobs.names import NAME_RULE, free_name, is_name
-from saetui.jobs.template import DESCRIPTION_LIMIT
+from saetui.display.text import one_line
+from saetui.formats.names import NAME_RULE, free_name, is_name
+from saetui.jobs.templates import DESCRIPTION_LIMIT
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.text import plain
 from saetui.tui.widgets.field_row import FieldInput
 
 
@@ -65,7 +65,7 @@ class SaveTemplateScreen(ModalScreen["TemplateWords | None"]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static(Text(plain(self._heading)), classes="dialog-title")
+            yield Static(Text(one_line(self._heading)), classes="dialog-title")
             yield Static(Text("Name"), classes="label")
             yield self._name_input
             yield Static(Text(""), classes="said", id="name-said")

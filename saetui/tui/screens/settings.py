@@ -10,11 +10,11 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.strip import Strip
 
+from saetui.display.figures import duration
+from saetui.display.text import fit
 from saetui.jobs.preferences import PREFERENCES, Preference, Preferences, PreferenceValue
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.figures import duration
 from saetui.tui.screens.base import SaetuiScreen
-from saetui.tui.text import fit
 from saetui.tui.widgets.line_canvas import LineCanvas, filled, line
 from saetui.tui.widgets.line_list import LineList
 

@@ -14,16 +14,15 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
+from saetui.display.text import one_line
 from saetui.errors import SaetuiError
-from saetui.jobs.template import Template
-from saetui.jobs.templates import export_text, search_templates, sort_templates
+from saetui.jobs.templates import Template, export_text, search_templates, sort_templates
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.confirm import ConfirmScreen
 from saetui.tui.screens.file_path import FilePathScreen, ImportReportScreen
 from saetui.tui.screens.save_template import SaveTemplateScreen
 from saetui.tui.template_files import EXPORT_NAME, read_text, write_text
-from saetui.tui.text import plain
 from saetui.tui.widgets.field_row import FieldInput
 from saetui.tui.widgets.form_title import FormTitle
 from saetui.tui.widgets.line_list import LineList
@@ -156,7 +155,7 @@ class TemplatesScreen(SaetuiScreen[None]):
         wanted = not template.favorite
         changed = await self._ask(self.commands.edit_template(template.id, favorite=wanted), "It was not changed")
         if changed is not None:
-            name = plain(template.name)
+            name = one_line(template.name)
             self._changed(
                 f"{name} is {'a favourite' if wanted else 'no longer a favourite'}.",
                 Change(f"favourite of {name}", lambda: self.commands.edit_template(template.id, favorite=not wanted)),
@@ -170,8 +169,8 @@ class TemplatesScreen(SaetuiScreen[None]):
         made = await self._ask(self.commands.duplicate_template(template.id), "No copy was made")
         if made is not None:
             self._changed(
-                f"{plain(made.name)} is a copy.",
-                Change(f"copy {plain(made.name)}", lambda: self.commands.delete_template(made.id)),
+                f"{one_line(made.name)} is a copy.",
+                Change(f"copy {one_line(made.name)}", lambda: self.commands.delete_template(made.id)),
             )
             self._follow = made.id
             self.show_model()
@@ -184,7 +183,7 @@ class TemplatesScreen(SaetuiScreen[None]):
         others = [known.name for known in self.model.templates if known.id != template.id]
         words = await self.app.push_screen_wait(
             SaveTemplateScreen(
-                f"Rename {plain(template.name)}",
+                f"Rename {one_line(template.name)}",
                 suggested=template.name,
                 taken=others,
                 name=template.name,
@@ -197,9 +196,9 @@ class TemplatesScreen(SaetuiScreen[None]):
         edit = self.commands.edit_template(template.id, name=name, description=words.description)
         if await self._ask(edit, "It was not renamed") is not None:
             self._changed(
-                f"Now {plain(name)}.",
+                f"Now {one_line(name)}.",
                 Change(
-                    f"name {plain(template.name)}",
+                    f"name {one_line(template.name)}",
                     lambda: self.commands.edit_template(
                         template.id, name=template.name, description=template.description
                     ),
@@ -211,7 +210,7 @@ class TemplatesScreen(SaetuiScreen[None]):
         template = self._own()
         if template is None:
             return
-        name = plain(template.name)
+        name = one_line(template.name)
         sure = await self.app.push_screen_wait(
             ConfirmScreen(f"Delete {name}?", "z brings it back while saetui is open.", do="Delete", cancel="Keep")
         )
@@ -254,13 +253,13 @@ class TemplatesScreen(SaetuiScreen[None]):
         chosen = marked or ([self._list.highlighted] if self._list.highlighted else [])
         if not chosen:
             return
-        what = plain(chosen[0].name) if len(chosen) == 1 else f"{len(chosen)} templates"
+        what = one_line(chosen[0].name) if len(chosen) == 1 else f"{len(chosen)} templates"
         path = await self.app.push_screen_wait(FilePathScreen(f"Export {what} to", EXPORT_NAME, must_exist=False))
         if path is None:
             return
         if path.exists():
             question = ConfirmScreen(
-                f"Replace {plain(path.name)}?", "The file is there already.", do="Replace", cancel="Keep"
+                f"Replace {one_line(path.name)}?", "The file is there already.", do="Replace", cancel="Keep"
             )
             if not await self.app.push_screen_wait(question):
                 return
@@ -269,7 +268,7 @@ class TemplatesScreen(SaetuiScreen[None]):
         except SaetuiError as error:
             self.saetui.tell(error, "Nothing was written")
         else:
-            self.notify(f"{what} → {plain(str(path.absolute()))}", title="Exported", markup=False)
+            self.notify(f"{what} → {one_line(str(path.absolute()))}", title="Exported", markup=False)
 
     def _own(self) -> Template | None:
         """The highlighted template, if it may be changed; says so where it may not."""

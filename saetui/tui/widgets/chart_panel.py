@@ -8,11 +8,11 @@ from dataclasses import replace
 from rich.cells import cell_len
 from textual.strip import Strip
 
+from saetui.display.figures import number
+from saetui.display.text import shorten
 from saetui.tui.axes import Axis
 from saetui.tui.charts import Chart, Curve, View, draw_chart, smoothed
-from saetui.tui.figures import number
 from saetui.tui.history import Metric
-from saetui.tui.text import shorten
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
 _SMOOTHED_POINTS = 2000

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual.strip import Strip
 
+from saetui.display.figures import percent
+from saetui.display.text import one_line, shorten
 from saetui.jobs.job import Status
 from saetui.protocol.messages import DeviceReading
-from saetui.tui.figures import percent
 from saetui.tui.state import Connection, Model
-from saetui.tui.text import plain, shorten
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
 _REASON_LENGTHS = (60, 40, 28, 18, 0)
@@ -60,13 +60,13 @@ class DeviceBar(LineCanvas):
         self, reading: DeviceReading, figures: Sequence[tuple[str, str, str | None]], longest: int
     ) -> list[Piece]:
         muted, plain_style = self.colour("muted"), self.colour("foreground")
-        pieces: list[Piece] = [(shorten(plain(reading.name), 30), plain_style)]
+        pieces: list[Piece] = [(shorten(one_line(reading.name), 30), plain_style)]
         for label, text, missing in figures:
             pieces.append((f"  {label} ", muted))
             if missing is None:
                 pieces.append((text, plain_style))
             else:
-                reason = shorten(plain(missing), longest) if longest else ""
+                reason = shorten(one_line(missing), longest) if longest else ""
                 pieces.append((f"n/a ({reason})" if reason else "n/a", muted))
         return pieces
 
@@ -92,7 +92,7 @@ class DeviceBar(LineCanvas):
     def _right(self) -> list[Piece]:
         paused, queued = self._model.count(Status.PAUSED), self._model.count(Status.QUEUED)
         live = self._model.live - sum(
-            job.status is Status.PAUSED and not job.released for job in self._model.jobs.values()
+            job.status is Status.PAUSED and not job.unloaded for job in self._model.jobs.values()
         )
         pieces: list[Piece] = []
         if live:

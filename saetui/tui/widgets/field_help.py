@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from textual.strip import Strip
 
-from saetui.jobs.problems import Problem, Severity
+from saetui.display.text import shorten
+from saetui.spec.problems import Problem, Severity
 from saetui.tui.fields import Entry, FormField
-from saetui.tui.text import shorten
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
 

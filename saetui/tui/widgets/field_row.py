@@ -18,10 +18,10 @@ from textual.strip import Strip
 from textual.suggester import Suggester
 from textual.widgets import Input
 
-from saetui.jobs.problems import Problem, Severity
+from saetui.display.text import fit, shorten
+from saetui.spec.problems import Problem, Severity
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.fields import Entry, FormField
-from saetui.tui.text import fit, shorten
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
 VALUE_COLUMN = 24

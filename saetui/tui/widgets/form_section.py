@@ -12,9 +12,9 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from saetui.display.text import shorten
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.fields import FormField
-from saetui.tui.text import shorten
 from saetui.tui.widgets.field_row import FieldRow
 from saetui.tui.widgets.line_canvas import LineCanvas, line
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
-from saetui.tui.text import shorten
+from saetui.display.text import shorten
 from saetui.tui.widgets.line_canvas import LineCanvas, line
 
 

@@ -8,9 +8,9 @@ from textwrap import wrap
 from rich.cells import cell_len
 from textual.strip import Strip
 
+from saetui.display.figures import count, duration, percent, short_count
+from saetui.display.text import one_line, shorten
 from saetui.jobs.job import Job
-from saetui.tui.figures import count, duration, percent, short_count
-from saetui.tui.text import plain, shorten
 from saetui.tui.theme import look_of
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 from saetui.tui.widgets.progress import progress_bar
@@ -45,7 +45,7 @@ class JobHead(LineCanvas):
         look = look_of(job)
         state, muted, text = self.colour(look.variable), self.colour("muted"), self.colour("foreground")
         first: list[Piece] = [
-            (shorten(plain(job.name), max(16, width // 3)), self.colour("strong", bold=True)),
+            (shorten(one_line(job.name), max(16, width // 3)), self.colour("strong", bold=True)),
             (f"  {look.glyph} {look.word}  ", state),
         ]
         if _length(first) + _BAR + 24 < width:
@@ -56,7 +56,7 @@ class JobHead(LineCanvas):
                 break
             first.append((f"   {part}", text))
         sites = ", ".join(job.sites)
-        second = f"{job.architecture} on {plain(job.model)} at {sites}"
+        second = f"{job.architecture} on {one_line(job.model)} at {sites}"
         ending = f"id {job.id}"
         room = width - cell_len(ending) - 2
         return [
@@ -66,7 +66,7 @@ class JobHead(LineCanvas):
         ]
 
     def _figures(self, job: Job) -> list[str]:
-        figures = ["memory free"] if job.released else []
+        figures = ["memory free"] if job.unloaded else []
         figures.append(f"step {count(job.step)}/{count(job.num_steps)}")
         if job.tokens_per_second:
             figures.append(f"{short_count(job.tokens_per_second)} tokens/s")
@@ -87,14 +87,14 @@ def error_lines(canvas: LineCanvas, job: Job, width: int, indent: int = 0) -> li
     """Why a job failed and what to try, or what it has to do without, in as many lines as that takes (a few at most)."""
     margin, room = " " * indent, width - indent
     if job.degraded is not None and width >= 10:
-        found = wrap(plain(job.degraded), room)[:_ERROR_LINES]
+        found = wrap(one_line(job.degraded), room)[:_ERROR_LINES]
         return [line((margin + part, canvas.colour("warning"))) for part in found]
     if job.error is None or width < 10:
         return []
-    lines = [line((margin + part, canvas.colour("error"))) for part in wrap(plain(job.error.message), room)]
+    lines = [line((margin + part, canvas.colour("error"))) for part in wrap(one_line(job.error.message), room)]
     lines = lines[: _ERROR_LINES - 1]
     if job.error.suggestion:
-        hint = wrap(plain(job.error.suggestion), room)
+        hint = wrap(one_line(job.error.suggestion), room)
         lines += [line((margin + part, canvas.colour("success"))) for part in hint]
     return lines[:_ERROR_LINES]
 

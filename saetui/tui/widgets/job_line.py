@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual.strip import Strip
 
+from saetui.display.figures import count, duration, percent, short_count
+from saetui.display.text import one_line, shorten
 from saetui.jobs.job import Job
-from saetui.tui.figures import count, duration, percent, short_count
-from saetui.tui.text import plain, shorten
 from saetui.tui.theme import look_of
 from saetui.tui.widgets.job_head import error_lines, fit_to_error
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
@@ -47,7 +47,7 @@ class JobLine(LineCanvas):
         look = look_of(job)
         pieces: list[Piece] = [
             ("── ", rule),
-            (shorten(plain(job.name), max(12, width // 3)), self.colour("strong", bold=True)),
+            (shorten(one_line(job.name), max(12, width // 3)), self.colour("strong", bold=True)),
             (f"  {look.glyph} {look.word}", self.colour(look.variable)),
         ]
         for text in self._details(job):
@@ -60,10 +60,10 @@ class JobLine(LineCanvas):
 
     def _details(self, job: Job) -> list[str]:
         sites = job.sites[0] if len(job.sites) == 1 else f"{len(job.sites)} sites"
-        details = ["memory free"] if job.released else []
+        details = ["memory free"] if job.unloaded else []
         if job.num_steps:
             details.append(f"step {count(job.step)}/{count(job.num_steps)} {percent(job.progress)}")
-        details += [f"{job.architecture} on {shorten(plain(job.model), 40)} {sites}"]
+        details += [f"{job.architecture} on {shorten(one_line(job.model), 40)} {sites}"]
         if job.tokens_per_second:
             details.append(f"{short_count(job.tokens_per_second)} tokens/s")
         if job.eta_seconds is not None and not job.status.ended:

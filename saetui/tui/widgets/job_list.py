@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from rich.style import Style
 from textual.strip import Strip
 
+from saetui.display.figures import ABSENT, count, duration, number, percent, short_count
+from saetui.display.text import fit, one_line
 from saetui.jobs.job import Job, Status
-from saetui.tui.figures import NONE, count, duration, number, percent, short_count
 from saetui.tui.job_order import Order, mean_metric
-from saetui.tui.text import fit, plain
 from saetui.tui.theme import look_of
 from saetui.tui.widgets.line_canvas import Piece, filled, line
 from saetui.tui.widgets.line_list import LineList
@@ -35,7 +35,7 @@ class Column:
 
 def _eta(job: Job) -> str:
     if job.status.ended:
-        return NONE
+        return ABSENT
     return duration(job.eta_seconds)
 
 
@@ -143,11 +143,11 @@ class JobList(LineList):
         pieces: list[Piece] = [
             (mark, self.colour("primary", on=on)),
             (f"{glyph} ", self.colour("warning", bold=True, on=on) if job.id in self.marked else state),
-            (fit(plain(job.name), name) + " " * _GAP, strong),
+            (fit(one_line(job.name), name) + " " * _GAP, strong),
         ]
         for column in columns:
-            value = fit(plain(self._text(column, job)), column.width, right=column.right)
-            style = state if column.title == "state" else muted if value.strip() == NONE or not column.right else text
+            value = fit(one_line(self._text(column, job)), column.width, right=column.right)
+            style = state if column.title == "state" else muted if value.strip() == ABSENT or not column.right else text
             pieces.append((value + " " * _GAP, style))
         pieces += self._progress(job, state, muted, text)
         return filled(line(*pieces), width, self.colour("foreground", on=on))
@@ -187,8 +187,8 @@ def _sites(job: Job) -> str:
 def _held_out(job: Job) -> str:
     """Both figures of the newest evaluation on held-out text: one says nothing without the other."""
     fvu, l0 = mean_metric(job, "eval_fvu"), mean_metric(job, "eval_l0")
-    return NONE if fvu is None else f"{number(fvu)} {_short(l0).rjust(6)}"
+    return ABSENT if fvu is None else f"{number(fvu)} {_short(l0).rjust(6)}"
 
 
 def _short(value: float | None) -> str:
-    return NONE if value is None else f"{value:.1f}" if value < 1000 else short_count(value)
+    return ABSENT if value is None else f"{value:.1f}" if value < 1000 else short_count(value)

@@ -7,9 +7,9 @@ from textwrap import wrap
 
 from textual.strip import Strip
 
+from saetui.display.text import one_line
 from saetui.jobs.job import Job, Status
 from saetui.tui.history import History
-from saetui.tui.text import plain
 from saetui.tui.theme import look_of
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
@@ -64,14 +64,14 @@ class JobNotice(LineCanvas):
         return [
             line((part, style))
             for paragraph in text.split("\n")
-            for part in wrap(plain(paragraph), max(20, min(width, 100))) or [""]
+            for part in wrap(one_line(paragraph), max(20, min(width, 100))) or [""]
         ]
 
 
 def _sentence(job: Job) -> str:
     if job.after is not None and job.status is Status.QUEUED:
         return f"Queued: it starts when job {job.after} has completed."
-    if job.released:
+    if job.unloaded:
         return "Paused, without a process: resumed, it goes on through the queue."
     return {
         Status.QUEUED: "Queued: it starts when the device is free.",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from textual import events
 from textual.strip import Strip
 
-from saetui.jobs.architectures import HOOK_POINTS
-from saetui.jobs.problems import Problem, Severity
-from saetui.tui.text import fit
+from saetui.display.text import fit
+from saetui.spec.architectures import HOOK_POINTS
+from saetui.spec.problems import Problem, Severity
 from saetui.tui.widgets.field_row import VALUE_COLUMN, said_briefly, under_value
 from saetui.tui.widgets.line_canvas import Piece, line
 from saetui.tui.widgets.toggle_grid import ToggleGrid

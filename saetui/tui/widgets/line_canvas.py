@@ -14,7 +14,7 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from saetui.tui.text import plain
+from saetui.display.text import one_line
 
 Piece = tuple[str, Style]
 """Text with its style; `LineCanvas.line` makes a strip of some."""
@@ -82,7 +82,7 @@ class LineCanvas(Widget):
 
 def line(*pieces: Piece) -> Strip:
     """A strip from pieces of text; control characters in them are made harmless."""
-    return Strip([Segment(plain(text), style) for text, style in pieces if text])
+    return Strip([Segment(one_line(text), style) for text, style in pieces if text])
 
 
 def filled(strip: Strip, width: int, style: Style) -> Strip:

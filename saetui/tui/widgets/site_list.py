@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
+from saetui.display.figures import ABSENT, number, percent
+from saetui.display.text import fit
 from saetui.jobs.job import Job
-from saetui.tui.figures import NONE, number, percent
 from saetui.tui.history import History
-from saetui.tui.text import fit
 from saetui.tui.widgets.line_canvas import Piece, filled, line
 from saetui.tui.widgets.line_list import LineList
 
@@ -64,7 +64,7 @@ class SiteList(LineList):
         ]
         for name, _, size in _fitting(width):
             value = figures.get(name)
-            shown = NONE if value is None else percent(value, 1) if name in _SHARES else number(value)
+            shown = ABSENT if value is None else percent(value, 1) if name in _SHARES else number(value)
             pieces.append(
                 (fit(shown, size, right=True), self.colour("muted" if value is None else "foreground", on=on))
             )

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from saetui.jobs.problems import Problem, errors_of, warnings_of
+from saetui.spec.problems import Problem, errors_of, warnings_of
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 

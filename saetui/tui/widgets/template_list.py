@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
-from saetui.jobs.template import Template
-from saetui.tui.text import fit, shorten
+from saetui.display.text import fit, shorten
+from saetui.jobs.templates import Template
 from saetui.tui.widgets.line_canvas import Piece, filled, line
 from saetui.tui.widgets.line_list import LineList
 

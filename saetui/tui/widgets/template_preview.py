@@ -8,11 +8,11 @@ from typing import Any
 
 from textual.strip import Strip
 
-from saetui.jobs.hyperparameters import HYPERPARAMETERS, Hyperparameter, Section, Value
-from saetui.jobs.template import Template
+from saetui.display.text import one_line, shorten
+from saetui.jobs.templates import Template
+from saetui.spec.hyperparameters import HYPERPARAMETERS, Hyperparameter, Section, Value
 from saetui.tui.fields import label_of
 from saetui.tui.run_figures import grouped
-from saetui.tui.text import plain, shorten
 from saetui.tui.widgets.line_canvas import LineCanvas, line
 
 _LABEL_WIDTH = 24
@@ -37,9 +37,11 @@ class TemplatePreview(LineCanvas):
         if template is None:
             return []
         muted = self.colour("muted")
-        lines = [line((shorten(plain(template.name), width), self.colour("strong", bold=True)))]
+        lines = [line((shorten(one_line(template.name), width), self.colour("strong", bold=True)))]
         lines.append(line((shorten(_history(template), width), muted)))
-        lines += [line((part, self.colour("foreground"))) for part in textwrap.wrap(plain(template.description), width)]
+        lines += [
+            line((part, self.colour("foreground"))) for part in textwrap.wrap(one_line(template.description), width)
+        ]
         lines += self._warnings(template, width)
         for title, rows in preview_sections(template.spec):
             lines += [] if height < 24 else [line()]
@@ -50,7 +52,7 @@ class TemplatePreview(LineCanvas):
                 bad = name in template.missing
                 style = self.colour("warning" if bad else "strong")
                 lines.append(
-                    line((name.ljust(_LABEL_WIDTH), muted), (shorten(plain(value), width - _LABEL_WIDTH), style))
+                    line((name.ljust(_LABEL_WIDTH), muted), (shorten(one_line(value), width - _LABEL_WIDTH), style))
                 )
         return lines
 

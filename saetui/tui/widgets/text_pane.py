@@ -11,8 +11,8 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from saetui.display.text import one_line
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.text import plain
 from saetui.tui.widgets.line_canvas import Piece, filled, line
 from saetui.tui.widgets.line_list import LineList
 
@@ -45,7 +45,7 @@ class TextPane(LineList):
 
     def set_lines(self, lines: Sequence[list[Span]]) -> None:
         """Show these lines instead."""
-        self._texts = [[(plain(text), colour) for text, colour in spans] for spans in lines]
+        self._texts = [[(one_line(text), colour) for text, colour in spans] for spans in lines]
         self._broken_for = 0
         self._to_end()
         self.repaint()
@@ -53,7 +53,7 @@ class TextPane(LineList):
     def add_lines(self, lines: Sequence[list[Span]]) -> None:
         """More lines, at the end."""
         for spans in lines:
-            cleaned = [(plain(text), colour) for text, colour in spans]
+            cleaned = [(one_line(text), colour) for text, colour in spans]
             self._texts.append(cleaned)
             if self._broken_for:
                 self._rows += self._broken(len(self._texts) - 1, cleaned, self._broken_for)

@@ -11,16 +11,16 @@ from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
 
-from saetui.jobs.architectures import ARCHITECTURES, default_hook_points
-from saetui.jobs.datasets import DatasetInfo
-from saetui.jobs.hyperparameters import Section, for_architecture
-from saetui.jobs.models import ModelInfo
-from saetui.jobs.problems import Problem, Severity
-from saetui.tui import figures
+from saetui.catalog.datasets import DatasetInfo
+from saetui.catalog.models import ModelInfo
+from saetui.display import figures
+from saetui.spec.architectures import ARCHITECTURES, default_hook_points
+from saetui.spec.hyperparameters import Section, for_architecture
+from saetui.spec.problems import Problem, Severity
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
+from saetui.tui.draft_check import NOTHING_SEEN, Look, PathSuggester
 from saetui.tui.fields import ARCHITECTURE_FIELD, MODEL_FIELDS, FormField, hyperparameter_field
-from saetui.tui.look import NOTHING_SEEN, Look, PathSuggester
 from saetui.tui.run_figures import worked_out
 from saetui.tui.widgets.field_row import FieldRow, TextRow, make_row
 from saetui.tui.widgets.form_section import FormSection

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
-from saetui.jobs.estimates import Estimate
-from saetui.tui import figures
+from saetui.display import figures
+from saetui.display.text import shorten
+from saetui.spec.estimates import Estimate
 from saetui.tui.run_figures import RunFigures
-from saetui.tui.text import shorten
 from saetui.tui.widgets.line_canvas import LineCanvas, line
 from saetui.tui.widgets.start_row import Readiness, StartState
 
@@ -34,7 +34,7 @@ class TrainingSummary(LineCanvas):
     def draw(self, width: int, height: int) -> Sequence[Strip]:
         muted, strong = self.colour("muted"), self.colour("strong")
         lines = [
-            line((f"{name:<12}", muted), (shorten(value, width - 12), strong if value != figures.NONE else muted))
+            line((f"{name:<12}", muted), (shorten(value, width - 12), strong if value != figures.ABSENT else muted))
             for name, value in summary_rows(self._figures, self._foretold)
         ]
         lines = lines[: height - 1]
@@ -45,16 +45,16 @@ def summary_rows(run: RunFigures | None, foretold: Estimate | None = None) -> li
     """Names and values, the most important first."""
     names = ("memory", "time", "SAEs", "parameters", "tokens", "active", "steps", "saved", "largest")
     if run is None:
-        return [(name, figures.NONE) for name in names if name not in ("active", "largest")]
+        return [(name, figures.ABSENT) for name in names if name not in ("active", "largest")]
     total = run.parameters * run.sites
     values = {
-        "memory": figures.NONE if foretold is None else _memory(foretold),
-        "time": figures.NONE if foretold is None else _time(foretold),
+        "memory": figures.ABSENT if foretold is None else _memory(foretold),
+        "time": figures.ABSENT if foretold is None else _time(foretold),
         "SAEs": f"{run.sites} × {run.latents:,} × {run.d_in:,}",
         "parameters": f"{figures.short_count(total)} · {figures.size(run.weight_bytes)}",
-        "tokens": figures.NONE if run.tokens is None else figures.short_count(run.tokens),
+        "tokens": figures.ABSENT if run.tokens is None else figures.short_count(run.tokens),
         "steps": "once the text is read" if run.steps is None else f"{run.steps:,} × {run.batch_size:,} tokens",
-        "saved": figures.NONE if run.checkpoints is None else _times(run.checkpoints, "checkpoint"),
+        "saved": figures.ABSENT if run.checkpoints is None else _times(run.checkpoints, "checkpoint"),
     }
     if run.active is not None:
         values["active"] = f"{run.active:,} a token ({figures.percent(run.active / run.latents, 1)})"

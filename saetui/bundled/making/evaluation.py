@@ -1,0 +1,142 @@
+"""How good the bundled model is: its held-out loss beside those of the n-gram models, and its residual stream."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from saetui.bundled.making.ngrams import TrigramModel, UnigramModel
+from saetui.bundled.making.text import SplitText, count_bytes, encode_documents
+
+_TOKENS_AT_ONCE = 2048
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured of a model.
+
+    Attributes:
+        parameters: of the model, tied ones once.
+        training_tokens: in the training documents, read once.
+        held_out_tokens: that the losses are taken over.
+        held_out_bytes: of the same text in UTF-8.
+        unigram: held-out loss of the unigram model in bits a byte.
+        trigram: that of the trigram model.
+        model: that of the model.
+        norms: for each layer, the mean norm of the residual stream after it at the first position of a sequence,
+            at the second, and over all from the ninth on.
+        tokens_per_second: through the whole model forward, in batches of 2048 tokens.
+        threads: that torch used for that.
+    """
+
+    parameters: int
+    training_tokens: int
+    held_out_tokens: int
+    held_out_bytes: int
+    unigram: float
+    trigram: float
+    model: float
+    norms: tuple[tuple[float, float, float], ...]
+    tokens_per_second: float
+    threads: int
+
+
+def evaluate_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, text: SplitText) -> Figures:
+    """Measures a model on the held-out documents, with n-gram models of the training documents beside it.
+
+    Args:
+        model: a causal language model with the tokenizer's vocabulary.
+        tokenizer: the model's.
+        text: the documents; the n-gram models are fitted on all of `text.training`.
+    """
+    training = encode_documents(text.training, tokenizer)
+    held_out = encode_documents(text.held_out, tokenizer)
+    stream = torch.cat(held_out)
+    size = count_bytes(text.held_out)
+    vocabulary = len(tokenizer)
+
+    def bits_a_byte(nats: float) -> float:
+        return nats / math.log(2) / size
+
+    return Figures(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        training_tokens=sum(len(document) - 1 for document in training),
+        held_out_tokens=len(stream) - len(held_out),
+        held_out_bytes=size,
+        unigram=bits_a_byte(UnigramModel(training, vocabulary).nats(held_out)),
+        trigram=bits_a_byte(TrigramModel(training, vocabulary).nats(held_out)),
+        model=bits_a_byte(model_nats(model, held_out)),
+        norms=residual_norms(model, stream),
+        tokens_per_second=_forward_speed(model, stream),
+        threads=torch.get_num_threads(),
+    )
+
+
+@torch.no_grad()
+def model_nats(model: PreTrainedModel, documents: Sequence[Tensor]) -> float:
+    """The surprise of all tokens of the documents but their separators, summed, in nats.
+
+    Windows of the model's whole context overlap by a half, and each token is scored once, in the window where
+    it has the longer past: at least half a context, but near the start of the text.
+
+    Args:
+        model: a causal language model.
+        documents: int64 tensors of shape (tokens + 1,), the separator first.
+    """
+    stream, separator = torch.cat(list(documents)), documents[0][0]
+    context = model.config.n_positions
+    half = context // 2
+    starts = range(0, max(len(stream) - half - 1, 1), half)
+    windows: list[Tensor] = []
+    targets: list[Tensor] = []
+    for start in starts:
+        window = stream[start : start + context + 1]
+        wanted = window[1:].masked_fill(window[1:] == separator, -100)
+        if start > 0:
+            wanted[:half] = -100
+        missing = context - len(wanted)
+        windows.append(torch.cat([window[:-1], separator.repeat(missing)]))
+        targets.append(torch.cat([wanted, torch.full((missing,), -100)]))
+    total, at_once = 0.0, max(_TOKENS_AT_ONCE // context, 1)
+    for first in range(0, len(windows), at_once):
+        batch = torch.stack(windows[first : first + at_once])
+        wanted = torch.stack(targets[first : first + at_once])
+        logits = model(batch, use_cache=False).logits
+        total += float(cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum"))
+    return total
+
+
+@torch.no_grad()
+def residual_norms(model: PreTrainedModel, stream: Tensor) -> tuple[tuple[float, float, float], ...]:
+    """The mean norm of the residual stream after each layer: at position 0, at position 1, from position 8 on.
+
+    A first position many times the rest would mean that the model parks its attention there, and that one
+    scalar cannot normalise the activations. transformers gives the last layer's after the final LayerNorm,
+    so that layer is left out.
+    """
+    context = model.config.n_positions
+    count = min(64, len(stream) // context)
+    batch = stream[: count * context].view(count, context)
+    states = model(batch, use_cache=False, output_hidden_states=True).hidden_states[1:-1]
+    norms = [state.norm(dim=-1).mean(dim=0) for state in states]
+    return tuple((float(norm[0]), float(norm[1]), float(norm[8:].mean())) for norm in norms)
+
+
+@torch.no_grad()
+def _forward_speed(model: PreTrainedModel, stream: Tensor) -> float:
+    context = model.config.n_positions
+    count = min(max(_TOKENS_AT_ONCE // context, 1), len(stream) // context)
+    batch = stream[: count * context].view(count, context)
+    model(batch, use_cache=False)
+    rounds = 10
+    started = time.monotonic()
+    for _ in range(rounds):
+        model(batch, use_cache=False)
+    return rounds * batch.numel() / (time.monotonic() - started)

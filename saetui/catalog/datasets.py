@@ -1,0 +1,103 @@
+"""The datasets that can be chosen here, looked at without reading them whole."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+from saetui.errors import DatasetError
+from saetui.formats.paths import why_no_path
+from saetui.sources.files import Compression, SourceFile, UnusableFile
+from saetui.sources.finding import BUNDLED, find_dataset_files
+from saetui.sources.hub_cache import find_snapshot, list_references
+from saetui.sources.opening import HEAD_BYTES, opened, refuse_by_head, refuse_without_reader
+from saetui.sources.splits import EVERYTHING
+
+BUNDLED_DATASET = BUNDLED
+_PROBED = 20
+
+
+class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a form needs to know of a dataset: of `split`, the files and `size_bytes` on disk, compressed as they are."""
+
+    source: str
+    split: str
+    description: str
+    files: int
+    size_bytes: int
+
+
+def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> DatasetInfo:
+    """Look at a dataset: its files, their sizes, the first bytes of each of the first few.
+
+    What only reading it whole can tell (a damaged row, too few tokens) the training tells.
+
+    Args:
+        source: as a spec names it.
+        context_length: tokens in a context, for the least that there must be.
+        split: the part that is read.
+
+    Raises:
+        DatasetError: missing, empty, binary, of no known kind, without this split, or shorter than two contexts; with the way
+            out.
+    """
+    reason = why_no_path(source)
+    if reason is not None:
+        raise DatasetError(reason, f"Check the path, or use {BUNDLED_DATASET}.")
+    found = find_dataset_files(source, split, partial(find_snapshot, "datasets"))
+    size = sum(file.path.stat().st_size for file in found.files)
+    info = DatasetInfo(
+        source=source, split=split, description=found.description, files=len(found.files), size_bytes=size
+    )
+    if source == BUNDLED_DATASET:
+        return info
+    if size == 0:
+        raise DatasetError(f"The dataset {source} is empty.", f"Give a file with text, or use {BUNDLED_DATASET}.")
+    refuse_without_reader(found.files)
+    problems = [problem for file in found.files[:_PROBED] if (problem := _probe(file)) is not None]
+    # What is unusable in a directory is left out of it, and told by the training, unless nothing is left.
+    if problems and len(problems) == len(found.files):
+        raise problems[0]
+    # A byte-level tokenizer makes at least one byte of each token, so this bound is never too strict.
+    if size < 2 * context_length and not any(map(_is_packed, found.files)):
+        raise DatasetError(
+            f"The dataset {source} has {size} bytes, too little for two contexts of {context_length} tokens "
+            "(one to train on, one held out).",
+            "Give more text or a smaller context_length.",
+        )
+    return info
+
+
+def list_datasets() -> list[DatasetInfo]:
+    """What every machine has, and what the Hub's cache holds; files and directories are given by their path."""
+    found = [find_dataset(BUNDLED_DATASET, 1)]
+    for reference in list_references("datasets"):
+        for split in (EVERYTHING, "validation", "test"):
+            try:
+                found.append(find_dataset(reference, 1, split))
+                break
+            except DatasetError:
+                continue  # the cache also holds datasets of pictures, or parts of one
+    return found
+
+
+def _is_packed(file: SourceFile) -> bool:
+    """Whether it may hold more text than it has bytes."""
+    return file.kind.has_columns or file.compression is not Compression.NONE
+
+
+def _probe(file: SourceFile) -> DatasetError | None:
+    """What makes a file unusable, as far as its first bytes tell.
+
+    Raises:
+        DatasetError: it cannot be opened, which is for the user to mend whatever else there is.
+    """
+    try:
+        with opened(file) as stream:
+            head = stream.read(HEAD_BYTES)
+            if not file.kind.has_columns:
+                refuse_by_head(file, head)
+    except UnusableFile as error:
+        return error
+    return None

@@ -1,0 +1,101 @@
+"""The language models that can be chosen here, read from their files without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Union
+
+import msgspec
+
+from saetui.errors import ModelError
+from saetui.sources.hub_cache import list_references
+from saetui.sources.model_files import BUNDLED_MODEL, find_model_files
+
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
+_WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
+_CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+_FROM_PADDING = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text"}
+"""Families that count positions from behind the one of their padding token."""
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a form needs to know of a model.
+
+    Attributes:
+        reference: how a spec names it.
+        family: transformers' model type, e.g. `gpt2`.
+        hidden_size: the width of its residual stream.
+        context_limit: tokens that it can read at once; None where it does not say.
+        size_bytes: of its weights on disk.
+    """
+
+    reference: str
+    directory: str
+    family: str
+    num_layers: int
+    hidden_size: int
+    context_limit: Union[int, None]
+    size_bytes: int
+
+    @property
+    def middle_layer(self) -> int:
+        """Where features are richest by the field's experience: the default."""
+        return self.num_layers // 2
+
+    @property
+    def short_name(self) -> str:
+        """The last part of the reference, for names and lists."""
+        return self.reference.rstrip("/").rpartition("/")[2].removeprefix("bundled:")
+
+
+def find_model(reference: str, revision: str | None = None) -> ModelInfo:
+    """Read what a model is.
+
+    Raises:
+        ModelError: it is not there, or is not a model that saetui can load; with the way out.
+    """
+    files = find_model_files(reference, revision)
+    inner = files.config.get("text_config")
+    config = {**files.config, **inner} if isinstance(inner, dict) else files.config
+    layers, width = _first(config, _LAYERS), _first(config, _WIDTH)
+    if layers is None or width is None:
+        raise ModelError(
+            f"{reference} is not a language model that saetui knows: its config.json names no layers or no hidden size.",
+            "Give the directory of a transformers model with decoder or encoder layers.",
+        )
+    return ModelInfo(
+        reference=reference,
+        directory=str(files.directory),
+        family=str(config["model_type"]),
+        num_layers=layers,
+        hidden_size=width,
+        context_limit=_context_limit(config),
+        size_bytes=sum(path.stat().st_size for path in files.weights),
+    )
+
+
+def _context_limit(config: Mapping[str, Any]) -> int | None:
+    length = _first(config, _CONTEXT)
+    if length is not None and config.get("model_type") in _FROM_PADDING:
+        padding = config.get("pad_token_id", 1)
+        length -= padding + 1 if isinstance(padding, int) else 0
+    return length
+
+
+def list_models() -> list[ModelInfo]:
+    """The bundled model, then those in the local Hub cache that can be loaded."""
+    found = [find_model(BUNDLED_MODEL)]
+    for reference in list_references("models"):
+        try:
+            found.append(find_model(reference))
+        except ModelError:
+            continue  # the cache also holds what is no language model, or only a part of one
+    return found
+
+
+def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        value = config.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            return value
+    return None

@@ -1,0 +1,80 @@
+"""Where a training starts from, when not from scratch: an imported SAE, or a directory; found without torch."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from saetui.errors import FormatError, InvalidInput, NotFound
+from saetui.formats.names import is_name
+from saetui.formats.paths import why_no_path
+from saetui.formats.regular import read_regular
+from saetui.home import find_home
+
+CONFIG_FILE = "cfg.json"
+CONFIG_LIMIT = 1 << 20
+
+
+def find_starts(reference: str, sites: Sequence[str]) -> dict[str, Path]:
+    """The directory of the SAE that each site starts from.
+
+    Args:
+        reference: a directory, or the name of an imported SAE; the SAE itself for one site, or for one and more sites a
+            directory with one for each, by the site's name (what `saetui export` makes).
+        sites: of the training.
+
+    Raises:
+        NotFound: there is no such thing, or nothing for a site.
+        InvalidInput: one SAE for several sites.
+    """
+    root = _root(reference)
+    if not (root / CONFIG_FILE).is_file():
+        missing = [site for site in sites if not (root / site / CONFIG_FILE).is_file()]
+        if missing:
+            raise NotFound(
+                f"{reference} has no {CONFIG_FILE}, and no SAE for {missing[0]}.",
+                "Give a directory in SAELens's layout, or one with a directory for each site.",
+            )
+        return {site: root / site for site in sites}
+    if len(sites) != 1:
+        raise InvalidInput(
+            f"{reference} is one SAE, and the training has {len(sites)} sites.",
+            "Choose one layer and hook point, or give a directory with an SAE for each site.",
+        )
+    return {sites[0]: root}
+
+
+def latents_of(directory: Path) -> int | None:
+    """How many latents an SAE has by its configuration; None where that does not say so.
+
+    Raises:
+        FormatError: the configuration cannot be read.
+    """
+    path = directory / CONFIG_FILE
+    try:
+        content = read_regular(path, CONFIG_LIMIT).removeprefix(codecs.BOM_UTF8)
+        config = msgspec.json.decode(content, type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FormatError(f"{path} cannot be read: {error}.", "Export or download the SAE again.") from error
+    latents = config.get("d_sae") or config.get("num_latents")
+    return latents if isinstance(latents, int) and not isinstance(latents, bool) else None
+
+
+def _root(reference: str) -> Path:
+    reason = why_no_path(reference)
+    if reason is not None:
+        raise NotFound(reason, "Import one with `saetui import DIR`, or give a path.")
+    path = Path(reference).expanduser()
+    if path.is_absolute() and path.is_dir():
+        return path
+    imported = find_home().imported / reference
+    if is_name(reference) and imported.is_dir():
+        return imported
+    raise NotFound(
+        f"There is no directory and no imported SAE {reference}.",
+        "Import one with `saetui import DIR`, or give a path.",
+    )

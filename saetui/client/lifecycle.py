@@ -1,0 +1,217 @@
+"""The supervisor as a process: found, started when there is none, asked how it is, and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+import msgspec
+
+from saetui.client.liveness import is_stopped, unresponsive
+from saetui.client.wire import connect_socket
+from saetui.errors import SupervisorError
+from saetui.formats.regular import open_regular
+from saetui.home import Home, find_home
+from saetui.protocol.environment import child_environment
+from saetui.protocol.failures import error_of
+from saetui.protocol.messages import Failure, GetStatus, Shutdown, SupervisorStatus
+
+START_SECONDS = 20.0
+"""How long a start may take: a cold disk on a small board needs some of it."""
+
+POLL_SECONDS = 0.05
+READY = b"ready"
+
+
+def ensure_supervisor(home: Home | None = None, arguments: Sequence[str] = ()) -> None:
+    """Start a supervisor when none runs, and return when it can be reached.
+
+    Several clients may do so at once: one of them starts it, the others wait for that.
+
+    Args:
+        home: the home to serve.
+        arguments: for the supervisor's command line.
+
+    Raises:
+        HomeError: SAETUI_HOME cannot be used.
+        SupervisorError: it could not be started, with the reason.
+    """
+    home = home or find_home()
+    if reachable(home):
+        return
+    home.make()
+    deadline = time.monotonic() + START_SECONDS
+    with open(home.start_lock, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as lock:
+        _lock_before(deadline, lock.fileno(), home)
+        while not reachable(home):
+            holder = holder_of(home)
+            if holder is None:
+                _start(home, arguments, deadline)
+            else:
+                # It lives but cannot be reached: just starting, just leaving, or its socket was removed.
+                _signal(holder, signal.SIGUSR1)
+                time.sleep(POLL_SECONDS)
+            if time.monotonic() > deadline:
+                raise unreachable(home)
+
+
+def unreachable(home: Home) -> SupervisorError:
+    """What is said when a supervisor lives and nobody can connect to it."""
+    holder = holder_of(home)
+    if holder is not None and is_stopped(holder):
+        return unresponsive(holder, START_SECONDS)
+    who = "The supervisor" if holder is None else f"The supervisor (pid {holder})"
+    return SupervisorError(f"{who} of {home.root} cannot be reached.", f"Its log is {home.supervisor_log}.")
+
+
+def reachable(home: Home) -> bool:
+    """Whether a supervisor answers at the home's socket."""
+    connected = connect_socket(home)
+    if connected is None:
+        return False
+    connected.close()
+    return True
+
+
+def holder_of(home: Home) -> int | None:
+    """The pid of the supervisor that holds the home's lock; None when nobody does.
+
+    The kernel lets go of the lock with its holder, so the pid is of a process that lives.
+    """
+    try:
+        with open_regular(home.supervisor_lock) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                text = lock.readline().strip()
+                return int(text) if text.isdigit() else None
+    except OSError:
+        return None
+    return None
+
+
+def supervisor_status(home: Home | None = None) -> SupervisorStatus | None:
+    """How the supervisor is; None when none runs. Never starts one."""
+    from saetui.client.blocking import BlockingClient
+
+    home = home or find_home()
+    if not reachable(home):
+        return None
+    with BlockingClient.connect(home, start=False) as client:
+        return client.request(GetStatus())
+
+
+def stop_supervisor(home: Home | None = None, timeout: float = 10.0) -> int | None:
+    """Make the supervisor leave, and wait until it has; trainings go on.
+
+    Returns:
+        its pid; None when none ran.
+
+    Raises:
+        SupervisorError: it does not leave within the timeout (seconds).
+    """
+    from saetui.client.blocking import BlockingClient
+
+    home = home or find_home()
+    pid = holder_of(home)
+    if pid is None:
+        return None
+    if reachable(home):
+        with BlockingClient.connect(home, start=False) as client:
+            client.request(Shutdown())
+    else:
+        _signal(pid, signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while holder_of(home) == pid:
+        if time.monotonic() > deadline:
+            if is_stopped(pid):
+                raise unresponsive(pid, timeout)
+            raise SupervisorError(f"The supervisor (pid {pid}) does not leave.", f"Its log is {home.supervisor_log}.")
+        time.sleep(POLL_SECONDS)
+    return pid
+
+
+def run_supervisor(home: Home | None = None) -> NoReturn:
+    """Become the supervisor, in the foreground."""
+    home = home or find_home()
+    command = [sys.executable, "-m", "saetui.supervisor"]
+    os.execve(sys.executable, command, child_environment(home))
+
+
+def _signal(holder: int, number: signal.Signals) -> None:
+    """Signal the lock's holder; it may have died since it was seen to hold it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(holder, number)
+
+
+def _lock_before(deadline: float, descriptor: int, home: Home) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise SupervisorError(
+                    f"Another client has been starting the supervisor of {home.root} for {START_SECONDS:g} s.",
+                    f"Try again; its log is {home.supervisor_log}.",
+                ) from None
+            time.sleep(POLL_SECONDS)
+
+
+def _start(home: Home, arguments: Sequence[str], deadline: float) -> None:
+    """Start a supervisor that is nobody's child, and wait for its word.
+
+    The second fork is the new process's own: this one may have threads, and forking those is not safe.
+    """
+    reading, writing = os.pipe()
+    try:
+        with open(home.supervisor_log, "ab", opener=lambda name, flags: os.open(name, flags, 0o600)) as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "saetui.supervisor", "--detach", f"--ready-fd={writing}", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=child_environment(home),
+                pass_fds=(writing,),
+                start_new_session=True,
+            )
+        os.close(writing)
+        writing = -1
+        process.wait()
+        word = _read_word(reading, deadline)
+    except OSError as error:
+        raise SupervisorError(
+            f"The supervisor could not be started: {error}.", "Mend what the message names."
+        ) from error
+    finally:
+        os.close(reading)
+        if writing >= 0:
+            os.close(writing)
+    if word == READY:
+        return
+    if not word:
+        raise SupervisorError("The supervisor ended while it started.", f"Its log is {home.supervisor_log}.")
+    failure = msgspec.json.decode(word, type=Failure)
+    if failure.kind != SupervisorError.kind:
+        raise error_of(failure)
+    if holder_of(home) is None:
+        raise error_of(failure)
+
+
+def _read_word(descriptor: int, deadline: float) -> bytes:
+    word = b""
+    while select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        part = os.read(descriptor, 65536)
+        if not part:
+            return word
+        word += part
+    raise SupervisorError(f"The supervisor did not get ready within {START_SECONDS:g} s.", "Look at its log.")

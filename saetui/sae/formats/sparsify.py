@@ -1,0 +1,150 @@
+"""EleutherAI's sparsify: `cfg.json` and `sae.safetensors` of one hookpoint, written and read (sparsify 1.3.3)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from saetui.errors import FormatError, InvalidInput
+from saetui.sae.base import Option, SparseAutoencoder
+from saetui.sae.formats.directories import AGAIN, CONFIG_FILE, folders_of, read_json, read_tensors, replace_directory
+from saetui.sae.formats.loading import LoadedSAE, as_trained, decoder_norm_of
+from saetui.sae.formats.rendering import folded
+from saetui.sae.normalization import Normalization
+from saetui.sae.registry import build
+
+SPARSIFY_WEIGHTS = "sae.safetensors"
+
+_FIELDS = frozenset(
+    {
+        "activation",
+        "expansion_factor",
+        "normalize_decoder",
+        "num_latents",
+        "k",
+        "multi_topk",
+        "skip_connection",
+        "transcode",
+        "d_in",
+    }
+)
+"""What a configuration of sparsify 1.3.3 says; only the last steps of its training depend on what is not read here."""
+
+
+def export_sparsify(directory: Path, loaded: LoadedSAE) -> None:
+    """Writes a directory that sparsify's `SparseCoder.load_from_disk` loads, in raw units.
+
+    Args:
+        directory: of the result; its parent must exist.
+        loaded: the SAE as its result directory has it.
+
+    Raises:
+        InvalidInput: sparsify cannot compute what this SAE computes: it always keeps the k largest of a token.
+        FormatError: something that is not an export is in the way.
+        OSError: the disk would not take it; nothing is left behind.
+    """
+    sae = loaded.sae
+    k = sae.options.get("k")
+    if sae.architecture not in ("topk", "transcoder", "skip_transcoder") or k is None:
+        raise InvalidInput(
+            f"sparsify has nothing for {as_trained(loaded).architecture}{'' if sae.centres_input else ' by l1_alpha'}: "
+            "it always keeps the k largest latents of a token.",
+            "topk, and transcoders with k, can be exported to it.",
+        )
+    if loaded.normalization.kind != "none":
+        raise InvalidInput(f"sparsify does not normalise its input by {loaded.normalization.kind}.", "Use saelens.")
+    if sae.d_in != sae.d_out:
+        raise InvalidInput(f"sparsify has one width, not {sae.d_in} and {sae.d_out}.", "Use saelens.")
+    raw = folded(sae, 1.0, 1.0)
+    weights = {
+        "encoder.weight": raw["W_enc"].t().contiguous(),
+        "encoder.bias": raw["b_enc"],
+        "W_dec": raw["W_dec"],
+        "b_dec": raw["b_dec"],
+    }
+    if "W_skip" in raw:
+        weights["W_skip"] = raw["W_skip"].t().contiguous()
+    config = {
+        "activation": "topk",
+        "expansion_factor": max(1, sae.latents // sae.d_in),
+        "normalize_decoder": sae.options["decoder_norm"] == "unit",
+        "num_latents": sae.latents,
+        "k": k,
+        "multi_topk": False,
+        "skip_connection": "W_skip" in raw,
+        "transcode": not sae.centres_input,
+        "d_in": sae.d_in,
+    }
+    files = {CONFIG_FILE: json.dumps(config, indent=1).encode(), SPARSIFY_WEIGHTS: save(weights)}
+    replace_directory(directory, files)
+
+
+def load_sparsify(directory: Path) -> LoadedSAE:
+    """The SAE or transcoder in a directory of one hookpoint that sparsify wrote.
+
+    Raises:
+        FormatError: a file is missing or damaged, or the SAE is of a kind that saetui has not.
+    """
+    config = read_json(directory / CONFIG_FILE)
+    weights = read_tensors(directory / SPARSIFY_WEIGHTS)
+    if config.get("activation", "topk") != "topk":
+        raise FormatError(f"{directory} has the activation {config['activation']!r}.", "topk can be read.")
+    unknown = sorted(name for name, value in config.items() if name not in _FIELDS and value)
+    if unknown:
+        shown = ", ".join(f"{name}: {json.dumps(config[name])[:40]}" for name in unknown[:3])
+        raise FormatError(
+            f"{directory / CONFIG_FILE} says {shown}, by which the SAE computes something that saetui does not.",
+            "SAEs and transcoders as sparsify 1.3.3 writes them can be read; an older one with signed latents cannot.",
+        )
+    d_in, k = _whole(config, "d_in", directory), _whole(config, "k", directory)
+    latents = config.get("num_latents") or d_in * _whole(config, "expansion_factor", directory)
+    transcodes, skips = config.get("transcode") is True, config.get("skip_connection") is True
+    if skips and not transcodes:
+        raise FormatError(
+            f"{directory} is an SAE with a linear path past it, which copies its input.", "saetui has none such."
+        )
+    shapes = {"encoder.weight": (latents, d_in), "encoder.bias": (latents,), "W_dec": (latents, d_in), "b_dec": (d_in,)}
+    if skips:
+        shapes["W_skip"] = (d_in, d_in)
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if found != shapes or not all(tensor.is_floating_point() for tensor in weights.values()):
+        raise FormatError(
+            f"{directory / SPARSIFY_WEIGHTS} holds {_shown(found)}; cfg.json says {_shown(shapes)}.", AGAIN
+        )
+    ours = {
+        "W_enc": weights["encoder.weight"].t().contiguous(),
+        "b_enc": weights["encoder.bias"],
+        "W_dec": weights["W_dec"],
+        "b_dec": weights["b_dec"],
+    }
+    if skips:
+        ours["W_skip"] = weights["W_skip"].t().contiguous()
+    architecture = "skip_transcoder" if skips else "transcoder" if transcodes else "topk"
+    if k > latents:
+        raise FormatError(f"k in {directory / CONFIG_FILE} is {k} with {latents} latents.", AGAIN)
+    options: dict[str, Option] = {"k": k, "decoder_norm": decoder_norm_of(ours)}
+    sae: SparseAutoencoder = build(architecture, d_in, d_in, latents, torch.Generator(), **options)
+    sae.load_state_dict(ours)
+    # The folder of a hookpoint bears its module's name; that is all that the layout says of the place.
+    return LoadedSAE(sae, Normalization(), {"hf_hook_name": _hookpoint(folders_of(directory))}, "sparsify")
+
+
+def _hookpoint(folders: tuple[str, ...]) -> str:
+    """The folder's name; with several seeds of one hookpoint the SAE lies in a folder `seedN` below."""
+    name = folders[-1] if folders else ""
+    return folders[-2] if name.startswith("seed") and name[4:].isdigit() and len(folders) > 1 else name
+
+
+def _whole(config: dict[str, Any], name: str, directory: Path) -> int:
+    value = config.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 24:
+        raise FormatError(f"{name} in {directory / CONFIG_FILE} is {value!r}.", AGAIN)
+    return value
+
+
+def _shown(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in sorted(shapes.items())[:6])

@@ -1,0 +1,58 @@
+"""What the Hub's library has downloaded to this machine, looked at without that library."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+from saetui.formats.paths import why_no_path
+from saetui.formats.regular import read_regular
+from saetui.sources.files import ENDINGS
+
+Kind = Literal["models", "datasets"]
+
+_FILES = (*ENDINGS, ".gz", ".bz2", ".xz", ".zst", ".safetensors")
+ID_LETTERS = 200
+"""The Hub itself allows 96."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+def is_hub_id(reference: str) -> bool:
+    """Whether this could be the name of something on the Hub: `owner/name`, or `name` alone, without the ending of a file."""
+    return (
+        len(reference) <= ID_LETTERS
+        and _HUB_ID.fullmatch(reference) is not None
+        and not reference.lower().endswith(_FILES)
+    )
+
+
+def find_snapshot(kind: Kind, reference: str, revision: str | None = None) -> Path | None:
+    """The directory of a downloaded repository, or None; `revision` None is `main`."""
+    if not is_hub_id(reference) or why_no_path(revision or "") is not None:
+        return None
+    repository = _cache() / f"{kind}--{reference.replace('/', '--')}"
+    wanted = revision or "main"
+    pointer = repository / "refs" / wanted
+    snapshot = (
+        repository
+        / "snapshots"
+        / (read_regular(pointer, 1 << 10).decode(errors="replace").strip() if pointer.is_file() else wanted)
+    )
+    return snapshot if snapshot.is_dir() else None
+
+
+def list_references(kind: Kind) -> list[str]:
+    """The names of all downloaded repositories of a kind, whole or not."""
+    cache = _cache()
+    found = sorted(cache.glob(f"{kind}--*")) if cache.is_dir() else []
+    return [entry.name.removeprefix(f"{kind}--").replace("--", "/") for entry in found]
+
+
+def _cache() -> Path:
+    if "HF_HUB_CACHE" in os.environ:
+        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
+    home = os.environ.get("HF_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
+    return Path(home).expanduser() / "hub"

@@ -1,0 +1,212 @@
+"""One hyperparameter: what it is called, which values it takes, who uses it and when, and how it is typed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Union
+
+from saetui.errors import InvalidInput
+from saetui.spec.architectures import ARCHITECTURES
+
+Value = Union[bool, int, float, str, None]
+
+
+class Section(str, Enum):
+    """The parts of the form."""
+
+    BASIC = "Basic"
+    SPARSITY = "Sparsity"
+    OPTIMIZATION = "Optimization"
+    CHECKPOINTS = "Checkpoints"
+
+
+class Kind(str, Enum):
+    """The type of a value."""
+
+    INTEGER = "a whole number"
+    NUMBER = "a number"
+    SWITCH = "true or false"
+    CHOICE = "one of a list"
+    WIDTHS = "rising whole numbers with commas between them"
+
+
+@dataclass(frozen=True)
+class When:
+    """What another hyperparameter must say for one to matter.
+
+    Attributes:
+        name: the other one.
+        choices: its values with which this one matters; empty: as `given` says.
+        given: whether the other one must be set, or must not be.
+        architectures: with which it is asked at all.
+    """
+
+    name: str
+    choices: tuple[str, ...] = ()
+    given: bool = True
+    architectures: tuple[str, ...] = ARCHITECTURES
+
+    def holds(self, values: Mapping[str, Value]) -> bool:
+        """Whether it is so among values that are complete with defaults."""
+        if self.choices:
+            return values.get(self.name) in self.choices
+        return (values.get(self.name) is not None) is self.given
+
+    def sentence(self) -> str:
+        """The end of a sentence that begins with `matters only`."""
+        if self.choices:
+            return f"with {self.name} {' or '.join(self.choices)}"
+        return f"when {self.name} is set" if self.given else f"while {self.name} is not set"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameter:
+    """One row of the table.
+
+    Attributes:
+        unit: what is counted or measured; empty for a pure number.
+        default: for every architecture that has none of its own in `defaults`.
+        none_means: what an empty value stands for; empty: a value is needed.
+        recommended: outside these limits: a warning.
+        limits: outside these: an error.
+        architectures: which use it; others hide it and refuse it.
+        when: what another one must say for this one to matter.
+        help: what it does; which way to turn it.
+    """
+
+    name: str
+    section: Section
+    kind: Kind
+    help: str
+    default: Value
+    unit: str = ""
+    defaults: Mapping[str, Value] = field(default_factory=dict)
+    none_means: str = ""
+    recommended: tuple[float, float] | None = None
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    choices: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ARCHITECTURES
+    when: When | None = None
+    advanced: bool = False
+
+    @property
+    def accepts_none(self) -> bool:
+        """Whether it may be left empty."""
+        return bool(self.none_means)
+
+    def default_for(self, architecture: str) -> Value:
+        """The value that a job of this architecture gets when it says nothing."""
+        return self.defaults.get(architecture, self.default)
+
+    def range_text(self) -> str:
+        """The recommended range, else the limits, for people."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.kind is Kind.SWITCH:
+            return "true or false"
+        if self.kind is Kind.WIDTHS:
+            return "e.g. 256,512,1024, the last of them all latents"
+        low, high = self.recommended or self.limits
+        if math.isinf(high):
+            return f"at least {plain(low)}" if not math.isinf(low) else ""
+        return f"{plain(low)} to {plain(high)}"
+
+    def check(self, value: object) -> str | None:
+        """Why a value cannot be, as the end of a sentence that begins with the value; None where it can."""
+        if value is None:
+            return None if self.accepts_none else f"must be {self._wanted()}, not empty"
+        if self.kind is Kind.SWITCH:
+            return None if isinstance(value, bool) else "must be true or false"
+        if self.kind is Kind.CHOICE:
+            return None if value in self.choices else f"must be one of {', '.join(self.choices)}"
+        if self.kind is Kind.WIDTHS:
+            return None if isinstance(value, str) and read_widths(value) else f"must be {self.kind.value}"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return f"must be {self.kind.value}"
+        if self.kind is Kind.INTEGER and not (isinstance(value, int) or value.is_integer()):
+            return "must be a whole number"
+        if not math.isfinite(value):
+            return "must be a finite number"
+        low, high = self.limits
+        if value < low:
+            return f"is below its limit of {plain(low)}"
+        if value > high:
+            return f"is above its limit of {plain(high)}"
+        return None
+
+    def outside_recommended(self, value: Value) -> bool:
+        """Whether an allowed value deserves a warning."""
+        if self.recommended is None or isinstance(value, (bool, str)) or value is None:
+            return False
+        low, high = self.recommended
+        return not low <= value <= high
+
+    def normal(self, value: Value) -> Value:
+        """The same value in the row's own type: 512 for 512.0, 1.0 for 1."""
+        if isinstance(value, str) and self.kind is Kind.WIDTHS:
+            return ",".join(map(str, read_widths(value)))
+        if value is None or isinstance(value, (bool, str)):
+            return value
+        return int(value) if self.kind is Kind.INTEGER else float(value)
+
+    def parse(self, text: str) -> Value:
+        """Read a value that was typed.
+
+        Raises:
+            InvalidInput: it is not of the row's kind, or out of its limits.
+        """
+        value = self._read(text.strip())
+        wrong = self.check(value)
+        if wrong:
+            raise InvalidInput(f"{self.name}: {text.strip() or 'an empty value'} {wrong}.")
+        return self.normal(value)
+
+    def show(self, value: Value) -> str:
+        """A value as it is typed and shown; empty for None."""
+        if value is None:
+            return ""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return value if isinstance(value, str) else plain(value)
+
+    def _read(self, text: str) -> Value:
+        lower = text.lower()
+        if self.kind is Kind.CHOICE:
+            return text
+        if self.kind is Kind.SWITCH:
+            return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False,
+                    "0": False}.get(lower, text)  # fmt: skip
+        if lower in ("", "none", "null", "auto", "off"):
+            return None
+        if self.kind is Kind.WIDTHS:
+            return text
+        cleaned = lower.replace("_", "").replace(",", "")
+        scale = {"k": 1e3, "m": 1e6}.get(cleaned[-1:], 1.0)
+        try:
+            number = float(cleaned[:-1] if scale != 1.0 else cleaned) * scale
+        except ValueError:
+            return text
+        return int(number) if self.kind is Kind.INTEGER and number.is_integer() and abs(number) < 1e15 else number
+
+    def _wanted(self) -> str:
+        return f"one of {', '.join(self.choices)}" if self.choices else self.kind.value
+
+
+def plain(number: float) -> str:
+    """A number the way people write it: 100000, 0.001, 6e-05, 1.5."""
+    if float(number).is_integer() and abs(number) < 1e15:
+        return str(int(number))
+    return f"{number:.6g}"
+
+
+def read_widths(text: str) -> tuple[int, ...]:
+    """Widths as they are typed, `256,512,1024`; empty where they are not positive whole numbers that rise."""
+    parts = text.replace(",", " ").split()
+    if not parts or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
+        return ()
+    widths = tuple(int(part) for part in parts)
+    rising = all(low < high for low, high in zip((0, *widths), widths))
+    return widths if rising else ()

@@ -1,0 +1,105 @@
+"""How fast this machine is: what `saetui bench` measured and kept, and how long a training will take by it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Union
+
+import msgspec
+
+from saetui.errors import FormatError
+from saetui.formats.regular import read_regular
+
+VERSION = 1
+
+LIMIT = 1 << 20
+"""Bytes that the file may have."""
+
+
+class StepFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """One whole training step, in seconds; `latents` and `batch_size` in numbers, `share`: of the products' own speed."""
+
+    architecture: str
+    width: int
+    latents: int
+    batch_size: int
+    seconds: float
+    share: float
+
+
+class ForwardFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """A transformer's layers at work: parameters × tokens each second, at one width."""
+
+    width: int
+    parameter_tokens: float
+
+
+class MachineFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a machine can do.
+
+    Attributes:
+        device: its name.
+        torch: the version that measured.
+        measured_at: ISO 8601 in UTC.
+        products: for each dtype, floating-point operations a second in one large matrix product.
+    """
+
+    device: str
+    torch: str
+    measured_at: str
+    products: dict[str, float]
+    steps: tuple[StepFigure, ...]
+    forwards: tuple[ForwardFigure, ...]
+    version: int = VERSION
+
+
+def read_figures(path: Path) -> MachineFigures | None:
+    """What was kept; None where nothing was, or by another version.
+
+    Raises:
+        FormatError: the file is damaged.
+    """
+    try:
+        figures = msgspec.json.decode(read_regular(path, LIMIT), type=MachineFigures)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path} cannot be read: {error}.", "Measure again: saetui bench") from error
+    return figures if figures.version == VERSION else None
+
+
+def predict_seconds(
+    figures: MachineFigures,
+    *,
+    architecture: str,
+    steps: int,
+    batch_size: int,
+    width: int,
+    latents: int,
+    sites: int,
+    forward_parameters: int,
+) -> Union[float, None]:
+    """How long a training takes: each step one pass of the model over its tokens, and one step of every SAE.
+
+    From the measured size that is nearest, in proportion to width × latents × tokens. Evaluations and checkpoints are not
+    in it.
+
+    Args:
+        figures: of this machine.
+        architecture: one that was measured; None is returned for another.
+        steps: of the run.
+        batch_size: tokens in a step.
+        width: of the activations.
+        latents: of one SAE.
+        sites: SAEs that are trained at once.
+        forward_parameters: of the layers that are run.
+    """
+    measured = [step for step in figures.steps if step.architecture == architecture]
+    if not measured or not figures.forwards:
+        return None
+    size = width * latents
+    near = min(measured, key=lambda step: abs(math.log(step.width * step.latents / size)))
+    step = near.seconds * (size * batch_size) / (near.width * near.latents * near.batch_size)
+    forward = min(figures.forwards, key=lambda figure: abs(math.log(figure.width / width)))
+    return steps * (sites * step + forward_parameters * batch_size / forward.parameter_tokens)

@@ -1,0 +1,152 @@
+"""What this machine can do, for `saetui bench`: its products' own speed, a step of each architecture, a transformer's layers.
+
+Each figure is the median of a few repetitions after a first one that is not counted. The latents of architectures with a
+penalty are set to fire on one token in a hundred, as trained ones do.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saetui.sae import DeadLatents, IntervalSums, SparseAutoencoder, build
+from saetui.spec.architectures import ARCHITECTURES, TRANSCODERS
+from saetui.training.allocator import keep_freed_memory
+from saetui.training.tasks.task import report, serve_task
+
+REPETITIONS = 3
+K = 32
+SETTLED_BIAS = -2.33
+"""Of unit-normal pre-activations 1 % are above 2.33."""
+PRODUCT_SIDE = {"cpu": 1024, "cuda": 8192}
+SLOW_SIDE = 256
+"""For bfloat16 on a processor, which may have no instructions for it."""
+STEP_SIZES = {"cpu": ((256, 2048, 2048), (768, 6144, 2048)), "cuda": ((768, 12288, 8192), (2304, 16384, 8192))}
+FORWARD_WIDTHS = {"cpu": (128, 768), "cuda": (768, 2304)}
+FORWARD_SHAPE = {"cpu": (4, 128), "cuda": (32, 512)}
+
+
+def bench(request: dict[str, Any]) -> dict[str, Any]:
+    """Measure.
+
+    Args:
+        request: `{"device": "auto" | "cpu" | "cuda", "architectures": [NAME …] or null}`.
+
+    Returns:
+        `{"device", "torch", "products", "steps", "forwards"}` as saetui.spec.speed has them.
+    """
+    wanted = request.get("device", "auto")
+    kind = ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else str(wanted)
+    device = torch.device(kind)
+    if kind == "cpu":
+        keep_freed_memory()
+    report("matrix products")
+    products = {name: _product_speed(device, dtype) for name, dtype in _dtypes(device).items()}
+    fastest = products["bfloat16" if kind == "cuda" else "float32"]
+    steps = []
+    for width, latents, batch in STEP_SIZES[kind]:
+        for architecture in request.get("architectures") or ARCHITECTURES:
+            report(f"{architecture}, {width} × {latents}, {batch} tokens")
+            seconds = _step_seconds(architecture, width, latents, batch, device)
+            limit = 5 * 2 * width * latents * batch / fastest
+            steps.append(
+                {
+                    "architecture": architecture, "width": width, "latents": latents, "batch_size": batch,
+                    "seconds": seconds, "share": limit / seconds,
+                }
+            )  # fmt: skip
+    forwards = []
+    for width in FORWARD_WIDTHS[kind]:
+        report(f"transformer layers, {width} wide")
+        forwards.append({"width": width, "parameter_tokens": _forward_speed(width, device)})
+    name = torch.cuda.get_device_name() if kind == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return {
+        "device": name, "torch": str(torch.__version__), "products": products, "steps": steps, "forwards": forwards,
+    }  # fmt: skip
+
+
+def _dtypes(device: torch.device) -> dict[str, torch.dtype]:
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def _product_speed(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second in one square product."""
+    side = PRODUCT_SIDE[device.type] if dtype == torch.float32 or device.type == "cuda" else SLOW_SIDE
+    a, b = torch.randn(side, side, device=device, dtype=dtype), torch.randn(side, side, device=device, dtype=dtype)
+    return float(2 * side**3 / _median(lambda: a @ b, device))
+
+
+def _step_seconds(architecture: str, width: int, latents: int, batch: int, device: torch.device) -> float:
+    """A whole step: forward, backward, clipping, Adam, dead latents, sums."""
+    sae = _settled(architecture, width, latents).to(device)
+    if device.type == "cuda":
+        sae.compute_dtype = torch.bfloat16
+    optimizer = torch.optim.Adam(sae.parameters(), lr=0.0, fused=True)
+    dead, sums = DeadLatents(latents, 10**12, device), IntervalSums(latents, width, device)
+    x = torch.randn(batch, width, device=device)
+    target: Tensor | None = torch.randn(batch, width, device=device) if architecture in TRANSCODERS else None
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        losses = sae.accumulate(x, target, sparsity_coefficient=1e-3, dead=dead.current)
+        sae.before_step()
+        torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
+        optimizer.step()
+        sae.after_step()
+        sums.add(x if target is None else target, losses)
+        dead.update(losses.statistics)
+
+    return _median(step, device)
+
+
+def _settled(architecture: str, width: int, latents: int) -> SparseAutoencoder:
+    """An SAE of random weights that fires as rarely as a trained one."""
+    by_k = architecture in ("topk", "batch_topk", "matryoshka", *TRANSCODERS)
+    options: dict[str, int] = {"k": K} if by_k else {}
+    sae = build(architecture, width, width, latents, torch.Generator().manual_seed(0), **options)
+    if not by_k:
+        with torch.no_grad():
+            sae.encoder_bias.fill_(SETTLED_BIAS)
+    return sae
+
+
+def _forward_speed(width: int, device: torch.device) -> float:
+    """Parameters × tokens a second through two layers of a GPT-2 of random weights."""
+    from transformers import GPT2Config, GPT2Model
+
+    contexts, length = FORWARD_SHAPE[device.type]
+    config = GPT2Config(vocab_size=64, n_positions=length, n_embd=width, n_layer=2, n_head=max(1, width // 64))
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    model = GPT2Model(config).train(False).to(device=device, dtype=dtype)
+    parameters = sum(parameter.numel() for parameter in model.h.parameters())
+    tokens = torch.randint(0, 64, (contexts, length), device=device)
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(input_ids=tokens, use_cache=False)
+
+    return float(parameters * tokens.numel() / _median(forward, device))
+
+
+def _median(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of one call."""
+
+    def once() -> float:
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    once()
+    return statistics.median(once() for _ in range(REPETITIONS))
+
+
+if __name__ == "__main__":
+    sys.exit(serve_task(bench))

@@ -1,0 +1,99 @@
+"""`python -m saetui.training.tasks.build_cache`: extracts the activations that a spec reads, for `saetui cache build`.
+
+The request: `{"spec": SPEC}`. What an earlier build left unfinished is gone on with.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import msgspec
+
+from saetui.activations import ActivationExtractor, TokenProgress, open_model, prepare_tokens
+from saetui.activations.cache_layout import find_entry
+from saetui.activations.cache_writing import fill_entries
+from saetui.activations.rows import ModelRows
+from saetui.catalog.caches import ACTIVATIONS, list_caches
+from saetui.errors import Conflict, HomeError
+from saetui.home import find_home
+from saetui.spec.settings import contexts_at_a_time
+from saetui.spec.validation import complete_spec
+from saetui.training.caching import open_writers
+from saetui.training.pairs import pairs_of, sites_read
+from saetui.training.stream import kind_of
+from saetui.training.tasks.task import report, serve_task
+
+
+def main() -> int:
+    """Answer one request."""
+    return serve_task(build)
+
+
+def build(request: dict[str, Any]) -> list[Any]:
+    """Extract whatever is not there yet.
+
+    Returns:
+        The entries of all sites, as `saetui cache list --json` shows them.
+
+    Raises:
+        SaetuiError: the spec, the model or the text cannot be used, or there is no room.
+    """
+    spec = complete_spec(request["spec"]).spec
+    cache = find_home().make().cache
+    report(f"Loading {spec.model}")
+    sites = sites_read(pairs_of(spec))
+    last_layer = max(site.layer for site in sites)
+    model = open_model(spec.model, spec.revision, spec.device, spec.dtype, last_layer=last_layer)
+    report(f"Reading {spec.dataset.source}")
+    tokenising, extracting = _Steps(f"Tokenising {spec.dataset.source}"), _Steps("Extracting activations")
+
+    def tokenised(now: TokenProgress) -> None:
+        if now.stage == "tokenising":
+            tokenising.tell(now.done, now.total)
+
+    dataset = prepare_tokens(
+        spec.dataset.source,
+        model.tokenizer,
+        context_length=spec.dataset.context_length,
+        cache_directory=cache,
+        text_field=spec.dataset.text_field,
+        split=spec.dataset.split,
+        apart=True,
+        progress=tokenised,
+    )
+    for remark in dataset.remarks:
+        report(remark)
+    extractor = ActivationExtractor(model, sites)
+    entries = [find_entry(cache / ACTIVATIONS, extractor, site, dataset) for site in sites]
+    try:
+        writers = open_writers(entries, extractor, dataset, spec.dataset.source, spec.seed, cache)
+        micro_batch = contexts_at_a_time(kind_of(model.device), dataset.context_length)
+        fill_entries(ModelRows(extractor, dataset), writers, extracting.tell, micro_batch)
+    except OSError as error:
+        raise HomeError(
+            f"Activations cannot be kept in {cache / ACTIVATIONS}: {error.strerror or error}.",
+            "Free some space and build again: what is finished stays.",
+        ) from error
+    keys = [entry.key for entry in entries]
+    found = [entry for entry in list_caches(cache) if entry.key in keys]
+    if not all(entry.complete for entry in found):
+        raise Conflict("Another process is extracting some of these activations.", "Wait for its end.")
+    return [msgspec.to_builtins(entry) for entry in found]
+
+
+class _Steps:
+    """Tells a share now and then."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._told = what, 0
+
+    def tell(self, done: int, total: int) -> None:
+        share = 20 * done // max(1, total)
+        if share > self._told:
+            self._told = share
+            report(f"{self._what}: {5 * share} %")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

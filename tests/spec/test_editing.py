@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from saetui.errors import InvalidInput
+from saetui.spec.editing import absolute_paths, apply_overrides, load_spec_file
+from saetui.spec.problems import SpecError
+
+
+def test_overrides_reach_fields_dataset_and_hyperparameters() -> None:
+    raw = {"model": "m", "hyperparameters": {"k": 32}}
+    changed = apply_overrides(
+        raw, ["k=16", "layers=1,2", "context_length=64", "dataset=bundled:stdlib", "seed=7", "learning_rate=3e-4"]
+    )
+    assert changed == {
+        "model": "m",
+        "hyperparameters": {"k": 16, "learning_rate": 3e-4},
+        "layers": [1, 2],
+        "dataset": {"context_length": 64, "source": "bundled:stdlib"},
+        "seed": 7,
+    }
+    assert raw == {"model": "m", "hyperparameters": {"k": 32}}
+
+
+def test_setting_one_of_linked_values_drops_the_others() -> None:
+    changed = apply_overrides({"hyperparameters": {"num_steps": 10, "k": 4}}, ["num_tokens=1M", "top_k_sparsity=1"])
+    assert changed["hyperparameters"] == {"num_tokens": 1_000_000, "top_k_sparsity": 1.0}
+
+
+def test_every_bad_override_is_named() -> None:
+    with pytest.raises(SpecError) as caught:
+        apply_overrides({}, ["k", "kk=3", "layers=a", "batch_size=0"])
+    assert [problem.field for problem in caught.value.problems] == ["k", "kk", "layers", "batch_size"]
+
+
+def test_relative_paths_become_absolute_and_references_stay(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    raw = {"model": "model", "dataset": {"source": "./text"}}
+    assert absolute_paths(raw, tmp_path) == {
+        "model": str(tmp_path / "model"),
+        "dataset": {"source": str(tmp_path / "text")},
+    }
+    raw = {"model": "openai-community/gpt2", "dataset": {"source": "bundled:stdlib"}}
+    assert absolute_paths(raw, tmp_path) == raw
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "cannot be read"), (b"{", "is not JSON"), (b"\xff\xfe{\0", "UTF-16"), (b"caf\xe9", "byte 3"), (b"[1]", "no object")]
+)  # fmt: skip
+def test_a_file_that_is_no_spec_is_refused_in_one_sentence(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "spec.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=words) as caught:
+        load_spec_file(path)
+    assert str(path) in caught.value.message
+    assert caught.value.suggestion
+
+
+def test_a_byte_order_mark_before_a_spec_is_no_part_of_it(tmp_path: Path) -> None:
+    """Editors on Windows write one."""
+    path = tmp_path / "spec.json"
+    path.write_text('{"model": "bundled:tiny"}', encoding="utf-8-sig")
+    assert load_spec_file(path) == {"model": "bundled:tiny"}
+
+
+def test_a_deeply_nested_file_is_refused_without_a_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "spec.json"
+    path.write_bytes(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+    with pytest.raises(InvalidInput, match="is not JSON"):
+        load_spec_file(path)
