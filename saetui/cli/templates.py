@@ -9,7 +9,6 @@ import click
 
 from saetui.cli.choosing import confirmed
 from saetui.cli.output import Column, json_option, print_facts, print_json, print_table, say
-from saetui.cli.template_files import read_template_file, write_template_file
 from saetui.cli.template_lookup import find_template
 from saetui.cli.train import final_spec, overrides_option, submit, wait_option
 from saetui.client.blocking import ask
@@ -17,6 +16,7 @@ from saetui.display.figures import ABSENT, ago
 from saetui.display.text import plain
 from saetui.errors import NotFound
 from saetui.formats.paths import user_path
+from saetui.jobs.template_files import read_template_file, write_template_file
 from saetui.jobs.templates import Template, export_text, search_templates
 from saetui.protocol.messages import (
     DeleteTemplate,

@@ -16,13 +16,13 @@ from textual.widgets import Input
 
 from saetui.display.text import one_line
 from saetui.errors import SaetuiError
+from saetui.jobs.template_files import EXPORT_NAME, read_template_file, write_template_file
 from saetui.jobs.templates import Template, export_text, search_templates, sort_templates
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.confirm import ConfirmScreen
 from saetui.tui.screens.file_path import FilePathScreen, ImportReportScreen
 from saetui.tui.screens.save_template import SaveTemplateScreen
-from saetui.tui.template_files import EXPORT_NAME, read_text, write_text
 from saetui.tui.widgets.field_row import FieldInput
 from saetui.tui.widgets.form_title import FormTitle
 from saetui.tui.widgets.line_list import LineList
@@ -233,7 +233,7 @@ class TemplatesScreen(SaetuiScreen[None]):
         if path is None:
             return
         try:
-            text = await asyncio.to_thread(read_text, path)
+            text = await asyncio.to_thread(read_template_file, path)
             result = await self.commands.import_templates(text)
         except SaetuiError as error:
             self.saetui.tell(error, "Nothing came in")
@@ -264,7 +264,7 @@ class TemplatesScreen(SaetuiScreen[None]):
             if not await self.app.push_screen_wait(question):
                 return
         try:
-            await asyncio.to_thread(write_text, path, export_text(chosen))
+            await asyncio.to_thread(write_template_file, path, export_text(chosen), overwrite=True)
         except SaetuiError as error:
             self.saetui.tell(error, "Nothing was written")
         else:

@@ -1,4 +1,4 @@
-"""Template files on disk, as `saetui templates` reads and writes them."""
+"""Files of templates in the user's own directories, as `saetui templates export` writes them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from saetui.formats.paths import why_no_path
 from saetui.formats.regular import read_regular
 from saetui.spec.editing import FILE_LIMIT, decode_text
 
+EXPORT_NAME = "saetui-templates.json"
+"""The name that is offered for an export."""
+
 _WAY_OUT = "Give a file that `saetui templates export` wrote."
 
 
@@ -17,7 +20,7 @@ def read_template_file(path: Path) -> str:
     """The text of a template file.
 
     Raises:
-        InvalidInput: it cannot be read, is too long, or is not text.
+        InvalidInput: the file cannot be read, is too long, or is not text.
     """
     reason = why_no_path(str(path))
     if reason is not None:
@@ -29,18 +32,18 @@ def read_template_file(path: Path) -> str:
     return decode_text(data, path, "give a file that `saetui templates export` wrote")
 
 
-def write_template_file(path: Path, text: str) -> None:
-    """Write a new file, whole or not at all.
+def write_template_file(path: Path, text: str, *, overwrite: bool = False) -> None:
+    """Write a template file, whole or not at all.
 
     Raises:
-        Conflict: there is something of that name.
-        SaetuiError: the place cannot be written to.
+        Conflict: something has this name already, and `overwrite` is not set.
+        SaetuiError: the file cannot be written there.
     """
-    if path.exists():
-        raise Conflict(f"{path} is there already.", "Choose another name; saetui overwrites nothing.")
+    if path.exists() and not overwrite:
+        raise Conflict(f"{path} exists already.", "Choose another name; saetui overwrites nothing.")
     try:
         write_durably(path, text.encode())
     except OSError as error:
         raise SaetuiError(
-            f"{path} could not be written: {error.strerror}.", "Choose a place with room where you may write."
+            f"{path} cannot be written: {error.strerror}.", "Choose a place with room where you may write."
         ) from error
