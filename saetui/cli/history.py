@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.metrics import MetricReader
-
-EVALUATION_PREFIX = "eval_"
-"""Before what was measured on held-out text: `fvu` is of the training, `eval_fvu` is not."""
+from saetui.rundir.metrics import EVALUATION_PREFIX, MetricReader
 
 
 @dataclass(frozen=True)

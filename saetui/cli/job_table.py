@@ -8,6 +8,7 @@ from statistics import fmean
 from saetui.cli.output import Column, print_table
 from saetui.display.figures import ABSENT, ago, duration, number, percent
 from saetui.jobs.job import Job, Status, queue_order
+from saetui.rundir.metrics import EVALUATION_PREFIX
 
 GLYPHS = {
     Status.QUEUED: "◌",
@@ -41,10 +42,6 @@ _COLUMNS = (
     Column("HELD-OUT L0", right=True, drops=True),
     Column("WHEN"),
 )
-
-
-HELD_OUT = "eval_"
-"""Before the names of metrics on held-out text: of the newest evaluation, all of them."""
 
 
 def state_of(job: Job) -> str:
@@ -86,6 +83,8 @@ def named(jobs: Iterable[Job]) -> str:
 
 def _row(job: Job, place: int | None) -> tuple[str, ...]:
     done = ABSENT if job.num_steps is None else percent(job.progress)
-    figures = [number(mean_of(job, metric)) for metric in ("l0", "fvu", HELD_OUT + "fvu", HELD_OUT + "l0")]
+    figures = [
+        number(mean_of(job, metric)) for metric in ("l0", "fvu", EVALUATION_PREFIX + "fvu", EVALUATION_PREFIX + "l0")
+    ]
     state = state_of(job) if place is None else f"{state_of(job)} #{place}"
     return job.id, state, job.name, job.architecture, done, *figures, when(job)

@@ -17,6 +17,7 @@ from saetui.client.blocking import ask
 from saetui.display.figures import number, short_count
 from saetui.protocol.messages import GetJob
 from saetui.rundir.layout import RunDirectory
+from saetui.rundir.metrics import EVALUATION_PREFIX
 
 _SHOWN_POINTS = 20
 _SHOWN_COLUMNS = {
@@ -24,8 +25,8 @@ _SHOWN_COLUMNS = {
     "l0": "L0",
     "fvu": "FVU",
     "dead": "DEAD",
-    "eval_fvu": "HELD FVU",
-    "eval_l0": "HELD L0",
+    EVALUATION_PREFIX + "fvu": "HELD FVU",
+    EVALUATION_PREFIX + "l0": "HELD L0",
     "tokens_per_second": "TOK/S",
 }
 

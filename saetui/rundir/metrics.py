@@ -26,6 +26,9 @@ from saetui.rundir.rows import (
     sound_rows,
 )
 
+EVALUATION_PREFIX = "eval_"
+"""Before the names of held-out figures where they stand beside the training's: `fvu` is of the training, `eval_fvu` is not."""
+
 
 class MetricWriter:
     """Appends rows to one log; a torn or damaged tail of an earlier run is cut off first.

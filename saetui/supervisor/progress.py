@@ -15,12 +15,11 @@ from saetui.errors import FormatError
 from saetui.jobs.job import Job
 from saetui.rundir.events import EventReader, LoggedEvent
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.metrics import NewestRows
+from saetui.rundir.metrics import EVALUATION_PREFIX, NewestRows
 
 WINDOW_SECONDS = 30.0
 """Training time over which the speed is taken: long enough to be calm, short enough to follow a change."""
 
-EVALUATION_PREFIX = "eval_"
 log = logging.getLogger(__name__)
 
 

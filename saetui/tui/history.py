@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from saetui.errors import FormatError
 from saetui.rundir.events import EventReader, LoggedEvent
 from saetui.rundir.layout import RunDirectory
+from saetui.rundir.metrics import EVALUATION_PREFIX
 from saetui.tui.charts import Curve
 from saetui.tui.theme import CURVES
 from saetui.tui.traces import Series, TraceReader
@@ -167,7 +168,7 @@ class History:
             trained, tested = self._training.newest.get(site), self._held_out.newest.get(site)
             read.latest[site] = {
                 **(trained[1] if trained else {}),
-                **{f"eval_{column}": value for column, value in (tested[1] if tested else {}).items()},
+                **{EVALUATION_PREFIX + column: value for column, value in (tested[1] if tested else {}).items()},
             }
         return read
 
