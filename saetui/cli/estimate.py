@@ -13,7 +13,7 @@ from saetui.cli.output import json_option, print_facts, print_json, say
 from saetui.cli.template_lookup import find_template
 from saetui.cli.train import final_spec, overrides_option
 from saetui.client.blocking import ask
-from saetui.client.estimate import foretell
+from saetui.client.estimate import estimate_on_this_machine
 from saetui.display.figures import ABSENT, duration, size
 from saetui.home import find_home
 from saetui.protocol.messages import DeviceReading, Subscribe
@@ -44,7 +44,7 @@ def estimate_command(spec_file: str | None, template: str | None, overrides: tup
     layers = spec.layers or (model.middle_layer,)
     sites = [f"layer_{layer}.{point}" for layer in layers for point in spec.hook_points]
     gamma = measured_offsets(find_home().cache, spec.model, spec.revision, sites)
-    foretold = msgspec.structs.replace(foretell(spec, model, _reading()), gamma=gamma)
+    foretold = msgspec.structs.replace(estimate_on_this_machine(spec, model, _reading()), gamma=gamma)
     if as_json:
         print_json(foretold)
     else:

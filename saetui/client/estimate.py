@@ -11,7 +11,7 @@ from saetui.spec.speed import read_figures
 from saetui.spec.training_spec import TrainingSpec
 
 
-def foretell(spec: TrainingSpec, model: ModelInfo, reading: DeviceReading | None) -> Estimate:
+def estimate_on_this_machine(spec: TrainingSpec, model: ModelInfo, reading: DeviceReading | None) -> Estimate:
     """What a training would take, and whether it fits beside what runs now.
 
     Args:

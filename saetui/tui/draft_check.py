@@ -11,7 +11,7 @@ from textual.suggester import Suggester
 
 from saetui.catalog.datasets import DatasetInfo, find_dataset
 from saetui.catalog.models import ModelInfo, find_model
-from saetui.client.estimate import foretell
+from saetui.client.estimate import estimate_on_this_machine
 from saetui.display import figures
 from saetui.errors import DatasetError, ModelError
 from saetui.formats.paths import why_no_path
@@ -66,7 +66,7 @@ def look_at(
     foretold = None
     if model is not None and not errors_of(problems):
         try:
-            foretold = foretell(complete_spec(raw).spec, model, device)
+            foretold = estimate_on_this_machine(complete_spec(raw).spec, model, device)
             problems = (*problems, *too_large(foretold, device))
         except ModelError as error:
             damaged = Problem(field="model", message=error.message, suggestion=error.suggestion, kind=error.kind)
