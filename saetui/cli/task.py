@@ -18,10 +18,8 @@ from saetui.cli.output import say
 from saetui.errors import SaetuiError, TrainingError
 from saetui.lifetime import tied_to
 from saetui.protocol.environment import torch_environment
-from saetui.protocol.failures import error_of
-from saetui.protocol.messages import Failure
+from saetui.protocol.tasks import PROGRESS, decode_answer
 
-_PROGRESS = "progress: "
 _LAST_WORDS = 3
 
 
@@ -29,7 +27,7 @@ def run_task(module: str, request: Mapping[str, object], progress: Callable[[str
     """Run `python -m MODULE` on a request and wait for its result; it does not outlive this process.
 
     Args:
-        module: one that answers as saetui.training.tasks.task says.
+        module: one that answers as saetui.protocol.tasks says.
         request: JSON values.
         progress: takes a line of text now and then.
 
@@ -89,14 +87,9 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 def _result(answer: str, status: int, words: deque[str]) -> Any:
     try:
-        document = json.loads(answer)
+        return decode_answer(answer)
     except ValueError:
         raise _crashed(status, words) from None
-    if isinstance(document, dict) and "error" in document:
-        raise error_of(Failure(**document["error"]))
-    if not isinstance(document, dict) or "result" not in document:
-        raise _crashed(status, words)
-    return document["result"]
 
 
 def _crashed(status: int, words: deque[str]) -> SaetuiError:
@@ -108,7 +101,7 @@ def _crashed(status: int, words: deque[str]) -> SaetuiError:
 
 def _listen(stream: IO[str], progress: Callable[[str], None], words: deque[str]) -> None:
     for line in stream:
-        if line.startswith(_PROGRESS):
-            progress(line.removeprefix(_PROGRESS).rstrip("\n"))
+        if line.startswith(PROGRESS):
+            progress(line.removeprefix(PROGRESS).rstrip("\n"))
         elif line.strip():
             words.append(line.strip())
