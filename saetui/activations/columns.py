@@ -8,7 +8,7 @@ from typing import Any
 
 from saetui.activations.fields import CHATS, DEFAULT, TOKENS, field_names
 from saetui.activations.text_rows import Row, Unreadable
-from saetui.sources.files import FileKind, SourceFile, UnusableFile
+from saetui.sources.text_files import FileKind, SourceFile, UnusableFile
 
 __all__ = ["read_columns"]
 

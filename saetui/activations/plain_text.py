@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from saetui.activations.chunks import PIECE, BadRow, Piece, in_pieces
-from saetui.sources.files import SourceFile, UnusableFile
-from saetui.sources.opening import HEAD_BYTES, binary, refuse_by_head
+from saetui.sources.text_files import HEAD_BYTES, SourceFile, UnusableFile, binary, require_text
 
 __all__ = ["describe_byte", "read_plain_text"]
 
@@ -80,7 +79,7 @@ class _Lines:
 
     def _decoded(self, data: bytes) -> str:
         if not self._bytes:
-            refuse_by_head(self._file, data[:HEAD_BYTES])
+            require_text(self._file, data[:HEAD_BYTES])
             if data.startswith(codecs.BOM_UTF8):
                 self._bytes += len(codecs.BOM_UTF8)
                 data = data[len(codecs.BOM_UTF8) :]

@@ -14,8 +14,7 @@ from saetui.activations.fields import DEFAULT, field_names, find_field, holds_to
 from saetui.activations.plain_text import read_plain_text
 from saetui.activations.text_rows import Row, Unreadable, read_rows
 from saetui.errors import DatasetError
-from saetui.sources.files import FileKind, SourceFile, UnusableFile
-from saetui.sources.opening import opened
+from saetui.sources.text_files import FileKind, SourceFile, UnusableFile, opened
 
 __all__ = ["BadRow", "Piece", "Reading", "Remark", "read_pieces"]
 

@@ -12,8 +12,7 @@ from typing import BinaryIO, TextIO
 from saetui.activations.fields import find_field, holds_tokens
 from saetui.activations.json_stream import DamagedJson, iterate_json
 from saetui.activations.plain_text import describe_byte
-from saetui.sources.files import FileKind, SourceFile, UnusableFile
-from saetui.sources.opening import COPY_AGAIN, HEAD_BYTES, refuse_by_head
+from saetui.sources.text_files import COPY_AGAIN, HEAD_BYTES, FileKind, SourceFile, UnusableFile, require_text
 
 __all__ = ["Row", "Unreadable", "read_rows"]
 
@@ -47,7 +46,7 @@ def read_rows(file: SourceFile, stream: BinaryIO, text_field: str) -> Iterator[R
         UnusableFile: it is binary, damaged, or in another encoding.
     """
     head = stream.read(HEAD_BYTES)
-    refuse_by_head(file, head)
+    require_text(file, head)
     stream.seek(0)
     if file.kind in (FileKind.CSV, FileKind.TSV):
         return _csv(file, stream)

@@ -19,8 +19,7 @@ from typing import BinaryIO
 from saetui.errors import HomeError
 from saetui.failpoints import hit
 from saetui.formats.digests import fields_digest
-from saetui.formats.directories import remove_tree
-from saetui.formats.durable import new_directory, open_private
+from saetui.formats.durable import new_directory, open_private, remove_tree
 
 __all__ = ["CacheEntry", "TokenManifest", "find_or_make"]
 

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from saetui.activations.chunks import NO_TOKENS, Tokens
 from saetui.activations.text import BadRow, Piece, Reading, Remark, read_pieces
-from saetui.sources.files import SourceFile
+from saetui.sources.text_files import SourceFile
 
 __all__ = ["KEPT", "Packing", "Written", "write_contexts"]
 

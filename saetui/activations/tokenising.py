@@ -24,7 +24,7 @@ from saetui.activations.token_writer import Packing, Written, write_contexts
 from saetui.errors import DatasetError, SaetuiError
 from saetui.failpoints import hit
 from saetui.lifetime import tied_to
-from saetui.sources.files import SourceFile
+from saetui.sources.text_files import SourceFile
 
 __all__ = ["write_contexts_apart"]
 

@@ -19,15 +19,14 @@ from transformers import PreTrainedTokenizerFast
 
 from saetui.activations.chats import ChatTemplate
 from saetui.activations.fields import DEFAULT
-from saetui.activations.sources import find_files
 from saetui.activations.text import Reading
 from saetui.activations.token_cache import CacheEntry, TokenManifest, find_or_make
 from saetui.activations.token_writer import KEPT, Packing, Written, write_contexts
 from saetui.activations.tokenising import write_contexts_apart
 from saetui.activations.vocabulary import begin_id, carries_text, separator_id, special_ids
 from saetui.errors import DatasetError, InvalidInput
-from saetui.sources.files import SourceFile
-from saetui.sources.splits import EVERYTHING
+from saetui.sources.dataset_files import EVERYTHING, find_dataset_files
+from saetui.sources.text_files import SourceFile
 
 __all__ = ["OtherTokens", "TokenDataset", "TokenProgress", "find_tokens", "prepare_tokens"]
 
@@ -217,7 +216,7 @@ def prepare_tokens(
     """
     if context_length < 2:
         raise InvalidInput(f"A context length of {context_length} is too short.", "Choose 2 or more, 128 for instance.")
-    files = find_files(source, split)
+    files = find_dataset_files(source, split).files
     backend = _plain(tokenizer)
     packing = _packing(tokenizer, context_length, begin_contexts)
     vocabulary = max((*tokenizer.get_vocab().values(), *packing.special_ids)) + 1

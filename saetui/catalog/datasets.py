@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import msgspec
 
 from saetui.errors import DatasetError
 from saetui.formats.paths import why_no_path
-from saetui.sources.files import Compression, SourceFile, UnusableFile
-from saetui.sources.finding import BUNDLED, find_dataset_files
-from saetui.sources.hub_cache import find_snapshot, list_references
-from saetui.sources.opening import HEAD_BYTES, opened, refuse_by_head, refuse_without_reader
-from saetui.sources.splits import EVERYTHING
+from saetui.sources.dataset_files import BUNDLED_DATASET, EVERYTHING, find_dataset_files
+from saetui.sources.hub_cache import list_references
+from saetui.sources.text_files import (
+    HEAD_BYTES,
+    Compression,
+    SourceFile,
+    UnusableFile,
+    opened,
+    require_readers,
+    require_text,
+)
 
-BUNDLED_DATASET = BUNDLED
 _PROBED = 20
 
 
@@ -45,7 +48,7 @@ def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> D
     reason = why_no_path(source)
     if reason is not None:
         raise DatasetError(reason, f"Check the path, or use {BUNDLED_DATASET}.")
-    found = find_dataset_files(source, split, partial(find_snapshot, "datasets"))
+    found = find_dataset_files(source, split)
     size = sum(file.path.stat().st_size for file in found.files)
     info = DatasetInfo(
         source=source, split=split, description=found.description, files=len(found.files), size_bytes=size
@@ -54,7 +57,7 @@ def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> D
         return info
     if size == 0:
         raise DatasetError(f"The dataset {source} is empty.", f"Give a file with text, or use {BUNDLED_DATASET}.")
-    refuse_without_reader(found.files)
+    require_readers(found.files)
     problems = [problem for file in found.files[:_PROBED] if (problem := _probe(file)) is not None]
     # What is unusable in a directory is left out of it, and told by the training, unless nothing is left.
     if problems and len(problems) == len(found.files):
@@ -97,7 +100,7 @@ def _probe(file: SourceFile) -> DatasetError | None:
         with opened(file) as stream:
             head = stream.read(HEAD_BYTES)
             if not file.kind.has_columns:
-                refuse_by_head(file, head)
+                require_text(file, head)
     except UnusableFile as error:
         return error
     return None

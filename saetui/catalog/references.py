@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from saetui.catalog.datasets import find_dataset
 from saetui.catalog.models import find_model
 from saetui.errors import SaetuiError
+from saetui.sources.dataset_files import EVERYTHING
 from saetui.sources.hub_cache import Kind, find_snapshot
-from saetui.sources.splits import EVERYTHING
 
 AGAIN_SECONDS = 10.0
 """What is there and was not usable is looked at again after so long: what it lacked may lie deeper than its own mtime."""

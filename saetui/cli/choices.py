@@ -58,7 +58,7 @@ def datasets(wanted: str | None, as_json: bool) -> None:
     The bundled one, and those in the local cache of the Hub. A file or directory of text can always be named.
     """
     from saetui.catalog.datasets import list_datasets
-    from saetui.sources.files import KINDS
+    from saetui.sources.text_files import KINDS
 
     if wanted is not None:
         download("datasets", wanted)

@@ -128,6 +128,21 @@ def sweep_new(parent: Path, name: str | None = None) -> None:
             shutil.rmtree(path)
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a file, a link (not its target), or a directory with everything in it.
+
+    Raises:
+        OSError: a part cannot be removed. Everything else is removed.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        # A second time, for the error of what is left.
+        shutil.rmtree(path)
+
+
 def _write_new(path: Path, data: bytes, mode: int, point: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:

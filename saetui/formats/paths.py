@@ -1,4 +1,4 @@
-"""Texts that shall be paths, as users give them: what can be none is said before the system is asked."""
+"""Texts that users give as paths. A text that cannot be a path is refused before the system is asked."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 from saetui.errors import InvalidInput
 
 PATH_BYTES = 4095
-"""Of a path (PATH_MAX less its end mark)."""
+"""The most bytes of a path (PATH_MAX less the NUL at its end)."""
 
 NAME_BYTES = 255
-"""Of one name in it (NAME_MAX)."""
+"""The most bytes of one name in a path (NAME_MAX)."""
 
 _SHOWN = 40
 
 
 def why_no_path(text: str) -> str | None:
-    """Why a text can be no path; None where it can."""
+    """Why a text cannot be a path. None if it can."""
     if "\0" in text:
         return f"{shortened(text)} holds a zero byte, which no path has."
     try:
@@ -36,10 +36,10 @@ def why_no_path(text: str) -> str | None:
 
 
 def user_path(text: str) -> Path:
-    """The absolute path that a user means.
+    """The absolute path for a text from a user.
 
     Raises:
-        InvalidInput: the text can be no path.
+        InvalidInput: the text cannot be a path.
     """
     reason = why_no_path(text)
     if reason is not None:
@@ -48,6 +48,6 @@ def user_path(text: str) -> Path:
 
 
 def shortened(text: str) -> str:
-    """A text that may be very long, for a message; what no terminal can show is escaped."""
+    """A text of any length, cut for a message. Characters that UTF-8 does not have are escaped."""
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
     return shown.encode(errors="backslashreplace").decode()

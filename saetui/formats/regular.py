@@ -1,7 +1,7 @@
-"""Reading small files that others may have replaced by anything: a named pipe, a device, a directory, a terabyte of zeros.
+"""Reading small files that may have been replaced by anything: a named pipe, a device, a directory, a terabyte of zeros.
 
-`read_regular` waits for nobody and reads no more than its limit. Its errors are OSErrors, for whoever already says "cannot
-be read" of a file.
+`read_regular` never blocks and reads no more than its limit. Its errors are OSErrors, for callers that already handle a
+file that cannot be read.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["NotRegular", "TooLarge", "open_regular", "read_regular"]
-
 LIMIT = 16 << 20
-"""Bytes: more than any record of a job takes, and little enough to read at once."""
+"""Bytes: more than any record of a job has, and few enough to read at once."""
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+"""The beginning of the pointer that Git leaves in place of a large file where Git LFS is not installed:
+https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md."""
 
 
 class NotRegular(OSError):
-    """There is something of that name, and it is no file."""
+    """The name belongs to something that is not a file."""
 
 
 class TooLarge(OSError):
@@ -27,17 +29,17 @@ class TooLarge(OSError):
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading, at once, and only if it is one (or a link to one).
+    """Open a file, or a link to one, for reading. Refuse anything else without blocking.
 
     Raises:
         NotRegular: it is a named pipe, a device, a socket or a directory.
-        OSError: it is not there, or cannot be opened.
+        OSError: there is no such file, or it cannot be opened.
     """
-    # Looked at before it is opened, too: opening a device may do something.
-    _refuse_others(path, path.stat().st_mode)
+    # Checked before opening too: opening a device may have an effect.
+    _require_regular(path, path.stat().st_mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        _refuse_others(path, os.fstat(descriptor).st_mode)
+        _require_regular(path, os.fstat(descriptor).st_mode)
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -45,16 +47,16 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path, limit: int = LIMIT) -> bytes:
-    """The content of a file that has at most `limit` bytes.
+    """The content of a file of at most `limit` bytes.
 
     Raises:
         NotRegular: as `open_regular`.
-        TooLarge: it has more; nothing of it was read.
+        TooLarge: the file has more bytes.
         OSError: as `open_regular`.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        # Read one byte further: it may grow meanwhile, and a file of /proc says that it has none.
+        # One byte more than the limit: the file may grow meanwhile, and files of /proc report a size of 0.
         content = file.read(limit + 1) if size <= limit else b""
     if size > limit or len(content) > limit:
         raise TooLarge(
@@ -63,7 +65,7 @@ def read_regular(path: Path, limit: int = LIMIT) -> bytes:
     return content
 
 
-def _refuse_others(path: Path, mode: int) -> None:
+def _require_regular(path: Path, mode: int) -> None:
     if stat.S_ISREG(mode):
         return
     if stat.S_ISDIR(mode):

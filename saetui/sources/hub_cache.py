@@ -1,4 +1,4 @@
-"""What the Hub's library has downloaded to this machine, looked at without that library."""
+"""What the Hub's library has downloaded to this machine, found without that library."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Literal
 
 from saetui.formats.paths import why_no_path
 from saetui.formats.regular import read_regular
-from saetui.sources.files import ENDINGS
+from saetui.sources.text_files import COMPRESSIONS, ENDINGS
 
 Kind = Literal["models", "datasets"]
 
-_FILES = (*ENDINGS, ".gz", ".bz2", ".xz", ".zst", ".safetensors")
+_FILES = (*ENDINGS, *COMPRESSIONS, ".safetensors")
 ID_LETTERS = 200
-"""The Hub itself allows 96."""
+"""The most letters of an id. The Hub itself allows 96."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 def is_hub_id(reference: str) -> bool:
-    """Whether this could be the name of something on the Hub: `owner/name`, or `name` alone, without the ending of a file."""
+    """Whether this could be an id on the Hub: `owner/name` or `name`, without the ending of a file."""
     return (
         len(reference) <= ID_LETTERS
         and _HUB_ID.fullmatch(reference) is not None
@@ -30,29 +30,29 @@ def is_hub_id(reference: str) -> bool:
 
 
 def find_snapshot(kind: Kind, reference: str, revision: str | None = None) -> Path | None:
-    """The directory of a downloaded repository, or None; `revision` None is `main`."""
+    """The directory of a downloaded repository, or None. Without a revision it is `main`."""
     if not is_hub_id(reference) or why_no_path(revision or "") is not None:
         return None
     repository = _cache() / f"{kind}--{reference.replace('/', '--')}"
-    wanted = revision or "main"
-    pointer = repository / "refs" / wanted
-    snapshot = (
-        repository
-        / "snapshots"
-        / (read_regular(pointer, 1 << 10).decode(errors="replace").strip() if pointer.is_file() else wanted)
-    )
+    commit = revision or "main"
+    pointer = repository / "refs" / commit
+    if pointer.is_file():
+        commit = read_regular(pointer, 1 << 10).decode(errors="replace").strip()
+    snapshot = repository / "snapshots" / commit
     return snapshot if snapshot.is_dir() else None
 
 
 def list_references(kind: Kind) -> list[str]:
-    """The names of all downloaded repositories of a kind, whole or not."""
+    """The ids of all downloaded repositories of a kind, complete or not."""
     cache = _cache()
     found = sorted(cache.glob(f"{kind}--*")) if cache.is_dir() else []
     return [entry.name.removeprefix(f"{kind}--").replace("--", "/") for entry in found]
 
 
 def _cache() -> Path:
-    if "HF_HUB_CACHE" in os.environ:
-        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
+    # The second is the library's older name.
+    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if variable in os.environ:
+            return Path(os.environ[variable]).expanduser()
     home = os.environ.get("HF_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
     return Path(home).expanduser() / "hub"

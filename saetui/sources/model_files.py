@@ -1,4 +1,4 @@
-"""From what a user writes to the files of a model, alike for who looks a model over (saetui.jobs) and who loads it (saetui.activations)."""
+"""The files of the model that a user names. The catalog and the loading of models both find them here."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ import msgspec
 from saetui import bundled
 from saetui.errors import ModelError
 from saetui.formats.paths import why_no_path
-from saetui.formats.regular import open_regular, read_regular
+from saetui.formats.regular import LFS_POINTER, open_regular, read_regular
 from saetui.sources.hub_cache import find_snapshot, is_hub_id
-
-__all__ = ["BUNDLED_MODEL", "ModelFiles", "find_model_files", "weight_files"]
 
 BUNDLED_MODEL = "bundled:tiny"
 
 CONFIG_LIMIT = 4 << 20
-"""Bytes of a model's config.json; the largest hold a list of some thousand labels."""
+"""Bytes of a model's config.json. The largest ones have a list of some thousand labels."""
 
 INDEX_LIMIT = 64 << 20
-"""Bytes of the list of which file holds which tensor: that of a model with 60 layers of 256 experts has 9 million."""
+"""Bytes of the index that maps tensors to files. The one of a model with 60 layers of 256 experts has 9 million."""
 
 _CONFIG = "config.json"
 _ADAPTER = "adapter_config.json"
@@ -31,20 +29,18 @@ _ONE_FILE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
 _OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx")
-_LFS = b"version https://git-lfs.github.com/spec/"
-"""What a file begins with that Git left as a pointer to itself: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md."""
 _SAVE = "Save the model there with save_pretrained, or choose another directory."
 _ORIGINAL = "Give the directory of the original model, with its weights in safetensors (float32, float16 or bfloat16)."
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """A directory that has all that a model needs.
+    """A directory that has everything that a model needs.
 
     Attributes:
-        directory: where it is.
+        directory: the model's directory.
         config: its configuration, as written.
-        weights: the safetensors files that hold it, each once.
+        weights: its safetensors files, each once.
     """
 
     directory: Path
@@ -53,14 +49,14 @@ class ModelFiles:
 
 
 def find_model_files(reference: str, revision: str | None = None) -> ModelFiles:
-    """Find a model and make sure that it has a configuration, weights and a tokenizer. Nothing is downloaded.
+    """Find a model and check that it has a configuration, weights and a tokenizer. Nothing is downloaded.
 
     Args:
-        reference: `bundled:tiny`, a directory, or a Hub id that lies in the local cache.
-        revision: of a Hub model; None is the cached `main`.
+        reference: `bundled:tiny`, a directory, or the Hub id of a model in the local cache.
+        revision: the revision of a Hub model. None is the cached `main`.
 
     Raises:
-        ModelError: there is no such model here, or a part of it is missing or damaged; with the way out.
+        ModelError: there is no such model here, or a part of it is missing or damaged.
     """
     directory = _locate(reference, revision)
     names = _names(directory)
@@ -68,7 +64,7 @@ def find_model_files(reference: str, revision: str | None = None) -> ModelFiles:
     if _CONFIG not in names:
         raise _without_config(directory, names)
     for name in sorted(names):
-        # Of what lies beside the model, nothing is read.
+        # Other files beside the model are never read.
         if name == _CONFIG or name.endswith(".safetensors") or name in (_INDEX, *_TOKENIZERS):
             _refuse_stand_in(directory / name)
     config = _read_config(directory / _CONFIG)
@@ -82,9 +78,9 @@ def find_model_files(reference: str, revision: str | None = None) -> ModelFiles:
 
 
 def weight_files(directory: Path) -> tuple[Path, ...]:
-    """The safetensors files that hold a model: those that transformers reads, not a second copy beside them.
+    """The safetensors files of a model that transformers reads, and no second copy beside them.
 
-    Mistral's repositories, for one, have all weights once more in a consolidated.safetensors.
+    Mistral's repositories, for example, have all weights once more in a consolidated.safetensors.
 
     Raises:
         ModelError: there are none, or some of them are missing.
@@ -150,10 +146,10 @@ def _locate(reference: str, revision: str | None) -> Path:
 
 
 def _names(directory: Path) -> set[str]:
-    """What a directory holds.
+    """The names in a model's directory.
 
     Raises:
-        ModelError: it cannot be read, or holds nothing.
+        ModelError: the directory cannot be read, or is empty.
     """
     try:
         names = {path.name for path in directory.iterdir()}
@@ -167,7 +163,7 @@ def _names(directory: Path) -> set[str]:
 
 
 def _refuse_adapter(directory: Path, names: set[str]) -> None:
-    """An adapter is a change to a model. Alone it cannot be read; beside a model it would be left out in silence."""
+    """Refuse an adapter, which changes a model: alone it cannot be read, and beside a model it would be ignored in silence."""
     if _ADAPTER not in names:
         return
     _refuse_stand_in(directory / _ADAPTER)
@@ -203,17 +199,17 @@ def _without_config(directory: Path, names: set[str]) -> ModelError:
 
 
 def _refuse_stand_in(path: Path) -> None:
-    """Refuse what stands in the place of a file: a link that leads nowhere, a pointer of Git LFS."""
+    """Refuse a broken link or a pointer of Git LFS in place of a file."""
     if path.is_symlink() and not path.exists():
         raise _dangling(path)
     try:
         with open_regular(path) as file:
-            start = file.read(len(_LFS))
+            start = file.read(len(LFS_POINTER))
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read: {error.strerror}.", "Check what it is, and its permissions."
         ) from error
-    if start == _LFS:
+    if start == LFS_POINTER:
         raise ModelError(
             f"{path} is a Git LFS pointer, not the file itself.",
             f"Fetch the files with `git lfs pull` in {path.parent}, or download the model again.",
@@ -222,8 +218,8 @@ def _refuse_stand_in(path: Path) -> None:
 
 def _dangling(path: Path) -> ModelError:
     return ModelError(
-        f"{path} is a link that leads nowhere: its download broke off, or the cache was moved in part.",
-        "Download the model again (`saetui models --download ID` goes on with what is there), or copy it with its links' targets.",
+        f"{path} is a link that leads nowhere: a download was interrupted, or only a part of the cache was moved.",
+        "Download the model again (`saetui models --download ID` resumes), or copy it with the files that its links lead to.",
     )
 
 
@@ -254,13 +250,10 @@ def _read_index(path: Path) -> list[str]:
 
 
 class _ShardIndex(msgspec.Struct):
-    """Which file holds which tensor."""
-
     weight_map: dict[str, str]
+    """The file of each tensor."""
 
 
 class _Adapter(msgspec.Struct):
-    """What an adapter changes, and how."""
-
     peft_type: str | None = None
     base_model_name_or_path: str | None = None

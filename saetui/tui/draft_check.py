@@ -16,7 +16,7 @@ from saetui.display import figures
 from saetui.errors import DatasetError, ModelError
 from saetui.formats.paths import why_no_path
 from saetui.protocol.messages import DeviceReading
-from saetui.sources.splits import EVERYTHING
+from saetui.sources.dataset_files import EVERYTHING
 from saetui.spec.estimates import Estimate
 from saetui.spec.problems import Problem, Severity, errors_of
 from saetui.spec.validation import check_everything, complete_spec

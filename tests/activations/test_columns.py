@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from saetui.activations.sources import find_files
 from saetui.activations.text import Piece, Reading, read_pieces
 from saetui.activations.tokens import TokenDataset, prepare_tokens
 from saetui.errors import DatasetError
+from saetui.sources.dataset_files import find_dataset_files
 
 pyarrow: Any = pytest.importorskip("pyarrow")
 parquet: ModuleType = pytest.importorskip("pyarrow.parquet")
@@ -90,7 +90,7 @@ def test_long_rows_come_a_few_at_a_time_and_in_pieces(prepare: Preparer, tmp_pat
     table = pyarrow.table({"text": [f"{number} {long}" for number in range(40)]})
     parquet.write_table(table, path, use_dictionary=False, write_batch_size=1)
     del table
-    (file,) = find_files(str(path))
+    (file,) = find_dataset_files(str(path)).files
     before, most, documents = pyarrow.total_allocated_bytes(), 0, 0
     for piece in read_pieces(file, Reading()):
         assert isinstance(piece, Piece) and len(piece.text) < 2**21
@@ -123,7 +123,7 @@ def test_a_dataset_from_the_hub_is_read_from_its_cache(
     write_parquet(repository / "snapshots" / "abc" / "data" / "test-00000-of-00001.parquet", {"text": LINES[:10]})
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("abc")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     assert prepare("someone/stories").documents == 40
     assert prepare("someone/stories", "test").documents == 10
     assert "It has train, test" in prepare.refused("someone/stories", "validation")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from saetui.activations.plain_text import _before_half_a_character
 from saetui.activations.text import BadRow, Piece, Reading, read_pieces
-from saetui.sources.files import FileKind, SourceFile, UnusableFile
+from saetui.sources.text_files import FileKind, SourceFile, UnusableFile
 from tests.activations.preparing import LINES, Preparer, write
 
 LINE = b"a line of ordinary text here\n"

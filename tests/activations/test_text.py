@@ -12,9 +12,9 @@ import pytest
 
 from saetui import bundled
 from saetui.activations import text_rows
-from saetui.activations.sources import find_files
 from saetui.activations.text import Piece, Reading, read_pieces
 from saetui.errors import DatasetError
+from saetui.sources.dataset_files import find_dataset_files
 from tests.activations.preparing import CONTENTS, LINES, Preparer, csv_text, jsonl, rows, write
 from tests.unreadable import close
 
@@ -67,7 +67,7 @@ def test_a_long_row_is_one_document_in_pieces(suffix: str, tmp_path: Path) -> No
         ".json": json.dumps([{"text": text} for text in [long, *LINES]]),
         ".csv": "text\n" + "".join(f'"{text}"\n' for text in [long, *LINES]),
     }
-    (file,) = find_files(str(write(tmp_path / f"data{suffix}", content[suffix])))
+    (file,) = find_dataset_files(str(write(tmp_path / f"data{suffix}", content[suffix]))).files
     pieces = [piece for piece in read_pieces(file, Reading()) if isinstance(piece, Piece)]
     last = next(number for number, piece in enumerate(pieces) if piece.ends_document)
     assert "".join(piece.text for piece in pieces[: last + 1]) == long

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from saetui.catalog.datasets import BUNDLED_DATASET, find_dataset, list_datasets
+from saetui.catalog.datasets import find_dataset, list_datasets
 from saetui.errors import DatasetError
+from saetui.sources.dataset_files import BUNDLED_DATASET
 from tests.unreadable import close
 
 TEXT = "the cat jumps over the river\n" * 100

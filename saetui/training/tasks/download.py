@@ -27,8 +27,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import RepoFile
 
 from saetui.errors import DatasetError, HomeError, ModelError, SaetuiError
-from saetui.sources.files import DOWNLOADED, KINDS
 from saetui.sources.hub_cache import Kind
+from saetui.sources.text_files import DOWNLOADED, KINDS
 from saetui.training.tasks.task import report, serve_task
 
 WANTED: dict[Kind, tuple[list[str], list[str]]] = {

@@ -21,8 +21,8 @@ from saetui.sae.formats.layouts import load_sae
 from saetui.sae.formats.loading import as_trained
 from saetui.sae.formats.model_changes import changes_to_model
 from saetui.sae.formats.model_names import hub_ids
+from saetui.sources.dataset_files import EVERYTHING
 from saetui.sources.model_files import find_model_files
-from saetui.sources.splits import EVERYTHING
 from saetui.training.evaluation import HeldOut
 from saetui.training.finished import FinishedSAE, open_finished
 from saetui.training.pairs import sites_read

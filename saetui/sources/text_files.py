@@ -1,4 +1,4 @@
-"""The bytes of a file of text, uncompressed; and what its first ones tell."""
+"""Files of text: their kinds by the ends of their names, and their bytes, uncompressed."""
 
 from __future__ import annotations
 
@@ -11,61 +11,149 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from saetui.errors import DatasetError
-from saetui.formats.regular import open_regular
-from saetui.sources.files import Compression, SourceFile, UnusableFile
+from saetui.formats.regular import LFS_POINTER, open_regular
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["COPY_AGAIN", "HEAD_BYTES", "binary", "opened", "refuse_by_head", "refuse_without_reader"]
+
+class FileKind(str, Enum):
+    """How the documents lie in a file."""
+
+    TEXT = "text"
+    """One document in UTF-8."""
+    JSON_LINES = "jsonl"
+    JSON = "json"
+    CSV = "csv"
+    TSV = "tsv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+    """Arrow's stream format, which `save_to_disk` of datasets writes, or its file format (Feather)."""
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether pyarrow reads the file. Such files are compressed inside, never as a whole."""
+        return self in (FileKind.PARQUET, FileKind.ARROW)
+
+
+class Compression(str, Enum):
+    """How a file is compressed as a whole."""
+
+    NONE = ""
+    GZIP = "gz"
+    BZIP2 = "bz2"
+    XZ = "xz"
+    ZSTANDARD = "zst"
+
+
+ENDINGS = {
+    ".txt": FileKind.TEXT,
+    ".md": FileKind.TEXT,
+    ".py": FileKind.TEXT,
+    ".jsonl": FileKind.JSON_LINES,
+    ".ndjson": FileKind.JSON_LINES,
+    ".json": FileKind.JSON,
+    ".csv": FileKind.CSV,
+    ".tsv": FileKind.TSV,
+    ".parquet": FileKind.PARQUET,
+    ".arrow": FileKind.ARROW,
+    ".feather": FileKind.ARROW,
+}
+COMPRESSIONS = {f".{way.value}": way for way in Compression if way is not Compression.NONE}
+KINDS = f"{' '.join(ENDINGS)}, all but the last three also with {' '.join(COMPRESSIONS)}"
+"""The kinds of file, for messages."""
+DOWNLOADED = tuple(
+    f"*{ending}{packed}"
+    for ending, kind in ENDINGS.items()
+    # In a repository of the Hub these are the dataset's card and its loading script.
+    if ending not in (".md", ".py")
+    for packed in ("", *(() if kind.has_columns else COMPRESSIONS))
+)
+"""The files of a dataset on the Hub that are downloaded. No other file of it is read."""
 
 HEAD_BYTES = 8192
+"""How much of a file's beginning shows whether the file is text."""
 COPY_AGAIN = "Check its permissions and that it was copied whole."
 
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _MARKS = (
-    # The longer first: UTF-32's begins with UTF-16's.
+    # The longer ones first: UTF-32's mark begins with UTF-16's.
     (codecs.BOM_UTF32_LE, "UTF-32LE"),
     (codecs.BOM_UTF32_BE, "UTF-32BE"),
     (codecs.BOM_UTF16_LE, "UTF-16LE"),
     (codecs.BOM_UTF16_BE, "UTF-16BE"),
 )
 _LARGEST_WINDOW = 2**31
-"""Bytes: what `zstd --long=31`, with which large corpora are compressed, needs."""
+"""Bytes that `zstd --long=31` needs, with which large corpora are compressed."""
 _ZSTANDARD_CHUNK = 2**14
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file with text.
+
+    Attributes:
+        path: where the file is.
+        kind: how to read it.
+        compression: how it is compressed as a whole.
+        optional: whether an unusable file is skipped and counted instead of refused. Files that the user did not name
+            themselves are optional.
+    """
+
+    path: Path
+    kind: FileKind
+    compression: Compression = Compression.NONE
+    optional: bool = False
+
+
+class UnusableFile(DatasetError):
+    """A file is damaged, of another kind than its name says, or without the field of the text."""
+
+
+def recognise(path: Path, *, optional: bool = False) -> SourceFile | None:
+    """The kind of a file by its name. None where saetui reads no such file."""
+    compression = COMPRESSIONS.get(path.suffix.lower(), Compression.NONE)
+    ending = (Path(path.stem) if compression is not Compression.NONE else path).suffix.lower()
+    kind = ENDINGS.get(ending)
+    if kind is None or (kind.has_columns and compression is not Compression.NONE):
+        return None
+    return SourceFile(path, kind, compression, optional)
 
 
 @contextmanager
 def opened(file: SourceFile) -> Iterator[BinaryIO]:
-    """Opens a file for reading, uncompressed on the way.
+    """Open a file for reading, uncompressed on the way.
 
     Raises:
-        UnusableFile: it is a Git LFS pointer, or what is compressed in it is damaged, also while the caller reads it.
-        DatasetError: it cannot be read, or what uncompresses it is not installed.
+        UnusableFile: the file is a Git LFS pointer, or its compressed content is damaged. The caller may meet damage while
+            reading.
+        DatasetError: the file cannot be read, or the package that uncompresses it is not installed.
     """
-    refuse_without_reader([file])
+    require_readers([file])
     try:
         with open_regular(file.path) as raw:
-            _refuse_pointer(file, raw.read(len(_LFS_POINTER)))
+            _refuse_pointer(file, raw.read(len(LFS_POINTER)))
             raw.seek(0)
             with _uncompressed(file, raw) as stream:
                 yield stream
     except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise UnusableFile(f"{file.path} cannot be read: {error}.", COPY_AGAIN) from error
     except OSError as error:
-        # What gzip and bz2 find wrong with a file has no number of the system's.
+        # Errors of gzip and bz2 about the content have no number of the system.
         kind = DatasetError if error.errno is not None else UnusableFile
         raise kind(f"{file.path} cannot be read: {error.strerror or error}.", COPY_AGAIN) from error
 
 
-def refuse_without_reader(files: list[SourceFile]) -> None:
-    """Makes sure that what reads these files is installed.
+def require_readers(files: list[SourceFile]) -> None:
+    """Check that the packages that read these files are installed.
 
     Raises:
-        DatasetError: it is not.
+        DatasetError: one is not.
     """
     columns = next((file for file in files if file.kind.has_columns), None)
     if columns is not None and importlib.util.find_spec("pyarrow") is None:
@@ -81,11 +169,11 @@ def refuse_without_reader(files: list[SourceFile]) -> None:
         )
 
 
-def refuse_by_head(file: SourceFile, head: bytes) -> None:
-    """Refuses a file whose first bytes, uncompressed, are not those of UTF-8 text.
+def require_text(file: SourceFile, head: bytes) -> None:
+    """Check that the first bytes of a file, uncompressed, can be UTF-8 text.
 
     Raises:
-        UnusableFile: it is binary, or in an encoding of two or four bytes.
+        UnusableFile: they are binary, or in an encoding of two or four bytes.
     """
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -98,7 +186,7 @@ def refuse_by_head(file: SourceFile, head: bytes) -> None:
 
 
 def binary(file: SourceFile) -> UnusableFile:
-    """The refusal of a file that contains what no text in UTF-8 has."""
+    """The refusal of a file with a NUL byte, which no UTF-8 text has."""
     return UnusableFile(
         f"{file.path} is binary, not text: it contains a NUL byte.",
         "Take it out of the dataset, or convert it to UTF-8 if it is text in UTF-16.",
@@ -106,7 +194,7 @@ def binary(file: SourceFile) -> UnusableFile:
 
 
 def _refuse_pointer(file: SourceFile, head: bytes) -> None:
-    if head == _LFS_POINTER:
+    if head == LFS_POINTER:
         raise UnusableFile(
             f"{file.path} is a Git LFS pointer, not the file.", "Fetch the file: git lfs pull, in its repository."
         )
@@ -125,10 +213,10 @@ def _uncompressed(file: SourceFile, raw: BinaryIO) -> BinaryIO:
 
 
 class _Zstandard(io.RawIOBase):
-    """The text of frames that follow each other; unlike the library's own reader it tells when the last is cut short."""
+    """The text of consecutive frames. Unlike the library's own reader this one notices a last frame that is cut short."""
 
     def __init__(self, raw: BinaryIO) -> None:
-        # Only here: an optional package.
+        # Imported here: the package is optional.
         import zstandard
 
         self._damage: type[Exception] = zstandard.ZstdError

@@ -14,8 +14,17 @@ import pytest
 import zstandard
 
 from saetui.errors import DatasetError
-from saetui.sources.files import KINDS, Compression, FileKind, SourceFile, UnusableFile, recognise
-from saetui.sources.opening import HEAD_BYTES, opened, refuse_by_head
+from saetui.sources.text_files import (
+    HEAD_BYTES,
+    KINDS,
+    Compression,
+    FileKind,
+    SourceFile,
+    UnusableFile,
+    opened,
+    recognise,
+    require_text,
+)
 
 TEXT = b"".join(b"line %d of a text\n" % number for number in range(50_000))
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -87,7 +96,7 @@ def test_an_encoding_with_a_mark_is_refused_by_its_name(encoding: str, tmp_path:
     mark = getattr(codecs, f"BOM_{encoding[:-2].replace('-', '')}_{encoding[-2:]}")
     content = mark + "a text".encode(encoding)
     with pytest.raises(UnusableFile, match=f"is text in {encoding}, not in UTF-8") as refused:
-        refuse_by_head(file(tmp_path / "a.txt", content), content[:HEAD_BYTES])
+        require_text(file(tmp_path / "a.txt", content), content[:HEAD_BYTES])
     assert f"iconv -f {encoding[:-2]} " in str(refused.value.suggestion)
 
 

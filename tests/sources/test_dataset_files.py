@@ -8,19 +8,26 @@ from pathlib import Path
 import pytest
 
 from saetui.errors import DatasetError
-from saetui.sources.finding import BUNDLED, find_dataset_files
+from saetui.sources.dataset_files import BUNDLED_DATASET, find_dataset_files
 
 
-def found(source: Path | str, split: str = "train", hub: Path | None = None) -> list[str]:
+@pytest.fixture(autouse=True)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The Hub's cache on this machine."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / ".hub"))
+    return tmp_path / ".hub"
+
+
+def found(source: Path | str, split: str = "train", snapshot: Path | None = None) -> list[str]:
     """The names of the files that are read, below their directory."""
-    files = find_dataset_files(str(source), split, lambda reference: hub).files
-    root = hub or Path(source)
+    files = find_dataset_files(str(source), split).files
+    root = snapshot or Path(source)
     return [str(file.path.relative_to(root)) if file.path != root else file.path.name for file in files]
 
 
-def refusal(source: Path | str, split: str = "train", hub: Path | None = None) -> str:
+def refusal(source: Path | str, split: str = "train") -> str:
     with pytest.raises(DatasetError) as caught:
-        found(source, split, hub)
+        found(source, split)
     assert caught.value.suggestion
     return str(caught.value)
 
@@ -44,15 +51,16 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("hub", [False, True])
+@pytest.mark.parametrize("downloaded", [False, True])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_split_is_the_files_whose_names_say_it(layout: str, hub: bool, tmp_path: Path) -> None:
+def test_a_split_is_the_files_whose_names_say_it(layout: str, downloaded: bool, hub: Path, tmp_path: Path) -> None:
     train, test = LAYOUTS[layout]
-    directory = make(tmp_path / "test-of-splits", train, test, "README.md")
-    source, snapshot = ("someone/stories", directory) if hub else (directory, None)
-    assert found(source, "train", snapshot) == [train]
-    assert found(source, "test", snapshot) == [test]
-    assert "has no split 'validation'. It has train, test" in refusal(source, "validation", snapshot)
+    snapshot = hub / "datasets--someone--stories" / "snapshots" / "main"
+    directory = make(snapshot if downloaded else tmp_path / "test-of-splits", train, test, "README.md")
+    source = "someone/stories" if downloaded else directory
+    assert found(source, "train", directory) == [train]
+    assert found(source, "test", directory) == [test]
+    assert "has no split 'validation'. It has train, test" in refusal(source, "validation")
 
 
 @pytest.mark.parametrize("name", ["validation", "valid", "val", "dev"])
@@ -69,7 +77,7 @@ def test_a_split_of_ones_own_is_found_by_its_name(tmp_path: Path) -> None:
 def test_files_that_name_no_split_are_all_read_and_have_no_other(tmp_path: Path) -> None:
     directory = make(tmp_path / "train" / "d", "a.txt", "b/testing.txt", "contest.txt")
     assert found(directory) == ["a.txt", "b/testing.txt", "contest.txt"]
-    assert "has no split 'test': the names of its files say none" in refusal(directory, "test")
+    assert "has no split 'test': the names of its files name none" in refusal(directory, "test")
 
 
 def test_a_directory_of_other_splits_alone_is_not_trained_on(tmp_path: Path) -> None:
@@ -82,7 +90,7 @@ def test_a_named_file_and_the_bundled_text_have_no_splits(tmp_path: Path) -> Non
     assert found(tmp_path / "a.txt") == ["a.txt"]
     assert "has no split 'test'" in refusal(tmp_path / "a.txt", "test")
     assert found(tmp_path / "test.jsonl", "test") == ["test.jsonl"]
-    assert "has no split 'test'" in refusal(BUNDLED, "test")
+    assert "has no split 'test'" in refusal(BUNDLED_DATASET, "test")
 
 
 def test_prose_and_code_belong_to_no_split(tmp_path: Path) -> None:
