@@ -1,4 +1,4 @@
-"""Places where a test can make a process die, wait or fail: every named fsync, rename, send and spawn.
+"""Points at which a test can make a process die, wait or fail: every named fsync, rename, send and spawn.
 
 Switched on by the environment variable SAETUI_FAILPOINTS alone; off, a point costs one comparison. The variable holds
 entries `POINT=ACTION`, separated by semicolons:
@@ -8,9 +8,9 @@ entries `POINT=ACTION`, separated by semicolons:
     metrics.append=delay:0.5@2+             at the second hit and every later one
     store.rename=kill!/tmp/token            once over all processes: whoever makes the file
 
-Actions: `kill` (SIGKILL to itself), `delay:SECONDS`, `hold:PATH` (make PATH.reached, then wait until PATH is there), an
-errno by its name in small letters (`enospc`, `eio`, …: an OSError), `short:BYTES` (a write that takes no more than so
-many bytes), `out_of_memory` (a MemoryError).
+Actions: `kill` (SIGKILL to itself), `delay:SECONDS`, `hold:PATH` (make PATH.reached, then wait until PATH exists), an
+errno by its name in small letters (`enospc`, `eio`, …: an OSError), `short:BYTES` (a write takes at most so many bytes),
+`out_of_memory` (a MemoryError).
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ import re
 import signal
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 VARIABLE = "SAETUI_FAILPOINTS"
 
@@ -40,6 +38,8 @@ POINTS = frozenset(
         "export": ("write", "fsync", "rename", "directory"),
         "copy": ("write", "fsync", "rename", "directory"),
         "import": ("write", "fsync", "rename", "directory"),
+        # What the runner records of its trainer: identity.json, exit.json.
+        "runner": ("write", "fsync", "rename", "directory"),
         # The caches: an entry of tokens; a shard of activations, the manifest of its entry; the cache's limit.
         "tokens": ("write", "fsync", "rename", "directory"),
         "tokenising": ("run",),
@@ -59,7 +59,7 @@ POINTS = frozenset(
     }.items()
     for step in steps
 )
-"""Every point that there is: a name that is misspelt in a test must not silently never happen."""
+"""Every point: a test with a misspelt name must fail."""
 
 HOLD_POLL_SECONDS = 0.005
 _ENTRY = re.compile(
@@ -69,27 +69,25 @@ _NEEDS_ARGUMENT = {"delay", "hold", "short"}
 _ERRNOS = {name.lower(): number for number, name in errno.errorcode.items()}
 
 
-@dataclass
 class Failpoint:
-    """What happens at one point.
+    """What happens at one point. (No dataclass: the runner loads this module, and dataclasses take 2 MB.)"""
 
-    Attributes:
-        at: the hit at which it happens, counted from 1; None: at every one.
-        later: at every later hit too.
-        token: a file that the first process to come makes; once it is there nothing happens any more.
-        hits: how often the point was passed.
-    """
-
-    point: str
-    action: str
-    argument: str = ""
-    at: int | None = None
-    later: bool = False
-    token: str | None = None
-    hits: int = 0
+    def __init__(self, point: str, action: str, argument: str, at: int | None, later: bool, token: str | None) -> None:
+        """
+        Args:
+            point: its name.
+            action: what happens.
+            argument: of the action; empty where it takes none.
+            at: the hit at which it happens, counted from 1; None: at every one.
+            later: whether it happens at every later hit too.
+            token: a file that the first process to come makes; once the file is there, nothing happens any more.
+        """
+        self.point, self.action, self.argument = point, action, argument
+        self.at, self.later, self.token = at, later, token
+        self.hits = 0
 
     def due(self) -> bool:
-        """Count a hit; whether it is one at which something happens."""
+        """Count a hit. Returns whether something happens at this one."""
         self.hits += 1
         if self.at is not None and not (self.hits == self.at or (self.later and self.hits > self.at)):
             return False
@@ -102,19 +100,18 @@ class Failpoint:
         return True
 
     def strike(self) -> None:
-        """Do it.
+        """Do the action.
 
         Raises:
-            OSError: that is the action.
-            MemoryError: that is the action.
+            OSError, MemoryError: that is the action.
         """
         if self.action == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif self.action == "delay":
             time.sleep(float(self.argument))
         elif self.action == "hold":
-            Path(f"{self.argument}.reached").touch()
-            while not Path(self.argument).exists():
+            os.close(os.open(f"{self.argument}.reached", os.O_WRONLY | os.O_CREAT, 0o600))
+            while not os.path.exists(self.argument):  # noqa: PTH110 (the runner loads no pathlib)
                 time.sleep(HOLD_POLL_SECONDS)
         elif self.action == "out_of_memory":
             raise MemoryError(f"failpoint {self.point}")
@@ -124,10 +121,10 @@ class Failpoint:
 
 
 def parse(text: str) -> dict[str, list[Failpoint]]:
-    """The failpoints that a value of the variable asks for, by point.
+    """Read a value of the variable: its failpoints, by point.
 
     Raises:
-        ValueError: an entry is no failpoint; the message names it.
+        ValueError: an entry is no failpoint; the message names the entry.
     """
     points: dict[str, list[Failpoint]] = {}
     for entry in filter(None, (part.strip() for part in text.split(";"))):
@@ -158,8 +155,7 @@ def hit(point: str) -> None:
     """Pass a point.
 
     Raises:
-        OSError: a test wants it.
-        MemoryError: a test wants it.
+        OSError, MemoryError: a test asked for it.
     """
     if _active is not None:
         for failpoint in _active.get(point, ()):
@@ -168,7 +164,7 @@ def hit(point: str) -> None:
 
 
 def cut(point: str, data: bytes) -> bytes:
-    """Pass a point before a write; what of the data is written: all of it, unless a test wants a short write."""
+    """Pass a point before a write. Returns what is to be written: all of the data, unless a test wants a short write."""
     if _active is not None:
         for failpoint in _active.get(point, ()):
             if failpoint.due():
@@ -185,7 +181,7 @@ def _from_environment() -> dict[str, list[Failpoint]] | None:
     try:
         return parse(text)
     except ValueError as error:
-        # A test that asks for what cannot be must not pass because nothing happened.
+        # A test that asks for a failpoint that does not exist must not pass because nothing happened.
         sys.exit(f"{VARIABLE}: {error}")
 
 

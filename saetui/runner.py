@@ -1,17 +1,17 @@
 """The small process between the supervisor and a trainer: it outlives the supervisor and records how the trainer ended.
 
-Run as a script, `python -I -S runner.py RUN_DIRECTORY -- COMMAND…`, with nothing but the standard library, so that it
-stays at about 10 MB for as long as a training lasts. Everything it knows goes into two files of the run directory:
-`identity.json` once the trainer lives, `exit.json` when it has ended. The lock of the run directory is an inherited file
-descriptor that it passes on by not closing it: the lock is held for as long as it or the trainer lives.
+It runs as a script, `python -I -S runner.py RUN_DIRECTORY -- COMMAND…`. It loads the standard library and two modules of
+saetui that need nothing else, so that it stays at about 10 MB for as long as a training lasts. It loads them at its start:
+an update may replace the files later. It writes two files into the run directory: `identity.json` once the trainer lives,
+`exit.json` when the trainer has ended. The lock of the run directory is an inherited file descriptor that it passes on by
+not closing it: the lock is held for as long as the runner or the trainer lives.
 
-It works in that directory, so that a directory that is moved takes its two files along. When the directory is deleted,
-nothing that the trainer does can be kept any more, and nobody can ask it to stop: it is killed.
+It works in the run directory, so that its two files go with a directory that is moved. When the directory is deleted, the
+trainer can save nothing any more, and nobody can ask it to stop: the runner kills it.
 """
 
 from __future__ import annotations
 
-import binascii
 import ctypes
 import json
 import os
@@ -19,12 +19,21 @@ import signal
 import sys
 import time
 
+if not __package__:
+    # A script in isolated mode: the directory above the package is not searched, be it a checkout or site-packages.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120 (no pathlib)
+from saetui.formats.durable import seal, write_durably
+
+if not __package__:
+    # Nothing else is loaded from there.
+    sys.path.pop()
+
 PR_SET_CHILD_SUBREAPER = 36
 OOM_SCORE_ADJ = 500
-"""When memory runs out the kernel shall take the trainer, not the user's shell, the runner or the supervisor."""
+"""When memory runs out, the kernel shall kill the trainer, not the user's shell, the runner or the supervisor."""
 
 WATCH_SECONDS = 2.0
-"""How often it is seen whether the run directory is still there, and how long the log is."""
+"""How often the runner checks whether the run directory is still there, and how long the log is."""
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
 
@@ -34,7 +43,7 @@ LOG_BYTES = 64 << 20
 LOG_BYTES_KEPT = 16 << 20
 """… down to about so much."""
 LOG_HEADER = "[saetui removed {:20d} bytes of this log]\n"
-"""The first line of a log that lost its oldest part, always as long; rundir/log.py reads it."""
+"""The first line of a log that lost its oldest part, always of the same length; rundir/log.py reads it."""
 
 
 def main(arguments: list[str]) -> int:
@@ -44,11 +53,11 @@ def main(arguments: list[str]) -> int:
         raise SystemExit("usage: runner.py RUN_DIRECTORY -- COMMAND…")
     os.chdir(directory)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    # Inherited by the trainer: until it has a handler of its own, the signal to read its wishes must not kill it.
+    # The trainer inherits this: until it has a handler, the signal to read its control file must not kill it.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     become_subreaper()
     sweep()
-    # Until the trainer lives a signal has nobody to go to: it waits.
+    # Until the trainer lives, a signal to forward waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     kills_before = count_memory_kills()
     try:
@@ -74,14 +83,14 @@ def main(arguments: list[str]) -> int:
 
 
 def become_subreaper() -> None:
-    """Orphans of the trainer become our children, so that none stays a zombie where process 1 does not reap."""
+    """Adopt the orphans of the trainer, so that none stays a zombie where process 1 does not reap."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         complain(f"prctl: {os.strerror(ctypes.get_errno())}\n")
 
 
 def sweep() -> None:
-    """Remove the temporary files of an earlier runner of this job that was killed: only the one that lives writes here."""
+    """Remove the temporary files of an earlier runner of this job that was killed; no other runner writes here now."""
     with os.scandir(".") as entries:
         for entry in entries:
             if entry.name.startswith((".identity.json.", ".exit.json.")) and entry.name.endswith(".tmp"):
@@ -92,9 +101,9 @@ def sweep() -> None:
 
 
 def watch(trainer: int) -> None:
-    """From now on, every few seconds: kill the trainer's group if our directory was deleted, and shorten a long log."""
+    """Every few seconds from now on: kill the trainer's group if our directory was deleted, and shorten a long log."""
 
-    def look(_number: int, _frame: object) -> None:
+    def check(_number: int, _frame: object) -> None:
         if is_deleted():
             kill_group(trainer)
             return
@@ -103,12 +112,12 @@ def watch(trainer: int) -> None:
         except OSError as error:
             complain(f"{LOG}: {error}\n")
 
-    signal.signal(signal.SIGALRM, look)
+    signal.signal(signal.SIGALRM, check)
     signal.setitimer(signal.ITIMER_REAL, WATCH_SECONDS, WATCH_SECONDS)
 
 
 def is_deleted() -> bool:
-    """Whether the directory that we work in has no name any more."""
+    """Whether the directory in which we work was deleted."""
     try:
         os.getcwd()  # noqa: PTH109 (pathlib is memory for as long as a training lasts)
     except FileNotFoundError:
@@ -117,11 +126,11 @@ def is_deleted() -> bool:
 
 
 def kill_group(trainer: int) -> None:
-    """End the trainer and what it started."""
+    """Kill the trainer and what it started."""
     try:
         os.killpg(trainer, signal.SIGKILL)
     except ProcessLookupError:
-        # It has ended and was reaped.
+        # The trainer has ended and was reaped.
         return
 
 
@@ -144,7 +153,7 @@ def start(command: list[str]) -> int:
         with open(f"/proc/{trainer}/oom_score_adj", "w") as file:
             file.write(str(OOM_SCORE_ADJ))
     except OSError as error:
-        # It trains as well without; some sandboxes forbid it.
+        # Some sandboxes forbid it, and the training does not need it.
         complain(f"oom_score_adj: {error}\n")
     return trainer
 
@@ -158,7 +167,7 @@ def wait_for(trainer: int) -> int:
             break
         os.waitpid(ended.si_pid, 0)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    # Still unreaped, the trainer keeps its group's number from being given to anyone else.
+    # While the trainer is not reaped, nobody else can get the number of its group.
     os.killpg(trainer, signal.SIGKILL)
     return os.waitpid(trainer, 0)[1]
 
@@ -166,7 +175,7 @@ def wait_for(trainer: int) -> int:
 def shorten(log: str, most: int, kept: int) -> None:
     """Remove the oldest part of a log of more than `most` bytes, so that about the newest `kept` stay.
 
-    In place: the trainer has the file open for appending and goes on behind the new end. The newest part is copied to the
+    In place: the trainer has the file open for appending and goes on after the new end. The newest part is copied to the
     front first (twice `kept` is at most `most`, so nothing is overwritten that is still to be copied), then the file is cut.
     """
     descriptor = os.open(log, os.O_RDWR)
@@ -182,7 +191,7 @@ def shorten(log: str, most: int, kept: int) -> None:
         header = LOG_HEADER.format(removed + start).encode()
         copied, end = copy_down(descriptor, start, len(header))
         os.pwrite(descriptor, header, 0)
-        # As late as can be: what is appended between this copy and the cut, some microseconds, is lost.
+        # As late as possible: what is appended in the microseconds between this copy and the cut is lost.
         _, end = copy_down(descriptor, copied, end)
         os.ftruncate(descriptor, end)
     finally:
@@ -190,7 +199,7 @@ def shorten(log: str, most: int, kept: int) -> None:
 
 
 def copy_down(descriptor: int, source: int, target: int) -> tuple[int, int]:
-    """Copy what lies from `source` to the file's end to `target`, with what is appended meanwhile; where both end."""
+    """Copy everything from `source` on, and what is appended meanwhile, to `target`. Returns where both end."""
     while data := os.pread(descriptor, 1 << 20, source):
         os.pwrite(descriptor, data, target)
         source += len(data)
@@ -199,7 +208,7 @@ def copy_down(descriptor: int, source: int, target: int) -> tuple[int, int]:
 
 
 def reap_group(trainer: int) -> None:
-    """Wait for what the trainer left behind in its group; it has been killed."""
+    """Reap the killed processes that the trainer left in its group."""
     while True:
         try:
             os.waitpid(-trainer, 0)
@@ -208,9 +217,9 @@ def reap_group(trainer: int) -> None:
 
 
 def identity(pid: int) -> dict[str, int | str]:
-    """What tells a process from a later one with the same pid."""
+    """The pid, and what tells this process from a later one with the same pid."""
     with open(f"/proc/{pid}/stat", "rb") as file:
-        # The command's name is in parentheses and may hold anything: fields are counted after the last one.
+        # The name of the command is in parentheses and may hold anything: fields are counted after the last parenthesis.
         fields = file.read().rpartition(b")")[2].split()
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot = file.read().strip()
@@ -218,7 +227,7 @@ def identity(pid: int) -> dict[str, int | str]:
 
 
 def count_memory_kills() -> int:
-    """How many processes the kernel has killed for memory since it started."""
+    """How many processes the kernel has killed for memory since the boot."""
     try:
         with open("/proc/vmstat") as file:
             for line in file:
@@ -232,45 +241,29 @@ def count_memory_kills() -> int:
 def write_exit(code: int | None, killer: int | None, out_of_memory: bool) -> None:
     """Record how the trainer ended."""
     ended_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    end = {"code": code, "signal": killer, "out_of_memory": out_of_memory, "ended_at": ended_at}
-    write("exit.json", end)
+    write("exit.json", {"code": code, "signal": killer, "out_of_memory": out_of_memory, "ended_at": ended_at})
 
 
 def write(name: str, content: object) -> None:
-    """Write a file as one step. A full disk is waited for: nobody else knows what is to be written."""
-    temporary = f".{name}.{os.getpid()}.tmp"
+    """Write a file as one step. The runner waits while the disk is full: nobody else knows the content."""
     while True:
         try:
-            with open(temporary, "w", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                file.write(seal(json.dumps(content)))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, name)
-            descriptor = os.open(".", os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
-            return
+            return write_durably(name, seal(json.dumps(content).encode()), point="runner")
         except OSError as error:
             if is_deleted():
-                # Nobody will ever read it, and the trainer is being killed.
-                return
+                # Nobody will ever read the file, and the trainer is being killed.
+                return None
             complain(f"{name}: {error}\n")
             time.sleep(1.0)
 
 
 def complain(text: str) -> None:
-    """Say in the trainer's log what went wrong here."""
+    """Write into the trainer's log what failed here."""
     try:
         os.write(2, text.encode())
     except OSError:
-        # The disk of the log is the one that is full. Nothing is left to tell it to, and what we are here for goes on.
+        # The disk of the log is full too. There is nowhere else to write, and the runner's own work goes on.
         return
-
-
-def seal(text: str) -> str:
-    """A JSON object with a checksum of itself as the last member (as formats/sealed.py makes and checks it)."""
-    body = text[:-1]
-    return f'{body},"crc":"{binascii.crc32(body.encode()):08x}"}}'
 
 
 def append(path: str, text: str) -> None:

@@ -62,6 +62,15 @@ def start(tmp_path: Path) -> Iterator[Any]:
         run.process.wait()
 
 
+def copied_package(directory: Path) -> Path:
+    """All of saetui that the runner loads, in another place."""
+    package = directory / "saetui"
+    shutil.copytree(Path(RUNNER).parent / "formats", package / "formats")
+    for name in ("__init__.py", "failpoints.py", "runner.py"):
+        shutil.copy(Path(RUNNER).with_name(name), package)
+    return package
+
+
 WAITS = "import signal, sys, time; print('ready', flush=True); time.sleep(60)"
 
 
@@ -155,7 +164,7 @@ def test_a_log_without_end_stays_below_its_limit_and_keeps_its_newest_lines(
 ) -> None:
     """The limit is that of the runner's own file: a copy with smaller numbers runs here."""
     text = Path(RUNNER).read_text()
-    small = tmp_path / "runner.py"
+    small = copied_package(tmp_path) / "runner.py"
     for number in ("LOG_BYTES = 64 << 20", "LOG_BYTES_KEPT = 16 << 20", "WATCH_SECONDS = 2.0"):
         assert number in text
     text = text.replace("LOG_BYTES = 64 << 20", "LOG_BYTES = 200_000").replace("16 << 20", "50_000")
@@ -236,3 +245,42 @@ def test_a_trainer_that_starts_while_its_directory_is_deleted_does_not_outlive_i
         trainer = int((directory / "trainer.log").read_text().split()[0])
         shutil.rmtree(directory)
     assert process.returncode == 0 and not lives(trainer)
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_an_update_that_replaces_the_package_under_a_runner_changes_nothing_for_it(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    place = tmp_path / ("site-packages" if installed else "checkout")
+    package = copied_package(place)
+    (place / "msgspec.py").write_text("raise SystemExit('the runner loads nothing else from here')")
+    (place / "json.py").write_text("raise SystemExit('the standard library goes first')")
+    monkeypatch.setattr(sys.modules[__name__], "RUNNER", str(package / "runner.py"))
+    run = start(WAITS)
+    trainer = run.trainer
+    shutil.rmtree(package)
+    os.kill(trainer, signal.SIGTERM)
+    run.process.wait()
+    assert run.read("exit.json")["signal"] == signal.SIGTERM
+
+
+def test_a_runner_takes_little_memory(start: Any) -> None:
+    run = start(WAITS)
+    assert run.trainer
+    private = sum(
+        int(line.split()[1])
+        for line in Path(f"/proc/{run.process.pid}/smaps_rollup").read_text().splitlines()
+        if line.startswith(("Private_Clean:", "Private_Dirty:"))
+    )
+    assert private < 10_000, f"{private} KiB"
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "rename", "directory"])
+def test_a_full_disk_delays_the_record_of_the_end_and_loses_nothing(
+    start: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setenv("SAETUI_FAILPOINTS", f"runner.{step}=enospc@2")
+    run = start("import sys; sys.exit(3)", stderr=subprocess.PIPE, text=True)
+    said = run.process.communicate()[1]
+    assert run.read("exit.json")["code"] == 3 and run.read("identity.json")
+    assert said.startswith("exit.json: ") and not list(run.directory.glob(".*.tmp"))

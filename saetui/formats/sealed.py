@@ -1,7 +1,7 @@
 """JSON objects that carry a checksum of themselves, so that a flipped bit is noticed and never read as a value.
 
 The last member of the object is `"crc"`: the CRC-32 of every byte before it (and before its comma), in eight
-hexadecimal digits. The file stays JSON that anybody can read. The runner writes the same with its own few lines.
+hexadecimal digits. The file stays JSON that anybody can read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from typing import TypeVar
 
 import msgspec
 
+from saetui.formats.durable import seal
+
 T = TypeVar("T", bound=msgspec.Struct)
+
+__all__ = ["SEAL", "Damaged", "check_seal", "decode_sealed", "seal"]
 
 SEAL = "crc"
 _SEAL = re.compile(rb',?\s*"crc":\s*"([0-9a-f]{8})"\s*\}\s*')
@@ -22,18 +26,6 @@ _SEAL_LENGTH = 64
 
 class Damaged(msgspec.ValidationError):
     """The content is not what was written."""
-
-
-def seal(content: bytes) -> bytes:
-    """A JSON object with its checksum as the last member.
-
-    Args:
-        content: an object as JSON text, from brace to brace.
-    """
-    assert content[:1] == b"{" and content[-1:] == b"}", content[-20:]
-    body = content[:-1].rstrip()
-    comma = b"" if body == b"{" else b","
-    return b'%s%s"crc":"%08x"}' % (body, comma, zlib.crc32(body))
 
 
 def check_seal(content: bytes) -> bool:

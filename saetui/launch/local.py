@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from saetui import runner
+from saetui.child_processes import child_environment, torch_environment
 from saetui.failpoints import hit
 from saetui.home import Home
 from saetui.launch.identity import open_process, read_identities
 from saetui.launch.locks import try_lock
 from saetui.launch.presence import JOB_VARIABLE, belongs, find_living
-from saetui.protocol.environment import child_environment, torch_environment
 from saetui.rundir.control import CONTROL
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.ownership import require_own_directory

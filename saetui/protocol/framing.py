@@ -1,7 +1,7 @@
-"""Frames on the socket: a length of 4 bytes (big-endian), then so many bytes of JSON.
+"""Messages and errors as bytes on the socket: frames of a length of 4 bytes (big-endian) and so many bytes of JSON.
 
-The decoder takes whatever the network gave and returns whole payloads, so that asyncio and blocking code share it. A
-wrong length ends a connection, since nothing after it can be trusted; a payload that is not a message does not.
+The decoder takes whatever bytes arrive and returns whole payloads, so that asyncio and blocking code share it. A wrong
+length ends a connection, since nothing after it can be trusted; a payload that is no message does not.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from saetui.errors import ProtocolError
+from saetui import errors
+from saetui.errors import ProtocolError, SaetuiError
 from saetui.failpoints import hit
-from saetui.protocol.messages import FromClient, FromSupervisor
+from saetui.protocol.messages import Failure, FromClient, FromSupervisor
 from saetui.spec.problems import Problem, SpecError
 
 TO_SUPERVISOR_LIMIT = 1 << 20
@@ -24,8 +25,24 @@ TO_CLIENT_LIMIT = 4 << 20
 """Bytes of one payload from the supervisor: 4 MiB, for a snapshot of thousands of jobs."""
 
 LENGTH_BYTES = 4
-M = TypeVar("M")
+Message = TypeVar("Message")
 
+_ERRORS: dict[str, type[SaetuiError]] = {
+    error.kind: error
+    for error in (
+        errors.InvalidInput,
+        errors.ModelError,
+        errors.DatasetError,
+        errors.FormatError,
+        errors.HomeError,
+        errors.NotFound,
+        errors.Conflict,
+        errors.SupervisorError,
+        errors.Busy,
+        errors.ProtocolError,
+        errors.TrainingError,
+    )
+}
 _CLIENT_MESSAGES: msgspec.json.Decoder[FromClient] = msgspec.json.Decoder(FromClient)
 _SUPERVISOR_MESSAGES: msgspec.json.Decoder[FromSupervisor] = msgspec.json.Decoder(FromSupervisor)
 
@@ -34,7 +51,7 @@ class FrameDecoder:
     """Cuts a stream of bytes into payloads."""
 
     def __init__(self, limit: int) -> None:
-        """`limit`: bytes that a payload may have; never more than that (and one read) is kept."""
+        """`limit`: bytes that a payload may have. Never more than that, and one read, is kept."""
         self._limit = limit
         self._pending = bytearray()
 
@@ -47,7 +64,7 @@ class FrameDecoder:
         """Take bytes from the stream; the payloads that are complete now, in order.
 
         Raises:
-            ProtocolError: a length of 0 or above the limit. The stream is of no use after that.
+            ProtocolError: a length is 0 or above the limit. The stream is of no use after that.
         """
         self._pending += data
         payloads = []
@@ -68,10 +85,10 @@ class FrameDecoder:
         return payloads
 
     def finish(self) -> None:
-        """The stream has ended.
+        """Note that the stream has ended.
 
         Raises:
-            ProtocolError: in the middle of a frame.
+            ProtocolError: it ended in the middle of a frame.
         """
         if self._pending:
             raise ProtocolError("The connection ended in the middle of a frame.", "Try again.")
@@ -81,7 +98,7 @@ def frame(payload: bytes, limit: int) -> bytes:
     """A payload with its length before it.
 
     Raises:
-        ProtocolError: it is empty or longer than the limit.
+        ProtocolError: the payload is empty or longer than the limit.
     """
     if not 0 < len(payload) <= limit:
         raise ProtocolError(
@@ -94,11 +111,11 @@ def encode(message: msgspec.Struct, limit: int) -> bytes:
     """A message as one frame.
 
     Raises:
-        ProtocolError: it is too long, or holds what JSON cannot say.
-        SpecError: its spec holds a number that is not finite (JSON would silently lose it).
+        ProtocolError: the message is too long, or holds a value that JSON does not have.
+        SpecError: its spec holds a number that is not finite (JSON would silently lose the number).
     """
     hit("frame.encode")
-    refuse_non_finite(getattr(message, "spec", None))
+    require_finite(getattr(message, "spec", None))
     try:
         payload = msgspec.json.encode(message)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -110,7 +127,7 @@ def from_client(payload: bytes) -> FromClient:
     """The message of a client in a payload that a `FrameDecoder` returned.
 
     Raises:
-        ProtocolError: not JSON, nested too deeply, an unknown message, or one with wrong fields.
+        ProtocolError: the payload is no JSON, is nested too deeply, or is an unknown message or one with wrong fields.
     """
     return _decode(payload, _CLIENT_MESSAGES)
 
@@ -124,7 +141,7 @@ def from_supervisor(payload: bytes) -> FromSupervisor:
     return _decode(payload, _SUPERVISOR_MESSAGES)
 
 
-def _decode(payload: bytes, decoder: msgspec.json.Decoder[M]) -> M:
+def _decode(payload: bytes, decoder: msgspec.json.Decoder[Message]) -> Message:
     try:
         return decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -134,29 +151,47 @@ def _decode(payload: bytes, decoder: msgspec.json.Decoder[M]) -> M:
         ) from error
 
 
-class _Addressed(msgspec.Struct):
+class _OnlyId(msgspec.Struct):
     id: int = 0
 
 
 def request_id(payload: bytes) -> int | None:
-    """The id of a request that could not be understood otherwise, so that its refusal finds its way."""
+    """The id of a request of which nothing else could be read, so that the client knows which request is refused."""
     try:
-        return msgspec.json.decode(payload, type=_Addressed).id or None
+        return msgspec.json.decode(payload, type=_OnlyId).id or None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
-def refuse_non_finite(value: Any, field: str = "") -> None:
-    """See that no number inside JSON values is NaN or infinite.
+def failure_of(error: SaetuiError, request: int | None = None) -> Failure:
+    """An error as a message to the client. `request`: the id of the request that is refused."""
+    return Failure(
+        id=request,
+        kind=error.kind,
+        message=error.message,
+        suggestion=error.suggestion,
+        problems=error.problems if isinstance(error, SpecError) else (),
+    )
+
+
+def error_of(failure: Failure) -> SaetuiError:
+    """The error that such a message holds; a plain `SaetuiError` where its kind is unknown here."""
+    if failure.problems:
+        return SpecError(failure.problems)
+    return _ERRORS.get(failure.kind, SaetuiError)(failure.message, failure.suggestion)
+
+
+def require_finite(value: Any, field: str = "") -> None:
+    """Refuse JSON values that hold a number which is NaN or infinite.
 
     Raises:
-        SpecError: one is; the problem names its field.
+        SpecError: there is one; the problem names its field.
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise SpecError([Problem(field=field, message=f"{value} is not a finite number.", suggestion="Give a number.")])
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            refuse_non_finite(inner, f"{field}.{name}" if field else str(name))
+            require_finite(inner, f"{field}.{name}" if field else str(name))
     elif isinstance(value, (list, tuple)):
         for inner in value:
-            refuse_non_finite(inner, field)
+            require_finite(inner, field)

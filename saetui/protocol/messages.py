@@ -129,7 +129,7 @@ Result = Union[
 R = TypeVar("R", bound=Result)
 
 
-class Asking(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+class BaseRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
     """What all requests share: `id`, which the client fills in, and the type of their answer."""
 
     since: ClassVar[int] = 1
@@ -146,11 +146,11 @@ class Asking(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
         return answer
 
 
-class Subscribe(Asking[Snapshot], frozen=True, tag="subscribe"):
+class Subscribe(BaseRequest[Snapshot], frozen=True, tag="subscribe"):
     """Answered by `Snapshot`, then events follow."""
 
 
-class Submit(Asking[Submitted], frozen=True, tag="submit"):
+class Submit(BaseRequest[Submitted], frozen=True, tag="submit"):
     """A training spec as JSON (paths absolute). Answered by `Submitted`.
 
     `template`: its use is counted. `after`: a job that must complete before this one starts.
@@ -165,23 +165,23 @@ class Submit(Asking[Submitted], frozen=True, tag="submit"):
         return 1 if self.after is None else 2
 
 
-class GetJob(Asking[OneJob], frozen=True, tag="get_job"):
+class GetJob(BaseRequest[OneJob], frozen=True, tag="get_job"):
     """`job`: an id, a unique prefix of one, or a name. Answered by `OneJob`."""
 
     job: str
 
 
-class GetJobs(Asking[ManyJobs], frozen=True, tag="get_jobs"):
+class GetJobs(BaseRequest[ManyJobs], frozen=True, tag="get_jobs"):
     """Answered by `ManyJobs`, oldest first."""
 
 
-class StopJobs(Asking[ManyJobs], frozen=True, tag="stop_jobs"):
+class StopJobs(BaseRequest[ManyJobs], frozen=True, tag="stop_jobs"):
     """Answered by `ManyJobs` as soon as the wish is recorded; the jobs end later."""
 
     jobs: tuple[str, ...]
 
 
-class PauseJobs(Asking[ManyJobs], frozen=True, tag="pause_jobs"):
+class PauseJobs(BaseRequest[ManyJobs], frozen=True, tag="pause_jobs"):
     """Hold jobs between two steps; `unload` (`release` on the wire): save, and free their memory. Answered as soon as the wish is recorded."""
 
     since: ClassVar[int] = 2
@@ -189,28 +189,28 @@ class PauseJobs(Asking[ManyJobs], frozen=True, tag="pause_jobs"):
     unload: bool = msgspec.field(default=False, name="release")
 
 
-class ResumeJobs(Asking[ManyJobs], frozen=True, tag="resume_jobs"):
+class ResumeJobs(BaseRequest[ManyJobs], frozen=True, tag="resume_jobs"):
     """Let paused jobs go on, and ended ones from their newest sound checkpoint. Answered as `PauseJobs`."""
 
     since: ClassVar[int] = 2
     jobs: tuple[str, ...]
 
 
-class CheckpointJobs(Asking[ManyJobs], frozen=True, tag="checkpoint_jobs"):
+class CheckpointJobs(BaseRequest[ManyJobs], frozen=True, tag="checkpoint_jobs"):
     """Save a checkpoint after the present step. Answered as soon as the wish is recorded."""
 
     since: ClassVar[int] = 2
     jobs: tuple[str, ...]
 
 
-class RetryJobs(Asking[ManyJobs], frozen=True, tag="retry_jobs"):
+class RetryJobs(BaseRequest[ManyJobs], frozen=True, tag="retry_jobs"):
     """Queue ended jobs again, from the start; what the earlier try wrote is removed, except its log."""
 
     since: ClassVar[int] = 2
     jobs: tuple[str, ...]
 
 
-class KeepCheckpoints(Asking[ManyJobs], frozen=True, tag="keep_checkpoints"):
+class KeepCheckpoints(BaseRequest[ManyJobs], frozen=True, tag="keep_checkpoints"):
     """From now on other checkpoints of a job stay than its spec says; what no rule keeps any more is deleted.
 
     At once where no process of the job lives; otherwise by the trainer, after its next save.
@@ -233,7 +233,7 @@ class Place(str, Enum):
     DOWN = "down"
 
 
-class MoveJobs(Asking[ManyJobs], frozen=True, tag="move_jobs"):
+class MoveJobs(BaseRequest[ManyJobs], frozen=True, tag="move_jobs"):
     """Give queued jobs another place. Answered by all queued jobs, in their order."""
 
     since: ClassVar[int] = 2
@@ -241,28 +241,28 @@ class MoveJobs(Asking[ManyJobs], frozen=True, tag="move_jobs"):
     to: Place
 
 
-class GetPreferences(Asking[KeptPreferences], frozen=True, tag="get_preferences"):
+class GetPreferences(BaseRequest[KeptPreferences], frozen=True, tag="get_preferences"):
     since: ClassVar[int] = 2
 
 
-class SetPreferences(Asking[KeptPreferences], frozen=True, tag="set_preferences"):
+class SetPreferences(BaseRequest[KeptPreferences], frozen=True, tag="set_preferences"):
     """Change the named ones; all or none."""
 
     since: ClassVar[int] = 2
     values: dict[str, Any]
 
 
-class DeleteJobs(Asking[ManyJobs], frozen=True, tag="delete_jobs"):
+class DeleteJobs(BaseRequest[ManyJobs], frozen=True, tag="delete_jobs"):
     """Only ended jobs; with their directories. Answered by `ManyJobs` (as they were)."""
 
     jobs: tuple[str, ...]
 
 
-class GetTemplates(Asking[ManyTemplates], frozen=True, tag="get_templates"):
+class GetTemplates(BaseRequest[ManyTemplates], frozen=True, tag="get_templates"):
     """Answered by `ManyTemplates`: favourites first, then by last use."""
 
 
-class SaveTemplate(Asking[OneTemplate], frozen=True, tag="save_template"):
+class SaveTemplate(BaseRequest[OneTemplate], frozen=True, tag="save_template"):
     """`name` empty: generated from the spec. A taken name gets `_2`. Answered by `OneTemplate`."""
 
     spec: dict[str, Any]
@@ -270,7 +270,7 @@ class SaveTemplate(Asking[OneTemplate], frozen=True, tag="save_template"):
     description: str = ""
 
 
-class EditTemplate(Asking[OneTemplate], frozen=True, tag="edit_template"):
+class EditTemplate(BaseRequest[OneTemplate], frozen=True, tag="edit_template"):
     """Changes what is not None. Answered by `OneTemplate`. Built-in ones can only be favourites."""
 
     template: str
@@ -280,31 +280,31 @@ class EditTemplate(Asking[OneTemplate], frozen=True, tag="edit_template"):
     used: bool = False
 
 
-class DuplicateTemplate(Asking[OneTemplate], frozen=True, tag="duplicate_template"):
+class DuplicateTemplate(BaseRequest[OneTemplate], frozen=True, tag="duplicate_template"):
     template: str
 
 
-class DeleteTemplate(Asking[OneTemplate], frozen=True, tag="delete_template"):
+class DeleteTemplate(BaseRequest[OneTemplate], frozen=True, tag="delete_template"):
     """Answered by `OneTemplate`, which `RestoreTemplate` brings back."""
 
     template: str
 
 
-class RestoreTemplate(Asking[OneTemplate], frozen=True, tag="restore_template"):
+class RestoreTemplate(BaseRequest[OneTemplate], frozen=True, tag="restore_template"):
     template: Template
 
 
-class ImportTemplates(Asking[Imported], frozen=True, tag="import_templates"):
+class ImportTemplates(BaseRequest[Imported], frozen=True, tag="import_templates"):
     """`text`: the file's content, 1 MiB at most. Answered by `Imported`."""
 
     text: str
 
 
-class GetStatus(Asking[SupervisorStatus], frozen=True, tag="get_status"):
+class GetStatus(BaseRequest[SupervisorStatus], frozen=True, tag="get_status"):
     """Answered by `SupervisorStatus`."""
 
 
-class Shutdown(Asking[Done], frozen=True, tag="shutdown"):
+class Shutdown(BaseRequest[Done], frozen=True, tag="shutdown"):
     """The supervisor leaves; its trainers go on. Answered by `Done` before it goes."""
 
 

@@ -6,7 +6,7 @@ from saetui.errors import ProtocolError
 from saetui.protocol.messages import (
     OLDEST_VERSION,
     PROTOCOL_VERSION,
-    Asking,
+    BaseRequest,
     Change,
     Hello,
     PreferencesChanged,
@@ -40,7 +40,7 @@ def understood(change: Change, version: int) -> bool:
     return version >= 2 or not isinstance(change, PreferencesChanged)
 
 
-def require_understood(request: Asking[R], version: int) -> None:
+def require_understood(request: BaseRequest[R], version: int) -> None:
     """See that a supervisor which speaks a version can do what is asked.
 
     Raises:

@@ -15,12 +15,12 @@ import msgspec
 from saetui import __version__
 from saetui.errors import ProtocolError, SaetuiError, SupervisorError
 from saetui.failpoints import hit
-from saetui.protocol.failures import failure_of
 from saetui.protocol.framing import (
     TO_CLIENT_LIMIT,
     TO_SUPERVISOR_LIMIT,
     FrameDecoder,
     encode,
+    failure_of,
     from_client,
     request_id,
 )

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from saetui.errors import Busy, HomeError
 from saetui.home import Home
-from saetui.protocol.failures import failure_of
-from saetui.protocol.framing import TO_CLIENT_LIMIT, encode
+from saetui.protocol.framing import TO_CLIENT_LIMIT, encode, failure_of
 from saetui.sockets import SOCKET_LIMIT
 from saetui.supervisor.background import Background
 from saetui.supervisor.descriptors import Reserve

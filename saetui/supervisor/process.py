@@ -20,7 +20,7 @@ from saetui.errors import SaetuiError
 from saetui.home import Home, find_home
 from saetui.launch.local import TRAINER
 from saetui.launch.locks import become_the_supervisor
-from saetui.protocol.failures import failure_of
+from saetui.protocol.framing import failure_of
 from saetui.supervisor.allocator import give_back_freed_memory
 from saetui.supervisor.connection import SILENCE_SECONDS
 from saetui.supervisor.listener import CHECK_SECONDS

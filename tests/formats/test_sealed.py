@@ -60,5 +60,4 @@ def test_rubbish_is_refused_and_nothing_else_happens() -> None:
 
 
 def test_the_runner_seals_as_everyone_else_does() -> None:
-    text = json.dumps({"code": 0, "signal": None})
-    assert runner.seal(text).encode() == seal(text.encode())
+    assert vars(runner)["seal"] is seal

@@ -6,18 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from saetui.errors import ProtocolError
+from saetui.errors import Conflict, HomeError, ModelError, ProtocolError, SaetuiError
 from saetui.protocol.framing import (
     TO_SUPERVISOR_LIMIT,
     FrameDecoder,
     encode,
+    error_of,
+    failure_of,
     frame,
     from_client,
     from_supervisor,
     request_id,
 )
-from saetui.protocol.messages import GetJob, GetJobs, Hello, StopJobs, Submit
-from saetui.spec.problems import SpecError
+from saetui.protocol.messages import Failure, GetJob, GetJobs, Hello, StopJobs, Submit
+from saetui.spec.problems import Problem, SpecError
 
 LIMIT = 1000
 
@@ -156,3 +158,22 @@ def test_the_id_of_a_request_that_is_wrong_otherwise_is_still_found() -> None:
     assert request_id(b'{"type":"get_job","id":12}') == 12
     assert request_id(b'{"id":"twelve"}') is None
     assert request_id(b"rubbish") is None
+
+
+@pytest.mark.parametrize("error_type", [Conflict, HomeError, ModelError])
+def test_an_error_keeps_its_kind_and_its_way_out_across_the_socket(error_type: type[SaetuiError]) -> None:
+    arrived = error_of(failure_of(error_type("The thing is wrong.", "Do that."), 3))
+    assert type(arrived) is error_type
+    assert (arrived.message, arrived.suggestion) == ("The thing is wrong.", "Do that.")
+
+
+def test_all_problems_of_a_spec_arrive() -> None:
+    problems = (Problem(field="layers", message="9 is too high."), Problem(field="seed", message="is wrong."))
+    arrived = error_of(failure_of(SpecError(problems)))
+    assert isinstance(arrived, SpecError)
+    assert arrived.problems == problems
+
+
+def test_a_kind_of_a_later_version_is_still_an_error_to_show() -> None:
+    arrived = error_of(Failure(kind="not_yet_known", message="Something."))
+    assert type(arrived) is SaetuiError and arrived.message == "Something."

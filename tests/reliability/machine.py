@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from saetui.child_processes import child_environment
 from saetui.client.blocking import ask
 from saetui.client.lifecycle import holder_of, reachable
 from saetui.errors import SupervisorError
 from saetui.failpoints import VARIABLE
 from saetui.jobs.job import Job, Status
 from saetui.launch.identity import identify, read_identities
-from saetui.protocol.environment import child_environment
 from saetui.protocol.messages import GetJobs, ResumeJobs
 from saetui.rundir.checkpoints import list_checkpoints, newest_sound
 from saetui.rundir.events import LoggedEvent, read_events

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from saetui.child_processes import child_environment
 from saetui.home import Home
-from saetui.protocol.environment import child_environment
 from saetui.sockets import is_private
 from tests.conditions import eventually, lives
 from tests.reliability.machine import ReliableMachine

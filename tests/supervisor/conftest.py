@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from saetui.child_processes import child_environment
 from saetui.client.blocking import ask
 from saetui.client.lifecycle import holder_of, reachable
 from saetui.failpoints import VARIABLE
@@ -22,7 +23,6 @@ from saetui.home import Home
 from saetui.jobs.job import Job, Status
 from saetui.launch.identity import read_identities
 from saetui.launch.presence import find_living
-from saetui.protocol.environment import child_environment
 from saetui.protocol.messages import (
     GetJob,
     PauseJobs,

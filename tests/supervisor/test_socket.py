@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from saetui.child_processes import child_environment
 from saetui.client.blocking import BlockingClient, ask
 from saetui.client.lifecycle import holder_of, reachable
 from saetui.errors import SaetuiError
 from saetui.jobs.job import Status
-from saetui.protocol.environment import child_environment
 from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, frame, from_supervisor
 from saetui.protocol.messages import (
     DirectoryChanged,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from saetui.protocol.environment import torch_environment
+from saetui.child_processes import torch_environment
 
 
 def test_the_caches_of_threads_are_off_where_tensors_live() -> None:
