@@ -19,7 +19,8 @@ from typing import BinaryIO
 from saetui.errors import HomeError
 from saetui.failpoints import hit
 from saetui.formats.digests import fields_digest
-from saetui.formats.durable import new_directory, open_private, remove_tree
+from saetui.formats.directories import new_directory, remove_tree
+from saetui.formats.durable import open_private
 
 __all__ = ["CacheEntry", "TokenManifest", "find_or_make"]
 

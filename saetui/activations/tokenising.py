@@ -21,9 +21,9 @@ from tokenizers import Tokenizer
 
 from saetui.activations.text import Reading
 from saetui.activations.token_writer import Packing, Written, write_contexts
+from saetui.child_processes import tied_to
 from saetui.errors import DatasetError, SaetuiError
 from saetui.failpoints import hit
-from saetui.lifetime import tied_to
 from saetui.sources.text_files import SourceFile
 
 __all__ = ["write_contexts_apart"]

@@ -20,7 +20,8 @@ import msgspec
 
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.formats.digests import fields_digest
-from saetui.formats.durable import open_private, remove_tree
+from saetui.formats.directories import remove_tree
+from saetui.formats.durable import open_private
 from saetui.formats.regular import read_regular
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from saetui.display.text import plain
 from saetui.errors import Conflict
 from saetui.jobs.job import Job
 from saetui.jobs.states import JobCommand, can, statuses_for
-from saetui.protocol.messages import Asking, GetJob, GetJobs, ManyJobs
+from saetui.protocol.messages import BaseRequest, GetJob, GetJobs, ManyJobs
 
 _TRIES = 3
 """How often jobs are chosen anew when one of them changed its state between the choice and the request."""
@@ -49,7 +49,9 @@ class Choice:
             job for job in everyone if can(self.verb, job) and (not self.statuses or job.status.value in self.statuses)
         ]
 
-    def do(self, request: Callable[[tuple[str, ...]], Asking[ManyJobs]], question: str = "", word: str = "") -> None:
+    def do(
+        self, request: Callable[[tuple[str, ...]], BaseRequest[ManyJobs]], question: str = "", word: str = ""
+    ) -> None:
         """Ask the user where there is a question, then the supervisor; print the jobs as they are then.
 
         Args:

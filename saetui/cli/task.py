@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import IO, Any
 
+from saetui.child_processes import tied_to, torch_environment
 from saetui.cli.output import say
 from saetui.errors import SaetuiError, TrainingError
-from saetui.lifetime import tied_to
-from saetui.protocol.environment import torch_environment
 from saetui.protocol.tasks import PROGRESS, decode_answer
 
 _LAST_WORDS = 3

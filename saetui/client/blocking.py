@@ -19,10 +19,16 @@ from saetui.client.wire import ConnectionLost, connect_socket, listener_pid, los
 from saetui.errors import Busy, NotFound, ProtocolError, SupervisorError
 from saetui.home import Home, find_home
 from saetui.jobs.job import Job
-from saetui.protocol.failures import error_of
-from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, from_supervisor
+from saetui.protocol.framing import (
+    TO_CLIENT_LIMIT,
+    TO_SUPERVISOR_LIMIT,
+    FrameDecoder,
+    encode,
+    error_of,
+    from_supervisor,
+)
 from saetui.protocol.messages import (
-    Asking,
+    BaseRequest,
     Event,
     Failure,
     FromSupervisor,
@@ -103,7 +109,7 @@ class BlockingClient:
     def close(self) -> None:
         self._socket.close()
 
-    def request(self, request: Asking[R], timeout: float = ANSWER_SECONDS) -> R:
+    def request(self, request: BaseRequest[R], timeout: float = ANSWER_SECONDS) -> R:
         """The answer to a request.
 
         Raises:
@@ -171,7 +177,7 @@ class BlockingClient:
         return self._messages.popleft()
 
 
-def answer_to(request: Asking[R], reply: Reply) -> R:
+def answer_to(request: BaseRequest[R], reply: Reply) -> R:
     """The answer in a reply, of the type that the request has.
 
     Raises:
@@ -186,7 +192,7 @@ def answer_to(request: Asking[R], reply: Reply) -> R:
     return reply.result
 
 
-def ask(request: Asking[R], home: Home | None = None, *, start: bool = True, timeout: float = ANSWER_SECONDS) -> R:
+def ask(request: BaseRequest[R], home: Home | None = None, *, start: bool = True, timeout: float = ANSWER_SECONDS) -> R:
     """One question over a connection of its own. Raises as `BlockingClient.connect` and `.request` do."""
     with BlockingClient.connect(home, start=start) as client:
         return client.request(request, timeout)

@@ -16,10 +16,16 @@ from saetui.client.lifecycle import ensure_supervisor
 from saetui.client.wire import connect_socket, listener_pid, lost, not_running, welcomed
 from saetui.errors import ProtocolError, SaetuiError, SupervisorError
 from saetui.home import Home, find_home
-from saetui.protocol.failures import error_of
-from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, from_supervisor
+from saetui.protocol.framing import (
+    TO_CLIENT_LIMIT,
+    TO_SUPERVISOR_LIMIT,
+    FrameDecoder,
+    encode,
+    error_of,
+    from_supervisor,
+)
 from saetui.protocol.messages import (
-    Asking,
+    BaseRequest,
     Event,
     Failure,
     FromSupervisor,
@@ -106,7 +112,7 @@ class Client:
     ) -> None:
         await self.close()
 
-    async def request(self, request: Asking[R], timeout: float = ANSWER_SECONDS) -> R:
+    async def request(self, request: BaseRequest[R], timeout: float = ANSWER_SECONDS) -> R:
         """The answer to a request.
 
         Raises:

@@ -15,13 +15,13 @@ from typing import NoReturn
 
 import msgspec
 
+from saetui.child_processes import child_environment
 from saetui.client.liveness import is_stopped, unresponsive
 from saetui.client.wire import connect_socket
 from saetui.errors import SupervisorError
 from saetui.formats.regular import open_regular
 from saetui.home import Home, find_home
-from saetui.protocol.environment import child_environment
-from saetui.protocol.failures import error_of
+from saetui.protocol.framing import error_of
 from saetui.protocol.messages import Failure, GetStatus, Shutdown, SupervisorStatus
 
 START_SECONDS = 20.0

@@ -10,7 +10,7 @@ from saetui.client.blocking import ANSWER_SECONDS
 from saetui.client.connection import Client
 from saetui.errors import SaetuiError, SupervisorError
 from saetui.home import Home, find_home
-from saetui.protocol.messages import Asking, Event, R, Snapshot
+from saetui.protocol.messages import BaseRequest, Event, R, Snapshot
 
 DELAYS = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between tries to reach or start a supervisor; the last is kept."""
@@ -58,7 +58,7 @@ class Link:
             finally:
                 self._forget(None)
 
-    async def request(self, request: Asking[R], timeout: float = ANSWER_SECONDS) -> R:
+    async def request(self, request: BaseRequest[R], timeout: float = ANSWER_SECONDS) -> R:
         """The answer to a request; waits for the connection when there is none just now.
 
         Raises:

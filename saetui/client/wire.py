@@ -9,7 +9,7 @@ import time
 
 from saetui.errors import ProtocolError, SupervisorError
 from saetui.home import Home
-from saetui.protocol.failures import error_of
+from saetui.protocol.framing import error_of
 from saetui.protocol.messages import Failure, FromSupervisor, Goodbye, Welcome
 from saetui.sockets import is_private
 

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from saetui.errors import SaetuiError
-from saetui.protocol.failures import error_of
+from saetui.protocol.framing import error_of
 from saetui.protocol.messages import Failure
 
 PROGRESS = "progress: "

@@ -14,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 
 from saetui.failpoints import hit
-from saetui.formats.durable import remove_tree
+from saetui.formats.directories import remove_tree
 from saetui.formats.names import ID_PATTERN, is_id
 from saetui.formats.regular import read_regular
 from saetui.rundir.layout import SUBMISSION

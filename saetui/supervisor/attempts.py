@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from saetui.errors import FormatError
-from saetui.formats.durable import fsync_directory, remove_tree
+from saetui.formats.directories import remove_tree
+from saetui.formats.durable import fsync_directory
 from saetui.jobs.job import DesiredState
 from saetui.rundir.control import Control, read_control, write_control
 from saetui.rundir.layout import RunDirectory

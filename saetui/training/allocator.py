@@ -3,7 +3,7 @@
 In that one heap a tensor must find the hole that its like has left. torch allocates by posix_memalign, and glibc's cuts the
 bytes before the aligned address off the hole: a sliver that lands in a cache for small blocks, from where it never joins its
 neighbours again, so that the next tensor of the same size does not fit and the heap grows. So those caches are off: the ones of
-threads by an environment variable (saetui/protocol/environment.py), the process's own here.
+threads by an environment variable (saetui/child_processes.py), the process's own here.
 """
 
 from __future__ import annotations

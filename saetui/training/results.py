@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saetui.activations.vocabulary import prepends_bos
-from saetui.formats.durable import sweep_new
+from saetui.formats.directories import sweep_new
 from saetui.sae import ExportMetadata, export_result
 from saetui.training.setup import Prepared
 from saetui.training.site import SiteTrainer

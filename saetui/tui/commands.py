@@ -10,7 +10,7 @@ from saetui.jobs.job import Job
 from saetui.jobs.preferences import Preferences, PreferenceValue
 from saetui.jobs.templates import ImportResult, Template
 from saetui.protocol.messages import (
-    Asking,
+    BaseRequest,
     CheckpointJobs,
     DeleteJobs,
     DeleteTemplate,
@@ -39,7 +39,7 @@ class Source(Protocol):
 
     def updates(self) -> AsyncIterator[Snapshot | Event | Unreachable]: ...
 
-    async def request(self, request: Asking[R], timeout: float = 60.0) -> R: ...
+    async def request(self, request: BaseRequest[R], timeout: float = 60.0) -> R: ...
 
     async def close(self) -> None: ...
 

@@ -28,14 +28,15 @@ def test_the_library_needs_nothing_else_of_saetui() -> None:
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
     assert loaded.split() == [
         "saetui.bundled",
+        "saetui.child_processes",
         "saetui.errors",
         "saetui.failpoints",
         "saetui.formats",
         "saetui.formats.digests",
+        "saetui.formats.directories",
         "saetui.formats.durable",
         "saetui.formats.paths",
         "saetui.formats.regular",
-        "saetui.lifetime",
         "saetui.sources",
         "saetui.sources.dataset_files",
         "saetui.sources.hub_cache",

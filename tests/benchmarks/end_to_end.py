@@ -25,8 +25,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from saetui.activations import ActivationExtractor, ContextOrder, Site, extract_rows, open_model, prepare_tokens
 from saetui.bundled import stdlib_files
+from saetui.child_processes import torch_environment
 from saetui.home import Home
-from saetui.protocol.environment import torch_environment
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricReader
 from saetui.sae import build

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from saetui.bundled import TINY
+from saetui.child_processes import torch_environment
 from saetui.home import Home
-from saetui.protocol.environment import torch_environment
 from saetui.rundir.layout import RunDirectory
 from saetui.spec.architectures import ARCHITECTURES
 from saetui.spec.estimates import estimate

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from saetui.child_processes import child_environment
 from saetui.client.blocking import ask
 from saetui.client.lifecycle import ensure_supervisor, holder_of, stop_supervisor, supervisor_status
 from saetui.errors import HomeError, SupervisorError
 from saetui.home import Home
 from saetui.jobs.job import Status
-from saetui.protocol.environment import child_environment
 from saetui.protocol.messages import GetStatus
 from tests.conditions import eventually, lives
 from tests.supervisor.conftest import Machine

@@ -62,7 +62,7 @@ def write_export(root: Path) -> None:
     """An SAE in SAELens's layout; each call another one under the same name."""
     import torch
 
-    from saetui.formats.new_directory import sweep_new
+    from saetui.formats.directories import sweep_new
     from saetui.sae import ExportMetadata, Normalization, build, export_saelens
 
     there = root / RESULT / "cfg.json"

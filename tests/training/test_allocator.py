@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from saetui.protocol.environment import torch_environment
+from saetui.child_processes import torch_environment
 
 REPLACED = """
 import random, torch

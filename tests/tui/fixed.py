@@ -10,7 +10,7 @@ from saetui.errors import SupervisorError
 from saetui.jobs.job import Job
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.templates import Template
-from saetui.protocol.messages import Asking, Change, DeviceReading, Event, R, Snapshot
+from saetui.protocol.messages import BaseRequest, Change, DeviceReading, Event, R, Snapshot
 
 DEVICE = DeviceReading(
     name="NVIDIA Orin Nano",
@@ -45,7 +45,7 @@ class FixedSource:
         while True:
             yield await self.news.get()
 
-    async def request(self, request: Asking[R], timeout: float = 60.0) -> R:
+    async def request(self, request: BaseRequest[R], timeout: float = 60.0) -> R:
         raise SupervisorError("This source takes no requests.")
 
     async def close(self) -> None:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from saetui.child_processes import child_environment
 from saetui.client.blocking import ask
 from saetui.jobs.job import Job, Status
-from saetui.protocol.environment import child_environment
 from saetui.protocol.messages import GetJobs
 from tests.conditions import eventually
 from tests.supervisor.conftest import Machine, machine

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from saetui.errors import FormatError
-from saetui.formats import durable
+from saetui.formats import directories
 
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
@@ -45,7 +45,7 @@ def replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
             f"{directory} is in the way: it holds {', '.join(sorted(foreign)[:3]) or 'a file'}, not an export.",
             "Choose another directory.",
         )
-    durable.replace_directory(directory, files, point="export")
+    directories.replace_directory(directory, files, point="export")
 
 
 def read_json(path: Path) -> dict[str, Any]:

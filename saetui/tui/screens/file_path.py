@@ -1,4 +1,4 @@
-"""Asking for the path of a file, with completion; and what came of reading one."""
+"""BaseRequest for the path of a file, with completion; and what came of reading one."""
 
 from __future__ import annotations
 

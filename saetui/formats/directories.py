@@ -1,4 +1,4 @@
-"""Writing a directory of files so that it is there, whole, after a power cut or a kill."""
+"""Directories as a whole: written so that they are there, complete, after a power cut or a kill; and removed."""
 
 from __future__ import annotations
 
@@ -70,6 +70,21 @@ def sweep_new(parent: Path, name: str | None = None) -> None:
     for path in list(parent.glob(".*.new")):
         if re.fullmatch(rf"\.{wanted}\.[0-9a-f]{{8}}\.new", path.name) and path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, a link (not its target), or a directory with everything in it.
+
+    Raises:
+        OSError: a part cannot be removed. Everything else is removed.
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        # A second time, for the error of what is left.
+        shutil.rmtree(path)
 
 
 def _take_the_name(hidden: Path, directory: Path) -> Path | None:
