@@ -1,4 +1,4 @@
-"""The supervisor as a process: found, started when there is none, asked how it is, and stopped."""
+"""The supervisor as a process: find it, start it, ask for its status, stop it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from typing import NoReturn
 import msgspec
 
 from saetui.child_processes import child_environment
+from saetui.client.blocking_client import BlockingClient
 from saetui.client.liveness import is_stopped, unresponsive
-from saetui.client.wire import connect_socket
+from saetui.client.wire import NotRunning, connect_socket
 from saetui.errors import SupervisorError
 from saetui.formats.regular import open_regular
 from saetui.home import Home, find_home
@@ -25,7 +26,7 @@ from saetui.protocol.framing import error_of
 from saetui.protocol.messages import Failure, GetStatus, Shutdown, SupervisorStatus
 
 START_SECONDS = 20.0
-"""How long a start may take: a cold disk on a small board needs some of it."""
+"""How long a start may take: a cold disk on a small board is slow."""
 
 POLL_SECONDS = 0.05
 READY = b"ready"
@@ -34,7 +35,7 @@ READY = b"ready"
 def ensure_supervisor(home: Home | None = None, arguments: Sequence[str] = ()) -> None:
     """Start a supervisor when none runs, and return when it can be reached.
 
-    Several clients may do so at once: one of them starts it, the others wait for that.
+    Several clients may call this at once: one of them starts the supervisor, the others wait for that.
 
     Args:
         home: the home to serve.
@@ -56,7 +57,7 @@ def ensure_supervisor(home: Home | None = None, arguments: Sequence[str] = ()) -
             if holder is None:
                 _start(home, arguments, deadline)
             else:
-                # It lives but cannot be reached: just starting, just leaving, or its socket was removed.
+                # It lives and cannot be reached: it is starting, it is leaving, or its socket was removed.
                 _signal(holder, signal.SIGUSR1)
                 time.sleep(POLL_SECONDS)
             if time.monotonic() > deadline:
@@ -64,7 +65,7 @@ def ensure_supervisor(home: Home | None = None, arguments: Sequence[str] = ()) -
 
 
 def unreachable(home: Home) -> SupervisorError:
-    """What is said when a supervisor lives and nobody can connect to it."""
+    """The error for a supervisor that lives and accepts no connection."""
     holder = holder_of(home)
     if holder is not None and is_stopped(holder):
         return unresponsive(holder, START_SECONDS)
@@ -74,17 +75,17 @@ def unreachable(home: Home) -> SupervisorError:
 
 def reachable(home: Home) -> bool:
     """Whether a supervisor answers at the home's socket."""
-    connected = connect_socket(home)
-    if connected is None:
+    try:
+        connect_socket(home).close()
+    except NotRunning:
         return False
-    connected.close()
     return True
 
 
 def holder_of(home: Home) -> int | None:
-    """The pid of the supervisor that holds the home's lock; None when nobody does.
+    """The pid of the supervisor that holds the home's lock; None when none does.
 
-    The kernel lets go of the lock with its holder, so the pid is of a process that lives.
+    The kernel releases the lock when its holder ends, so the pid is that of a process that lives.
     """
     try:
         with open_regular(home.supervisor_lock) as lock:
@@ -99,55 +100,51 @@ def holder_of(home: Home) -> int | None:
 
 
 def supervisor_status(home: Home | None = None) -> SupervisorStatus | None:
-    """How the supervisor is; None when none runs. Never starts one."""
-    from saetui.client.blocking import BlockingClient
-
-    home = home or find_home()
-    if not reachable(home):
+    """The supervisor's status; None when none runs. Never starts one."""
+    try:
+        with BlockingClient.connect(home) as client:
+            return client.request(GetStatus())
+    except NotRunning:
         return None
-    with BlockingClient.connect(home, start=False) as client:
-        return client.request(GetStatus())
 
 
 def stop_supervisor(home: Home | None = None, timeout: float = 10.0) -> int | None:
-    """Make the supervisor leave, and wait until it has; trainings go on.
+    """Stop the supervisor, and wait until its process has ended; trainings go on.
 
     Returns:
-        its pid; None when none ran.
+        The pid of the supervisor; None when none ran.
 
     Raises:
-        SupervisorError: it does not leave within the timeout (seconds).
+        SupervisorError: it has not ended within the timeout (seconds).
     """
-    from saetui.client.blocking import BlockingClient
-
     home = home or find_home()
     pid = holder_of(home)
     if pid is None:
         return None
-    if reachable(home):
-        with BlockingClient.connect(home, start=False) as client:
+    try:
+        with BlockingClient.connect(home) as client:
             client.request(Shutdown())
-    else:
+    except NotRunning:
         _signal(pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while holder_of(home) == pid:
         if time.monotonic() > deadline:
             if is_stopped(pid):
                 raise unresponsive(pid, timeout)
-            raise SupervisorError(f"The supervisor (pid {pid}) does not leave.", f"Its log is {home.supervisor_log}.")
+            raise SupervisorError(f"The supervisor (pid {pid}) does not stop.", f"Its log is {home.supervisor_log}.")
         time.sleep(POLL_SECONDS)
     return pid
 
 
 def run_supervisor(home: Home | None = None) -> NoReturn:
-    """Become the supervisor, in the foreground."""
+    """Turn this process into the supervisor, in the foreground."""
     home = home or find_home()
     command = [sys.executable, "-m", "saetui.supervisor"]
     os.execve(sys.executable, command, child_environment(home))
 
 
 def _signal(holder: int, number: signal.Signals) -> None:
-    """Signal the lock's holder; it may have died since it was seen to hold it."""
+    """Signal the lock's holder, which may have died meanwhile."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(holder, number)
 
@@ -167,9 +164,9 @@ def _lock_before(deadline: float, descriptor: int, home: Home) -> None:
 
 
 def _start(home: Home, arguments: Sequence[str], deadline: float) -> None:
-    """Start a supervisor that is nobody's child, and wait for its word.
+    """Start a supervisor that is no child of this process, and wait until it reports how its start went.
 
-    The second fork is the new process's own: this one may have threads, and forking those is not safe.
+    The new process makes the second fork itself: this one may have threads, and a fork with threads is not safe.
     """
     reading, writing = os.pipe()
     try:
@@ -187,31 +184,31 @@ def _start(home: Home, arguments: Sequence[str], deadline: float) -> None:
         os.close(writing)
         writing = -1
         process.wait()
-        word = _read_word(reading, deadline)
+        report = _read_report(reading, deadline, home)
     except OSError as error:
         raise SupervisorError(
-            f"The supervisor could not be started: {error}.", "Mend what the message names."
+            f"The supervisor could not be started: {error}.", "Correct what the message names."
         ) from error
     finally:
         os.close(reading)
         if writing >= 0:
             os.close(writing)
-    if word == READY:
+    if report == READY:
         return
-    if not word:
-        raise SupervisorError("The supervisor ended while it started.", f"Its log is {home.supervisor_log}.")
-    failure = msgspec.json.decode(word, type=Failure)
-    if failure.kind != SupervisorError.kind:
-        raise error_of(failure)
-    if holder_of(home) is None:
+    if not report:
+        raise SupervisorError("The supervisor ended during its start.", f"Its log is {home.supervisor_log}.")
+    failure = msgspec.json.decode(report, type=Failure)
+    # A supervisor that found another one in its place has failed, and the home is served all the same.
+    if failure.kind != SupervisorError.kind or holder_of(home) is None:
         raise error_of(failure)
 
 
-def _read_word(descriptor: int, deadline: float) -> bytes:
-    word = b""
+def _read_report(descriptor: int, deadline: float, home: Home) -> bytes:
+    report = b""
     while select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
         part = os.read(descriptor, 65536)
         if not part:
-            return word
-        word += part
-    raise SupervisorError(f"The supervisor did not get ready within {START_SECONDS:g} s.", "Look at its log.")
+            return report
+        report += part
+    way_out = f"Its log is {home.supervisor_log}."
+    raise SupervisorError(f"The supervisor was not ready within {START_SECONDS:g} s.", way_out)

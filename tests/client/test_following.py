@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from saetui.client.blocking import BlockingClient, ask, follow_job
+from saetui.client.blocking import ask, follow_job
+from saetui.client.blocking_client import BlockingClient
 from saetui.client.lifecycle import holder_of, stop_supervisor
 from saetui.errors import NotFound, SupervisorError
 from saetui.jobs.job import Job, Status
@@ -51,7 +52,7 @@ def test_following_what_is_not_there_or_is_deleted_is_not_found(machine: Machine
 
 def test_several_requests_share_a_connection_and_errors_do_not_end_it(machine: Machine) -> None:
     machine.start()
-    with BlockingClient.connect(machine.home, start=False) as client:
+    with BlockingClient.connect(machine.home) as client:
         assert client.supervisor_pid == machine.pid
         with pytest.raises(SpecError):
             client.request(Submit({}))

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from saetui.client.connection import Client
+from saetui.client.asyncio_client import AsyncioClient
 from saetui.client.lifecycle import stop_supervisor
 from saetui.client.link import Link, Unreachable
 from saetui.errors import Conflict, HomeError, NotFound, SupervisorError
@@ -36,7 +36,7 @@ async def until_status(updates: AsyncIterator[Snapshot | Event | Unreachable], s
 
 async def test_requests_may_be_made_at_once_and_each_gets_its_own_answer(machine: Machine) -> None:
     machine.start()
-    async with await Client.connect(machine.home, start=False) as client:
+    async with await AsyncioClient.connect(machine.home) as client:
         jobs, status, missing = await asyncio.gather(
             client.request(GetJobs()),
             client.request(GetStatus()),
@@ -50,8 +50,8 @@ async def test_requests_may_be_made_at_once_and_each_gets_its_own_answer(machine
 
 async def test_a_subscription_ends_with_an_error_when_the_supervisor_does(machine: Machine) -> None:
     machine.start()
-    async with await Client.connect(machine.home) as client:
-        news = client.subscribe()
+    async with await AsyncioClient.connect(machine.home) as client:
+        news = client.news()
         assert isinstance(await anext(news), Snapshot)
         machine.kill()
         with pytest.raises(SupervisorError):
@@ -98,8 +98,8 @@ async def test_a_link_that_cannot_start_a_supervisor_says_so_and_goes_on_trying(
 
 async def test_the_device_is_read_while_someone_looks(machine: Machine) -> None:
     machine.start()
-    async with await Client.connect(machine.home) as client:
-        async for message in client.subscribe():
+    async with await AsyncioClient.connect(machine.home) as client:
+        async for message in client.news():
             if isinstance(message, Event) and isinstance(message.change, DeviceChanged):
                 reading = message.change.reading
                 break

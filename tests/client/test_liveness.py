@@ -12,8 +12,9 @@ from saetui.cli.doctor import look_at_supervisor
 from saetui.cli.health import Verdict
 from saetui.cli.main import run
 from saetui.client import liveness
-from saetui.client.blocking import BlockingClient, ask
-from saetui.client.connection import Client
+from saetui.client.asyncio_client import AsyncioClient
+from saetui.client.blocking import ask
+from saetui.client.blocking_client import BlockingClient
 from saetui.client.link import Link, Unreachable
 from saetui.errors import SupervisorError
 from saetui.jobs.job import Status
@@ -54,7 +55,7 @@ def test_commands_say_so_and_what_to_do(stopped: Machine, capsys: pytest.Capture
 
 async def test_the_connections_of_the_screens_say_so_too(stopped: Machine) -> None:
     with pytest.raises(SupervisorError) as caught:
-        await Client.connect(stopped.home)
+        await AsyncioClient.connect(stopped.home)
     assert all(part in str(caught.value) for part in what_is_said(stopped))
 
 

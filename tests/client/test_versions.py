@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from saetui.client.blocking import BlockingClient
-from saetui.client.connection import Client
+from saetui.client.asyncio_client import AsyncioClient
+from saetui.client.blocking_client import BlockingClient
 from saetui.errors import ProtocolError
 from saetui.home import Home
 from saetui.jobs.job import Status
@@ -112,7 +112,7 @@ def old_supervisor(tmp_path: Path) -> Iterator[Home]:
 
 
 def test_an_older_supervisor_is_asked_what_it_knows_and_nothing_else(old_supervisor: Home) -> None:
-    with BlockingClient.connect(old_supervisor, start=False) as client:
+    with BlockingClient.connect(old_supervisor) as client:
         assert client.request(GetJobs()).jobs == ()
         with pytest.raises(ProtocolError, match="older") as caught:
             client.request(PauseJobs(("a",)))
@@ -123,7 +123,7 @@ def test_an_older_supervisor_is_asked_what_it_knows_and_nothing_else(old_supervi
 
 
 async def test_the_screens_connection_knows_it_too(old_supervisor: Home) -> None:
-    async with await Client.connect(old_supervisor, start=False) as client:
+    async with await AsyncioClient.connect(old_supervisor) as client:
         with pytest.raises(ProtocolError, match="older"):
             await client.request(PauseJobs(("a",)))
         assert (await client.request(GetJobs())).jobs == ()
