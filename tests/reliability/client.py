@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from saetui.client.blocking import BlockingClient, ask
+from saetui.client.blocking import ask
+from saetui.client.blocking_client import BlockingClient
 from saetui.errors import SaetuiError, SupervisorError
 from saetui.jobs.job import Job
 from saetui.protocol.messages import GetJob, Submit
@@ -32,7 +33,7 @@ def main(spec: str) -> None:
 def follow(job_id: str) -> Iterator[Job]:
     while True:
         try:
-            with BlockingClient.connect(start=False) as client:
+            with BlockingClient.connect() as client:
                 news = client.news()
                 for _ in news:
                     job = client.request(GetJob(job_id)).job

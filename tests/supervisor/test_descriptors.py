@@ -9,8 +9,9 @@ import socket
 
 import pytest
 
-from saetui.client.blocking import BlockingClient, ask
-from saetui.client.connection import Client
+from saetui.client.asyncio_client import AsyncioClient
+from saetui.client.blocking import ask
+from saetui.client.blocking_client import BlockingClient
 from saetui.errors import SupervisorError
 from saetui.jobs.job import Status
 from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, from_supervisor
@@ -78,7 +79,7 @@ def test_a_supervisor_without_any_descriptor_left_says_so_and_recovers(machine: 
         with pytest.raises(SupervisorError, match="no file descriptor left"):
             ask(GetStatus(), machine.home, start=False)
         with pytest.raises(SupervisorError, match="no file descriptor left"):
-            asyncio.run(Client.connect(machine.home, start=False))
+            asyncio.run(AsyncioClient.connect(machine.home))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         for client in clients:
             client.close()

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from saetui.client.blocking import BlockingClient, ask
+from saetui.client.blocking import ask
+from saetui.client.blocking_client import BlockingClient
 from saetui.errors import Conflict, SupervisorError
 from saetui.jobs.job import TRANSITIONS, Job, Status
 from saetui.jobs.states import JobCommand, can
@@ -34,7 +35,7 @@ class Witness:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._client = BlockingClient.connect(machine.home, start=False, name="witness")
+        self._client = BlockingClient.connect(machine.home, name="witness")
         self._states: dict[str, Status] = {}
         self.illegal: list[str] = []
         self._thread = threading.Thread(target=self._watch)

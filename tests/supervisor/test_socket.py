@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from saetui.child_processes import child_environment
-from saetui.client.blocking import BlockingClient, ask
+from saetui.client.blocking import ask
+from saetui.client.blocking_client import BlockingClient
 from saetui.client.lifecycle import holder_of, reachable
 from saetui.errors import SaetuiError
 from saetui.jobs.job import Status

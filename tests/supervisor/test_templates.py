@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from saetui.client.blocking import BlockingClient, ask
+from saetui.client.blocking import ask
+from saetui.client.blocking_client import BlockingClient
 from saetui.errors import Conflict, FormatError, InvalidInput, NotFound
 from saetui.formats.durable import write_durably
 from saetui.jobs.job import Status
