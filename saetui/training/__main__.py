@@ -7,19 +7,19 @@ import sys
 from pathlib import Path
 
 from saetui.rundir.layout import RunDirectory
-from saetui.training.control import Wishes
+from saetui.training.control import Requests
 
 
 def main() -> int:
-    """Run one job; 0 when it completed, was stopped or freed its memory for a pause, 1 when it failed."""
-    # What libraries write into the job's directory is the user's alone too.
+    """Run one job; 0 when it completed, was stopped or was unloaded for a pause; 1 when it failed."""
+    # Files that libraries write into the job's directory are for the user alone too.
     os.umask(0o077)
     run = RunDirectory(Path(sys.argv[1])).entered()
-    wishes = Wishes(run)
-    wishes.install()
+    requests = Requests(run)
+    requests.install()
     from saetui.training.job import run_job
 
-    return run_job(run, wishes)
+    return run_job(run, requests)
 
 
 if __name__ == "__main__":

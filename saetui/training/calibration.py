@@ -49,7 +49,7 @@ class Calibration:
         """Gives each SAE that has a threshold the right one, until its next step; what its training carries on stays.
 
         Raises:
-            StopNoticed: where that may interrupt; the thresholds are as before.
+            StopRequested: in an interruptible block; the thresholds are as before.
         """
         saes = {site: trainer.sae for site, trainer in trainers.items()}
         most = len(self.contexts) * self._dataset.context_length

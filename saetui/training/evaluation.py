@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from saetui.activations import ActivationExtractor, LanguageModel
     from saetui.sae import SparseAutoencoder
-    from saetui.training.pairs import Pair
-    from saetui.training.units import Measured, Units
+    from saetui.training.pairs import Measured, Pair, Units
 
 EVALUATION_TOKENS = 32_768
 """Enough for an FVU that is steady in its third digit, and a few seconds at most on two cores."""
@@ -117,7 +116,7 @@ class HeldOut:
         extractor: ActivationExtractor,
         dataset: TokenDataset,
         tokens: int = EVALUATION_TOKENS,
-        tell: Callable[[str], None] = lambda sentence: None,
+        report: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         """
         Args:
@@ -125,14 +124,14 @@ class HeldOut:
             extractor: reads the sites.
             dataset: whose held-out contexts are taken.
             tokens: how many, or all that there are.
-            tell: takes a sentence, once, when there is no room for the whole model and so no cross-entropy.
+            report: takes a sentence, once, where the memory is too small for the whole model and so for a cross-entropy.
         """
         count = max(1, tokens // dataset.context_length)
         self._contexts = spread(dataset.held_out, count)
         self._at_a_time = contexts_at_a_time(kind_of(model.device), dataset.context_length)
         self._predictor = Predictor(model)
-        self._tell = tell
-        self._told = False
+        self._report = report
+        self._reported = False
         self._extractor = extractor
         self._dataset = dataset
         self._clean: float | None = None
@@ -149,7 +148,7 @@ class HeldOut:
         if self._predictor.can_predict:
             with self._predictor.opened() as whole:
                 if isinstance(whole, Unavailable):
-                    self._say_once(f"There is no cross-entropy: {whole.reason}.")
+                    self._report_once(f"There is no cross-entropy: {whole.reason}.")
                 else:
                     for site, trainer in trainers.items():
                         measured[site] |= self._cross_entropy(whole, trainer)
@@ -166,10 +165,10 @@ class HeldOut:
         """What the last evaluation of this process found; empty before the first."""
         return self._latest
 
-    def _say_once(self, sentence: str) -> None:
-        if not self._told:
-            self._told = True
-            self._tell(sentence)
+    def _report_once(self, sentence: str) -> None:
+        if not self._reported:
+            self._reported = True
+            self._report(sentence)
 
     def _cross_entropy(self, model: LanguageModel, trainer: Judged) -> dict[str, float]:
         """In nats a token, with the SAE in place of what it predicts; recovered = (ce_zero − ce_sae)/(ce_zero − ce_clean).

@@ -14,9 +14,8 @@ from saetui.activations import HookPoint, LanguageModel, Site, Splice
 from saetui.errors import FormatError, ModelError
 from saetui.sae import LoadedSAE, Normalization
 from saetui.sae.formats.layouts import load_sae
-from saetui.training.pairs import Pair
+from saetui.training.pairs import Measured, Pair, Units
 from saetui.training.placement import Placement, place
-from saetui.training.units import Measured, Units
 
 
 class FinishedSAE:

@@ -4,54 +4,53 @@ from __future__ import annotations
 
 import traceback
 
+from saetui.display.figures import size
 from saetui.errors import SaetuiError
 from saetui.home import find_home
 from saetui.rundir.checkpoints import newest_sound
 from saetui.rundir.events import LoggedEvent, read_events
 from saetui.rundir.layout import RunDirectory
 from saetui.spec.training_spec import TrainingSpec, parse_spec
-from saetui.training.control import Wishes
-from saetui.training.ledger import Ledger, PatientEvents
+from saetui.training.control import Requests, StopRequested
 from saetui.training.loop import Ending, Outcome, Training
-from saetui.training.notifier import Line
+from saetui.training.notifier import Notifier
 from saetui.training.out_of_memory import bytes_asked, is_out_of_memory
-from saetui.training.reserve import Reserve
+from saetui.training.recorder import BufferedEvents, Reserve
 from saetui.training.saving import Saver
 from saetui.training.setup import set_up
-from saetui.training.stopping import StopNoticed
 
 
-def run_job(run: RunDirectory, wishes: Wishes) -> int:
-    """Train, and leave in the event log how it ended.
+def run_job(run: RunDirectory, requests: Requests) -> int:
+    """Train, and write to the event log how the training ended.
 
     Args:
-        run: the job's directory, with its spec.json; a sound checkpoint in it is where the training goes on.
-        wishes: to stop, to pause, to save; looked at between steps.
+        run: the job's directory, with its spec.json; the training goes on from a sound checkpoint in it.
+        requests: to stop, to pause, to save; considered between steps.
 
     Returns:
-        The exit code: 0 completed, stopped or released for a pause; 1 failed.
+        The exit code: 0 completed, stopped or unloaded for a pause; 1 failed.
     """
     earlier = read_events(run.events)
-    events = PatientEvents(run.events)
+    events = BufferedEvents(run.events)
     reserve = Reserve(run)
-    line = Line(find_home().socket, run.id)
+    notifier = Notifier(find_home().socket, run.id)
     code = 1
     try:
-        outcome = _train(run, events, line, wishes, _requests_answered(earlier))
+        outcome = _train(run, events, notifier, requests, _requests_answered(earlier))
         ending = {"outcome": outcome.ending.value, "step": outcome.step, "error": None}
         events.append("ended", outcome.sentence(), step=outcome.step, data=ending)
         code = 0
     except Exception as error:
         # The last line of defence: whatever happened, the job's end and its reason are written down.
-        reserve.give()
+        reserve.release()
         _print_traceback()
         failure = _explain(error, run)
         events.append("ended", failure["message"] or "", data={"outcome": "failed", "step": None, "error": failure})
-    reserve.give()
+    reserve.release()
     if not events.write_waiting():
         code = 1
-    line.look()
-    line.close()
+    notifier.notify()
+    notifier.close()
     events.close()
     return code
 
@@ -60,50 +59,50 @@ def _print_traceback() -> None:
     try:
         traceback.print_exc()
     except OSError:
-        # The log lies on the full disk too; the reason itself goes into the events.
+        # The log is on the full disk too; the reason itself goes into the events.
         return
 
 
-def _train(run: RunDirectory, events: PatientEvents, line: Line, wishes: Wishes, answered: int) -> Outcome:
+def _train(run: RunDirectory, events: BufferedEvents, notifier: Notifier, requests: Requests, answered: int) -> Outcome:
     spec: TrainingSpec = parse_spec(run.read_spec())[0]
     try:
-        with wishes.interrupting():
-            prepared = set_up(spec, run, events, line, wishes)
-    except StopNoticed:
+        with requests.interruptible():
+            prepared = set_up(spec, run, events, notifier, requests)
+    except StopRequested:
         prepared = None
     if prepared is None:
         saved = newest_sound(run.checkpoints)
         return Outcome(Ending.STOPPED, step=0 if saved is None else saved.step)
     try:
-        ledger = Ledger(prepared.recorder, events)
-        saver = Saver(prepared, wishes, ledger, answered)
-        return Training(prepared, wishes, ledger, saver).run()
+        return Training(prepared, requests, Saver(prepared, requests, answered)).run()
     finally:
         prepared.recorder.close()
 
 
 def _requests_answered(events: list[LoggedEvent]) -> int:
     """How many requests for a checkpoint were answered by earlier processes of the job."""
-    said = [event.data.get("requests") for event in events if event.kind == "checkpoint"]
-    return max((number for number in said if isinstance(number, int)), default=0)
+    answers = [event.data.get("requests") for event in events if event.kind == "checkpoint"]
+    return max((number for number in answers if isinstance(number, int)), default=0)
 
 
 def _explain(error: Exception, run: RunDirectory) -> dict[str, str | None]:
-    """What a user reads of a failure: kind, message, suggestion."""
+    """A failure as a user reads it: kind, message, suggestion."""
     if isinstance(error, SaetuiError):
         return {"kind": error.kind, "message": error.message, "suggestion": error.suggestion}
+    saved = newest_sound(run.checkpoints)
+    newest = "" if saved is None else f" The newest sound checkpoint is of step {saved.step}."
     if is_out_of_memory(error):
         needed = bytes_asked(error)
-        asked = "" if needed is None else f": {needed / 1e6:.0f} MB could not be had"
+        asked = "" if needed is None else f": {size(needed)} could not be had"
         return {
             "kind": "out_of_memory",
-            "message": f"The memory does not suffice for the model and its SAEs{asked}.{_newest(run)}",
+            "message": f"The memory does not suffice for the model and its SAEs{asked}.{newest}",
             "suggestion": "Lower the number of layers, the expansion factor or batch_size, or end other programs.",
         }
     if isinstance(error, OSError):
         return {
             "kind": "disk",
-            "message": f"{error.strerror or error}: {error.filename or run.path.absolute()}.{_newest(run)}",
+            "message": f"{error.strerror or error}: {error.filename or run.path.absolute()}.{newest}",
             "suggestion": "Free some space or repair the disk, then resume the job.",
         }
     return {
@@ -111,9 +110,3 @@ def _explain(error: Exception, run: RunDirectory) -> dict[str, str | None]:
         "message": f"{type(error).__name__}: {error}",
         "suggestion": f"This is a fault of saetui; {run.log.absolute()} has the traceback.",
     }
-
-
-def _newest(run: RunDirectory) -> str:
-    """From where the job can go on."""
-    saved = newest_sound(run.checkpoints)
-    return "" if saved is None else f" The newest sound checkpoint is of step {saved.step}."

@@ -1,4 +1,4 @@
-"""The training loop: a story of steps, one model pass feeding every site."""
+"""The training loop: steps, each of which feeds one model pass to every site; logs, evaluations, saves and pauses between them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,17 @@ from saetui.failpoints import hit
 from saetui.rundir.control import DesiredState
 from saetui.rundir.metrics import MetricReader
 from saetui.training.checkpoint import LoopState, Means
-from saetui.training.control import Wishes
-from saetui.training.ledger import Ledger
+from saetui.training.control import Requests, StopRequested
 from saetui.training.out_of_memory import OutOfMemory, is_out_of_memory
-from saetui.training.results import export_results
-from saetui.training.saving import Saver
+from saetui.training.saving import Saver, export_results
 from saetui.training.setup import Prepared
 from saetui.training.speed import Speed
 from saetui.training.steps import Steps
-from saetui.training.stopping import StopNoticed
 from saetui.training.warnings import Advice, Watch
 
 
 class Ending(str, Enum):
-    """Why a training ended, failures apart. `paused`: saved, and its memory freed."""
+    """Why a training ended, other than by a failure. `paused`: saved, and its memory freed."""
 
     COMPLETED = "completed"
     STOPPED = "stopped"
@@ -32,7 +29,7 @@ class Ending(str, Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a training ended, failures apart."""
+    """How a training ended, other than by a failure, after how many finished steps."""
 
     ending: Ending
     step: int
@@ -47,22 +44,23 @@ class Outcome:
 
 
 class Training:
-    """Takes steps until the budget is spent or a stop is wished; logs, evaluates, saves and pauses on the way."""
+    """Takes steps until the budget is spent or a stop is requested."""
 
-    def __init__(self, prepared: Prepared, wishes: Wishes, ledger: Ledger, saver: Saver) -> None:
+    def __init__(self, prepared: Prepared, requests: Requests, saver: Saver) -> None:
         self._prepared = prepared
         self._settings = prepared.settings
         self._trainers = prepared.trainers
-        self._wishes = wishes
-        self._ledger = ledger
+        self._recorder = prepared.recorder
+        self._requests = requests
         self._saver = saver
-        self._steps = Steps(prepared, ledger, wishes)
+        self._steps = Steps(prepared, requests)
         self._watch = Watch(prepared.spec.architecture, prepared.settings)
         self._speed = Speed(prepared.settings.batch_size)
-        # An evaluation that was due and is not made yet; what the last one found, by its step.
-        self._owed = False
-        self._found: dict[int, Means] = {}
-        self._noted: set[str] = set()
+        # An evaluation that is due and not made yet; sites that an earlier process has evaluated at this step already.
+        self._evaluation_owed = False
+        self._evaluated: set[str] = set()
+        # The means of the last evaluation, by its step.
+        self._held_out: dict[int, Means] = {}
 
     def run(self) -> Outcome:
         """Train to the end, save, and export the result.
@@ -75,12 +73,12 @@ class Training:
         while (ending := self._between_steps()) is None:
             try:
                 self._advance()
-            except StopNoticed:
-                continue  # it came while activations were read or evaluated: the finished steps stand
+            except StopRequested:
+                continue  # during a reading or an evaluation: the finished steps stand
             except OutOfMemory as error:
                 raise self._steps.too_large(error, saved=self._save()) from error
         if ending is Ending.PAUSED:
-            self._leave_result()
+            self._export_while_unloaded()
         else:
             self._finish(ending)
         return Outcome(ending, self._step)
@@ -93,21 +91,22 @@ class Training:
         state = self._saver.resume()
         if state is not None:
             self._steps.resume(state)
-            self._owed = state.evaluation_owed
-            if self._owed:
-                self._noted = self._evaluated_already()
+            self._evaluation_owed = state.evaluation_owed
+            if self._evaluation_owed:
+                self._evaluated = self._evaluated_already()
             self._speed = Speed(self._settings.batch_size, state.seconds)
 
     def _evaluated_already(self) -> set[str]:
-        """Sites whose evaluation of this step an earlier process wrote down, before it was killed."""
+        """Sites whose evaluation of this step an earlier process wrote down before it was killed."""
         log = MetricReader(self._prepared.run.evaluation_metrics)
         log.poll()
         newest = {site: log.latest(site) for site in self._trainers}
         return {site for site, row in newest.items() if row is not None and row[0] == self._step}
 
     def _advance(self) -> None:
+        """One step, and what is due after it."""
         settings = self._settings
-        if self._owed:
+        if self._evaluation_owed:
             self._evaluate()
         if self._step == settings.num_steps:
             return
@@ -117,49 +116,46 @@ class Training:
         if self._step % settings.log_interval == 0 or last:
             self._log()
         if self._step % settings.eval_interval == 0 or last:
-            self._owed = True
+            self._evaluation_owed = True
             self._evaluate()
         if self._step % settings.checkpoint_interval == 0:
             self._save()
 
     def _between_steps(self) -> Ending | None:
-        """Do what is wished between two steps; why to end, or None to go on."""
-        trouble = self._wishes.take_trouble()
+        """Do what is requested between two steps; why to end, or None to go on."""
+        trouble = self._requests.take_trouble()
         if trouble is not None:
-            self._ledger.event("warning", trouble, step=self._step)
+            self._recorder.event("warning", trouble, step=self._step)
         if self._saver.due:
             self._save()
-        if self._wishes.desired_state is not DesiredState.RUN and not self._done and self._hold():
+        if self._requests.desired_state is not DesiredState.RUN and not self._done and self._hold():
             return Ending.PAUSED
         if self._done:
             return Ending.COMPLETED
-        return Ending.STOPPED if self._wishes else None
+        return Ending.STOPPED if self._requests.stop else None
 
     @property
     def _done(self) -> bool:
-        """Nothing is left to do (an evaluation that a stop left out at the very end is not made up for)."""
-        return self._step == self._settings.num_steps and (not self._owed or bool(self._wishes))
+        """Whether nothing is left to do. (An evaluation that a stop left out after the last step is not made up for.)"""
+        return self._step == self._settings.num_steps and (not self._evaluation_owed or self._requests.stop)
 
     def _hold(self) -> bool:
-        """Wait between two steps, everything in memory; whether it is saved and the memory is to be freed."""
-        said = False
+        """Wait between two steps, everything in memory; whether everything is saved and the memory is to be freed."""
+        reported = False
         with self._speed.left_out():
-            while not self._wishes and (wish := self._wishes.desired_state) is not DesiredState.RUN:
-                if wish is DesiredState.UNLOAD and (self._step == 0 or self._save()):
+            while not self._requests.stop and (desired := self._requests.desired_state) is not DesiredState.RUN:
+                if desired is DesiredState.UNLOAD and (self._step == 0 or self._save()):
                     return True
-                if not said:
-                    said = True
-                    self._ledger.event(
-                        "paused",
-                        f"Paused after step {self._step}; everything stays in memory",
-                        step=self._step,
-                        data={"step": self._step, "released": False},
-                    )
-                self._wishes.hold()
+                if not reported:
+                    reported = True
+                    message = f"Paused after step {self._step}; everything stays in memory"
+                    data = {"step": self._step, "released": False}
+                    self._recorder.event("paused", message, step=self._step, data=data)
+                self._requests.hold()
                 if self._saver.due:
                     self._save()
-        if said and not self._wishes:
-            self._ledger.event(
+        if reported and not self._requests.stop:
+            self._recorder.event(
                 "resumed", f"Resumed after step {self._step}", step=self._step, data={"step": self._step}
             )
         return False
@@ -167,8 +163,8 @@ class Training:
     def _log(self) -> None:
         rows = {site: trainer.interval_metrics(self._step) for site, trainer in self._trainers.items()}
         self._steps.refuse_non_finite()
-        self._ledger.training(self._step, rows)
-        self._ledger.job(
+        self._recorder.training(self._step, rows)
+        self._recorder.job(
             self._step,
             {
                 "tokens_per_second": self._speed.tokens_per_second(),
@@ -178,52 +174,62 @@ class Training:
                 "seconds": self._speed.seconds,
             },
         )
-        self._advise(self._watch.look(self._step, rows))
+        self._warn(self._watch.judge(self._step, rows))
         if self._saver.trouble is None:
-            self._ledger.recovered(self._step)
+            self._recorder.recovered(self._step)
 
     def _evaluate(self) -> None:
         with self._speed.left_out():
             try:
-                with self._wishes.interrupting():
+                with self._requests.interruptible():
                     hit("evaluation.begin")
                     self._prepared.calibration.calibrate(self._trainers)
                     rows = self._prepared.held_out.evaluate(self._trainers)
                     self._steps.read_anew()
             except (OutOfMemory, RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._owed = False
-                message = f"Out of memory in the evaluation after step {self._step}: it is left out"
-                self._ledger.event("out_of_memory", message, step=self._step, data={"step": self._step, "site": None})
+                self._evaluation_owed = False
+                self._report_memory(error, f"in the evaluation after step {self._step}: it is left out")
                 return
-            self._owed = False
-            self._ledger.evaluation(self._step, {site: row for site, row in rows.items() if site not in self._noted})
-            self._noted.clear()
-            self._found = {self._step: Means(*(fmean(row[name] for row in rows.values()) for name in Means._fields))}
+            self._evaluation_owed = False
+            self._recorder.evaluation(self._step, {site: rows[site] for site in rows if site not in self._evaluated})
+            self._evaluated.clear()
+            means = Means(*(fmean(row[name] for row in rows.values()) for name in Means._fields))
+            self._held_out = {self._step: means}
             shown = "; ".join(f"{site}: FVU {row['fvu']:.4f}, L0 {row['l0']:.1f}" for site, row in rows.items())
-            self._ledger.event("evaluation", f"Held-out {shown}", step=self._step, data={"sites": rows})
-            self._advise(self._watch.look_held_out(self._step, rows))
+            self._recorder.event("evaluation", f"Held-out {shown}", step=self._step, data={"sites": rows})
+            self._warn(self._watch.judge_held_out(rows))
 
-    def _advise(self, advices: list[Advice]) -> None:
+    def _warn(self, advices: list[Advice]) -> None:
         for advice in advices:
-            self._ledger.event("warning", advice.sentence, step=self._step, data=advice.data)
+            self._recorder.event("warning", advice.sentence, step=self._step, data=advice.data)
+
+    def _report_memory(self, error: Exception, where: str) -> None:
+        """Report that memory was short.
+
+        Raises:
+            Exception: the error, where it is another one.
+        """
+        if not is_out_of_memory(error):
+            raise error
+        data = {"step": self._step, "site": None}
+        self._recorder.event("out_of_memory", f"Out of memory {where}", step=self._step, data=data)
 
     def _save(self) -> bool:
+        """Save a checkpoint; whether it is on the disk."""
         steps = self._steps
         with self._speed.left_out():
             steps.refuse_non_finite()
             loop = LoopState(
-                evaluation_owed=self._owed,
+                evaluation_owed=self._evaluation_owed,
                 ahead=tuple(sorted(steps.ahead)),
                 micro_batches=steps.sizes.tokens,
                 contexts=steps.sizes.contexts,
                 seconds=self._speed.seconds,
             )
-            return self._saver.save(steps.done, steps.position, self._found.get(steps.done), loop)
+            return self._saver.save(steps.done, steps.position, self._held_out.get(steps.done), loop)
 
     def _export(self, *, completed: bool) -> None:
-        """Write the result, by thresholds for the weights as they are.
+        """Write the result, with thresholds for the weights as they are.
 
         Raises:
             OSError: it cannot be written.
@@ -231,26 +237,23 @@ class Training:
         try:
             self._prepared.calibration.calibrate(self._trainers)
         except (OutOfMemory, RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            message = (
-                f"Out of memory while the thresholds of step {self._step} were searched: the running ones are exported"
+            self._report_memory(
+                error, f"while the thresholds of step {self._step} were searched: the running ones are exported"
             )
-            self._ledger.event("out_of_memory", message, step=self._step, data={"step": self._step, "site": None})
         export_results(self._prepared, self._step, completed=completed)
 
-    def _leave_result(self) -> None:
-        """Export the SAEs as they stand: a released job that is stopped has no process any more that could."""
+    def _export_while_unloaded(self) -> None:
+        """Export the SAEs as they stand: an unloaded job that is then stopped has no process that could."""
         if self._step == 0:
             return
         try:
             self._export(completed=False)
         except OSError as error:
             message = f"The SAEs of step {self._step} could not be written ({error}); the checkpoint is sound"
-            self._ledger.event("warning", message, step=self._step)
+            self._recorder.event("warning", message, step=self._step)
 
     def _finish(self, ending: Ending) -> None:
-        """Save and export; what is saved or exported already stays when the other fails.
+        """Save and export. What one of them has written stays when the other fails.
 
         Raises:
             OSError: one of them failed.

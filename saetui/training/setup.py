@@ -9,36 +9,27 @@ import msgspec
 import torch
 from torch import Tensor
 
-from saetui.activations import (
-    BatchStream,
-    ContextOrder,
-    LanguageModel,
-    Site,
-    TokenDataset,
-    TokenProgress,
-    open_model,
-    prepare_tokens,
-)
+from saetui.activations import BatchStream, ContextOrder, LanguageModel, Site, TokenDataset, open_model, prepare_tokens
 from saetui.activations.rows import RowReader
 from saetui.errors import DatasetError, InvalidInput
 from saetui.home import find_home
 from saetui.rundir.checkpoints import newest_sound, sweep
-from saetui.rundir.events import EventLog
 from saetui.rundir.layout import RunDirectory
 from saetui.spec.settings import Settings, contexts_at_a_time, resolve
 from saetui.spec.training_spec import TrainingSpec
 from saetui.training.allocator import keep_freed_memory
 from saetui.training.calibration import Calibration
 from saetui.training.checkpoint import SavedState, load_checkpoint, load_origin
+from saetui.training.control import Requests
 from saetui.training.evaluation import HeldOut
-from saetui.training.notifier import Line
+from saetui.training.notifier import Notifier
 from saetui.training.options import product_dtype
 from saetui.training.origin import GOES_ON, Origin, begin, check_model, check_rules, kept_tokens, what_changed
 from saetui.training.out_of_memory import PatientExtractor
 from saetui.training.pairs import Pair, pairs_of, sites_read
-from saetui.training.recorder import Recorder
+from saetui.training.progress import Progress, tokenising
+from saetui.training.recorder import BufferedEvents, Recorder
 from saetui.training.site import SiteTrainer
-from saetui.training.stopping import StopWish
 from saetui.training.stream import kind_of, open_stream
 
 
@@ -67,11 +58,13 @@ class Prepared:
     step: int
 
 
-def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, stop: StopWish) -> Prepared | None:
-    """Load the model and the text, measure the scales, build the SAEs or take them from the newest sound checkpoint.
+def set_up(
+    spec: TrainingSpec, run: RunDirectory, events: BufferedEvents, notifier: Notifier, requests: Requests
+) -> Prepared | None:
+    """Load the model and the text; measure the scales and build the SAEs, or take both from the newest sound checkpoint.
 
     Returns:
-        None when a stop was wished before everything was there.
+        None when a stop was requested before everything was there.
 
     Raises:
         SaetuiError: the model, the text or the checkpoint cannot be used.
@@ -79,15 +72,7 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
 
     def phase(name: str, message: str) -> None:
         events.append("phase", message, data={"name": name})
-        line.look()
-
-    told = 0.0
-
-    def measuring(share: float) -> None:
-        nonlocal told
-        if told + 0.25 <= share < 1.0:
-            told = share
-            phase("scale", f"Measuring the scale of the activations: {share:.0%}")
+        notifier.notify()
 
     torch.manual_seed(spec.seed)
     sweep(run.checkpoints)
@@ -107,39 +92,40 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
         refuse_factors(model, sites)
     model.check_reads(spec.dataset.context_length)
     if model.device.type != "cpu":
-        # TF32 for what stays in float32: its ten bits are enough for a product whose operands are noisy.
+        # TF32 for products that stay in float32: its ten bits are enough where the operands are noisy.
         torch.set_float32_matmul_precision("high")
     extractor = PatientExtractor(model, sites)
-    if stop:
+    if requests.stop:
         return None
 
     phase("text", f"Reading {spec.dataset.source}")
-    dataset = _tokens(spec, model, origin, events, line)
+    dataset = _tokens(spec, model, origin, events, report=lambda sentence: phase("tokens", sentence))
     if model.device.type == "cpu":
-        # Not before: what loading and tokenising took for a while goes back to the system.
+        # Not before: memory that loading and tokenising needed for a while goes back to the system.
         keep_freed_memory()
     if origin is None:
         settings = resolve(spec, model.d_model, dataset.train_tokens)
         assert settings is not None, "the tokens are known now"
         origin = begin(run, settings, model, sites, dataset)
     settings = origin.settings
-    if stop:
+    if requests.stop:
         return None
 
     state = load_checkpoint(saved.path, model.device) if saved is not None else None
-    stream = open_stream(extractor, dataset, settings, spec, tell=lambda sentence: phase("cache", sentence))
+    stream = open_stream(extractor, dataset, settings, spec, report=lambda sentence: phase("cache", sentence))
     if state is None:
         phase("scale", "Measuring the scale of the activations")
-    trainers = _trainers(pairs, model, stream.source, dataset, settings, spec, state, measuring)
+    measuring = Progress("Measuring the scale of the activations", lambda sentence: phase("scale", sentence))
+    trainers = _trainers(pairs, model, stream.source, dataset, settings, spec, state, measuring.until_the_end)
     if state is not None:
         phase("resume", f"Resuming from the checkpoint of step {state.step}")
         stream.restore(state.stream)
     step = state.step if state is not None else 0
-    recorder = Recorder(run, list(trainers), line, events, keep_through=step)
+    recorder = Recorder(run, list(trainers), notifier, events, keep_through=step)
     if recorder.damaged:
         recorder.event("warning", f"{recorder.damaged} rows of the metrics are damaged and left out", step=step)
-    _say_started(recorder, settings, model, dataset, trainers, step)
-    held_out = HeldOut(model, extractor, dataset, tell=lambda sentence: recorder.event("warning", sentence))
+    _report_start(recorder, settings, model, dataset, trainers, step)
+    held_out = HeldOut(model, extractor, dataset, report=lambda sentence: recorder.event("warning", sentence))
     calibration = Calibration(extractor, dataset, held_out.contexts)
     return Prepared(
         run, spec, origin, settings, model, dataset, extractor, stream, trainers, held_out, calibration, recorder, step
@@ -147,7 +133,11 @@ def set_up(spec: TrainingSpec, run: RunDirectory, events: EventLog, line: Line, 
 
 
 def refuse_factors(model: LanguageModel, sites: Sequence[Site]) -> None:
-    """An SAE to start from reads a module's output; where the layer multiplies that, the training reads the product."""
+    """Refuse start_from where a layer multiplies a module's output: exported SAEs read the output, the training the product.
+
+    Raises:
+        InvalidInput: one of the sites is such a place.
+    """
     for site in sites:
         if (factor := model.locate(site).factor) != 1.0:
             raise InvalidInput(
@@ -158,41 +148,36 @@ def refuse_factors(model: LanguageModel, sites: Sequence[Site]) -> None:
 
 
 def _tokens(
-    spec: TrainingSpec, model: LanguageModel, origin: Origin | None, events: EventLog, line: Line
+    spec: TrainingSpec,
+    model: LanguageModel,
+    origin: Origin | None,
+    events: BufferedEvents,
+    report: Callable[[str], None],
 ) -> TokenDataset:
-    """The tokens of the spec's text; of a run that goes on those that it began with, where they are to be had.
+    """The tokens of the spec's text; for a run that is resumed those that it began with, where they can be had.
 
     Raises:
         DatasetError: the text cannot be used, or is another one now and the tokens are not kept.
         ModelError: the tokenizer is another one now, and so are the tokens.
     """
-    last = 0.0
-
-    def progress(now: TokenProgress) -> None:
-        nonlocal last
-        share = now.done / now.total if now.total else 0.0
-        if now.stage == "tokenising" and share - last >= 0.25:
-            last = share
-            events.append("phase", f"Tokenising {spec.dataset.source}: {share:.0%}", data={"name": "tokens"})
-            line.look()
-
+    source, cache = spec.dataset.source, find_home().cache
     try:
         dataset = prepare_tokens(
-            spec.dataset.source,
+            source,
             model.tokenizer,
             context_length=spec.dataset.context_length,
-            cache_directory=find_home().cache,
+            cache_directory=cache,
             text_field=spec.dataset.text_field,
             split=spec.dataset.split,
             apart=True,
             key=None if origin is None else origin.tokens,
-            progress=progress,
+            progress=tokenising(source, report),
         )
     except DatasetError as error:
         if origin is None:
             raise
-        dataset = kept_tokens(origin, model, spec.dataset.source, find_home().cache, error)
-        events.append("warning", f"{what_changed(origin, model, spec.dataset.source, error)} {GOES_ON}")
+        dataset = kept_tokens(origin, model, source, cache, error)
+        events.append("warning", f"{what_changed(origin, model, source, error)} {GOES_ON}")
     for remark in dataset.remarks:
         events.append("warning", remark)
     return dataset
@@ -218,7 +203,7 @@ def _trainers(
     at_a_time = contexts_at_a_time(kind_of(device), dataset.context_length)
 
     def sample() -> Iterator[dict[str, Tensor]]:
-        """Raw activations of training contexts, those that the training begins with, from the cache where they are there; without end."""
+        """Raw activations of the contexts that the training begins with, from the cache where they are in it; without end."""
         position = 0
         while True:
             block: dict[str, Tensor] = {}
@@ -229,7 +214,7 @@ def _trainers(
     return SiteTrainer.fresh(pairs, spec, settings, sample(), device, products, measuring)
 
 
-def _say_started(
+def _report_start(
     recorder: Recorder,
     settings: Settings,
     model: LanguageModel,

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from saetui.sae.kernels.sparse import stable_order
-from saetui.training.pairs import Pair
-from saetui.training.units import Units
+from saetui.training.pairs import Pair, Units
 
 Rows = Mapping[str, Tensor]
 """Raw activations by site, shape (n, d); row j is the same token at all sites."""

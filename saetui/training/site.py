@@ -31,10 +31,9 @@ from saetui.training.checkpoint import SiteState
 from saetui.training.optimizers import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
 from saetui.training.options import sae_options
 from saetui.training.out_of_memory import MicroBatch
-from saetui.training.pairs import Pair, pair_of
+from saetui.training.pairs import Measured, Pair, Units, measure_units, pair_of
 from saetui.training.schedules import learning_rate, sparsity_factor
 from saetui.training.sinks import SinkFilter, ordinary_rows
-from saetui.training.units import Measured, Units, measure_units
 
 DEAD_REFRESH_STEPS = 10
 """Reading which latents are dead waits for the device, so it is not done at every step."""

@@ -11,10 +11,9 @@ from saetui.errors import TrainingError
 from saetui.rundir.checkpoints import newest_sound
 from saetui.sae import SparseAutoencoder
 from saetui.training.checkpoint import LoopState
-from saetui.training.ledger import Ledger
+from saetui.training.control import Requests
 from saetui.training.out_of_memory import OutOfMemory, Pieces
 from saetui.training.setup import Prepared
-from saetui.training.stopping import StopWish
 from saetui.training.tensor_file import size_of
 
 
@@ -35,12 +34,11 @@ class Steps:
         sizes: as of the last finished step.
     """
 
-    def __init__(self, prepared: Prepared, ledger: Ledger, stop: StopWish) -> None:
+    def __init__(self, prepared: Prepared, requests: Requests) -> None:
         self._prepared = prepared
         self._trainers = prepared.trainers
         self._stream = prepared.stream
-        self._ledger = ledger
-        self._stop = stop
+        self._requests = requests
         self._immediate = prepared.model.device.type == "cpu"
         self.done = prepared.step
         self.position = prepared.stream.state()
@@ -61,11 +59,11 @@ class Steps:
         """One step at every site.
 
         Raises:
-            StopNoticed: while activations were read; the step is not begun.
+            StopRequested: while activations were read; the step is not begun.
             OutOfMemory: not even the smallest piece fits; some sites may be ahead.
             TrainingError: the loss is not finite.
         """
-        with self._stop.interrupting():
+        with self._requests.interruptible():
             batch = self._next_batch()
         for site, trainer in self._trainers.items():
             if site not in self.ahead:
@@ -134,7 +132,7 @@ class Steps:
         """Say where the memory was short; whether it was."""
         shortages = pieces.shortages()
         for shortage in shortages:
-            self._ledger.event(
+            self._prepared.recorder.event(
                 "out_of_memory",
                 shortage.sentence(site or "the language model"),
                 step=self.done,

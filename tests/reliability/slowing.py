@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 
-from saetui.training.notifier import Line
+from saetui.training.notifier import Notifier
 from tests.reliability.abuses import ABUSES
 from tests.reliability.machine import ReliableMachine
 
@@ -50,11 +50,11 @@ def _bad_clients(machine: ReliableMachine) -> Iterator[None]:
 
 
 def _steps(machine: ReliableMachine) -> int:
-    line = Line(machine.home.socket, "soak")
+    notifier = Notifier(machine.home.socket, "soak")
     steps, end = 0, time.monotonic() + ROUND_SECONDS
     while time.monotonic() < end:
         zlib.crc32(BLOCK)
-        line.look()
+        notifier.notify()
         steps += 1
-    line.close()
+    notifier.close()
     return steps

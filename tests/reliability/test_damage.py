@@ -23,7 +23,7 @@ from saetui.rundir.metrics import MetricReader
 from saetui.supervisor.outcome import judge, read_exit
 from saetui.supervisor.record import Record, copy_path, rebuild, write_copy
 from saetui.supervisor.store import Store, previous_generation
-from saetui.training.control import Wishes
+from saetui.training.control import Requests
 from tests.reliability.trainer import SITE, Training, state_after
 
 STEPS, INTERVAL = 12, 4
@@ -56,7 +56,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     spec = {"name": "n", "architecture": "topk", "model": "m", "layers": [1], "hook_points": ["resid_post"], "seed": 3}
     run.create({**spec, "hyperparameters": {"num_steps": STEPS, "checkpoint_interval": INTERVAL}})
     write_control(run, Control(checkpoints=3))
-    training = Training(run, Wishes(run))
+    training = Training(run, Requests(run))
     training.events.append("ended", training.go(), step=STEPS, data={"outcome": "completed", "step": STEPS})
     before = Path.cwd()
     os.chdir(run.path)

@@ -1,4 +1,4 @@
-"""A trainer without torch that can be killed anywhere: real logs, real checkpoints, real wishes, and a state that tells.
+"""A trainer without torch that can be killed anywhere: real logs, real checkpoints, real requests, and a state that tells.
 
 What it trains is a number that depends on every step before it, so that a step that was lost, doubled or done on the wrong
 state shows in the result.
@@ -18,8 +18,8 @@ from saetui.rundir.checkpoints import list_checkpoints, new_checkpoint, newest_s
 from saetui.rundir.control import DesiredState
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricWriter
-from saetui.training.control import Wishes
-from saetui.training.ledger import PatientEvents
+from saetui.training.control import Requests
+from saetui.training.recorder import BufferedEvents
 
 STEP_SECONDS = 0.004
 SITE = "layer_1.resid_post"
@@ -41,11 +41,11 @@ def result_of(run: RunDirectory) -> int:
 class Training:
     """One process of a job."""
 
-    def __init__(self, run: RunDirectory, wishes: Wishes) -> None:
+    def __init__(self, run: RunDirectory, requests: Requests) -> None:
         hyperparameters = run.read_spec()["hyperparameters"]
-        self.run, self.wishes = run, wishes
+        self.run, self.requests = run, requests
         self.num_steps, self.interval = hyperparameters["num_steps"], hyperparameters["checkpoint_interval"]
-        self.events = PatientEvents(run.events)
+        self.events = BufferedEvents(run.events)
         self.events.append("phase", "loading")
         sweep(run.checkpoints)
         self.step, self.state = self._resumed()
@@ -58,10 +58,10 @@ class Training:
 
     def go(self) -> str:
         """Train; how it ended."""
-        while self.step < self.num_steps and not self.wishes:
-            if self.wishes.desired_state is not DesiredState.RUN and self._hold():
+        while self.step < self.num_steps and not self.requests.stop:
+            if self.requests.desired_state is not DesiredState.RUN and self._hold():
                 return "paused"
-            if not self.wishes and self.wishes.desired_state is DesiredState.RUN:
+            if not self.requests.stop and self.requests.desired_state is DesiredState.RUN:
                 self._take_step()
         self._save()
         self._export()
@@ -106,20 +106,20 @@ class Training:
         if self.degraded:
             self.events.append("recovered", "Saved again", step=self.step)
         self.saved, self.degraded = self.step, False
-        self.events.append("checkpoint", "saved", step=self.step, data={"requests": self.wishes.checkpoints})
+        self.events.append("checkpoint", "saved", step=self.step, data={"requests": self.requests.checkpoints})
 
     def _hold(self) -> bool:
         """Pause; whether the memory is to be freed."""
         said = False
-        while not self.wishes and (wish := self.wishes.desired_state) is not DesiredState.RUN:
-            if wish is DesiredState.UNLOAD:
+        while not self.requests.stop and (desired := self.requests.desired_state) is not DesiredState.RUN:
+            if desired is DesiredState.UNLOAD:
                 self._save()
                 return True
             if not said:
                 self.events.append("paused", "paused", step=self.step, data={"released": False})
             said = True
-            self.wishes.hold()
-        if said and not self.wishes:
+            self.requests.hold()
+        if said and not self.requests.stop:
             self.events.append("resumed", "resumed", step=self.step)
         return False
 
@@ -140,9 +140,9 @@ class Training:
 def main(directory: str) -> int:
     # As the real one does: it must not make a directory anew that was taken away.
     run = RunDirectory(Path(directory)).entered()
-    wishes = Wishes(run)
-    wishes.install()
-    training = Training(run, wishes)
+    requests = Requests(run)
+    requests.install()
+    training = Training(run, requests)
     ending = training.go()
     data = {"outcome": ending, "step": training.step, "error": None}
     training.events.append("ended", ending, step=training.step, data=data)

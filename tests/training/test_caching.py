@@ -17,7 +17,7 @@ from saetui.home import Home
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.layout import RunDirectory
 from saetui.spec.validation import complete_spec
-from saetui.training.caching import open_rows
+from saetui.training.stream import open_rows
 from tests.conditions import eventually
 
 from .runs import make_run, small_spec, start_trainer, train, write_text

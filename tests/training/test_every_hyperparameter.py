@@ -16,7 +16,7 @@ from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricReader
 from saetui.rundir.retention import superfluous
 from saetui.spec.hyperparameters import HYPERPARAMETERS
-from saetui.training.retention import rules_of
+from saetui.training.saving import rules_of
 from tests.training.runs import small_spec, train, write_text
 from tests.training.trainers import fresh, small, take_steps
 

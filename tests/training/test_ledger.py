@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from saetui.rundir.events import read_events
-from saetui.training.ledger import EVENTS_KEPT, PatientEvents
+from saetui.training.recorder import EVENTS_KEPT, BufferedEvents
 
 FULL = Path("/dev/full")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full")
 def test_events_that_the_disk_refuses_wait_in_bounded_memory() -> None:
-    events = PatientEvents(FULL)
+    events = BufferedEvents(FULL)
     for number in range(EVENTS_KEPT + 500):
         events.append("info", f"event {number}")
     assert events.waiting == EVENTS_KEPT
@@ -21,7 +21,7 @@ def test_events_that_the_disk_refuses_wait_in_bounded_memory() -> None:
 
 
 def test_where_there_is_room_nothing_waits(tmp_path: Path) -> None:
-    events = PatientEvents(tmp_path / "events.jsonl")
+    events = BufferedEvents(tmp_path / "events.jsonl")
     events.append("info", "one", step=3, data={"a": 1})
     assert events.waiting == 0
     events.close()

@@ -9,23 +9,24 @@ import pytest
 
 from saetui.catalog.cache_limit import write_limit
 from saetui.home import Home
-from saetui.rundir.events import EventLog, read_events
+from saetui.rundir.events import read_events
 from saetui.spec.training_spec import parse_spec
-from saetui.training.notifier import Line
+from saetui.training.control import Requests
+from saetui.training.notifier import Notifier
 from saetui.training.out_of_memory import PatientExtractor
+from saetui.training.recorder import BufferedEvents
 from saetui.training.setup import Prepared, set_up
-from saetui.training.stopping import StopWish
 from tests.training.runs import make_run, small_spec, train, write_text
 
 
 def prepared(home: Home, name: str, raw: dict[str, object]) -> Prepared:
     """A run that has taken no step, in this process."""
     run = make_run(home, name, raw)
-    line = Line(home.root / "nobody-listens", name)
+    notifier = Notifier(home.root / "nobody-listens", name)
     try:
-        found = set_up(parse_spec(run.read_spec())[0], run, EventLog(run.events), line, StopWish())
+        found = set_up(parse_spec(run.read_spec())[0], run, BufferedEvents(run.events), notifier, Requests(run))
     finally:
-        line.close()
+        notifier.close()
     assert found is not None
     return found
 

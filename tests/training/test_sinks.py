@@ -18,10 +18,9 @@ from saetui.spec.architectures import ARCHITECTURES
 from saetui.spec.settings import Settings
 from saetui.spec.training_spec import TrainingSpec, parse_spec
 from saetui.training.checkpoint import SiteState
-from saetui.training.pairs import pairs_of
+from saetui.training.pairs import measure_units, pairs_of
 from saetui.training.sinks import fill_places, ordinary_rows
 from saetui.training.site import SiteTrainer
-from saetui.training.units import measure_units
 from tests.training.test_site import MODES as SITE_MODES
 from tests.training.trainers import BATCH, D, batches, fresh, small, take_steps
 

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from saetui.activations import ActivationExtractor, TokenDataset, extract_rows, open_model, prepare_tokens
 from saetui.activations.models import LanguageModel
-from saetui.training.pairs import sites_read
+from saetui.training.pairs import Units, sites_read
 from saetui.training.site import SiteTrainer
-from saetui.training.units import Units
 from tests.sink_models import bundled_with_sinks
 from tests.training.runs import write_text
 from tests.training.test_evaluation import prepare

@@ -27,7 +27,7 @@ def said(architecture: str = "topk", *, until: int = 1000, row: Any = None, **hy
     for step in range(10, until + 1, 10):
         # A sound run goes on learning.
         falling = {"loss": 1.0 - step / 2000}
-        found += watch.look(step, {SITE: {**SOUND, **falling, **(row(step) if callable(row) else row or {})}})
+        found += watch.judge(step, {SITE: {**SOUND, **falling, **(row(step) if callable(row) else row or {})}})
     return found
 
 
@@ -95,10 +95,10 @@ def test_an_fvu_no_better_than_the_mean_is_said_in_training_and_of_held_out_text
     advice = only(said(row={"fvu": 1.2}))
     assert advice.message == "The FVU is 1.20: predicting the mean would do as well."
     watch = Watch("standard", settings("standard"))
-    (held_out,) = watch.look_held_out(100, {SITE: {"fvu": 1.0}, "layer_1.resid_post": {"fvu": 0.9}})
+    (held_out,) = watch.judge_held_out({SITE: {"fvu": 1.0}, "layer_1.resid_post": {"fvu": 0.9}})
     assert (held_out.site, held_out.concern) == (SITE, Concern.FVU)
     assert held_out.suggestion == "Lower l1_alpha or learning_rate."
-    assert watch.look_held_out(200, {SITE: {"fvu": 1.0}}) == []
+    assert watch.judge_held_out({SITE: {"fvu": 1.0}}) == []
 
 
 def test_one_row_out_of_line_is_no_reason() -> None:
@@ -127,8 +127,8 @@ def test_a_number_that_is_not_finite_is_said_with_its_name_and_step() -> None:
 def test_every_site_is_judged_for_itself() -> None:
     watch = Watch("topk", settings())
     rows = {SITE: {**SOUND, "dead_fraction": 0.5}, "layer_1.resid_post": {**SOUND, "dead_fraction": 0.4}}
-    assert [advice.site for advice in watch.look(900, rows)] == list(rows)
-    assert watch.look(910, rows) == []
+    assert [advice.site for advice in watch.judge(900, rows)] == list(rows)
+    assert watch.judge(910, rows) == []
 
 
 def test_many_tokens_that_are_left_out_are_said_of_training_and_of_held_out_text() -> None:
@@ -139,6 +139,6 @@ def test_many_tokens_that_are_left_out_are_said_of_training_and_of_held_out_text
     assert said(row={"sink_fraction": 0.05}) == []
     watch = Watch("topk", settings())
     held_out = {SITE: {"fvu": 0.2, "sink_fraction": 0.06}}
-    assert only(watch.look_held_out(10, held_out)).message.startswith("6% of the held-out tokens")
-    assert watch.look_held_out(20, held_out) == []
-    assert Watch("topk", settings()).look_held_out(10, {SITE: {"fvu": 0.2, "sink_fraction": 0.04}}) == []
+    assert only(watch.judge_held_out(held_out)).message.startswith("6% of the held-out tokens")
+    assert watch.judge_held_out(held_out) == []
+    assert Watch("topk", settings()).judge_held_out({SITE: {"fvu": 0.2, "sink_fraction": 0.04}}) == []

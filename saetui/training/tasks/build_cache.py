@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from saetui.activations import ActivationExtractor, TokenProgress, open_model, prepare_tokens
+from saetui.activations import ActivationExtractor, open_model, prepare_tokens
 from saetui.activations.cache_layout import find_entry
 from saetui.activations.cache_writing import fill_entries
 from saetui.activations.rows import ModelRows
@@ -19,15 +19,12 @@ from saetui.errors import Conflict, HomeError
 from saetui.home import find_home
 from saetui.spec.settings import contexts_at_a_time
 from saetui.spec.validation import complete_spec
-from saetui.training.caching import open_writers
 from saetui.training.pairs import pairs_of, sites_read
-from saetui.training.stream import kind_of
+from saetui.training.progress import Progress, tokenising
+from saetui.training.stream import kind_of, open_writers
 from saetui.training.tasks.task import report, serve_task
 
-
-def main() -> int:
-    """Answer one request."""
-    return serve_task(build)
+_REPORT_STEP = 0.05
 
 
 def build(request: dict[str, Any]) -> list[Any]:
@@ -46,12 +43,6 @@ def build(request: dict[str, Any]) -> list[Any]:
     last_layer = max(site.layer for site in sites)
     model = open_model(spec.model, spec.revision, spec.device, spec.dtype, last_layer=last_layer)
     report(f"Reading {spec.dataset.source}")
-    tokenising, extracting = _Steps(f"Tokenising {spec.dataset.source}"), _Steps("Extracting activations")
-
-    def tokenised(now: TokenProgress) -> None:
-        if now.stage == "tokenising":
-            tokenising.tell(now.done, now.total)
-
     dataset = prepare_tokens(
         spec.dataset.source,
         model.tokenizer,
@@ -60,7 +51,7 @@ def build(request: dict[str, Any]) -> list[Any]:
         text_field=spec.dataset.text_field,
         split=spec.dataset.split,
         apart=True,
-        progress=tokenised,
+        progress=tokenising(spec.dataset.source, report, _REPORT_STEP),
     )
     for remark in dataset.remarks:
         report(remark)
@@ -69,7 +60,10 @@ def build(request: dict[str, Any]) -> list[Any]:
     try:
         writers = open_writers(entries, extractor, dataset, spec.dataset.source, spec.seed, cache)
         micro_batch = contexts_at_a_time(kind_of(model.device), dataset.context_length)
-        fill_entries(ModelRows(extractor, dataset), writers, extracting.tell, micro_batch)
+        progress = Progress("Extracting activations", report, _REPORT_STEP)
+        fill_entries(
+            ModelRows(extractor, dataset), writers, lambda done, total: progress(done / max(1, total)), micro_batch
+        )
     except OSError as error:
         raise HomeError(
             f"Activations cannot be kept in {cache / ACTIVATIONS}: {error.strerror or error}.",
@@ -82,18 +76,5 @@ def build(request: dict[str, Any]) -> list[Any]:
     return [msgspec.to_builtins(entry) for entry in found]
 
 
-class _Steps:
-    """Tells a share now and then."""
-
-    def __init__(self, what: str) -> None:
-        self._what, self._told = what, 0
-
-    def tell(self, done: int, total: int) -> None:
-        share = 20 * done // max(1, total)
-        if share > self._told:
-            self._told = share
-            report(f"{self._what}: {5 * share} %")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_task(build))

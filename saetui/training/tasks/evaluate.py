@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from saetui.activations import ActivationExtractor, TokenDataset, TokenProgress, open_model, prepare_tokens
+from saetui.activations import ActivationExtractor, TokenDataset, open_model, prepare_tokens
 from saetui.activations.fields import DEFAULT
 from saetui.activations.models import LanguageModel
 from saetui.errors import DatasetError, InvalidInput, ModelError, SaetuiError
@@ -26,14 +26,10 @@ from saetui.sources.model_files import find_model_files
 from saetui.training.evaluation import HeldOut
 from saetui.training.finished import FinishedSAE, open_finished
 from saetui.training.pairs import sites_read
+from saetui.training.progress import tokenising
 from saetui.training.tasks.task import report, serve_task
 
 _CONTEXT_LENGTH = 128
-
-
-def main() -> int:
-    """Answer one request."""
-    return serve_task(judge)
 
 
 def judge(request: dict[str, Any]) -> dict[str, object]:
@@ -156,15 +152,6 @@ def _text(facts: Mapping[str, Any], model: LanguageModel, context_length: int) -
     if source is None:
         raise InvalidInput("The SAE does not say which text it was trained on.", "Name one with --dataset.")
     report(f"Reading {source}")
-    last = 0.0
-
-    def progress(now: TokenProgress) -> None:
-        nonlocal last
-        share = now.done / now.total if now.total else 0.0
-        if now.stage == "tokenising" and share - last >= 0.25:
-            last = share
-            report(f"Tokenising {source}: {share:.0%}")
-
     try:
         dataset = prepare_tokens(
             source,
@@ -174,7 +161,7 @@ def _text(facts: Mapping[str, Any], model: LanguageModel, context_length: int) -
             text_field=facts["text_field"],
             split=facts["split"],
             begin_contexts=facts["begin_contexts"],
-            progress=progress,
+            progress=tokenising(source, report),
         )
     except DatasetError as error:
         raise DatasetError(error.message, _or_name(error, "--dataset, --split or --text-field")) from error
@@ -188,4 +175,4 @@ def _or_name(error: SaetuiError, option: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_task(judge))

@@ -11,7 +11,7 @@ import torch
 
 from saetui.errors import InvalidInput
 from saetui.spec.architectures import ARCHITECTURES
-from saetui.training.tasks.full_selftest import (
+from saetui.training.tasks.selftest import (
     BOUNDS,
     Bound,
     FullRow,

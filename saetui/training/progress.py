@@ -1,0 +1,38 @@
+"""Reports of long work: a sentence whenever another few per cent are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from saetui.activations import TokenProgress
+from saetui.display.figures import percent
+
+
+class Progress:
+    """Called with the share of the work that is done, 0 to 1; reports it in steps of at least `step`."""
+
+    def __init__(self, work: str, report: Callable[[str], None], step: float = 0.25) -> None:
+        """`work`: what is being done, which the sentence begins with."""
+        self._work, self._report, self._step = work, report, step
+        self._reported = 0.0
+
+    def __call__(self, share: float) -> None:
+        if share - self._reported >= self._step:
+            self._reported = share
+            self._report(f"{self._work}: {percent(share)}")
+
+    def until_the_end(self, share: float) -> None:
+        """The same, but 100 % is not reported: the sentence on what comes next says so."""
+        if share < 1.0:
+            self(share)
+
+
+def tokenising(source: str, report: Callable[[str], None], step: float = 0.25) -> Callable[[TokenProgress], None]:
+    """What `prepare_tokens` takes as its `progress`."""
+    progress = Progress(f"Tokenising {source}", report, step)
+
+    def update(now: TokenProgress) -> None:
+        if now.stage == "tokenising" and now.total:
+            progress(now.done / now.total)
+
+    return update
