@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Literal
 
 from saetui.errors import InvalidInput
+from saetui.formats.names import site_name
 
 __all__ = ["HookPoint", "Location", "Site"]
 
@@ -56,7 +57,7 @@ class Site:
     @property
     def name(self) -> str:
         """The site's name, in files and on screens: `layer_2.resid_post`."""
-        return f"layer_{self.layer}.{self.hook_point.value}"
+        return site_name(self.layer, self.hook_point.value)
 
     @property
     def transformer_lens_name(self) -> str:

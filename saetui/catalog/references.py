@@ -47,7 +47,7 @@ class References:
         """The fields whose reference is known not to be here. Reads nothing: what was never looked at counts as here."""
         return tuple(reference.field for reference in references_of(spec) if self._is_known_missing(reference))
 
-    def look(self, spec: Mapping[str, Any]) -> None:
+    def refresh(self, spec: Mapping[str, Any]) -> None:
         """Look at what a spec names, as far as that has changed. Reads files, and may wait for a slow disk."""
         for reference in references_of(spec):
             mark, seen = _mark(reference), self._seen.get(reference)

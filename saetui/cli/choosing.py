@@ -13,8 +13,8 @@ from saetui.cli.output import Command, json_option, print_json, say
 from saetui.client.blocking import ask
 from saetui.display.text import plain
 from saetui.errors import Conflict
+from saetui.jobs.commands import JobCommand, can, statuses_for
 from saetui.jobs.job import Job
-from saetui.jobs.states import JobCommand, can, statuses_for
 from saetui.protocol.messages import BaseRequest, GetJob, GetJobs, ManyJobs
 
 _TRIES = 3

@@ -30,7 +30,7 @@ from saetui.display.text import plain
 from saetui.errors import HomeError, NotFound, SaetuiError
 from saetui.formats.names import is_id
 from saetui.home import Home, find_home
-from saetui.jobs.losses import NAME, acknowledge_losses
+from saetui.jobs.damage import NAME, acknowledge_damage
 from saetui.protocol.messages import GetJob, GetJobs, GetStatus
 
 _MARKS = {Verdict.GOOD: ("✓", "green"), Verdict.WARNING: ("!", "yellow"), Verdict.PROBLEM: ("✗", "red")}
@@ -75,7 +75,7 @@ def _look(*, quiet: bool) -> Iterator[Finding]:
 
 def _acknowledge(home: Home) -> None:
     try:
-        acknowledge_losses(home.root)
+        acknowledge_damage(home.root)
     except OSError as error:
         raise HomeError(
             f"{home.root / NAME} cannot be removed: {error.strerror}.", "Give this user the right to write there."

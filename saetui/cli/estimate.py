@@ -15,6 +15,7 @@ from saetui.cli.train import final_spec, overrides_option
 from saetui.client.blocking import ask
 from saetui.client.estimate import estimate_on_this_machine
 from saetui.display.figures import ABSENT, duration, size
+from saetui.formats.names import site_name
 from saetui.home import find_home
 from saetui.protocol.messages import DeviceReading, Subscribe
 from saetui.spec.editing import load_spec_file
@@ -42,7 +43,7 @@ def estimate_command(spec_file: str | None, template: str | None, overrides: tup
     ready = complete_spec(final_spec(raw, overrides))
     spec, model = ready.spec, ready.model
     layers = spec.layers or (model.middle_layer,)
-    sites = [f"layer_{layer}.{point}" for layer in layers for point in spec.hook_points]
+    sites = [site_name(layer, point) for layer in layers for point in spec.hook_points]
     gamma = measured_offsets(find_home().cache, spec.model, spec.revision, sites)
     foretold = msgspec.structs.replace(estimate_on_this_machine(spec, model, _reading()), gamma=gamma)
     if as_json:

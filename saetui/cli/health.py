@@ -17,8 +17,8 @@ import msgspec
 
 from saetui.errors import SaetuiError
 from saetui.home import Home
-from saetui.jobs.losses import read_losses
-from saetui.rundir.leftovers import Kind, look_over
+from saetui.jobs.damage import read_damage
+from saetui.rundir.leftovers import Kind, classify_all
 
 GIB = 1 << 30
 LITTLE_SPACE = 5 * GIB
@@ -83,7 +83,7 @@ def look_at_home(home: Home) -> Iterator[Finding]:
 
 def look_at_losses(home: Home) -> Iterator[Finding]:
     """What damaged files have cost, as long as the user has not said that this is known."""
-    for loss in read_losses(home.root):
+    for loss in read_damage(home.root):
         yield warning("losses", loss.sentence(), "Keep or remove that file; then: saetui doctor --acknowledge")
 
 
@@ -95,7 +95,7 @@ def look_at_runs(home: Home, known: Collection[str] | None) -> Iterator[Finding]
         known: the ids of the jobs that the supervisor knows; None where it could not be asked.
     """
     try:
-        entries = look_over(home.runs)
+        entries = classify_all(home.runs)
     except OSError as error:
         yield problem("runs", f"{home.runs} cannot be read: {error.strerror or error}.", "Make it readable.")
         return

@@ -1,6 +1,6 @@
 """`saetui pause`, `resume`, `stop`, `checkpoint`, `retry`, `delete`: what is done to jobs that are there.
 
-Each takes several jobs and refuses all of them when one cannot; the table of jobs/states.py says what can when.
+Each takes several jobs and refuses all of them when one cannot; the table of jobs/commands.py says what can when.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import partial
 import click
 
 from saetui.cli.choosing import Choice, job_choice
-from saetui.jobs.states import JobCommand
+from saetui.jobs.commands import JobCommand
 from saetui.protocol.messages import (
     CheckpointJobs,
     DeleteJobs,

@@ -1,9 +1,9 @@
 """Jetson boards, read from sysfs: no root service, no library.
 
-Where things are (Jetson Linux Developer Guide, "Power and Performance" for Orin and Xavier): the GPU's load in per mille in
-`load` of its device (`gpu.0`, or `17000000.gpu` and its like under platform); temperatures in thermal zones called
-`gpu-thermal`, `GPU-therm`; power rails as INA3221 monitors under hwmon, with `inN_label`, `inN_input` (mV) and
-`currN_input` (mA), the board's input being VDD_IN (Orin) or the sum of the rails of older boards.
+Sources: Jetson Linux Developer Guide, "Power and Performance" for Orin and Xavier. The GPU's load, in per mille, is in `load`
+of its device (`gpu.0`, or a name such as `17000000.gpu` under platform). Temperatures are in thermal zones called
+`gpu-thermal` or `GPU-therm`. Power rails are INA3221 monitors under hwmon, with `inN_label`, `inN_input` (mV) and
+`currN_input` (mA); the board's input is VDD_IN (Orin), or the sum of the rails of older boards.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from saetui.devices.figure import Figure, Missing, attempt, reading
-from saetui.devices.thermal import zone_temperature
+from saetui.devices.measurements import Measurement, Missing, device_reading, measure, zone_temperature
 from saetui.protocol.messages import DeviceReading
 
 MODEL = "proc/device-tree/model"
@@ -29,7 +28,7 @@ def is_jetson(root: Path = Path("/")) -> bool:
 
 
 def board_name(root: Path = Path("/")) -> str:
-    """The board's name as its device tree has it; empty where there is none."""
+    """The board's name in its device tree; empty where there is none."""
     try:
         return (root / MODEL).read_text(errors="replace").rstrip("\0\n").strip()
     except OSError:
@@ -37,38 +36,38 @@ def board_name(root: Path = Path("/")) -> str:
 
 
 def read_jetson(root: Path = Path("/")) -> DeviceReading:
-    """The board now; its memory is one for CPU and GPU."""
+    """A reading of the board, whose CPU and GPU share one memory."""
     total, available = _memory(root)
     used = total - available if not isinstance(total, Missing) and not isinstance(available, Missing) else total
-    figures: dict[str, Figure] = {
+    values: dict[str, Measurement] = {
         "load": _load(root),
         "memory_used": used,
         "memory_total": total,
         "temperature": zone_temperature(root, ZONES),
         "power": _power(root),
     }
-    return reading(board_name(root) or "NVIDIA Jetson", "jetson", figures)
+    return device_reading(board_name(root) or "NVIDIA Jetson", "jetson", values)
 
 
-def _load(root: Path) -> Figure:
+def _load(root: Path) -> Measurement:
     try:
         files = [file for pattern in LOADS for file in sorted(root.glob(pattern))]
     except OSError as error:
         return Missing(str(error))
-    return attempt(partial(_per_mille, files[0])) if files else Missing("the GPU's load file is not in sysfs")
+    return measure(partial(_per_mille, files[0])) if files else Missing("the GPU's load file is not in sysfs")
 
 
 def _per_mille(file: Path) -> float:
     return min(1.0, int(file.read_text()) / 1000)
 
 
-def _memory(root: Path) -> tuple[Figure, Figure]:
+def _memory(root: Path) -> tuple[Measurement, Measurement]:
     """Total and available memory in bytes."""
     try:
         lines = (root / "proc/meminfo").read_text().splitlines()
     except OSError as error:
         return Missing(str(error)), Missing(str(error))
-    found: dict[str, Figure] = {}
+    found: dict[str, Measurement] = {}
     for line in lines:
         name, _, rest = line.partition(":")
         if name in ("MemTotal", "MemAvailable"):
@@ -77,7 +76,7 @@ def _memory(root: Path) -> tuple[Figure, Figure]:
     return found.get("MemTotal", missing), found.get("MemAvailable", missing)
 
 
-def _power(root: Path) -> Figure:
+def _power(root: Path) -> Measurement:
     """Watts at the board's input, or the sum of its rails."""
     rails: dict[str, float] = {}
     try:

@@ -1,4 +1,4 @@
-"""NVIDIA cards, as nvidia-smi shows them; asked only where it is installed."""
+"""NVIDIA cards, read with nvidia-smi where it is installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 
-from saetui.devices.figure import Figure, Missing, reading
+from saetui.devices.measurements import Measurement, Missing, device_reading
 from saetui.protocol.messages import DeviceReading
 
 QUERY = ("name", "utilization.gpu", "memory.used", "memory.total", "temperature.gpu", "power.draw")
@@ -16,12 +16,12 @@ _FACTORS = {"load": 0.01, "memory_used": MIB, "memory_total": MIB, "temperature"
 
 
 def find_nvidia_smi() -> str | None:
-    """The program, where there is one."""
+    """The path of the program; None where it is not installed."""
     return shutil.which("nvidia-smi")
 
 
 def read_nvidia(run: Callable[[list[str]], str] | None = None) -> DeviceReading | None:
-    """The first card now; None where there is no nvidia-smi or it finds no card.
+    """A reading of the first card; None where there is no nvidia-smi, or no card.
 
     Args:
         run: runs a command and returns its output; by default a real process.
@@ -33,23 +33,23 @@ def read_nvidia(run: Callable[[list[str]], str] | None = None) -> DeviceReading 
     try:
         output = (run or _run)(command)
     except (OSError, subprocess.SubprocessError):
-        # A driver that does not answer is the same as none: the processor's reading is shown instead.
+        # A driver that does not answer counts as none: the processor's reading is shown instead.
         return None
     return parse(output)
 
 
 def parse(output: str) -> DeviceReading | None:
-    """The reading in nvidia-smi's answer (CSV without head and units); None where it names no card."""
+    """Read nvidia-smi's answer (CSV without head and units); None where it names no card."""
     for line in output.splitlines():
         values = [value.strip() for value in line.split(",")]
         if len(values) == len(QUERY):
             name, *rest = values
-            figures = {field: _figure(text, _FACTORS[field], field) for field, text in zip(_FACTORS, rest)}
-            return reading(name, "cuda", figures)
+            measured = {field: _scaled(text, factor, field) for (field, factor), text in zip(_FACTORS.items(), rest)}
+            return device_reading(name, "cuda", measured)
     return None
 
 
-def _figure(text: str, factor: float, field: str) -> Figure:
+def _scaled(text: str, factor: float, field: str) -> Measurement:
     try:
         return float(text) * factor
     except ValueError:

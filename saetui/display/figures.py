@@ -1,4 +1,4 @@
-"""Figures as people read them: few digits, steady widths, and a dash where there is none. For the CLI, the TUI and messages."""
+"""Figures as people read them, in the CLI, the TUI and messages: few digits, steady widths, a dash where there is none."""
 
 from __future__ import annotations
 
@@ -16,53 +16,47 @@ def count(value: int | None) -> str:
 
 
 def short_count(value: float | None) -> str:
-    """A count in at most five letters: 950, 12.3k, 1.20M."""
+    """A count in at most five characters: 950, 12.3k, 1.20M."""
     if value is None or not math.isfinite(value):
         return ABSENT
-    for limit, size, unit in ((1e3, 1.0, ""), (1e6, 1e3, "k"), (1e9, 1e6, "M"), (math.inf, 1e9, "G")):
-        if abs(value) < limit * 0.9995:
-            scaled = value / size
-            if not unit:
-                return f"{scaled:.0f}"
-            return (
-                f"{scaled:.2f}{unit}"
-                if scaled < 10
-                else f"{scaled:.1f}{unit}"
-                if scaled < 100
-                else f"{scaled:.0f}{unit}"
-            )
-    return ABSENT
+    scaled, unit = value, ""
+    for larger in ("k", "M", "G"):
+        if abs(scaled) < 999.5:
+            break
+        scaled, unit = scaled / 1e3, larger
+    digits = 0 if not unit or scaled >= 100 else 1 if scaled >= 10 else 2
+    return f"{scaled:.{digits}f}{unit}"
 
 
 def number(value: float | None) -> str:
-    """A measured number in at most seven letters: 0.0123, 31.4, 1.2e-9."""
+    """A measured number in at most seven characters: 0.0123, 31.40, 1.20e-9."""
     if value is None:
         return ABSENT
-    if math.isnan(value):
-        return "nan"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
-    size = abs(value)
-    if size == 0:
+    if not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    magnitude = abs(value)
+    if magnitude == 0:
         return "0"
-    if size < 1e-4 or size >= 1e6:
+    if magnitude < 1e-4 or magnitude >= 1e6:
         mantissa, exponent = f"{value:.2e}".split("e")
         return f"{mantissa}e{int(exponent)}"
-    if size < 1:
-        return f"{value:.5f}" if size < 0.01 else f"{value:.4f}"
-    return (
-        f"{value:.3f}"
-        if size < 10
-        else f"{value:.2f}"
-        if size < 100
-        else f"{value:.1f}"
-        if size < 1e4
-        else f"{value:.0f}"
-    )
+    digits = next(digits for limit, digits in _DIGITS if magnitude < limit)
+    return f"{value:.{digits}f}"
+
+
+_DIGITS = ((0.01, 5), (1, 4), (10, 3), (100, 2), (1e4, 1), (1e6, 0))
+"""Below each magnitude, so many digits after the point."""
+
+
+def plain_number(value: float) -> str:
+    """A number as people type it: 100000, 0.001, 6e-05, 1.5."""
+    if float(value).is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.6g}"
 
 
 def percent(share: float | None, digits: int = 0) -> str:
-    """A share of 1 as a percentage. Less than all is never rounded up to 100 %."""
+    """A share from 0 to 1 as a percentage. A share below 1 is never rounded up to 100 %."""
     if share is None or not math.isfinite(share):
         return ABSENT
     text = f"{share * 100:.{digits}f}"
@@ -72,7 +66,7 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def size(amount: float | None) -> str:
-    """A number of bytes in binary units: 512 B, 3.1 GiB."""
+    """A number of bytes: 512 B, 3.1 GiB."""
     if amount is None:
         return ABSENT
     scaled, unit = float(amount), "B"
@@ -84,7 +78,7 @@ def size(amount: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A stretch of time in at most six letters: 42s, 3m05s, 2h10m, 5d03h."""
+    """A length of time in at most six characters: 42s, 3m05s, 2h10m, 5d03h."""
     if seconds is None or not math.isfinite(seconds):
         return ABSENT
     whole = max(0, int(seconds))
@@ -98,7 +92,7 @@ def duration(seconds: float | None) -> str:
 
 
 def ago(time: str | None, now: datetime | None = None) -> str:
-    """How long ago a time (ISO 8601, with its zone) was."""
+    """How long ago a time (ISO 8601, with its zone) was: just now, 42 s ago, 3 min ago."""
     if time is None:
         return ABSENT
     seconds = ((now or datetime.now(timezone.utc)) - parse(time)).total_seconds()

@@ -1,15 +1,20 @@
-"""Times as they are stored and sent: ISO 8601 in UTC."""
+"""Times as they are stored and sent: ISO 8601 in UTC, e.g. `2026-11-21T04:23:00.123Z`."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
 
 
-def now() -> str:
-    """The present time, to the millisecond, e.g. `2026-11-21T04:23:00.123Z`."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def now(timespec: str = "milliseconds") -> str:
+    """The present time. `timespec`: its precision, as for `datetime.isoformat`."""
+    return iso(datetime.now(timezone.utc), timespec)
+
+
+def iso(time: datetime, timespec: str = "milliseconds") -> str:
+    """A time with a zone, as text."""
+    return time.astimezone(timezone.utc).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def parse(text: str) -> datetime:
-    """The time that a text of `now` says, aware of its zone."""
+    """The time that such a text names, with its zone."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -7,6 +7,8 @@ from enum import Enum
 
 import msgspec
 
+from saetui.formats.names import site_name
+
 
 class Status(str, Enum):
     """The states of a job. `lost`: the machine went down under it."""
@@ -105,7 +107,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sites(self) -> tuple[str, ...]:
         """The names of the job's sites, one SAE each: `layer_2.resid_post`."""
-        return tuple(f"layer_{layer}.{point}" for layer in self.layers for point in self.hook_points)
+        return tuple(site_name(layer, point) for layer in self.layers for point in self.hook_points)
 
     @property
     def holds_device(self) -> bool:

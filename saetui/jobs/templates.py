@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from saetui.display.figures import plain_number
 from saetui.errors import FormatError
 from saetui.formats.names import NAME_RULE, is_name, plain_name
 from saetui.spec.editing import FILE_LIMIT
-from saetui.spec.hyperparameters import plain
 from saetui.spec.problems import errors_of
 from saetui.spec.training_spec import check_fields
 
@@ -100,7 +100,7 @@ def generated_name(spec: Mapping[str, Any]) -> str:
         width = f"{values.get('expansion_factor', 8):g}x"
     for unit in ("num_tokens", "num_epochs"):
         if values.get(unit) is not None:
-            return plain_name(f"{architecture}_{width}_{plain(values[unit])}{unit.removeprefix('num_')}")
+            return plain_name(f"{architecture}_{width}_{plain_number(values[unit])}{unit.removeprefix('num_')}")
     return plain_name(f"{architecture}_{width}_{int(values.get('num_steps') or 100_000)}steps")
 
 

@@ -16,8 +16,7 @@ from saetui.launch.identity import open_process, read_identities
 from saetui.launch.locks import try_lock
 from saetui.launch.presence import JOB_VARIABLE, belongs, find_living
 from saetui.rundir.control import CONTROL
-from saetui.rundir.layout import RunDirectory
-from saetui.rundir.ownership import require_own_directory
+from saetui.rundir.layout import RunDirectory, require_own_directory
 
 TRAINER = (sys.executable, "-m", "saetui.training")
 """The command of a trainer; the run directory is its argument."""

@@ -1,7 +1,9 @@
-"""Checkpoints on disk: each a directory with a manifest that was written last and says what must be in it."""
+"""Checkpoints on disk: each is a directory with a manifest of its files, which is written last."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import re
@@ -10,24 +12,24 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
 
-from saetui.errors import FormatError
+from saetui.errors import FormatError, NotFound
 from saetui.failpoints import hit
 from saetui.formats.durable import fsync_directory, fsync_file, write_durably
 from saetui.formats.regular import read_regular
 from saetui.formats.sealed import decode_sealed, seal
-from saetui.rundir.ownership import recorded_id
+from saetui.formats.times import now
+from saetui.rundir.layout import recorded_id
 
 MANIFEST = "manifest.json"
 WAY_OUT = "Resume from an older checkpoint; this one is not sound."
 _NAME = re.compile(r"step_(\d{9,})")
 _DELETED = ".deleted"
 _HIDDEN = re.compile(r"\.step_\d{9,}\.[0-9a-f]{8}(\.deleted)?")
-"""What a save or a removal is called while it lasts; nothing else is ever swept."""
+"""The name of a checkpoint while it is saved or removed; `sweep` touches no other."""
 
 
 class FileRecord(msgspec.Struct, frozen=True):
@@ -38,12 +40,12 @@ class FileRecord(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a checkpoint consists of.
+    """The files of a checkpoint, and what they are of.
 
     Attributes:
-        job: the id of the job that it belongs to: the name of its run directory. None in those written before 0.2.
-        fvu: held-out, the mean over sites, where it was measured.
-        l0: of the same evaluation; None in those written before 0.2.
+        job: the id of the job; None in manifests written before 0.2.
+        fvu: on held-out text, the mean over sites; None where it was not measured.
+        l0: of the same evaluation; None in manifests written before 0.2.
     """
 
     version: int = 1
@@ -57,7 +59,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """A checkpoint that has a manifest (its files are not verified yet)."""
+    """A checkpoint with a readable manifest; its files are not verified yet."""
 
     step: int
     path: Path
@@ -66,21 +68,25 @@ class CheckpointInfo:
     fvu: float | None
     l0: float | None = None
 
+    @classmethod
+    def of(cls, path: Path, manifest: Manifest) -> CheckpointInfo:
+        size = sum(record.size for record in manifest.files.values())
+        return cls(manifest.step, path, manifest.created_at, size, manifest.fvu, manifest.l0)
+
 
 @contextmanager
 def new_checkpoint(directory: Path, step: int, fvu: float | None = None, l0: float | None = None) -> Iterator[Path]:
-    """A hidden directory to write a checkpoint's files into; it becomes the checkpoint when the block ends well.
+    """A hidden directory for a checkpoint's files; it becomes the checkpoint when the block ends without an error.
 
-    A checkpoint of the same step is replaced. When the block fails nothing is left behind.
+    A checkpoint of the same step is replaced. When the block fails, nothing is left behind.
 
     Args:
         directory: the job's `checkpoints`.
         step: finished steps.
-        fvu: see the manifest.
-        l0: see the manifest.
+        fvu, l0: see `Manifest`.
 
     Raises:
-        OSError: no room; the checkpoints that are there stay.
+        OSError: no room; the older checkpoints stay.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     final = directory / f"step_{step:09d}"
@@ -94,12 +100,11 @@ def new_checkpoint(directory: Path, step: int, fvu: float | None = None, l0: flo
             hit("checkpoint.fsync")
             fsync_file(path)
             files[path.name] = _record(path)
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-        manifest = Manifest(job=_job_of(final), step=step, created_at=now, files=files, fvu=fvu, l0=l0)
+        manifest = Manifest(job=_job_of(final), step=step, created_at=now("seconds"), files=files, fvu=fvu, l0=l0)
         content = seal(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         write_durably(hidden / MANIFEST, content, point="manifest")
-        replaced = _step_aside(final) if final.exists() else None
-        # Killed from here on, `sweep` finds a whole checkpoint under the hidden name and gives it its own.
+        replaced = _hide(final) if final.exists() else None
+        # After a kill from here on, `sweep` finds a whole checkpoint under the hidden name and renames it.
         hit("checkpoint.rename")
         os.rename(hidden, final)
     except BaseException:
@@ -112,23 +117,19 @@ def new_checkpoint(directory: Path, step: int, fvu: float | None = None, l0: flo
 
 
 def list_checkpoints(directory: Path) -> list[CheckpointInfo]:
-    """The checkpoints that have a readable manifest, oldest step first."""
+    """The checkpoints with a readable manifest, in the order of their steps."""
     found = []
     for path in _named(directory):
-        try:
-            manifest = _read_manifest(path)
-        except FormatError:
-            continue
-        size = sum(record.size for record in manifest.files.values())
-        found.append(CheckpointInfo(manifest.step, path, manifest.created_at, size, manifest.fvu, manifest.l0))
+        with contextlib.suppress(FormatError):
+            found.append(CheckpointInfo.of(path, _read_manifest(path)))
     return sorted(found, key=lambda checkpoint: checkpoint.step)
 
 
 def verify_checkpoint(path: Path) -> Manifest:
-    """Read every byte and compare with the manifest.
+    """Read every file and compare it with the manifest.
 
     Raises:
-        FormatError: a file is missing, has another size, or another content; or it is the checkpoint of another job.
+        FormatError: a file is missing or differs; or the checkpoint belongs to another job.
     """
     manifest = _read_manifest(path)
     if manifest.job is not None and manifest.job != _job_of(path):
@@ -140,40 +141,75 @@ def verify_checkpoint(path: Path) -> Manifest:
         if not file.is_file():
             raise FormatError(f"{file.absolute()} is missing.", WAY_OUT)
         if _record(file) != expected:
-            raise FormatError(f"{file.absolute()} is not what its manifest says.", WAY_OUT)
+            raise FormatError(f"{file.absolute()} does not match its manifest.", WAY_OUT)
     return manifest
 
 
 def newest_sound(directory: Path, refused: list[FormatError] | None = None) -> CheckpointInfo | None:
-    """The newest checkpoint whose files verify; there is no file that points at "the latest".
+    """The newest checkpoint that verifies. No file records which one is the latest.
 
     Args:
         directory: the job's `checkpoints`.
-        refused: is given the reason for each newer one that does not verify, newest first.
+        refused: receives the reason for each newer checkpoint that does not verify, newest first.
     """
     for path in sorted(_named(directory), key=_step_of, reverse=True):
         try:
-            manifest = verify_checkpoint(path)
+            return CheckpointInfo.of(path, verify_checkpoint(path))
         except FormatError as error:
             if refused is not None:
                 refused.append(error)
-            continue
-        size = sum(record.size for record in manifest.files.values())
-        return CheckpointInfo(manifest.step, path, manifest.created_at, size, manifest.fvu, manifest.l0)
     return None
 
 
 def delete_checkpoint(path: Path) -> None:
-    """Remove a checkpoint; renamed first, so that a half removed one is never taken for a checkpoint."""
-    hidden = _step_aside(path)
+    """Remove a checkpoint. It is renamed first, so that a half removed one never passes for a checkpoint."""
+    hidden = _hide(path)
     hit("checkpoint.delete")
     shutil.rmtree(hidden)
 
 
-def sweep(directory: Path) -> None:
-    """Remove what an interrupted save or removal left behind; a save that only lacked its name gets it.
+@contextmanager
+def kept_while_read(checkpoint: Path) -> Iterator[Path]:
+    """Within the block, neither a trainer nor a rule of retention deletes the checkpoint.
 
-    What cannot be removed stays: it is in nobody's way.
+    Raises:
+        NotFound: there is no such checkpoint, or it was deleted at this very moment.
+    """
+    gone = NotFound(f"There is no checkpoint {checkpoint}.", "Choose one of those that `saetui show` lists.")
+    try:
+        descriptor = os.open(checkpoint, os.O_RDONLY | os.O_DIRECTORY)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise gone from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if not _is_still_there(checkpoint, descriptor):
+            raise gone
+        yield checkpoint
+    finally:
+        os.close(descriptor)
+
+
+def delete_unless_read(checkpoint: Path) -> bool:
+    """Delete a checkpoint; return False, and keep it, while somebody reads it.
+
+    Raises:
+        OSError: it cannot be deleted.
+    """
+    descriptor = os.open(checkpoint, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        delete_checkpoint(checkpoint)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def sweep(directory: Path) -> None:
+    """Remove what an interrupted save or removal left behind; finish a save that lacked only its final name.
+
+    What cannot be removed stays, and does no harm.
     """
     if not directory.is_dir():
         return
@@ -189,31 +225,38 @@ def sweep(directory: Path) -> None:
 
 
 def _named(directory: Path) -> list[Path]:
-    """The directories that are called checkpoints."""
+    """The directories with the name of a checkpoint."""
     return [path for path in directory.iterdir() if _NAME.fullmatch(path.name)] if directory.is_dir() else []
 
 
 def _step_of(path: Path) -> int:
-    """The step that a checkpoint's name says, hidden or not."""
+    """The step in the name of a checkpoint, hidden or not."""
     found = _NAME.search(path.name)
     assert found is not None, path
     return int(found[1])
 
 
 def _job_of(path: Path) -> str:
-    """The id of the job whose directory `runs/<id>/checkpoints` a checkpoint lies in.
+    """The id of the job in whose directory, `runs/<id>/checkpoints`, a checkpoint lies.
 
-    As the directory itself says it: it may be reached by a link of another name, or by a relative path. Without that word
-    (a training that was started by hand) its name counts.
+    The id is the one recorded in the directory, because the path may be relative or a link with another name. A training
+    that was started by hand has no record; then the directory's name counts.
     """
     directory = path.absolute().parent.parent
     return recorded_id(directory) or directory.name
 
 
-def _step_aside(path: Path) -> Path:
+def _hide(path: Path) -> Path:
     hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_DELETED}")
     os.rename(path, hidden)
     return hidden
+
+
+def _is_still_there(checkpoint: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(checkpoint.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _is_whole(path: Path) -> bool:

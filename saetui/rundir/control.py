@@ -1,6 +1,7 @@
-"""What is wished of a running trainer: written by the supervisor, read by the trainer.
+"""Requests to a running trainer: written by the supervisor, read by the trainer.
 
-The file says what should be, not what should be done: a trainer that starts, or missed a signal, reads it and knows all.
+The file holds the desired state, not the steps towards it: a trainer that has just started, or missed a signal, needs
+nothing else.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ CONTROL = "control.json"
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
-    """The wishes for one job.
+    """The requests to one trainer.
 
     Attributes:
-        desired_state: `wish` in the file. `pause` holds between steps with everything in memory; `release` saves, frees all and ends the process.
-        checkpoints: how many checkpoints were ever asked for; a trainer that has answered fewer saves one.
-        retention: which checkpoints stay, in place of what the spec says; None where the spec holds.
+        desired_state: `wish` in the file. `pause` waits between two steps and keeps everything in memory; `release` saves
+            a checkpoint, frees the memory and ends the process.
+        checkpoints: the number of checkpoints requested so far; a trainer that has answered fewer requests saves one.
+        retention: rules that replace those of the spec; None where the spec's rules hold.
     """
 
     desired_state: DesiredState = msgspec.field(default=DesiredState.RUN, name="wish")
@@ -37,7 +39,7 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_control(run: RunDirectory) -> Control:
-    """What is wished of a job; to train, where nothing was ever wished.
+    """Read the requests; without a file the job is to train.
 
     Raises:
         FormatError: the file is damaged.
@@ -49,14 +51,14 @@ def read_control(run: RunDirectory) -> Control:
         return Control()
     except (OSError, msgspec.DecodeError) as error:
         raise FormatError(
-            f"{path.absolute()} cannot be read: {error}.", "Pause or resume the job to have it written anew."
+            f"{path.absolute()} cannot be read: {error}.", "Pause or resume the job; this writes the file again."
         ) from error
 
 
 def write_control(run: RunDirectory, control: Control) -> None:
-    """Replace the wishes in one step; signal the trainer (SIGUSR1) afterwards.
+    """Replace the requests in one step. Signal the trainer (SIGUSR1) afterwards.
 
     Raises:
-        OSError: the disk is full or not writable; the old wishes stay.
+        OSError: the disk is full or not writable; the old requests stay.
     """
     write_durably(run.path / CONTROL, seal(msgspec.json.encode(control)))

@@ -1,4 +1,4 @@
-"""The event log of a job: one JSON object a line, each with a checksum of itself, appended, never changed."""
+"""The event log of a job: one JSON object a line, each with its own checksum; lines are appended and never changed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 
+from saetui.display.figures import size
 from saetui.errors import FormatError
 from saetui.failpoints import cut, hit
 from saetui.formats.regular import NotRegular, TooLarge, open_regular
 from saetui.formats.sealed import decode_sealed, seal
+from saetui.formats.times import iso, now
 
 NEWS_LIMIT = 64 << 20
-"""Bytes that are read at once: some hundred thousand events, where a long job has a few thousand."""
+"""Bytes that are read at once: room for some hundred thousand events; a long job has a few thousand."""
 
 DAMAGED = "A line of the event log is damaged and was left out."
 
@@ -29,7 +31,7 @@ class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
         time: ISO 8601, UTC.
         kind: started, phase, checkpoint, evaluation, warning, info, exported or ended.
         step: finished steps at that moment; None before the training began.
-        data: figures for programs.
+        data: values for programs.
     """
 
     time: str
@@ -40,29 +42,27 @@ class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventLog:
-    """Appends events; each is durable when `append` returns, since transitions are rare and must not be lost."""
+    """Appends events. Each is durable when `append` returns: events are rare and must not be lost."""
 
     def __init__(self, path: Path) -> None:
         self._file = open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
         if not _ends_with_newline(path):
-            # A torn last line of an earlier process must not swallow the next event.
+            # An earlier process left a torn last line: the next event must not continue it.
             self._write(b"\n")
 
     def append(self, kind: str, message: str, *, step: int | None = None, data: dict[str, Any] | None = None) -> None:
         """Write one event.
 
         Raises:
-            OSError: the disk is full; the log stays as it was.
+            OSError: the disk is full; the log is unchanged.
         """
-        event = LoggedEvent(
-            time=_iso(datetime.now(timezone.utc).timestamp()), kind=kind, message=message, step=step, data=data or {}
-        )
+        event = LoggedEvent(time=now(), kind=kind, message=message, step=step, data=data or {})
         end = self._write(seal(msgspec.json.encode(event)) + b"\n")
         try:
             hit("events.fsync")
             os.fsync(self._file.fileno())
         except OSError:
-            # Not known to be durable is not written: whoever tries again must not write it twice.
+            # An event that may not be durable is taken back, so that a second try does not write it twice.
             self._file.truncate(end)
             raise
 
@@ -70,7 +70,7 @@ class EventLog:
         self._file.close()
 
     def _write(self, line: bytes) -> int:
-        """Append a line; where it begins."""
+        """Append a line and return its offset."""
         end = self._file.seek(0, os.SEEK_END)
         try:
             written = self._file.write(cut("events.append", line))
@@ -84,9 +84,9 @@ class EventLog:
 
 
 class EventReader:
-    """Reads a log that may still grow, not be there yet, or be replaced by that of a job tried again from its start.
+    """Reads a log that may still grow, may not exist yet, or may be replaced when the job is retried from its start.
 
-    For a damaged line there is a warning in its place.
+    A warning stands in the place of a damaged line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,23 +99,23 @@ class EventReader:
         """The events since the last call.
 
         Raises:
-            FormatError: it is no file, or has more news than any job.
-            OSError: it cannot be read just now.
+            FormatError: it is not a plain file, or has more new events than any job writes.
+            OSError: it cannot be read at the moment.
         """
         try:
-            data = self._news()
+            data = self._new_bytes()
         except FileNotFoundError:
             return []
         except (NotRegular, TooLarge) as error:
             raise FormatError(
                 f"{self.path} cannot be read: {error.strerror}.",
-                "Move it away; the rest of the job is not touched by it.",
+                "Move it away; nothing else in the job depends on it.",
             ) from error
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
         return [self._event(line) for line in whole.split(b"\n")[:-1]]
 
-    def _news(self) -> bytes:
+    def _new_bytes(self) -> bytes:
         found = self.path.stat()
         if self._file not in (None, found.st_ino) or found.st_size < self._offset:
             self._offset = 0
@@ -125,7 +125,7 @@ class EventReader:
             return b""
         with open_regular(self.path) as file:
             if unread > NEWS_LIMIT:
-                raise TooLarge(errno.EFBIG, f"it has {unread:,} bytes of news, and at most {NEWS_LIMIT:,} are read")
+                raise TooLarge(errno.EFBIG, f"{size(unread)} are new, and at most {size(NEWS_LIMIT)} are read")
             file.seek(self._offset)
             return file.read(NEWS_LIMIT)
 
@@ -133,7 +133,8 @@ class EventReader:
         try:
             event = decode_sealed(line, LoggedEvent)
         except msgspec.DecodeError:
-            return LoggedEvent(time=self._time or _iso(self.path.stat().st_mtime), kind="warning", message=DAMAGED)
+            changed = datetime.fromtimestamp(self.path.stat().st_mtime, timezone.utc)
+            return LoggedEvent(time=self._time or iso(changed), kind="warning", message=DAMAGED)
         self._time = event.time
         return event
 
@@ -145,13 +146,6 @@ def read_events(path: Path) -> list[LoggedEvent]:
 
 def _ends_with_newline(path: Path) -> bool:
     with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return True
-        file.seek(size - 1)
-        return file.read(1) == b"\n"
-
-
-def _iso(seconds: float) -> str:
-    time = datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
-    return time.replace("+00:00", "Z")
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - 1))
+        return file.read(1) in (b"", b"\n")

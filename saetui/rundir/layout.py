@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from dataclasses import dataclass
@@ -14,17 +15,23 @@ from saetui.errors import FormatError
 from saetui.failpoints import hit
 from saetui.formats.durable import fsync_directory, write_durably
 from saetui.formats.regular import read_regular
+from saetui.formats.sealed import check_seal
 
+SPEC = "spec.json"
+SPEC_CHECKSUM = "spec.json.sha256"
+JOB_COPY = "job.json"
+METRICS = "metrics"
+CHECKPOINTS = "checkpoints"
 SUBMISSION = ".submission"
-"""In a directory whose job nobody was told of yet: made first, with the job's id, removed when the job is acknowledged."""
+"""Marks a directory whose job is not acknowledged yet: written first, with the job's id, and removed with the acknowledgement."""
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """`runs/<job id>/`; the names in it are a contract (design.md, "A job").
+    """`runs/<job id>/`. The names in it are a contract, which other programs may rely on.
 
     Attributes:
-        job_id: where the path does not end in it.
+        job_id: the job's id, where the path does not end in it.
     """
 
     path: Path
@@ -37,32 +44,37 @@ class RunDirectory:
 
     @property
     def spec(self) -> Path:
-        return self.path / "spec.json"
+        return self.path / SPEC
 
     @property
     def spec_checksum(self) -> Path:
-        """The checksum of spec.json, as sha256sum writes and checks it."""
-        return self.path / "spec.json.sha256"
+        """The checksum of the spec, in the format of sha256sum."""
+        return self.path / SPEC_CHECKSUM
 
     @property
     def identity(self) -> Path:
-        """Who runs the job: written by the runner."""
+        """The processes that run the job; written by the runner."""
         return self.path / "identity.json"
 
     @property
     def exit(self) -> Path:
-        """How the trainer ended: written by the runner."""
+        """How the trainer ended; written by the runner."""
         return self.path / "exit.json"
 
     @property
     def lock(self) -> Path:
-        """Held (flock) for as long as a process of the job lives."""
+        """Locked (flock) for as long as a process of the job lives."""
         return self.path / "run.lock"
 
     @property
     def submission(self) -> Path:
-        """The mark of a submission that is not acknowledged yet."""
+        """See `SUBMISSION`."""
         return self.path / SUBMISSION
+
+    @property
+    def job_copy(self) -> Path:
+        """A sealed copy of the job's record; written by the supervisor."""
+        return self.path / JOB_COPY
 
     @property
     def log(self) -> Path:
@@ -74,45 +86,45 @@ class RunDirectory:
 
     @property
     def metrics(self) -> Path:
-        return self.path / "metrics"
+        return self.path / METRICS
 
     @property
     def training_metrics(self) -> Path:
-        """Per site, every log interval."""
+        """For each site, once each log interval."""
         return self.metrics / "training.rows"
 
     @property
     def evaluation_metrics(self) -> Path:
-        """Per site, on held-out text."""
+        """For each site, on held-out text."""
         return self.metrics / "evaluation.rows"
 
     @property
     def job_metrics(self) -> Path:
-        """Per job: speed, tokens, memory, time. Its only site is called `job`."""
+        """For the whole job: speed, tokens, memory, time. Its only site is called `job`."""
         return self.metrics / "job.rows"
 
     @property
     def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
 
     @property
     def sae(self) -> Path:
         return self.path / "sae"
 
     def result(self, site: str) -> Path:
-        """The finished SAE of one site in SAELens layout."""
+        """The finished SAE of one site, in SAELens's layout."""
         return self.sae / site
 
     def results(self) -> list[Path]:
-        """The finished SAEs that are there."""
+        """The directories of the finished SAEs."""
         if not self.sae.is_dir():
             return []
-        # Hidden ones are being written, or were when their writer was killed.
+        # A hidden one is being written, or its writer was killed.
         there = [entry for entry in self.sae.iterdir() if not entry.name.startswith(".")]
         return sorted(entry for entry in there if (entry / "cfg.json").is_file())
 
     def entered(self) -> RunDirectory:
-        """The same directory for a process that works in it: each name in it stays right when the home is moved.
+        """Enter the directory (chdir) and return it by a relative path, which stays right when the home is moved.
 
         Raises:
             OSError: it cannot be entered.
@@ -121,11 +133,11 @@ class RunDirectory:
         return RunDirectory(Path(), self.id)
 
     def create(self, spec: dict[str, Any]) -> None:
-        """Make the directory with its spec, marked as not acknowledged yet; or nothing at all.
+        """Make the directory with its spec, marked as not acknowledged yet, in one step.
 
         Raises:
             FileExistsError: the job's directory is there already.
-            OSError: no room or no permission; what was made is taken away again.
+            OSError: no room or no permission; nothing is left behind.
         """
         hidden = self.path.with_name(f".{self.path.name}.new")
         made = RunDirectory(hidden)
@@ -138,23 +150,22 @@ class RunDirectory:
             write_durably(made.spec, content)
             write_durably(made.spec_checksum, _checksum_line(content))
             if self.path.exists():
-                raise FileExistsError(f"{self.path} is there already")
+                raise FileExistsError(f"{self.path} already exists")
             hit("run.rename")
             os.rename(hidden, self.path)
         except BaseException:
             for directory in (made.metrics, made.checkpoints):
                 if directory.is_dir():
                     directory.rmdir()
-            made.spec.unlink(missing_ok=True)
-            made.spec_checksum.unlink(missing_ok=True)
-            made.submission.unlink(missing_ok=True)
+            for file in (made.spec, made.spec_checksum, made.submission):
+                file.unlink(missing_ok=True)
             hidden.rmdir()
             raise
         hit("run.directory")
         fsync_directory(self.path.parent)
 
     def acknowledge(self) -> None:
-        """The job is recorded elsewhere: its directory is never taken for half of a submission again.
+        """Remove the mark: the job is recorded, and its directory is no longer the leftover of a submission.
 
         Raises:
             OSError: the mark cannot be removed.
@@ -162,7 +173,7 @@ class RunDirectory:
         self.submission.unlink(missing_ok=True)
 
     def read_spec(self) -> dict[str, Any]:
-        """The spec as the job was asked.
+        """The spec as it was submitted.
 
         Raises:
             FormatError: it is missing or damaged.
@@ -179,6 +190,34 @@ class RunDirectory:
             raise FormatError(f"{self.spec.absolute()} cannot be read: {error}.", way_out) from error
 
 
+def recorded_id(directory: Path) -> str | None:
+    """The id in the sealed copy of a job's record; None where a directory has no such copy, or a damaged one."""
+    try:
+        content = read_regular(directory / JOB_COPY)
+        return msgspec.json.decode(content, type=_JobCopy).job.id if check_seal(content) else None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def require_own_directory(run: RunDirectory) -> None:
+    """Refuse a directory that stands under a job's id and belongs to another job.
+
+    Raises:
+        OSError: it belongs to another job.
+    """
+    holds = recorded_id(run.path)
+    if holds not in (None, run.id):
+        raise OSError(errno.EEXIST, f"the directory of job {holds} is in the place of its own", str(run.path))
+
+
+class _JobId(msgspec.Struct):
+    id: str
+
+
+class _JobCopy(msgspec.Struct):
+    job: _JobId
+
+
 def _write_mark(path: Path, job_id: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -188,4 +227,4 @@ def _write_mark(path: Path, job_id: str) -> None:
 
 
 def _checksum_line(spec: bytes) -> bytes:
-    return f"{hashlib.sha256(spec).hexdigest()}  spec.json\n".encode()
+    return f"{hashlib.sha256(spec).hexdigest()}  {SPEC}\n".encode()

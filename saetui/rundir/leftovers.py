@@ -1,7 +1,7 @@
-"""What lies in a home's `runs/`, and what of it is provably rubbish of our own. All else is the user's, and stays.
+"""The entries of a home's `runs/`, and which of them saetui may remove. Everything else is the user's, and stays.
 
-Two kinds are ours to remove: half of a submission that nobody was told of, and what is left of a job that was deleted.
-Each is known by the form of its name and by a file inside that we wrote for that very job.
+Two kinds may go: a submission that was interrupted before it was acknowledged, and the rest of a deleted job. saetui
+recognises each by the form of its name and by a file inside that saetui wrote for that very job.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from saetui.failpoints import hit
 from saetui.formats.directories import remove_tree
 from saetui.formats.names import ID_PATTERN, is_id
 from saetui.formats.regular import read_regular
-from saetui.rundir.layout import SUBMISSION
-from saetui.rundir.ownership import JOB_COPY, recorded_id
+from saetui.rundir.layout import CHECKPOINTS, JOB_COPY, METRICS, SPEC, SPEC_CHECKSUM, SUBMISSION, recorded_id
 
 _NEW = re.compile(rf"\.({ID_PATTERN})\.new")
 _DELETED = re.compile(rf"\.({ID_PATTERN})\.[0-9a-f]{{8}}\.deleted")
-_FILES = frozenset({SUBMISSION, "spec.json", "spec.json.sha256", JOB_COPY})
-_DIRECTORIES = frozenset({"metrics", "checkpoints"})
-_TEMPORARY = re.compile(r"\.(spec\.json|spec\.json\.sha256|job\.json)\.[0-9a-f]{8}\.tmp")
+_DIRECTORIES = frozenset({METRICS, CHECKPOINTS})
+_WRITTEN = (SPEC, SPEC_CHECKSUM, JOB_COPY)
+_FILES = frozenset({SUBMISSION, *_WRITTEN})
+_TEMPORARY = re.compile(rf"\.({'|'.join(map(re.escape, _WRITTEN))})\.[0-9a-f]{{8}}\.tmp")
 
 
 class Kind(Enum):
@@ -41,8 +41,8 @@ class Entry:
     """One entry of `runs/`.
 
     Attributes:
-        job_id: the job that it is about; empty where it is about none.
-        what: in words, where it is foreign.
+        job_id: the id of its job; empty for a foreign entry.
+        what: the description of a foreign entry.
     """
 
     path: Path
@@ -52,17 +52,17 @@ class Entry:
 
     @property
     def shown(self) -> str:
-        """Its path as any terminal, log or JSON takes it."""
-        return shown(self.path)
+        """The path for a terminal, a log or JSON."""
+        return printable(self.path)
 
 
-def shown(path: str | Path) -> str:
-    """A path in UTF-8, whatever bytes it has."""
+def printable(path: str | Path) -> str:
+    """A path as UTF-8 text; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def look_over(runs: Path) -> list[Entry]:
-    """All entries, jobs first, oldest first.
+def classify_all(runs: Path) -> list[Entry]:
+    """All entries of `runs/`: jobs first, then by age, the oldest first.
 
     Raises:
         OSError: the directory itself cannot be read.
@@ -73,7 +73,7 @@ def look_over(runs: Path) -> list[Entry]:
 
 
 def classify(path: Path) -> Entry:
-    """What one entry is. Nothing is followed out of `runs/` but a link that has a job's name."""
+    """Say what one entry is. Only a link with the name of a job is followed."""
     try:
         mode = path.lstat().st_mode
         if is_id(path.name):
@@ -83,15 +83,15 @@ def classify(path: Path) -> Entry:
             if named is not None and proves(path, named[1]):
                 return Entry(path, kind, named[1])
     except OSError as error:
-        return Entry(path, Kind.FOREIGN, what=f"cannot be looked at: {error.strerror or error}")
+        return Entry(path, Kind.FOREIGN, what=f"cannot be read: {error.strerror or error}")
     return Entry(path, Kind.FOREIGN, what=f"{_word(mode)} that saetui did not make")
 
 
 def remove(entry: Entry) -> None:
-    """Remove one that is ours; links are taken away and never followed.
+    """Remove an entry that saetui may remove. Links are removed, and never followed.
 
     Raises:
-        OSError: some of it cannot be removed; as much as can be is.
+        OSError: a part of it cannot be removed; the rest is gone.
     """
     assert entry.kind in (Kind.HALF_MADE, Kind.DELETED), entry
     if entry.kind is Kind.HALF_MADE:
@@ -101,10 +101,10 @@ def remove(entry: Entry) -> None:
 
 
 def remove_hidden(path: Path) -> None:
-    """Remove the directory of a deleted job, which has its hidden name already; or a link to it, but not what that means.
+    """Remove the directory of a deleted job, which already has its hidden name. Of a link, only the link is removed.
 
     Raises:
-        OSError: some of it cannot be removed; as much as can be is.
+        OSError: a part of it cannot be removed; the rest is gone.
     """
     hit("run.remove")
     if path.is_symlink():
@@ -119,14 +119,14 @@ def remove_hidden(path: Path) -> None:
                 first = first or error
     if first is not None:
         raise first
-    # To the last it says whose the rest is.
+    # The record goes last: until then it proves whose directory this is.
     (path / JOB_COPY).unlink(missing_ok=True)
     path.rmdir()
 
 
 def _classify_job(path: Path, mode: int) -> Entry:
     if stat.S_ISLNK(mode) and not path.exists():
-        return Entry(path, Kind.FOREIGN, what=f"is a link to {shown(path.readlink())}, which is not there")
+        return Entry(path, Kind.FOREIGN, what=f"is a link to {printable(path.readlink())}, which is not there")
     if not path.is_dir():
         return Entry(path, Kind.FOREIGN, what=f"{_word(mode)} with the name of a job")
     if not stat.S_ISLNK(mode) and _is_half_made(path, path.name):
@@ -135,16 +135,19 @@ def _classify_job(path: Path, mode: int) -> Entry:
 
 
 def _is_half_made(path: Path, job_id: str) -> bool:
-    """Whether it has the mark of its own submission and nothing that a submission does not make."""
+    """Whether a directory has the mark of its own submission, and holds only what a submission makes."""
     if path.is_symlink() or not path.is_dir():
         return False
     with os.scandir(path) as found:
         entries = {entry.name: entry for entry in found}
     if not entries:
-        # The mark was to be made next. Nothing is lost with an empty directory that has the form of our names.
+        # The mark would have been written next. An empty directory with such a name holds nothing to lose.
         return path.name != job_id
-    mark = _read_or_none(path / SUBMISSION)
-    if mark is None or not (mark == f"{job_id}\n".encode() or (mark == b"" and len(entries) == 1)):
+    try:
+        mark = read_regular(path / SUBMISSION)
+    except OSError:
+        return False
+    if not (mark == f"{job_id}\n".encode() or (mark == b"" and len(entries) == 1)):
         return False
     for name, entry in entries.items():
         if name in _DIRECTORIES:
@@ -156,7 +159,7 @@ def _is_half_made(path: Path, job_id: str) -> bool:
 
 
 def _is_deleted(path: Path, job_id: str) -> bool:
-    """Whether it holds the sealed record of the job that its name says, or nothing at all."""
+    """Whether a directory is empty, or holds the sealed record of the job in its name."""
     if not path.is_dir():
         return False
     if not path.is_symlink() and not any(path.iterdir()):
@@ -165,7 +168,7 @@ def _is_deleted(path: Path, job_id: str) -> bool:
 
 
 def _remove_half_made(path: Path) -> None:
-    """Remove what a submission makes, name by name: what somebody lays into it meanwhile stays. Its mark goes last."""
+    """Remove what a submission makes, name by name, so that a file that somebody adds meanwhile stays. The mark goes last."""
     hit("run.remove")
     for entry in sorted(path.iterdir(), key=lambda entry: entry.name == SUBMISSION):
         if entry.name in _DIRECTORIES:
@@ -173,13 +176,6 @@ def _remove_half_made(path: Path) -> None:
         elif entry.name in _FILES or _TEMPORARY.fullmatch(entry.name):
             entry.unlink()
     path.rmdir()
-
-
-def _read_or_none(path: Path) -> bytes | None:
-    try:
-        return read_regular(path)
-    except OSError:
-        return None
 
 
 def _age(path: Path) -> float:
@@ -191,4 +187,4 @@ def _age(path: Path) -> float:
 
 def _word(mode: int) -> str:
     kinds = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a directory"), (stat.S_ISREG, "a file"))
-    return "is " + next((word for test, word in kinds if test(mode)), "something that is neither file nor directory")
+    return "is " + next((word for test, word in kinds if test(mode)), "neither a file nor a directory")

@@ -1,4 +1,4 @@
-"""The metric log of a job: written by the trainer, read by everyone while it grows."""
+"""The metric log of a job: the trainer writes it, and others read it while it grows."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ EVALUATION_PREFIX = "eval_"
 
 
 class MetricWriter:
-    """Appends rows to one log; a torn or damaged tail of an earlier run is cut off first.
+    """Appends rows to one log. A torn or damaged tail of an earlier run is cut off first.
 
     Attributes:
-        damaged: rows in the middle of the log that cannot be read; they stay where they are and are left out by readers.
+        damaged: the number of damaged rows in the middle of the log. They stay; readers leave them out.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class MetricWriter:
             path: the log file.
             sites: the names that rows may carry.
             columns: the metrics that rows may have, 64 at most.
-            keep_through: rows of a later step are cut off: a resume goes on from its checkpoint's step. With 0 nothing
-                is kept: then a file that is no such log is moved aside.
+            keep_through: rows of a later step are cut off, because a resume continues from the step of its checkpoint.
+                With 0 nothing is kept, and a file that is not such a log is moved aside.
 
         Raises:
-            FormatError: the file there is of other sites, or has columns that are not known here.
+            FormatError: the file has other sites, or columns that are not among `columns`.
             OSError: no room, or no permission.
         """
         if len(columns) > COLUMN_LIMIT:
@@ -77,7 +77,7 @@ class MetricWriter:
             raise
 
     def append(self, step: int, site: str, values: Mapping[str, float]) -> None:
-        """Write one row with a single system call, so that a reader sees all of it or (torn) none.
+        """Write one row with a single system call, so that a reader finds all of it or (torn) none.
 
         Raises:
             OSError: the disk is full; the log stays sound up to the row before.
@@ -117,7 +117,7 @@ class MetricWriter:
 
 
 class MetricReader(RowFollower):
-    """Reads a log that may still grow, or not be there yet; keeps all that it has read, 8 bytes a value."""
+    """Reads a log that may still grow or may not exist yet, and keeps everything in memory, 8 bytes a value."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -139,7 +139,7 @@ class MetricReader(RowFollower):
                     column.extend(values)
 
     def series(self, site: str, column: str) -> tuple[list[int], list[float]]:
-        """The history of one metric: its steps and values, where it is present."""
+        """The steps at which one metric is present, and its values there."""
         history = self._histories.get(site)
         if column not in self.columns or history is None:
             return [], []
@@ -148,14 +148,14 @@ class MetricReader(RowFollower):
         return list(compress(history.steps, chosen)), list(compress(history.columns[index], chosen))
 
     def latest(self, site: str) -> tuple[int, dict[str, float]] | None:
-        """The newest row of a site: its step and what it holds; None where there is none."""
+        """The step and the values of a site's newest row; None where it has no row."""
         history = self._histories.get(site)
         if history is None or not history.steps:
             return None
         return history.steps[-1], history.values(-1, self.columns)
 
     def rows(self) -> Iterator[tuple[int, str, dict[str, float]]]:
-        """Every row read so far as (step, site, values), by step, then in the order of the sites."""
+        """Every row read so far as (step, site, values), in the order of steps, then of sites."""
         order = [
             (step, number, index)
             for number, site in enumerate(self.sites)
@@ -167,9 +167,9 @@ class MetricReader(RowFollower):
 
 
 class NewestRows(RowFollower):
-    """Knows only the newest row of each site: the histories of long jobs would fill the supervisor's memory.
+    """Keeps only the newest row of each site: the histories of long jobs would fill the supervisor's memory.
 
-    Of a log that is already long only the end is read.
+    Of a log that is already long, only the end is read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -189,12 +189,12 @@ class NewestRows(RowFollower):
         return max(0, rows - BLOCK_ROWS)
 
     def latest(self, site: str) -> tuple[int, dict[str, float]] | None:
-        """The newest row of a site: its step and what it holds; None where there is none."""
+        """The step and the values of a site's newest row; None where it has no row."""
         return self._newest.get(site)
 
 
 def _move_aside_unless(path: Path, expected: Header) -> None:
-    """Keep a file that is no such log under another name."""
+    """Rename a file that is not such a log."""
     if not path.exists():
         return
     try:
@@ -204,12 +204,12 @@ def _move_aside_unless(path: Path, expected: Header) -> None:
 
 
 def _has_header(path: Path, expected: Header) -> bool:
-    """Whether the file has the header; not so when it is new, or was killed while that was written.
+    """Whether the file has a header: a new file has none, nor one whose writer was killed while it wrote the header.
 
-    A damaged header of a log with rows is put right: it is known what it must be.
+    A damaged header before sound rows is replaced by the expected one.
 
     Raises:
-        FormatError: the file is another log, or none.
+        FormatError: the file is another log, or not a log.
     """
     line = expected.line()
     with open(path, "rb") as file:
@@ -230,7 +230,7 @@ def _has_header(path: Path, expected: Header) -> bool:
         with open(path, "r+b") as file:
             file.write(line)
     elif found.sites == expected.sites and set(found.columns) < set(expected.columns):
-        _give_columns(path, found, expected)
+        _add_columns(path, found, expected)
     elif found != expected:
         raise FormatError(
             f"{path.absolute()} was written with other sites or columns.",
@@ -239,8 +239,8 @@ def _has_header(path: Path, expected: Header) -> bool:
     return True
 
 
-def _give_columns(path: Path, found: Header, expected: Header) -> None:
-    """Rewrite the log of an older saetui, which measured less; what it has not measured is absent."""
+def _add_columns(path: Path, found: Header, expected: Header) -> None:
+    """Rewrite the log of an older saetui, which had fewer columns; new columns are absent in its rows."""
     places = [expected.columns.index(column) for column in found.columns]
     packer, old = RowPacker(len(expected.columns)), struct.Struct(f"<4xIQQ{len(found.columns)}d")
     with open(path, "rb") as file:
@@ -259,7 +259,7 @@ def _give_columns(path: Path, found: Header, expected: Header) -> None:
 
 
 def _sound_end(path: Path, keep_through: int | None) -> tuple[int, int]:
-    """Where the rows to keep end, in bytes, and how many before that are damaged."""
+    """The offset at which the rows to keep end, and how many rows before it are damaged."""
     with open(path, "rb") as file:
         header = read_header(file, path)
         assert header is not None

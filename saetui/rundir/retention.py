@@ -1,4 +1,4 @@
-"""Which checkpoints stay: rules without side effects, the same for a trainer that deletes and a screen that previews."""
+"""Which checkpoints are kept: rules without side effects, for the trainer that deletes and the screen that previews."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Retention(msgspec.Struct, frozen=True, kw_only=True):
-    """The rules; a checkpoint that one of them keeps stays.
+    """The rules. A checkpoint is kept if at least one rule keeps it.
 
     Attributes:
-        keep_first: the first of the run.
-        keep_last: so many of the newest.
-        keep_every: those whose step is a multiple of it; None: no such rule.
-        keep_best: the one with the lowest held-out FVU among those that were evaluated at their step after the warm-up:
-            while the penalty or the learning rate still rises, a low FVU says nothing.
-        warmup_steps: when the warm-up is over.
+        keep_first: keep the first one of the run.
+        keep_last: how many of the newest to keep.
+        keep_every: keep those whose step is a multiple of this; None: no such rule.
+        keep_best: keep the one with the lowest held-out FVU, among those that were evaluated at their step after the
+            warm-up: while the penalty or the learning rate still rises, a low FVU means nothing.
+        warmup_steps: the last step of the warm-up.
     """
 
     keep_first: bool = True
@@ -32,7 +32,7 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def spec_rules(spec: Mapping[str, Any]) -> Retention:
-    """What a job's own spec says, which is complete with every default."""
+    """The rules in a job's spec, in which every default is filled in."""
     values = spec["hyperparameters"]
     return Retention(
         keep_first=values["keep_first"],
@@ -44,13 +44,11 @@ def spec_rules(spec: Mapping[str, Any]) -> Retention:
 
 
 def superfluous(checkpoints: Sequence[CheckpointInfo], rules: Retention) -> list[CheckpointInfo]:
-    """Those that no rule keeps, each a whole step: what is deleted after a save, and what a changed rule would delete.
-
-    The newest always stays, whatever the rules say.
+    """The checkpoints that no rule keeps: a trainer deletes them after each save. The newest is always kept.
 
     Args:
         checkpoints: of one job, oldest first.
-        rules: as they are, or as they would be.
+        rules: the present rules, or those of a preview.
     """
     kept = {checkpoint.step for checkpoint in checkpoints[-max(1, rules.keep_last) :]}
     if rules.keep_first:
@@ -64,8 +62,6 @@ def superfluous(checkpoints: Sequence[CheckpointInfo], rules: Retention) -> list
 
 
 def best_of(checkpoints: Sequence[CheckpointInfo], warmup_steps: int) -> CheckpointInfo | None:
-    """The one with the lowest held-out FVU after the warm-up, the earlier of equals; None where none was evaluated."""
-    measured = [
-        (info.fvu, info.step, info) for info in checkpoints if info.fvu is not None and info.step > warmup_steps
-    ]
-    return min(measured, key=lambda entry: entry[:2])[2] if measured else None
+    """The checkpoint with the lowest held-out FVU after the warm-up, the earlier of equals; None where none has one."""
+    measured = [info for info in checkpoints if info.fvu is not None and info.step > warmup_steps]
+    return min(measured, key=lambda info: (info.fvu, info.step), default=None)

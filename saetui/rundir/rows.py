@@ -1,9 +1,9 @@
-"""Rows of fixed width in a file that only grows: their layout, and reading them as they come.
+"""Rows of fixed width in a file that only grows: their layout, and a reader that follows the file.
 
-The first line names the format, a checksum (CRC-32, hexadecimal) and, as JSON, the sites and columns. A row is,
-little-endian, 8 bytes a field: checksum and site (two uint32), step (uint64), which columns are present (a bit each,
-uint64), then one float64 for each column. So a million values take 8 MB, a torn tail is found by its length or its
-checksum, a damaged row is found and left out alone, absent is not NaN, and a reader needs the standard library only.
+The first line has the format's name, a checksum (CRC-32, hexadecimal) and, as JSON, the sites and columns. A row has
+fields of 8 bytes, little-endian: checksum and site (two uint32), step (uint64), a bit for each column that is present
+(uint64), then one float64 for each column. So a million values take 8 MB, a torn tail shows by its length or its
+checksum, a damaged row can be left out alone, an absent value is not NaN, and a reader needs only the standard library.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from saetui.formats.regular import NotRegular, open_regular
 
 COLUMN_LIMIT = 64
 BLOCK_ROWS = 4096
-"""Rows that are read at once: enough for speed, little enough for memory."""
+"""Rows that are read at once: enough to be fast, few enough to spare memory."""
 
 _MAGIC = b"saetui-metrics 2 "
 _OLD_MAGIC = b"saetui-metrics 1 "
 _HEADER_LIMIT = 1 << 16
 _FIXED_FIELDS = 3
-"""8-byte fields of a row before its values: checksum and site, step, which are present."""
+"""8-byte fields of a row before its values: checksum and site; step; presence."""
 
 
 class Header(msgspec.Struct, frozen=True):
-    """What the rows of a file may be of."""
+    """The sites and columns of a file's rows."""
 
     sites: tuple[str, ...]
     columns: tuple[str, ...]
@@ -57,13 +57,13 @@ class Header(msgspec.Struct, frozen=True):
 
 
 class RowPacker:
-    """Makes rows."""
+    """Makes the bytes of rows with so many columns."""
 
     def __init__(self, columns: int) -> None:
         self._struct = struct.Struct(f"<IQQ{columns}d")
 
     def pack(self, site: int, step: int, present: int, values: list[float]) -> bytes:
-        """One row. `present`: bit i says that `values[i]` is a value."""
+        """One row. `present`: bit i is set where `values[i]` is a value."""
         body = self._struct.pack(site, step, present, *values)
         return struct.pack("<I", zlib.crc32(body)) + body
 
@@ -82,13 +82,13 @@ class SiteRows(NamedTuple):
     columns: list[array[float]]
 
     def values(self, row: int, names: Sequence[str]) -> dict[str, float]:
-        """What one row holds, by the names of the columns."""
+        """The values of one row, by the names of the columns."""
         present = self.present[row]
         return {name: self.columns[bit][row] for bit, name in enumerate(names) if present >> bit & 1}
 
 
 class Block:
-    """Some sound rows, in the order of the file."""
+    """Sound rows, in the order of the file."""
 
     def __init__(self, header: Header, data: bytes) -> None:
         self._header = header
@@ -103,12 +103,12 @@ class Block:
         return len(self._sites)
 
     def of(self, site: int) -> SiteRows | None:
-        """The rows of a site, by its number in the header; None when there are none."""
+        """The rows of a site, given by its number in the header; None where there are none."""
         every = len(self._header.sites)
         if site not in self._sites:
             return None
         first = self._sites.index(site)
-        # Compared as bytes, which takes a tenth of comparing numbers.
+        # To compare bytes takes a tenth of the time of comparing numbers.
         turns = (array("I", range(every)) * (len(self._sites) // every + 2))[self._sites[0] :][: len(self._sites)]
         if turns.tobytes() != self._sites.tobytes():
             return self._irregular(site)
@@ -117,7 +117,7 @@ class Block:
         return SiteRows(self._words[start + 1 :: stride], self._words[start + 2 :: stride], columns)
 
     def _irregular(self, site: int) -> SiteRows:
-        """The rows of a site where the sites do not take turns."""
+        """The rows of a site, where the sites do not follow each other in turn."""
         chosen = [found == site for found in self._sites]
         stride = self._header.fields
         steps, present = (array("Q", compress(self._words[field::stride], chosen)) for field in (1, 2))
@@ -128,7 +128,7 @@ class Block:
 
 
 def read_header(file: BinaryIO, path: Path) -> Header | None:
-    """The header of a file that has just been opened; None while it is still being written.
+    """Read the header of a file that has just been opened; None while its writer has not finished it.
 
     Raises:
         FormatError: the file is not a metric log, or its header is damaged.
@@ -140,7 +140,7 @@ def read_header(file: BinaryIO, path: Path) -> Header | None:
         if line.startswith(_OLD_MAGIC):
             return msgspec.json.decode(line[len(_OLD_MAGIC) :], type=Header)
         if not line.startswith(_MAGIC):
-            raise msgspec.DecodeError("it has no such header")
+            raise msgspec.DecodeError("it has another header")
         crc, _, content = line[len(_MAGIC) : -1].partition(b" ")
         if crc != b"%08x" % zlib.crc32(content):
             raise msgspec.DecodeError("its header is damaged")
@@ -148,12 +148,12 @@ def read_header(file: BinaryIO, path: Path) -> Header | None:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FormatError(
             f"{path.absolute()} is not a metric log: {error}.",
-            "Move it away; the rest of the job is not touched by it.",
+            "Move it away; nothing else in the job depends on it.",
         ) from error
 
 
 def sound_rows(data: bytes, header: Header) -> list[bool]:
-    """For each whole row whether it is what was written."""
+    """For each complete row, whether its checksum is right."""
     data = data[: len(data) - len(data) % header.width]
     pairs = struct.iter_unpack(f"<I{header.width - 4}s", data)
     sound = [zlib.crc32(body) == crc for crc, body in pairs]
@@ -164,13 +164,13 @@ def sound_rows(data: bytes, header: Header) -> list[bool]:
 
 
 class RowFollower:
-    """Follows a log that may still grow, be cut by a resume, or not be there yet.
+    """Follows a log that may still grow, may be cut by a resume, or may not exist yet.
 
-    What is read goes block by block to `take`, which a subclass has. A row that is damaged is left out and counted once a
-    sound one follows it; at the end of the file it may be one that is just being written, and is looked at again.
+    New rows go block by block to `take`, which a subclass defines. A damaged row is left out. It counts as damaged once a
+    sound row follows it; at the end of the file it may be half written, and is read again.
 
     Attributes:
-        damaged: rows that were left out.
+        damaged: the number of rows that were left out.
     """
 
     def __init__(self, path: Path) -> None:
@@ -190,19 +190,19 @@ class RowFollower:
         return self.header.columns if self.header else ()
 
     def begin(self, header: Header) -> None:
-        """The file is read from its start: whatever was known before is forgotten."""
+        """The file is read from its start: forget all earlier rows."""
         raise NotImplementedError
 
     def take(self, block: Block) -> None:
-        """New rows."""
+        """Receive new rows."""
         raise NotImplementedError
 
     def first_row(self, rows: int) -> int:
-        """The row to begin with, of so many that are there."""
+        """The row to begin with, where the file has `rows` of them."""
         return 0
 
     def poll(self) -> int:
-        """Read what is new; the number of new rows. Costs one `stat` when nothing is.
+        """Read the new rows and return their number. Costs one `stat` where there are none.
 
         Raises:
             FormatError: the file is not a metric log.
@@ -234,11 +234,11 @@ class RowFollower:
         except NotRegular as error:
             raise FormatError(
                 f"{self.path} is not a metric log: {error.strerror}.",
-                "Move it away; the rest of the job is not touched by it.",
+                "Move it away; nothing else in the job depends on it.",
             ) from error
 
     def _goes_on(self, file: BinaryIO) -> bool:
-        """Whether the file still holds what was read of it: a resume cuts it and writes other rows."""
+        """Whether the part that was read is unchanged: a resume may have cut it and written other rows."""
         file.seek(self._offset - len(self._last_row))
         return file.read(len(self._last_row)) == self._last_row and os.fstat(file.fileno()).st_size >= self._offset
 
@@ -268,7 +268,7 @@ def _chosen(data: bytes, sound: list[bool], header: Header) -> bytes:
 
 
 def _small_fields(data: bytes) -> array[int]:
-    """The bytes as fields of four bytes."""
+    """The bytes as fields of 4 bytes."""
     fields = array("I")
     fields.frombytes(data)
     if sys.byteorder == "big":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Union
 
+from saetui.display.figures import plain_number
 from saetui.errors import InvalidInput
 from saetui.spec.architectures import ARCHITECTURES
 
@@ -111,8 +112,8 @@ class Hyperparameter:
             return "e.g. 256,512,1024, the last of them all latents"
         low, high = self.recommended or self.limits
         if math.isinf(high):
-            return f"at least {plain(low)}" if not math.isinf(low) else ""
-        return f"{plain(low)} to {plain(high)}"
+            return f"at least {plain_number(low)}" if not math.isinf(low) else ""
+        return f"{plain_number(low)} to {plain_number(high)}"
 
     def check(self, value: object) -> str | None:
         """Why a value cannot be, as the end of a sentence that begins with the value; None where it can."""
@@ -132,9 +133,9 @@ class Hyperparameter:
             return "must be a finite number"
         low, high = self.limits
         if value < low:
-            return f"is below its limit of {plain(low)}"
+            return f"is below its limit of {plain_number(low)}"
         if value > high:
-            return f"is above its limit of {plain(high)}"
+            return f"is above its limit of {plain_number(high)}"
         return None
 
     def outside_recommended(self, value: Value) -> bool:
@@ -170,7 +171,7 @@ class Hyperparameter:
             return ""
         if isinstance(value, bool):
             return "true" if value else "false"
-        return value if isinstance(value, str) else plain(value)
+        return value if isinstance(value, str) else plain_number(value)
 
     def _read(self, text: str) -> Value:
         lower = text.lower()
@@ -193,13 +194,6 @@ class Hyperparameter:
 
     def _wanted(self) -> str:
         return f"one of {', '.join(self.choices)}" if self.choices else self.kind.value
-
-
-def plain(number: float) -> str:
-    """A number the way people write it: 100000, 0.001, 6e-05, 1.5."""
-    if float(number).is_integer() and abs(number) < 1e15:
-        return str(int(number))
-    return f"{number:.6g}"
 
 
 def read_widths(text: str) -> tuple[int, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from saetui.spec.architectures import ARCHITECTURES, BY_K, BY_L1, RELU, RESAMPLED, TIED, TRANSCODERS
-from saetui.spec.hyperparameter import Hyperparameter, Kind, Section, Value, When, plain
+from saetui.spec.hyperparameter import Hyperparameter, Kind, Section, Value, When
 
 __all__ = [
     "ARCHITECTURES", "HYPERPARAMETERS", "LINKED", "Hyperparameter", "Kind", "Section", "Value", "When",
-    "complete", "for_architecture", "linked_problem", "plain", "siblings", "without_effect",
+    "complete", "for_architecture", "linked_problem", "siblings", "without_effect",
 ]  # fmt: skip
 
 L1_CHOSEN = When("l1_alpha", architectures=TRANSCODERS)
@@ -254,8 +254,8 @@ def linked_problem(values: Mapping[str, object]) -> list[tuple[str, str]]:
         given = [name for name in group if values.get(name) is not None]
         if len(given) < 2:
             continue
-        ways = "are two ways to sparse codes" if "l1_alpha" in given else "say the same thing in different words"
-        found.append((given[-1], f"{' and '.join(given)} {ways}."))
+        conflict = "both set how sparse codes are" if "l1_alpha" in given else "say the same thing"
+        found.append((given[-1], f"{' and '.join(given)} {conflict}."))
     return found
 
 

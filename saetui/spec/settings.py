@@ -7,8 +7,9 @@ from typing import Any, Literal, Union
 
 import msgspec
 
+from saetui.display.figures import plain_number
 from saetui.spec.hyperparameter import read_widths
-from saetui.spec.hyperparameters import HYPERPARAMETERS, complete, plain
+from saetui.spec.hyperparameters import HYPERPARAMETERS, complete
 from saetui.spec.problems import Problem, SpecError
 from saetui.spec.training_spec import TrainingSpec
 
@@ -191,7 +192,7 @@ def check_together(values: dict[str, Any], d_in: int) -> list[Problem]:
         problems.append(_problem("expansion_factor", f"{latents} latents are above the limit of {limit}.", "Lower it."))
     for name in ("k", "l0_target"):
         if values.get(name) is not None and values[name] > latents:
-            message = f"{plain(values[name])} is more than the {latents} latents that there are."
+            message = f"{plain_number(values[name])} is more than the {latents} latents that there are."
             problems.append(_problem(name, message, f"Lower {name} or widen the SAE."))
     if values.get("matryoshka_widths") is not None:
         problems += _check_widths(values["matryoshka_widths"], latents)
@@ -222,7 +223,7 @@ _TOKENS_AT_A_TIME = {"cpu": 2048, "jetson": 2048, "cuda": 8192}
 """Of one forward pass: on a processor more no longer helps, on a large GPU a small model waits for its launches below."""
 
 
-def contexts_at_a_time(kind: str, context_length: int) -> int:
+def contexts_per_pass(kind: str, context_length: int) -> int:
     """How many contexts a forward pass takes: enough tokens to keep a device busy, few enough to stay small.
 
     Args:
@@ -232,7 +233,7 @@ def contexts_at_a_time(kind: str, context_length: int) -> int:
     return max(1, _TOKENS_AT_A_TIME[kind] // context_length)
 
 
-def contexts_of_a_block(batch_size: int, context_length: int, at_a_time: int, contexts: int | None = None) -> int:
+def contexts_per_window(batch_size: int, context_length: int, at_a_time: int, contexts: int | None = None) -> int:
     """How many contexts the shuffling buffer reads for each of its windows: whole forward passes.
 
     Args:

@@ -20,7 +20,7 @@ from saetui.spec.training_spec import CONTEXT_LIMITS, TrainingSpec, check_fields
 
 
 @dataclass(frozen=True)
-class Ready:
+class CompleteSpec:
     """A spec that can be started, complete with every default.
 
     Attributes:
@@ -34,7 +34,7 @@ class Ready:
     warnings: tuple[Problem, ...]
 
 
-def complete_spec(raw: Mapping[str, Any]) -> Ready:
+def complete_spec(raw: Mapping[str, Any]) -> CompleteSpec:
     """Fill in what a spec leaves open: layers, name, every hyperparameter.
 
     Raises:
@@ -51,7 +51,7 @@ def complete_spec(raw: Mapping[str, Any]) -> Ready:
     spec = msgspec.structs.replace(
         spec, name=spec.name or generated_job_name(spec), hyperparameters=_filled(spec, settings)
     )
-    return Ready(spec, settings, model, dataset, tuple(warnings_of(problems)))
+    return CompleteSpec(spec, settings, model, dataset, tuple(warnings_of(problems)))
 
 
 def check_everything(raw: Mapping[str, Any]) -> list[Problem]:

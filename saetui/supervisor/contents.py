@@ -10,7 +10,7 @@ import msgspec
 from saetui.errors import HomeError
 from saetui.formats.sealed import decode_sealed
 from saetui.formats.times import now
-from saetui.jobs.losses import Loss
+from saetui.jobs.damage import DamagedFile
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.templates import Template
 from saetui.supervisor.generations import Recovery, WhyUnreadable
@@ -80,7 +80,7 @@ def why_unreadable(path: Path, kind: type[Kind]) -> WhyUnreadable:
     return why
 
 
-def losses_of(path: Path, found: Recovery, *, known: bool) -> tuple[Loss, ...]:
+def losses_of(path: Path, found: Recovery, *, known: bool) -> tuple[DamagedFile, ...]:
     """What is to be said of a file.
 
     Args:
@@ -95,10 +95,10 @@ def losses_of(path: Path, found: Recovery, *, known: bool) -> tuple[Loss, ...]:
     else:
         cost = _LOST[path.name]
     losses = [
-        Loss(time=now(), file=str(moved.path), reason=moved.reason, moved_to=str(moved.to), lost=cost)
+        DamagedFile(time=now(), file=str(moved.path), reason=moved.reason, moved_to=str(moved.to), lost=cost)
         for moved in found.moved
     ]
     # One that was moved aside explains already why the file is not there.
     if not losses and not found.sound and known:
-        losses.append(Loss(time=now(), file=str(path), reason="it was gone", moved_to=None, lost=cost))
+        losses.append(DamagedFile(time=now(), file=str(path), reason="it was gone", moved_to=None, lost=cost))
     return tuple(losses)

@@ -14,13 +14,12 @@ import msgspec
 
 from saetui.errors import Conflict, HomeError
 from saetui.home import Home
+from saetui.jobs.commands import JobCommand, require_possible
 from saetui.jobs.job import DesiredState, Job, Status
-from saetui.jobs.states import JobCommand, require_possible
 from saetui.launch.presence import find_living
 from saetui.protocol.messages import KeepCheckpoints, Place
-from saetui.rundir.checkpoints import list_checkpoints
+from saetui.rundir.checkpoints import delete_unless_read, list_checkpoints
 from saetui.rundir.control import read_control, write_control
-from saetui.rundir.reading import delete_unless_read
 from saetui.rundir.retention import spec_rules, superfluous
 from saetui.supervisor.attempts import forget_end, run_of
 from saetui.supervisor.auto_resume import waits_for_revival, without_revival

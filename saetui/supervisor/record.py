@@ -13,8 +13,7 @@ from saetui.formats.names import plain_name
 from saetui.formats.regular import read_regular
 from saetui.formats.sealed import decode_sealed, seal
 from saetui.jobs.job import Job, Status
-from saetui.rundir.layout import RunDirectory
-from saetui.rundir.ownership import JOB_COPY, require_own_directory
+from saetui.rundir.layout import JOB_COPY, RunDirectory, require_own_directory
 
 CPU = "cpu"
 

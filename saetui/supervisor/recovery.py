@@ -16,7 +16,7 @@ from saetui.home import Home
 from saetui.jobs.job import Status
 from saetui.launch.locks import is_held
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.leftovers import Entry, Kind, look_over, remove
+from saetui.rundir.leftovers import Entry, Kind, classify_all, remove
 from saetui.supervisor.attempts import never_started, run_of
 from saetui.supervisor.jobs import Board
 from saetui.supervisor.record import Record, rebuild
@@ -77,7 +77,7 @@ class Adoption:
 
     def _entries(self) -> list[Entry]:
         try:
-            return look_over(self._home.runs)
+            return classify_all(self._home.runs)
         except OSError as error:
             log.error("%s cannot be looked over: %s", self._home.runs, error)
             return []

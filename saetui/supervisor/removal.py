@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from saetui.errors import HomeError
 from saetui.failpoints import hit
-from saetui.rundir.layout import RunDirectory
-from saetui.rundir.leftovers import Kind, classify, remove_hidden, shown
-from saetui.rundir.ownership import require_own_directory
+from saetui.rundir.layout import RunDirectory, require_own_directory
+from saetui.rundir.leftovers import Kind, classify, printable, remove_hidden
 from saetui.supervisor.attempts import run_of
 from saetui.supervisor.record import Record, copy_path, write_copy
 
@@ -49,7 +48,7 @@ def hide_all(records: Sequence[Record]) -> list[Hidden]:
         except OSError as error:
             show_again(done)
             raise HomeError(
-                f"{record.job.name} ({record.job.state}): {shown(run.path)} cannot be removed: "
+                f"{record.job.name} ({record.job.state}): {printable(run.path)} cannot be removed: "
                 f"{error.strerror or error}. Nothing was deleted.",
                 "See that it is the job's own and that this user may rename it (ls -ld, lsattr -d), then delete it again.",
             ) from error
@@ -73,9 +72,9 @@ def remove_for_good(name: str, path: Path, hidden: Path) -> str | None:
         remove_hidden(hidden)
     except OSError as error:
         log.warning("%s could not be removed whole: %s", hidden, error)
-        return f"{name}: {shown(hidden)} ({error.strerror or error})."
+        return f"{name}: {printable(hidden)} ({error.strerror or error})."
     if target is not None and os.path.lexists(target):
-        return f"{name}: its directory was a link, and what that meant is left: {shown(target)}."
+        return f"{name}: its directory was a link, and what that meant is left: {printable(target)}."
     return None
 
 

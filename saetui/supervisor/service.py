@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from saetui.devices.reading import read_device
+from saetui.devices.device import read_device
 from saetui.errors import HomeError
 from saetui.home import Home
-from saetui.jobs.losses import note_losses
+from saetui.jobs.damage import record_damage
 from saetui.launch.local import TRAINER
 from saetui.launch.locks import still_ours
 from saetui.launch.presence import place_of
@@ -73,7 +73,7 @@ class Service:
         self._pace = pace or Pace()
         self._store = Store(home.store)
         try:
-            note_losses(home.root, self._store.opening.losses)
+            record_damage(home.root, self._store.opening.losses)
         except OSError as error:
             log.error("what was lost could not be noted: %s", error)
         self._hub = Hub()

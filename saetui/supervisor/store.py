@@ -26,7 +26,7 @@ from saetui.failpoints import hit
 from saetui.formats.durable import write_durably
 from saetui.formats.regular import read_regular
 from saetui.formats.sealed import SEAL, seal
-from saetui.jobs.losses import Loss
+from saetui.jobs.damage import DamagedFile
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.templates import Template
 from saetui.supervisor.contents import JobsFile, TemplatesFile, losses_of, why_unreadable
@@ -49,7 +49,7 @@ class Opening:
     """
 
     sound: bool
-    losses: tuple[Loss, ...] = ()
+    losses: tuple[DamagedFile, ...] = ()
 
 
 class AtomicStorage(Storage):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from saetui.devices.choice import default_device
+from saetui.devices.device import default_device
 from saetui.errors import Conflict, HomeError
 from saetui.formats.names import free_name, new_id
 from saetui.formats.times import now
@@ -19,7 +19,7 @@ from saetui.rundir.layout import RunDirectory
 from saetui.rundir.leftovers import Kind, classify, remove
 from saetui.spec.problems import Problem, SpecError
 from saetui.spec.training_spec import TrainingSpec, spec_json
-from saetui.spec.validation import Ready, complete_spec
+from saetui.spec.validation import CompleteSpec, complete_spec
 from saetui.supervisor.jobs import Board
 from saetui.supervisor.record import Record, write_copy
 
@@ -89,7 +89,7 @@ def resolve_device(wanted: str) -> str:
     return "cuda:0" if wanted == "cuda" else wanted
 
 
-async def _complete(board: Board, raw: dict[str, Any]) -> Ready:
+async def _complete(board: Board, raw: dict[str, Any]) -> CompleteSpec:
     try:
         return await asyncio.to_thread(complete_spec, raw)
     except SpecError as error:

@@ -190,7 +190,7 @@ class Shelf:
 
             def look() -> None:
                 for spec in specs:
-                    self.references.look(spec)
+                    self.references.refresh(spec)
 
             self._looking = in_daemon_thread(look, "references")
         done, _ = await asyncio.wait({self._looking}, timeout=LOOK_SECONDS)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from saetui.activations import ActivationExtractor, TokenDataset, extract_rows
 from saetui.sae.batch_topk import BatchTopKSAE
 from saetui.sae.calibration import ThresholdSearch
-from saetui.spec.settings import contexts_at_a_time
+from saetui.spec.settings import contexts_per_pass
 from saetui.training.evaluation import spread
 from saetui.training.site import SiteTrainer
 from saetui.training.stream import kind_of
@@ -43,7 +43,7 @@ class Calibration:
         )
         self._extractor = extractor
         self._dataset = dataset
-        self._at_a_time = contexts_at_a_time(kind_of(extractor.model.device), dataset.context_length)
+        self._at_a_time = contexts_per_pass(kind_of(extractor.model.device), dataset.context_length)
 
     def calibrate(self, trainers: Mapping[str, SiteTrainer]) -> None:
         """Gives each SAE that has a threshold the right one, until its next step; what its training carries on stays.

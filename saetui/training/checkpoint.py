@@ -19,8 +19,7 @@ from torch import Tensor
 
 from saetui.errors import FormatError, TrainingError
 from saetui.formats.durable import open_private
-from saetui.rundir.checkpoints import new_checkpoint
-from saetui.rundir.reading import reading
+from saetui.rundir.checkpoints import kept_while_read, new_checkpoint
 from saetui.training.origin import Origin
 from saetui.training.tensor_file import size_of, write_tensors
 
@@ -179,7 +178,7 @@ def load_checkpoint(path: Path, device: torch.device) -> SavedState:
         FormatError: another version wrote it, or a file is not what it should be.
         NotFound: it was deleted.
     """
-    with reading(path):
+    with kept_while_read(path):
         content = _read_trainer_file(path)
         try:
             sites = {

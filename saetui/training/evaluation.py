@@ -12,7 +12,7 @@ from torch import Tensor
 
 from saetui.activations import Predictor, Splice, TokenDataset, TokenLoss, Unavailable, cross_entropy, extract_rows
 from saetui.sae import IntervalSums
-from saetui.spec.settings import contexts_at_a_time
+from saetui.spec.settings import contexts_per_pass
 from saetui.training.sinks import find_sinks
 from saetui.training.stream import kind_of
 
@@ -128,7 +128,7 @@ class HeldOut:
         """
         count = max(1, tokens // dataset.context_length)
         self._contexts = spread(dataset.held_out, count)
-        self._at_a_time = contexts_at_a_time(kind_of(model.device), dataset.context_length)
+        self._at_a_time = contexts_per_pass(kind_of(model.device), dataset.context_length)
         self._predictor = Predictor(model)
         self._report = report
         self._reported = False

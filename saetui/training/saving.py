@@ -8,8 +8,7 @@ import msgspec
 
 from saetui.activations.vocabulary import prepends_bos
 from saetui.formats.directories import sweep_new
-from saetui.rundir.checkpoints import delete_checkpoint, list_checkpoints
-from saetui.rundir.reading import delete_unless_read
+from saetui.rundir.checkpoints import delete_checkpoint, delete_unless_read, list_checkpoints
 from saetui.rundir.retention import Retention, superfluous
 from saetui.sae import ExportMetadata, export_result
 from saetui.spec.settings import Settings

@@ -15,7 +15,7 @@ from saetui.errors import DatasetError, InvalidInput
 from saetui.home import find_home
 from saetui.rundir.checkpoints import newest_sound, sweep
 from saetui.rundir.layout import RunDirectory
-from saetui.spec.settings import Settings, contexts_at_a_time, resolve
+from saetui.spec.settings import Settings, contexts_per_pass, resolve
 from saetui.spec.training_spec import TrainingSpec
 from saetui.training.allocator import keep_freed_memory
 from saetui.training.calibration import Calibration
@@ -200,7 +200,7 @@ def _trainers(
             for pair in pairs
         }
     order = ContextOrder(dataset.train, spec.seed)
-    at_a_time = contexts_at_a_time(kind_of(device), dataset.context_length)
+    at_a_time = contexts_per_pass(kind_of(device), dataset.context_length)
 
     def sample() -> Iterator[dict[str, Tensor]]:
         """Raw activations of the contexts that the training begins with, from the cache where they are in it; without end."""

@@ -16,7 +16,7 @@ from saetui.catalog.cache_limit import make_room, read_limit
 from saetui.catalog.caches import ACTIVATIONS, list_caches
 from saetui.errors import Conflict
 from saetui.home import find_home
-from saetui.spec.settings import Settings, contexts_at_a_time, contexts_of_a_block
+from saetui.spec.settings import Settings, contexts_per_pass, contexts_per_window
 from saetui.spec.training_spec import TrainingSpec
 
 Report = Callable[[str], None]
@@ -42,14 +42,14 @@ def open_stream(
         report: takes a sentence where the cache is used or written.
     """
     length = dataset.context_length
-    micro_batch = contexts_at_a_time(kind_of(extractor.model.device), length)
+    micro_batch = contexts_per_pass(kind_of(extractor.model.device), length)
     rows = open_rows(extractor, dataset, spec, find_home().cache, report)
     return BatchStream(
         rows,
         dataset,
         batch_size=settings.batch_size,
         seed=spec.seed,
-        contexts_per_block=contexts_of_a_block(settings.batch_size, length, micro_batch, len(dataset.train)),
+        contexts_per_block=contexts_per_window(settings.batch_size, length, micro_batch, len(dataset.train)),
         micro_batch=micro_batch,
         background=fills_in_background(rows),
     )

@@ -21,8 +21,8 @@ from saetui.client.link import Link, Unreachable
 from saetui.client.liveness import Unresponsive
 from saetui.errors import SaetuiError
 from saetui.home import Home
+from saetui.jobs.damage import acknowledge_damage, read_damage
 from saetui.jobs.job import Job
-from saetui.jobs.losses import acknowledge_losses, read_losses
 from saetui.jobs.preferences import PreferenceValue
 from saetui.protocol.messages import PreferencesChanged, Snapshot
 from saetui.tui.actions import Scope, bindings_for
@@ -129,14 +129,14 @@ class SaetuiApp(App[None]):
     def _tell_losses(self) -> None:
         """Say what damaged files have cost. The supervisor has found that when it started; closing the notice is enough."""
         home = self._home
-        losses = read_losses(home.root) if home is not None else []
+        losses = read_damage(home.root) if home is not None else []
         if home is None or not losses:
             return
         from saetui.tui.screens.confirm import ErrorScreen
 
         def acknowledged(_: None) -> None:
             try:
-                acknowledge_losses(home.root)
+                acknowledge_damage(home.root)
             except OSError as error:
                 self.notify(f"It will be said again: {error}", severity="warning", markup=False)
 

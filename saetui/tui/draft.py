@@ -7,9 +7,10 @@ from typing import Any, Union
 
 import msgspec
 
+from saetui.display.figures import plain_number
 from saetui.errors import InvalidInput
 from saetui.spec.architectures import ARCHITECTURES, default_hook_points
-from saetui.spec.hyperparameters import HYPERPARAMETERS, Value, for_architecture, plain, siblings
+from saetui.spec.hyperparameters import HYPERPARAMETERS, Value, for_architecture, siblings
 from saetui.spec.problems import Problem, SpecError, errors_of
 from saetui.spec.settings import Settings, resolve
 from saetui.spec.training_spec import SPEC_FIELDS, check_fields, parse_spec
@@ -199,7 +200,7 @@ def _flat(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_text(value: Any) -> str:
-    return plain(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+    return plain_number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
 def _whole(text: str) -> int | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from saetui.bundled import TINY
-from saetui.catalog.model_sizes import read_model_size
+from saetui.catalog.models import read_model_size
 from saetui.errors import ModelError
 
 

@@ -20,7 +20,7 @@ def test_what_is_not_on_this_machine_is_flagged_after_a_look() -> None:
     known = References()
     spec = {"model": "/no/such/model", "dataset": {"source": "/no/such/text"}}
     assert known.known_missing(spec) == ()
-    known.look(spec)
+    known.refresh(spec)
     assert known.known_missing(spec) == ("model", "dataset")
     assert known.known_missing({}) == ()
 
@@ -29,8 +29,8 @@ def test_the_same_reference_is_looked_through_once_however_many_templates_name_i
     known = References()
     (tmp_path / "text.txt").write_text("words " * 100)
     for _ in range(240):
-        known.look({"model": "bundled:tiny", **dataset(tmp_path / "text.txt")})
-        known.look({"dataset": {"source": "bundled:stdlib"}})
+        known.refresh({"model": "bundled:tiny", **dataset(tmp_path / "text.txt")})
+        known.refresh({"dataset": {"source": "bundled:stdlib"}})
     assert known.scans == 3
 
 
@@ -38,13 +38,13 @@ def test_what_has_changed_is_looked_through_again(tmp_path: Path) -> None:
     known = References()
     text = tmp_path / "text.txt"
     spec = dataset(text)
-    known.look(spec)
+    known.refresh(spec)
     assert known.known_missing(spec) == ("dataset",)
     text.write_text("words " * 100)
-    known.look(spec)
+    known.refresh(spec)
     assert known.known_missing(spec) == () and known.scans == 2
     text.unlink()
-    known.look(spec)
+    known.refresh(spec)
     assert known.known_missing(spec) == ("dataset",) and known.scans == 3
 
 
@@ -54,10 +54,10 @@ def test_a_model_whose_configuration_is_repaired_is_found(tmp_path: Path) -> Non
     (tmp_path / "config.json").write_text("{")
     (tmp_path / "model.safetensors").write_bytes(b"x")
     (tmp_path / "tokenizer.json").write_text("{}")
-    known.look(spec)
+    known.refresh(spec)
     assert known.known_missing(spec) == ("model",)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_layer": 6, "n_embd": 32}))
-    known.look(spec)
+    known.refresh(spec)
     assert known.known_missing(spec) == ()
 
 
@@ -65,14 +65,14 @@ def test_a_directory_that_had_no_text_is_looked_at_again_later(tmp_path: Path, m
     known = References()
     (tmp_path / "deeper").mkdir()
     spec = dataset(tmp_path)
-    known.look(spec)
+    known.refresh(spec)
     mark = tmp_path.stat()
     (tmp_path / "deeper" / "text.txt").write_text("words " * 100)
     os.utime(tmp_path, ns=(mark.st_atime_ns, mark.st_mtime_ns))
-    known.look(spec)
+    known.refresh(spec)
     assert known.known_missing(spec) == ("dataset",) and known.scans == 1
     monkeypatch.setattr(references, "AGAIN_SECONDS", 0.0)
-    known.look(spec)
+    known.refresh(spec)
     assert known.known_missing(spec) == ()
 
 
@@ -80,7 +80,7 @@ def test_a_directory_that_had_no_text_is_looked_at_again_later(tmp_path: Path, m
 def test_a_name_that_can_be_no_path_is_missing(name: str) -> None:
     known = References()
     spec = {"model": name, "dataset": {"source": name}}
-    known.look(spec)
+    known.refresh(spec)
     assert known.known_missing(spec) == ("model", "dataset")
 
 
@@ -89,7 +89,7 @@ def test_a_dataset_is_missing_where_its_split_is(tmp_path: Path) -> None:
 
     def missing(**more: str) -> tuple[str, ...]:
         known, spec = References(), {"dataset": {"source": str(tmp_path), **more}}
-        known.look(spec)
+        known.refresh(spec)
         return known.known_missing(spec)
 
     assert missing(split="validation") == ()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from saetui.devices.cpu import read_cpu
-from saetui.devices.reading import read_device
+from saetui.devices.device import read_device
 
 
 def test_the_processor_has_a_load_and_memory_and_says_why_it_has_no_power() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from saetui.devices.choice import default_device
+from saetui.devices.device import default_device
 from saetui.devices.jetson import is_jetson
 from saetui.devices.nvidia import parse, read_nvidia
 

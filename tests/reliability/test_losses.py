@@ -9,8 +9,8 @@ import pytest
 from saetui.cli.main import run
 from saetui.client.blocking import ask
 from saetui.client.link import Link
+from saetui.jobs.damage import read_damage
 from saetui.jobs.job import Status
-from saetui.jobs.losses import read_losses
 from saetui.protocol.messages import GetJobs, GetTemplates, SaveTemplate
 from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.confirm import ErrorScreen
@@ -43,15 +43,15 @@ def damage(path: Path) -> None:
 @pytest.mark.parametrize("name", ["saetui.json", "templates.json"])
 def test_one_damaged_file_loses_neither_jobs_nor_templates_and_is_said(filled: ReliableMachine, name: str) -> None:
     damage(filled.home.root / name)
-    assert read_losses(filled.home.root) == []
+    assert read_damage(filled.home.root) == []
     filled.start()
     assert len(ask(GetJobs(), filled.home, start=False).jobs) == 1
     assert own_templates(filled) == ["mine"]
-    (loss,) = read_losses(filled.home.root)
+    (loss,) = read_damage(filled.home.root)
     assert loss.file == str(filled.home.root / name) and loss.moved_to is not None and Path(loss.moved_to).exists()
     # Said until the user takes the damaged file away.
     Path(loss.moved_to).unlink()
-    assert read_losses(filled.home.root) == []
+    assert read_damage(filled.home.root) == []
 
 
 async def test_lost_templates_are_said_by_doctor_and_once_in_the_screens(
@@ -61,7 +61,7 @@ async def test_lost_templates_are_said_by_doctor_and_once_in_the_screens(
         damage(filled.home.root / name)
     filled.start()
     assert own_templates(filled) == []
-    first, second = read_losses(filled.home.root)
+    first, second = read_damage(filled.home.root)
     assert first.lost == second.lost == "all templates of your own"
     monkeypatch.setattr("saetui.cli.doctor.look_at_torch", lambda: iter(()))
     run(["doctor", "--json"])
@@ -75,7 +75,7 @@ async def test_lost_templates_are_said_by_doctor_and_once_in_the_screens(
         assert "unreadable-" in "".join(screen_text(app.screen).split())
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, ErrorScreen))
-        await until(pilot, lambda: read_losses(filled.home.root) == [])
+        await until(pilot, lambda: read_damage(filled.home.root) == [])
 
 
 def test_doctor_can_be_told_that_a_loss_is_known(
@@ -83,7 +83,7 @@ def test_doctor_can_be_told_that_a_loss_is_known(
 ) -> None:
     damage(filled.home.root / "templates.json")
     filled.start()
-    assert read_losses(filled.home.root)
+    assert read_damage(filled.home.root)
     monkeypatch.setattr("saetui.cli.doctor.look_at_torch", lambda: iter(()))
     run(["doctor"])
     assert "templates.json could not be used" in capsys.readouterr().out

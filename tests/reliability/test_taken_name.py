@@ -25,7 +25,7 @@ from tests.reliability.machine import ReliableMachine
 
 # The interpreter may lie where only root may read: what is needed is loaded first.
 _BECOME = (
-    "import os, sys, psutil, platformdirs, saetui.devices.reading, saetui.supervisor.process, saetui.client.blocking\n"
+    "import os, sys, psutil, platformdirs, saetui.devices.device, saetui.supervisor.process, saetui.client.blocking\n"
     "import saetui.supervisor.service\n"
     "os.setgroups([]); os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))\n"
 )

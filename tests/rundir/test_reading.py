@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from saetui.errors import NotFound
-from saetui.rundir.checkpoints import list_checkpoints, new_checkpoint
-from saetui.rundir.reading import delete_unless_read, reading
+from saetui.rundir.checkpoints import delete_unless_read, kept_while_read, list_checkpoints, new_checkpoint
 
 
 @pytest.fixture
@@ -17,9 +16,9 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_what_is_read_is_not_deleted_until_its_last_reader_is_done(checkpoint: Path) -> None:
-    with reading(checkpoint), reading(checkpoint):
+    with kept_while_read(checkpoint), kept_while_read(checkpoint):
         assert not delete_unless_read(checkpoint)
-    with reading(checkpoint) as path:
+    with kept_while_read(checkpoint) as path:
         assert not delete_unless_read(checkpoint)
         assert (path / "weights.safetensors").read_bytes() == b"weights"
     assert delete_unless_read(checkpoint)
@@ -27,7 +26,7 @@ def test_what_is_read_is_not_deleted_until_its_last_reader_is_done(checkpoint: P
 
 
 def test_a_reader_that_fails_holds_nothing_back(checkpoint: Path) -> None:
-    with pytest.raises(RuntimeError), reading(checkpoint):
+    with pytest.raises(RuntimeError), kept_while_read(checkpoint):
         raise RuntimeError("it could not be used")
     assert delete_unless_read(checkpoint)
     assert list_checkpoints(checkpoint.parent) == []
@@ -35,5 +34,5 @@ def test_a_reader_that_fails_holds_nothing_back(checkpoint: Path) -> None:
 
 def test_what_was_deleted_cannot_be_read(checkpoint: Path) -> None:
     delete_unless_read(checkpoint)
-    with pytest.raises(NotFound, match="step_000000010"), reading(checkpoint):
+    with pytest.raises(NotFound, match="step_000000010"), kept_while_read(checkpoint):
         pass

@@ -11,8 +11,7 @@ import pytest
 
 from saetui.activations.models import open_model
 from saetui.bundled import TINY
-from saetui.catalog.model_sizes import read_model_size
-from saetui.catalog.models import find_model
+from saetui.catalog.models import find_model, read_model_size
 from saetui.errors import ModelError
 from saetui.sources.model_files import find_model_files
 

@@ -10,11 +10,13 @@ import pytest
 
 from saetui.catalog.models import ModelInfo
 from saetui.spec.architectures import ARCHITECTURES, default_hook_points
-from saetui.spec.estimates import GIB, Estimate, estimate
+from saetui.spec.estimates import Estimate, estimate
 from saetui.spec.speed import ForwardFigure, MachineFigures, StepFigure
 from saetui.spec.training_spec import parse_spec
 from saetui.spec.validation import complete_spec
 from tests.catalog.test_model_sizes import write_head
+
+GIB = 1 << 30
 
 FIGURES = MachineFigures(
     device="CPU", torch="2", measured_at="2026-01-01T00:00:00Z", products={"float32": 1e11},

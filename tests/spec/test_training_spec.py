@@ -169,7 +169,7 @@ def _any_value(row: Any) -> Any:
 def test_two_ways_to_sparse_codes_cannot_be_asked_of_one_transcoder() -> None:
     raw = spec(architecture="transcoder", hyperparameters={"k": 8, "l1_alpha": 0.01})
     (problem,) = check_fields(raw)
-    assert problem.message == "k and l1_alpha are two ways to sparse codes."
+    assert problem.message == "k and l1_alpha both set how sparse codes are."
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 
 from saetui.client.blocking import ask
 from saetui.errors import Conflict, InvalidInput, NotFound
+from saetui.jobs.commands import JobCommand, statuses_for
 from saetui.jobs.job import DesiredState, Job, Status
-from saetui.jobs.states import JobCommand, statuses_for
 from saetui.protocol.messages import (
     CheckpointJobs,
     GetJobs,

@@ -18,8 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from saetui.client.blocking import ask
 from saetui.client.blocking_client import BlockingClient
 from saetui.errors import Conflict, SupervisorError
+from saetui.jobs.commands import JobCommand, can
 from saetui.jobs.job import TRANSITIONS, Job, Status
-from saetui.jobs.states import JobCommand, can
 from saetui.launch.identity import identify, read_identities
 from saetui.protocol.messages import CheckpointJobs, Event, GetJobs, JobChanged, MoveJobs, Place, RetryJobs, Snapshot
 from saetui.rundir.events import read_events

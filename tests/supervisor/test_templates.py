@@ -198,7 +198,7 @@ async def test_a_disk_that_never_answers_keeps_neither_the_list_nor_the_leaving_
     stuck = threading.Event()
     monkeypatch.setattr(shelf_module, "LOOK_SECONDS", 0.05)
     shelf = Shelf(Store(tmp_path / "saetui.json"), lambda change: None)
-    monkeypatch.setattr(shelf.references, "look", lambda spec: stuck.wait())
+    monkeypatch.setattr(shelf.references, "refresh", lambda spec: stuck.wait())
     before = threading.active_count()
     for _ in range(5):
         assert len(await shelf.all()) == len(BUILTIN_TEMPLATES)

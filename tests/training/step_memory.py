@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from saetui.sae import DeadSet
-from saetui.spec.estimates import reconstruction_bytes, step_bytes
+from saetui.spec.memory import reconstruction_bytes, step_bytes
 from saetui.spec.settings import Settings, resolve
 from saetui.spec.training_spec import parse_spec
 from saetui.training.pairs import pairs_of, sites_read

@@ -10,7 +10,7 @@ import torch
 from saetui.activations import splice
 from saetui.sae import matryoshka
 from saetui.sae.kernels import dense, sparse
-from saetui.spec import estimates
+from saetui.spec import memory
 from saetui.spec.architectures import ARCHITECTURES
 from tests.training.step_memory import Sizes, reconstruction_memory, step_memory
 
@@ -58,8 +58,8 @@ def test_a_reconstruction_takes_what_the_estimate_says(device: str, architecture
 
 def test_the_estimate_reckons_with_the_sizes_that_the_step_has() -> None:
     """It may not load torch, and so has them written down."""
-    assert estimates.BLOCK_ROWS == dense._BLOCK_ROWS
-    assert estimates.BLOCK_ENTRIES == dense._BLOCK_ENTRIES
-    assert estimates.SPARSE_ADVANTAGE == sparse.SPARSE_ADVANTAGE
-    assert len(matryoshka._FRACTIONS) == estimates.PREFIXES
-    assert estimates.LOGITS_AT_ONCE == splice._LOGITS
+    assert memory.BLOCK_ROWS == dense._BLOCK_ROWS
+    assert memory.BLOCK_ENTRIES == dense._BLOCK_ENTRIES
+    assert memory.SPARSE_ADVANTAGE == sparse.SPARSE_ADVANTAGE
+    assert len(matryoshka._FRACTIONS) == memory.PREFIXES
+    assert memory.LOGITS_AT_ONCE == splice._LOGITS

@@ -17,7 +17,7 @@ from saetui.activations.rows import ModelRows
 from saetui.catalog.caches import ACTIVATIONS, list_caches
 from saetui.errors import Conflict, HomeError
 from saetui.home import find_home
-from saetui.spec.settings import contexts_at_a_time
+from saetui.spec.settings import contexts_per_pass
 from saetui.spec.validation import complete_spec
 from saetui.training.pairs import pairs_of, sites_read
 from saetui.training.progress import Progress, tokenising
@@ -59,7 +59,7 @@ def build(request: dict[str, Any]) -> list[Any]:
     entries = [find_entry(cache / ACTIVATIONS, extractor, site, dataset) for site in sites]
     try:
         writers = open_writers(entries, extractor, dataset, spec.dataset.source, spec.seed, cache)
-        micro_batch = contexts_at_a_time(kind_of(model.device), dataset.context_length)
+        micro_batch = contexts_per_pass(kind_of(model.device), dataset.context_length)
         progress = Progress("Extracting activations", report, _REPORT_STEP)
         fill_entries(
             ModelRows(extractor, dataset), writers, lambda done, total: progress(done / max(1, total)), micro_batch

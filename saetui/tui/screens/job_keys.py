@@ -1,6 +1,6 @@
 """What is asked of jobs from the list or from a job's own screen: pause, resume, stop, retry, delete, order.
 
-Each key acts on those of its targets for which it can be done (jobs/states.py says which), asks first where something is
+Each key acts on those of its targets for which it can be done (jobs/commands.py says which), asks first where something is
 lost, and says what happens.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from textual import work
 
 from saetui.errors import SaetuiError
+from saetui.jobs.commands import JobCommand, can
 from saetui.jobs.job import Job, Status
-from saetui.jobs.states import JobCommand, can
 from saetui.protocol.messages import Place
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.confirm import ConfirmScreen
