@@ -15,11 +15,9 @@ from saetui.activations.models import LanguageModel
 from saetui.activations.sites import Location, Site
 from saetui.activations.vocabulary import carries_text
 from saetui.errors import ModelError
+from saetui.formats.step_sizes import LOGITS_AT_ONCE
 
 __all__ = ["Splice", "TokenLoss", "cross_entropy"]
-
-_LOGITS = 1 << 24
-"""Logits are the largest tensor by far where a vocabulary is large: a forward pass makes at most so many, or one context's."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def cross_entropy(
             "Judge its SAEs by fvu and l0.",
         )
     if micro_batch is None:
-        micro_batch = max(1, _LOGITS // (model.vocab_size * tokens.shape[1]))
+        micro_batch = max(1, LOGITS_AT_ONCE // (model.vocab_size * tokens.shape[1]))
     loss = TokenLoss()
     for chunk in torch.split(tokens, micro_batch):
         batch = chunk.to(model.device)

@@ -9,7 +9,9 @@ Usable from a notebook without the rest of saetui. All activations are in normal
     dead, sums = DeadLatents(sae.latents, window=1_000_000), IntervalSums(sae.latents, sae.d_out)
 
     optimizer.zero_grad()
-    losses = sae.accumulate(x, dead=dead.current)         # forward and backward; micro_batch= bounds the memory
+    losses = sae.loss(x, dead=dead.current)
+    losses.total.backward()
+    sae.observe(losses.statistics)
     sae.before_step()                                     # then clip the gradient, if at all
     optimizer.step()
     sae.after_step()
@@ -21,7 +23,6 @@ Usable from a notebook without the rest of saetui. All activations are in normal
 """
 
 from saetui.sae.base import SparseAutoencoder, WholeBatch
-from saetui.sae.candidates import Candidates
 from saetui.sae.continuing import take_over
 from saetui.sae.dead import DeadLatents, DeadSet
 from saetui.sae.formats.export import ExportMetadata, export_result, export_saelens, export_saetui
@@ -33,7 +34,7 @@ from saetui.sae.losses import BatchStatistics, Losses, combine
 from saetui.sae.normalization import Normalization, ScaleEstimator
 from saetui.sae.planted import PlantedDictionary, recovered
 from saetui.sae.registry import ARCHITECTURES, build, build_from
-from saetui.sae.resampling import MomentReset, resample_dead, reset_moments
+from saetui.sae.resampling import Candidates, MomentReset, resample_dead, reset_moments
 from saetui.sae.standard import StandardSAE
 from saetui.sae.sums import IntervalSums
 from saetui.sae.topk import TopKSAE

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from saetui.errors import InvalidInput
+from saetui.formats.step_sizes import PREFIX_SHARES
 from saetui.sae.base import DecoderNorm, Option
 from saetui.sae.batch_topk import BatchTopKSAE
-
-# Of the latents, where no widths are given: the paper's doubling, five levels of it.
-_FRACTIONS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
 
 
 class MatryoshkaSAE(BatchTopKSAE):
@@ -53,7 +51,7 @@ class MatryoshkaSAE(BatchTopKSAE):
             decoder_norm=decoder_norm,
             firing_threshold=firing_threshold,
         )
-        default = sorted({max(1, round(fraction * latents)) for fraction in _FRACTIONS})
+        default = sorted({max(1, round(fraction * latents)) for fraction in PREFIX_SHARES})
         self._widths = tuple(default if widths is None else widths)
         rising = all(low < high for low, high in zip((0, *self._widths), self._widths))
         if not rising or not self._widths or self._widths[-1] != latents:

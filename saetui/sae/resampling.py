@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from saetui.errors import InvalidInput
+from saetui.formats.step_sizes import CANDIDATE_BATCHES, CANDIDATE_ROWS
 from saetui.sae.base import SparseAutoencoder
 from saetui.sae.dead import DeadSet
 
@@ -90,6 +91,57 @@ def reset_moments(optimizer: torch.optim.Optimizer, resets: Sequence[MomentReset
                 moment.index_fill_(dim, indices, 0.0)
 
 
+class Candidates:
+    """Gathers inputs over the steps before each resampling. Nothing here waits for the device, or draws a number.
+
+    Rows of a batch are shuffled already, so its first rows are as good as any. Their losses are worked out by the resampling, all of
+    them with the same weights.
+    """
+
+    def __init__(self, every: int) -> None:
+        """None gathered yet.
+
+        Args:
+            every: steps from one resampling to the next.
+        """
+        self._every = every
+        self._batches = min(CANDIDATE_BATCHES, every)
+        self._x: list[Tensor] = []
+        self._targets: list[Tensor] = []
+
+    def offer(self, x: Tensor, target: Tensor | None, step: int) -> None:
+        """Keeps a share of a batch where a resampling is near.
+
+        Args:
+            x: normalised inputs, shape (B, d_in).
+            target: shape (B, d_out); None for x.
+            step: finished steps, the batch's own included.
+        """
+        if -step % self._every >= self._batches:
+            return
+        share = CANDIDATE_ROWS // self._batches
+        # A copy, because a slice would keep the whole batch in memory.
+        self._x.append(x[:share].clone())
+        if target is not None:
+            self._targets.append(target[:share].clone())
+
+    def take(self) -> tuple[Tensor, Tensor | None]:
+        """What was gathered, x (n, d_in) and target (n, d_out) or None for x; the next resampling has candidates of its own."""
+        x, target = _joined(self._x), _joined(self._targets) if self._targets else None
+        self._x, self._targets = [], []
+        return x, target
+
+    def state(self) -> dict[str, Tensor]:
+        """What was gathered so far, for a checkpoint."""
+        parts = {"x": self._x, "target": self._targets}
+        return {name: _joined(rows) for name, rows in parts.items() if rows}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Goes back to a state that `state` gave."""
+        self._x = [state["x"]] if "x" in state else []
+        self._targets = [state["target"]] if "target" in state else []
+
+
 def _draw(weights: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """Indices of different inputs, no more than `most`; one that is explained without error only where all are."""
     probabilities = weights.to("cpu", torch.float64)
@@ -109,3 +161,7 @@ def _living(sae: SparseAutoencoder, dead: DeadSet) -> Tensor:
 
 def _unit(rows: Tensor) -> Tensor:
     return torch.nn.functional.normalize(rows, dim=1)
+
+
+def _joined(rows: list[Tensor]) -> Tensor:
+    return rows[0] if len(rows) == 1 else torch.cat(rows)

@@ -9,6 +9,15 @@ that no estimate is too low.
 from __future__ import annotations
 
 from saetui.catalog.models import ModelInfo, ModelSize
+from saetui.formats.step_sizes import (
+    BLOCK_ENTRIES,
+    BLOCK_ROWS,
+    CANDIDATE_BATCHES,
+    CANDIDATE_ROWS,
+    LOGITS_AT_ONCE,
+    PREFIX_SHARES,
+    SPARSE_ADVANTAGE,
+)
 from saetui.spec.architectures import TRANSCODERS
 from saetui.spec.settings import Settings, contexts_per_pass, contexts_per_window, resolve
 from saetui.spec.training_spec import TrainingSpec
@@ -18,8 +27,6 @@ FLOAT = 4
 MIB = 1 << 20
 KEPT_REST = 256 * MIB
 """The layers behind the last site stay loaded between evaluations if they are not larger than this."""
-LOGITS_AT_ONCE = 1 << 24
-"""An evaluation takes fewer contexts at once where the vocabulary is large; see activations/splice.py."""
 
 RUNTIME = {"cpu": 420 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
 """torch, transformers and Python themselves. cpu: measured with torch 2.13; the others: with a CUDA context added."""
@@ -46,16 +53,10 @@ CPU_STEP = {
 """What a step holds at its peak, in float32 numbers: for each token and latent; for each entry of a block of rows
 (sae/kernels/dense.py); for each token and dimension; for each weight; for each entry that a top-k keeps. Counted in the tensors
 of steps of many sizes, with half of the latents dead (tests/training/test_step_memory.py): the least sums that no count exceeds."""
-SPARSE_ADVANTAGE = 8
-"""A top-k that keeps at least 1/8 of the latents takes the dense path; see sae/kernels/sparse.py."""
 DENSE_BY_LATENT, DENSE_BY_KEPT = 2.5, 3.0
 """What the dense path holds instead, for each token and latent and for each entry kept; counted likewise."""
 PREFIX = 3.0
 """What matryoshka adds for each prefix, token and dimension."""
-PREFIXES = 5
-"""The prefixes of matryoshka where no widths are given; see sae/matryoshka.py."""
-BLOCK_ROWS = 512
-"""Rows of a block on the CPU; see sae/kernels/dense.py."""
 
 GPU_STEP = {
     "standard": (1.55, 1.15, 4.5, 0.7, 0.0),
@@ -70,11 +71,7 @@ GPU_STEP = {
 }
 """The same on a GPU, which works on whole batches, in blocks of as many entries. Counted in the tensors of steps on a device
 without data, with half of the latents dead (tests/training/test_accelerator.py): there was no GPU to measure on."""
-BLOCK_ENTRIES = 1 << 24
-"""Entries of a block on a GPU; see sae/kernels/dense.py. Gathered entries need as much; see sae/kernels/sparse.py."""
 
-CANDIDATE_ROWS, CANDIDATE_BATCHES = 8192, 16
-"""The rows from which dead latents are resampled; see sae/candidates.py."""
 CODES, CODES_OF_OTHERS = {"jumprelu": 3.1, "gated": 3.3}, 2.3
 """What an SAE holds while it reconstructs, for each entry of a block; counted likewise."""
 RECONSTRUCTED = 3.1
@@ -167,7 +164,7 @@ def step_bytes(architecture: str, settings: Settings, width: int, streams: int, 
     if k * SPARSE_ADVANTAGE >= settings.latents:
         kept = tokens * (DENSE_BY_LATENT * settings.latents + DENSE_BY_KEPT * k)
     if architecture == "matryoshka":
-        by_dimension += PREFIX * len(settings.matryoshka_widths or range(PREFIXES))
+        by_dimension += PREFIX * len(settings.matryoshka_widths or PREFIX_SHARES)
     numbers = tokens * (by_latent * settings.latents + by_dimension * width) + by_entry * entries + kept + batch
     return int(FLOAT * numbers + by_weight * weights) + added
 

@@ -13,16 +13,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
+from saetui.formats.step_sizes import BLOCK_ENTRIES, BLOCK_ROWS
+
 # Rows handled at a time where a comparison would otherwise allocate a (B, F) mask: small enough for the cache.
 _ROWS = 256
-# Rows of a block that a product is made with; on a GPU, where each launch costs, as many as have so many entries.
-_BLOCK_ROWS = 512
-_BLOCK_ENTRIES = 1 << 24
 
 
 def row_blocks(rows: Tensor, width: int | None = None) -> Iterator[slice]:
     """Slices of a tensor's rows, so that what is made of them on the way, as wide as they are or `width`, stays small."""
-    size = _BLOCK_ROWS if rows.device.type == "cpu" else max(1, _BLOCK_ENTRIES // (width or rows.shape[1]))
+    size = BLOCK_ROWS if rows.device.type == "cpu" else max(1, BLOCK_ENTRIES // (width or rows.shape[1]))
     for start in range(0, rows.shape[0], size):
         yield slice(start, start + size)
 

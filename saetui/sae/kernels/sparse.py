@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from saetui.formats.step_sizes import SPARSE_ADVANTAGE
+
 with warnings.catch_warnings():
     # Once in a process torch calls its CSR tensors a beta feature: here, where nobody need read it.
     warnings.simplefilter("ignore")
@@ -28,8 +30,6 @@ _COLUMNS = 512
 _GATHERED_BYTES = 1 << 24
 # Rows compared at a time: their mask stays in the cache.
 _ROWS = 256
-# A sparse product reaches about an eighth of a dense one's speed for each entry that it does compute (2 and 16 cores).
-SPARSE_ADVANTAGE = 8
 
 
 def sparse_is_faster(active: float, width: int) -> bool:
