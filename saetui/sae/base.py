@@ -17,15 +17,12 @@ from saetui.errors import InvalidInput
 from saetui.sae.centre import centre_of
 from saetui.sae.dead import DeadSet
 from saetui.sae.kernels.dense import row_blocks
-from saetui.sae.losses import BatchStatistics, Losses, combine
+from saetui.sae.losses import BatchStatistics, Losses
 
 DecoderNorm = Literal["unit", "free"]
 Centre = Literal["mean", "geometric_median"]
 Path = Literal["auto", "dense", "sparse"]
 Option = bool | int | float | str | list[int] | tuple[int, ...] | None
-Piece = tuple[Tensor, Tensor | None]
-"""A micro-batch: x, and its target where that is another."""
-
 
 ENCODER_START = 0.1
 """Norm of W_enc's columns at the start. At 1 a ReLU's first x̂ is many times as long as x, and the first steps and Adam's
@@ -222,46 +219,19 @@ class SparseAutoencoder(nn.Module, ABC):
         with torch.no_grad():
             return self.loss(x, target, sparsity_coefficient=sparsity_coefficient)
 
-    def accumulate(
-        self,
-        x: Tensor,
-        target: Tensor | None = None,
-        *,
-        sparsity_coefficient: float = 0.0,
-        dead: DeadSet | None = None,
-        micro_batch: int | None = None,
-        fraction: float = 1.0,
-    ) -> Losses:
-        """Forward and backward: adds the gradient of the whole batch's loss to `.grad`, piece by piece.
+    def batch_floor(self, parts: Sequence[Tensor]) -> Tensor | None:
+        """What an activation must exceed to be kept in a batch, shape (); None where each token selects for itself.
 
         Args:
-            x: normalised activations, shape (B, d_in).
-            target: shape (B, d_out); None for x itself.
-            sparsity_coefficient: see `loss`.
-            dead: see `loss`.
-            micro_batch: tokens at a time; None for all at once. It bounds memory and changes nothing else.
-            fraction: the share of the step's tokens that this batch has, where a step is made of several.
-
-        Returns:
-            The whole batch's losses, detached. Nothing here waits for the device.
+            parts: the micro-batches of x, each of shape (n, d_in).
         """
-        size = x.shape[0] if micro_batch is None else max(1, micro_batch)
-        pieces = _pieces(x, target, size)
-        whole = self.survey(pieces, dead) if len(pieces) > 1 else None
-        parts: list[Losses] = []
-        for part, goal in pieces:
-            losses = self.loss(part, goal, sparsity_coefficient=sparsity_coefficient, dead=dead, whole_batch=whole)
-            share = fraction * part.shape[0] / x.shape[0]
-            torch.autograd.backward(losses.total * share)
-            parts.append(losses.detached())
-        losses = combine(parts)
-        self.observe(losses.statistics)
-        return losses
-
-    def survey(self, pieces: Sequence[Piece], dead: DeadSet | None) -> WholeBatch | None:
-        """Gathers what `loss` must know of the whole batch; None where every term is a plain mean over tokens."""
-        del pieces, dead
+        del parts
         return None
+
+    def needs_batch_residual(self, dead: DeadSet | None) -> bool:
+        """Whether the loss of a micro-batch needs `WholeBatch.residual_mean_square`, while these latents are dead."""
+        del dead
+        return False
 
     def observe(self, statistics: BatchStatistics) -> None:
         """Remembers of a batch that was trained on what must outlast it; nothing, for most architectures."""
@@ -293,9 +263,3 @@ class SparseAutoencoder(nn.Module, ABC):
     def decoder_norms(self) -> Tensor | None:
         """n_i, shape (F,), differentiable; None with `decoder_norm: unit`, where all are 1."""
         return None if self.decoder_norm == "unit" else self.W_dec.norm(dim=1)
-
-
-def _pieces(x: Tensor, target: Tensor | None, size: int) -> list[Piece]:
-    parts = torch.split(x, size)
-    goals = [None] * len(parts) if target is None else torch.split(target, size)
-    return list(zip(parts, goals, strict=True))

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from saetui.sae.base import DecoderNorm, Path, Piece, WholeBatch
-from saetui.sae.dead import DeadSet
-from saetui.sae.kernels.dense import pre_activations
+from saetui.sae.base import DecoderNorm, Path, WholeBatch
+from saetui.sae.kernels.dense import pre_activations, row_blocks
 from saetui.sae.kernels.selection import Above, LargestOfAll, Selection, floor_of, largest_values
+from saetui.sae.kernels.sparse import places_above
 from saetui.sae.losses import BatchStatistics, Losses
 from saetui.sae.topk import TopKSAE
 
@@ -28,7 +28,7 @@ class BatchTopKSAE(TopKSAE):
         threshold: the moving average of the smallest activation that each training batch kept, shape (), float32; 0 until
             the first batch.
         threshold_batches: how many batches it has seen, shape (), int64.
-        calibrated: the threshold of a ThresholdSearch (calibration.py), for the weights as they are; the next training
+        calibrated: the threshold of a `ThresholdSearch`, for the weights as they are; the next training
             batch forgets it, and no checkpoint has it. None where nobody has searched.
     """
 
@@ -80,7 +80,7 @@ class BatchTopKSAE(TopKSAE):
         return state
 
     def selection(self, tokens: int, whole_batch: WholeBatch | None) -> Selection:
-        """The k·B largest of the whole batch, of which `survey` has found the floor where this is a part."""
+        """The k·B largest of the whole batch, of which `batch_floor` is the floor where this is a part."""
         if whole_batch is None or whole_batch.floor is None:
             return LargestOfAll(self.k * tokens)
         return LargestOfAll(self.k * whole_batch.tokens, whole_batch.floor)
@@ -97,18 +97,15 @@ class BatchTopKSAE(TopKSAE):
             return self.losses_of(Above(self.cutoff), x, x if target is None else target, None, None, path)
 
     @torch.no_grad()
-    def survey(self, pieces: Sequence[Piece], dead: DeadSet | None) -> WholeBatch | None:
-        """The floor of the whole batch's k·B largest; and while latents are dead its mean-square residual."""
-        tokens = sum(x.shape[0] for x, _ in pieces)
+    def batch_floor(self, parts: Sequence[Tensor]) -> Tensor:
+        """What the k·B largest activations of the whole batch exceed, shape ()."""
+        kept = self.k * sum(x.shape[0] for x in parts)
         largest = self.b_dec.new_zeros(0)
-        for x, _ in pieces:
+        for x in parts:
             b_in = self.b_dec if self.centres_input else None
             h = pre_activations(x, self.encoder_weight, self.encoder_bias, b_in, self.compute_dtype)
-            largest = torch.cat([largest, largest_values(h, self.k * tokens)])
-        whole = WholeBatch(floor=floor_of(largest, self.k * tokens), tokens=tokens)
-        if dead is None or self.aux_k_alpha <= 0:
-            return whole
-        return whole._replace(residual_mean_square=self._mean_square_residual(pieces, whole))
+            largest = torch.cat([largest, largest_values(h, kept)])
+        return floor_of(largest, kept)
 
     @torch.no_grad()
     def observe(self, statistics: BatchStatistics) -> None:
@@ -121,3 +118,38 @@ class BatchTopKSAE(TopKSAE):
         kept_any = torch.isfinite(smallest)
         self.threshold.copy_(torch.where(kept_any, renewed, self.threshold))
         self.threshold_batches.add_(kept_any)
+
+
+class ThresholdSearch:
+    """Finds the threshold that k activations a token exceed on average, exactly, over tokens that come block by block.
+
+    The running threshold is an average over batches of other weights, and lags behind: with k = 32 and the bundled model it
+    gave an L0 of 67 on held-out text after 40 steps. Of all activations only those are kept that can still be among the
+    k largest a token: k · `most_tokens` numbers, twice that at most.
+    """
+
+    def __init__(self, sae: BatchTopKSAE, most_tokens: int) -> None:
+        """For at most so many tokens in all; nothing of the SAE is changed."""
+        self._sae = sae
+        self._most = sae.k * most_tokens
+        self._tokens = 0
+        self._largest = sae.W_dec.new_zeros(0)
+        self._floor = sae.W_dec.new_zeros(())
+
+    @torch.no_grad()
+    def add(self, x: Tensor) -> None:
+        """Takes in tokens, normalised, shape (n, d_in)."""
+        sae = self._sae
+        b_in = sae.b_dec if sae.centres_input else None
+        self._tokens += x.shape[0]
+        for rows in row_blocks(x, sae.latents):
+            h = pre_activations(x[rows], sae.encoder_weight, sae.encoder_bias, b_in, sae.compute_dtype)
+            h = h.to(self._largest.dtype)
+            self._largest = torch.cat([self._largest, h.reshape(-1)[places_above(h, self._floor)]])
+            if len(self._largest) > 2 * self._most:
+                self._floor = floor_of(self._largest, self._most)
+                self._largest = self._largest[self._largest > self._floor]
+
+    def result(self) -> Tensor | None:
+        """The threshold, shape (); 0 where fewer activations are positive, None where there were no tokens."""
+        return floor_of(self._largest, self._sae.k * self._tokens) if self._tokens else None

@@ -178,12 +178,10 @@ def _train(sae: SparseAutoencoder, task: _Task, settings: Sane, generator: torch
         optimizer.param_groups[0]["lr"] = settings.learning_rate * rate
         optimizer.zero_grad(set_to_none=True)
         x, goal = task.sample(_TOKENS, generator)
-        losses = sae.accumulate(
-            x,
-            goal,
-            sparsity_coefficient=settings.coefficient * min(1.0, step / (0.05 * settings.steps)),
-            dead=dead.current,
-        )
+        coefficient = settings.coefficient * min(1.0, step / (0.05 * settings.steps))
+        losses = sae.loss(x, goal, sparsity_coefficient=coefficient, dead=dead.current)
+        torch.autograd.backward(losses.total)
+        sae.observe(losses.statistics)
         sae.before_step()
         optimizer.step()
         sae.after_step()

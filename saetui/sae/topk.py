@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from saetui.errors import InvalidInput
-from saetui.sae.base import DecoderNorm, Option, Path, Piece, SparseAutoencoder, WholeBatch
+from saetui.sae.base import DecoderNorm, Option, Path, SparseAutoencoder, WholeBatch
 from saetui.sae.dead import DeadSet
 from saetui.sae.kernels.selection import LargestOfEach, Selection
 from saetui.sae.kernels.sparse import sparse_is_faster
@@ -133,17 +131,9 @@ class TopKSAE(SparseAutoencoder):
         )
         return Losses(terms, statistics)
 
-    def survey(self, pieces: Sequence[Piece], dead: DeadSet | None) -> WholeBatch | None:
-        """The whole batch's mean-square residual, by one pass without gradients (while latents are dead)."""
-        if dead is None or self.aux_k_alpha <= 0:
-            return None
-        return WholeBatch(residual_mean_square=self._mean_square_residual(pieces, None))
-
-    @torch.no_grad()
-    def _mean_square_residual(self, pieces: Sequence[Piece], whole_batch: WholeBatch | None) -> Tensor:
-        parts = [self.loss(x, target, whole_batch=whole_batch).statistics for x, target in pieces]
-        numel = sum(part.tokens for part in parts) * self.d_out
-        return torch.stack([part.squared_error for part in parts]).sum() / numel
+    def needs_batch_residual(self, dead: DeadSet | None) -> bool:
+        """While latents are dead AuxK divides by it."""
+        return dead is not None and self.aux_k_alpha > 0
 
     def _aux(self, dead: DeadSet | None, whole_batch: WholeBatch | None) -> AuxK | None:
         if dead is None or self.aux_k_alpha <= 0:

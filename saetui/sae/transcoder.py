@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from saetui.errors import InvalidInput
-from saetui.sae.base import DecoderNorm, Option, Path, Piece, WholeBatch
+from saetui.sae.base import DecoderNorm, Option, Path, WholeBatch
 from saetui.sae.dead import DeadSet
 from saetui.sae.kernels.relu_losses import l1_losses
 from saetui.sae.losses import BatchStatistics, Losses
@@ -88,9 +86,9 @@ class Transcoder(TopKSAE):
             return self._l1_loss(x, y, sparsity_coefficient, path)
         return super().loss(x, y, dead=dead, whole_batch=whole_batch, path=path)
 
-    def survey(self, pieces: Sequence[Piece], dead: DeadSet | None) -> WholeBatch | None:
-        """As topk's; by L1 every term is a plain mean over tokens."""
-        return None if self.by_l1 else super().survey(pieces, dead)
+    def needs_batch_residual(self, dead: DeadSet | None) -> bool:
+        """As topk; by L1 every term is a plain mean over tokens."""
+        return not self.by_l1 and super().needs_batch_residual(dead)
 
     def _named(self, target: Tensor | None) -> Tensor:
         if target is None:

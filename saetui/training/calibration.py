@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saetui.activations import ActivationExtractor, TokenDataset, extract_rows
-from saetui.sae.batch_topk import BatchTopKSAE
-from saetui.sae.calibration import ThresholdSearch
+from saetui.sae.batch_topk import BatchTopKSAE, ThresholdSearch
 from saetui.spec.settings import contexts_per_pass
 from saetui.training.evaluation import spread
 from saetui.training.site import SiteTrainer

@@ -1,7 +1,7 @@
-"""Too little memory costs a slower step and not the run: the same work again, in halves.
+"""Where memory is short, the same work is done again in halves: the step is slower, and the run goes on.
 
-Nothing is changed by what fails here: gradients are thrown away and gathered anew, activations are read anew. So the
-result is that of a machine with more memory, but for the rounding of sums.
+A failed attempt leaves nothing behind: gradients are dropped and computed again, activations are read again. So the result is
+that of a machine with more memory, but for the rounding of sums.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import gc
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import psutil
 import torch
 from torch import Tensor
 
 from saetui.activations import ActivationExtractor, LanguageModel, Site
+from saetui.display.figures import size as size_of
 from saetui.errors import TrainingError
 from saetui.failpoints import hit
-from saetui.sae import DeadSet, Losses, SparseAutoencoder
+
+Result = TypeVar("Result")
 
 _SIGNS = (
     "out of memory",  # CUDA, its allocator and its libraries
@@ -35,12 +37,12 @@ _UNITS = {"bytes": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2
 
 
 class OutOfMemory(TrainingError):
-    """Not even the smallest piece fits."""
+    """Not even the smallest chunk fits."""
 
     kind: ClassVar[str] = "out_of_memory"
 
     def __init__(self, message: str, suggestion: str | None = None, needed: int | None = None) -> None:
-        """`needed`: bytes that could not be had, where that is known."""
+        """`needed`: bytes that could not be allocated, where that is known."""
         super().__init__(message, suggestion)
         self.needed = needed
 
@@ -50,9 +52,9 @@ class Shortage:
     """One time that the memory did not suffice.
 
     Attributes:
-        needed: bytes of the allocation that failed, where the error says it.
+        needed: bytes of the allocation that failed, where the error names them.
         free: bytes free on the device after everything was handed back.
-        size: of the pieces that are tried instead.
+        size: of the chunks that are tried instead.
         unit: what the size counts, tokens or contexts.
     """
 
@@ -62,22 +64,20 @@ class Shortage:
     unit: str
 
     def sentence(self, where: str) -> str:
-        """What happened and what is done about it."""
-        needed = (
-            "" if self.needed is None else f" ({self.needed / 1e6:.0f} MB asked for, {self.free / 1e6:.0f} MB free)"
-        )
+        """What happened, and what is done about it."""
+        needed = "" if self.needed is None else f" ({size_of(self.needed)} asked for, {size_of(self.free)} free)"
         return f"Out of memory at {where}{needed}: the same step again, {self.size} {self.unit} at a time from now on"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception means that memory was short, in whichever of its many words."""
+    """Whether an exception means that memory was short, by its type or by its words."""
     if isinstance(error, (OutOfMemory, torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
 def bytes_asked(error: BaseException) -> int | None:
-    """How much the failed allocation was for, where the error says it."""
+    """The bytes of the failed allocation, where the error names them."""
     found = _ASKED.search(str(error))
     return round(float(found[1]) * _UNITS[found[2]]) if found else None
 
@@ -89,11 +89,15 @@ def free_bytes(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
-class Pieces:
-    """How much is worked through at a time, halved whenever the memory does not suffice."""
+class Chunks:
+    """How much is worked on at a time: halved whenever the memory does not suffice.
+
+    Attributes:
+        size: of a chunk, in `unit`; None for everything at once.
+    """
 
     def __init__(self, size: int | None, unit: str, device: torch.device) -> None:
-        """`size` None: everything at once."""
+        """`unit`: what the size counts, tokens or contexts."""
         self.size = size
         self._unit = unit
         self._device = device
@@ -104,26 +108,39 @@ class Pieces:
         happened, self._shortages = self._shortages, []
         return happened
 
-    def halve(self, whole: int, needed: int | None) -> None:
-        """Go on with half; to be called when nothing refers to the failed work any more.
+    def halving(self, whole: int, work: Callable[[], Result], undo: Callable[[], object] = lambda: None) -> Result:
+        """Does the work, which reads `size`, again and again with half the size until the memory suffices.
 
         Args:
-            whole: the size of the work.
-            needed: bytes that were asked for.
+            whole: the size of all of the work.
+            work: what is done, in chunks of `size`.
+            undo: drops what a failed attempt has left.
 
         Raises:
-            OutOfMemory: there is nothing to halve.
+            OutOfMemory: the memory does not suffice for a chunk of one.
         """
+        while True:
+            try:
+                return work()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                needed = bytes_asked(error)
+            # Outside the handler, where the error no longer keeps the tensors of its frames alive.
+            undo()
+            self._halve(whole, needed)
+
+    def _halve(self, whole: int, needed: int | None) -> None:
         before = whole if self.size is None else min(self.size, whole)
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         free = free_bytes(self._device)
         if before <= 1:
-            asked = "what it needs" if needed is None else f"{needed / 1e6:.1f} MB"
+            asked = "what it needs" if needed is None else size_of(needed)
             raise OutOfMemory(
-                f"The memory does not suffice even for one of its {self._unit} at a time: {asked} could not be had, "
-                f"{free / 1e6:.1f} MB are free.",
+                f"The memory does not suffice even for one of its {self._unit} at a time: {asked} could not be "
+                f"allocated, {size_of(free)} are free.",
                 "Lower the number of layers or the expansion factor, or end other programs.",
                 needed,
             )
@@ -131,66 +148,27 @@ class Pieces:
         self._shortages.append(Shortage(needed, free, self.size, self._unit))
 
 
-class MicroBatch(Pieces):
-    """The tokens that the SAE of one site learns from at a time."""
-
-    def __init__(self, size: int, device: torch.device) -> None:
-        super().__init__(size, "tokens", device)
-
-    def accumulate(
-        self,
-        sae: SparseAutoencoder,
-        x: Tensor,
-        target: Tensor | None = None,
-        *,
-        sparsity_coefficient: float = 0.0,
-        dead: DeadSet | None = None,
-    ) -> Losses:
-        """`sae.accumulate` on gradients that are zero, in pieces small enough for the memory.
-
-        Raises:
-            OutOfMemory: one token is too much.
-        """
-        while True:
-            try:
-                hit("step.accumulate")
-                return sae.accumulate(
-                    x, target, sparsity_coefficient=sparsity_coefficient, dead=dead, micro_batch=self.size
-                )
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                needed = bytes_asked(error)
-            # Outside the handler, where the error no longer holds on to the tensors of its frames.
-            sae.zero_grad(set_to_none=True)
-            self.halve(x.shape[0], needed)
-
-
 class PatientExtractor(ActivationExtractor):
-    """Runs the model on fewer contexts at a time where the memory does not suffice for all that are asked for."""
+    """Runs the model on fewer contexts at a time where the memory does not suffice for all."""
 
     def __init__(self, model: LanguageModel, sites: Sequence[Site]) -> None:
         super().__init__(model, sites)
-        self.pieces = Pieces(None, "contexts", model.device)
+        self.chunks = Chunks(None, "contexts", model.device)
 
     @torch.no_grad()
     def run(self, tokens: Tensor, sink: Callable[[str, Tensor], None], attention_mask: Tensor | None = None) -> None:
-        """As `ActivationExtractor.run`; a site may be handed to `sink` again, whole, after memory was short."""
-        while True:
-            try:
-                hit("forward.run")
-                self._run_in_pieces(tokens, sink, attention_mask)
-                return
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                needed = bytes_asked(error)
-            self.pieces.halve(tokens.shape[0], needed)
+        """As `ActivationExtractor.run`. After memory was short, `sink` gets a site again, whole."""
 
-    def _run_in_pieces(
+        def forward() -> None:
+            hit("forward.run")
+            self._run_in_chunks(tokens, sink, attention_mask)
+
+        self.chunks.halving(tokens.shape[0], forward)
+
+    def _run_in_chunks(
         self, tokens: Tensor, sink: Callable[[str, Tensor], None], attention_mask: Tensor | None
     ) -> None:
-        size = self.pieces.size or tokens.shape[0]
+        size = self.chunks.size or tokens.shape[0]
         if size >= tokens.shape[0]:
             super().run(tokens, sink, attention_mask)
             return

@@ -28,9 +28,10 @@ from saetui.sae.formats.layouts import load_sae
 from saetui.spec.settings import Settings
 from saetui.spec.training_spec import TrainingSpec
 from saetui.training.checkpoint import SiteState
+from saetui.training.gradient_step import gradient_step
 from saetui.training.optimizers import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
 from saetui.training.options import sae_options
-from saetui.training.out_of_memory import MicroBatch
+from saetui.training.out_of_memory import Chunks
 from saetui.training.pairs import Measured, Pair, Units, measure_units, pair_of
 from saetui.training.schedules import learning_rate, sparsity_factor
 from saetui.training.sinks import SinkFilter, ordinary_rows
@@ -75,7 +76,7 @@ class SiteTrainer:
         self.units = units
         self._sinks = sinks
         sae.compute_dtype = compute_dtype
-        self.micro_batch = MicroBatch(settings.micro_batch_size, self.device)
+        self.micro_batch = Chunks(settings.micro_batch_size, "tokens", self.device)
         self._settings = settings
         self._optimizer = build_optimizer(sae, settings)
         self._dead = DeadLatents(sae.latents, settings.dead_neuron_window, device=self.device)
@@ -169,24 +170,26 @@ class SiteTrainer:
             batch: raw activations by site, shape (batch_size, d); rows belong together.
             step: finished steps before this one.
         """
-        settings, sae, optimizer = self._settings, self.sae, self._optimizer
-        # Sinks give way before the batch is cut into pieces, so that those change nothing.
+        settings = self._settings
+        # Sinks are replaced before the batch is cut into micro-batches, whose size then changes nothing.
         filled = self._sinks.fill(batch)
         x, target = self._normalised(filled.rows)
-        set_learning_rate(optimizer, learning_rate(settings, step))
-        optimizer.zero_grad(set_to_none=True)
-        losses = self.micro_batch.accumulate(
-            sae, x, target, sparsity_coefficient=self._sparsity_coefficient(step), dead=self._dead.current
+        set_learning_rate(self._optimizer, learning_rate(settings, step))
+        # Norms are reported and limited in the field's units, where an error is a sum over coordinates; ours is their mean.
+        limit = math.inf if settings.grad_clip_norm is None else settings.grad_clip_norm / self.sae.d_out
+        losses, norm = gradient_step(
+            self.sae,
+            self._optimizer,
+            x,
+            target,
+            micro_batch=self.micro_batch,
+            largest_norm=limit,
+            sparsity_coefficient=self._sparsity_coefficient(step),
+            dead=self._dead.current,
         )
-        sae.before_step()
-        # Norms are told and limited in the field's units, where an error is a sum over coordinates: ours is a mean.
-        limit = math.inf if settings.grad_clip_norm is None else settings.grad_clip_norm / sae.d_out
-        norm = torch.nn.utils.clip_grad_norm_(sae.parameters(), limit)
-        self._gradient_norms += norm * sae.d_out
+        self._gradient_norms += norm * self.sae.d_out
         self._gradients += 1
         self._note_non_finite(losses, norm, step + 1)
-        optimizer.step()
-        sae.after_step()
         self._sinks.count(filled)
         self._sums.add(*self._judged(filled.rows, x if target is None else target, losses))
         self._dead.update(losses.statistics)
@@ -230,8 +233,8 @@ class SiteTrainer:
     def measure(self, rows: Mapping[str, Tensor]) -> Measured:
         """What the SAE makes of raw inputs, sinks or not; nothing is learned."""
         x, target = self._normalised(rows)
-        goals = [None] * len(self._pieces(x)) if target is None else self._pieces(target)
-        losses = combine([self.sae.measure(*piece) for piece in zip(self._pieces(x), goals, strict=True)])
+        goals = [None] * len(self._chunks(x)) if target is None else self._chunks(target)
+        losses = combine([self.sae.measure(*chunk) for chunk in zip(self._chunks(x), goals, strict=True)])
         return self._judged(rows, x if target is None else target, losses)
 
     def inputs(self, rows: Mapping[str, Tensor]) -> Tensor:
@@ -242,7 +245,7 @@ class SiteTrainer:
         """The SAE's prediction for raw inputs of shape (n, d_in), raw again: shape (n, d_out)."""
         with torch.no_grad():
             x = self.units.source.normalise(raw.to(self.device))
-            x_hat = torch.cat([self.sae.reconstruct(piece) for piece in self._pieces(x)])
+            x_hat = torch.cat([self.sae.reconstruct(chunk) for chunk in self._chunks(x)])
             return self.units.target.restore(x_hat, raw)
 
     @property
@@ -281,7 +284,7 @@ class SiteTrainer:
         raw = self.pair.target_of(rows).to(self.device)
         return Measured.of(self.units, target, raw, losses)
 
-    def _pieces(self, rows: Tensor) -> Sequence[Tensor]:
+    def _chunks(self, rows: Tensor) -> Sequence[Tensor]:
         """No more at a time than in a step: an evaluation must not need more memory."""
         return torch.split(rows, self.micro_batch.size or len(rows))
 

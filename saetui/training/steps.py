@@ -12,7 +12,7 @@ from saetui.rundir.checkpoints import newest_sound
 from saetui.sae import SparseAutoencoder
 from saetui.training.checkpoint import LoopState
 from saetui.training.control import Requests
-from saetui.training.out_of_memory import OutOfMemory, Pieces
+from saetui.training.out_of_memory import Chunks, OutOfMemory
 from saetui.training.setup import Prepared
 from saetui.training.tensor_file import size_of
 
@@ -51,7 +51,7 @@ class Steps:
         for site, size in state.micro_batches.items():
             self._trainers[site].micro_batch.size = size
         if state.contexts is not None:
-            self._prepared.extractor.pieces.size = state.contexts
+            self._prepared.extractor.chunks.size = state.contexts
             self._stream.restore(self.position)
         self.sizes = self._sizes_now()
 
@@ -69,7 +69,7 @@ class Steps:
             if site not in self.ahead:
                 trainer.step(batch, self.done)
                 self.ahead.add(site)
-                self._tell(site, trainer.micro_batch)
+                self._report_shortages(site, trainer.micro_batch)
         self.ahead.clear()
         self.done += 1
         self.position = self._stream.state()
@@ -81,7 +81,7 @@ class Steps:
     def read_anew(self) -> bool:
         """Whether the memory was short for the model; then the buffer is read again, all of it in pieces of one size:
         in a run that is resumed in the middle of it, it will be too."""
-        if not self._tell(None, self._prepared.extractor.pieces):
+        if not self._report_shortages(None, self._prepared.extractor.chunks):
             return False
         self._stream.restore(self.position)
         return True
@@ -128,9 +128,9 @@ class Steps:
             batch = self._stream.next()
         return batch
 
-    def _tell(self, site: str | None, pieces: Pieces) -> bool:
+    def _report_shortages(self, site: str | None, chunks: Chunks) -> bool:
         """Say where the memory was short; whether it was."""
-        shortages = pieces.shortages()
+        shortages = chunks.shortages()
         for shortage in shortages:
             self._prepared.recorder.event(
                 "out_of_memory",
@@ -143,7 +143,7 @@ class Steps:
     def _sizes_now(self) -> Sizes:
         sizes = {site: trainer.micro_batch.size for site, trainer in self._trainers.items()}
         tokens = {site: size for site, size in sizes.items() if size is not None}
-        return Sizes(tokens, self._prepared.extractor.pieces.size)
+        return Sizes(tokens, self._prepared.extractor.chunks.size)
 
 
 def _bytes_trained(sae: SparseAutoencoder) -> int:

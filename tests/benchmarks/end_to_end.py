@@ -32,6 +32,7 @@ from saetui.rundir.metrics import MetricReader
 from saetui.sae import build
 from saetui.spec.training_spec import spec_json
 from saetui.spec.validation import complete_spec
+from saetui.training.gradient_step import accumulate
 from saetui.training.recorder import JOB
 from tests.benchmarks.step import machine
 from tests.peers.environment import peer_python
@@ -190,7 +191,7 @@ def stepping() -> float:
         if turn == 4:
             began = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
-        sae.accumulate(x)
+        accumulate(sae, x)
         sae.before_step()
         torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
         optimizer.step()

@@ -9,6 +9,7 @@ import torch
 from saetui.sae import DeadLatents, IntervalSums, build
 from saetui.spec.architectures import TRANSCODERS
 from saetui.training.allocator import keep_freed_memory
+from saetui.training.gradient_step import accumulate
 from saetui.training.tasks.bench import SETTLED_BIAS
 from tests.benchmarks.taking_turns import take_turns
 
@@ -34,7 +35,7 @@ def main() -> None:
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        losses = sae.accumulate(x, target, sparsity_coefficient=1e-3, dead=dead.current)
+        losses = accumulate(sae, x, target, sparsity_coefficient=1e-3, dead=dead.current)
         sae.before_step()
         torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
         optimizer.step()

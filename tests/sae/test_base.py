@@ -11,6 +11,7 @@ from torch import Tensor
 from saetui.errors import InvalidInput
 from saetui.sae import DeadSet, SparseAutoencoder, build, build_from
 from saetui.sae.base import ENCODER_START, Option
+from saetui.training.gradient_step import accumulate
 from tests.sae.conftest import stirred
 from tests.sae.reference import assert_close
 
@@ -89,10 +90,10 @@ def test_micro_batches_add_up_to_the_batch(
     generator: torch.Generator,
 ) -> None:
     sae = stirred(architecture, generator, **options)
-    whole = sae.accumulate(x, sparsity_coefficient=0.01, dead=dead)
+    whole = accumulate(sae, x, sparsity_coefficient=0.01, dead=dead)
     wanted = gradients(sae)
     sae.zero_grad()
-    parts = sae.accumulate(x, sparsity_coefficient=0.01, dead=dead, micro_batch=micro_batch)
+    parts = accumulate(sae, x, sparsity_coefficient=0.01, dead=dead, micro_batch=micro_batch)
     for name, term in whole.terms.items():
         assert_close(parts.terms[name], term, name)
     for name, gradient in gradients(sae).items():
@@ -104,11 +105,11 @@ def test_micro_batches_add_up_to_the_batch(
 
 def test_fractions_of_a_step_add_up(x: Tensor, generator: torch.Generator) -> None:
     sae = stirred("standard", generator)
-    sae.accumulate(x, sparsity_coefficient=0.01)
+    accumulate(sae, x, sparsity_coefficient=0.01)
     wanted = gradients(sae)
     sae.zero_grad()
-    sae.accumulate(x[:60], sparsity_coefficient=0.01, fraction=60 / 96)
-    sae.accumulate(x[60:], sparsity_coefficient=0.01, fraction=36 / 96)
+    accumulate(sae, x[:60], sparsity_coefficient=0.01, fraction=60 / 96)
+    accumulate(sae, x[60:], sparsity_coefficient=0.01, fraction=36 / 96)
     for name, gradient in gradients(sae).items():
         assert_close(gradient, wanted[name], name)
 
@@ -116,7 +117,7 @@ def test_fractions_of_a_step_add_up(x: Tensor, generator: torch.Generator) -> No
 def test_unit_rows_stay_unit_and_lose_the_parallel_gradient(x: Tensor, generator: torch.Generator) -> None:
     sae = stirred("standard", generator)
     optimizer = torch.optim.Adam(sae.parameters(), lr=0.1)
-    sae.accumulate(x)
+    accumulate(sae, x)
     sae.before_step()
     assert sae.W_dec.grad is not None
     parallel = (sae.W_dec.grad * sae.W_dec.detach()).sum(1)
@@ -129,7 +130,7 @@ def test_unit_rows_stay_unit_and_lose_the_parallel_gradient(x: Tensor, generator
 
 def test_free_rows_are_left_alone(x: Tensor, generator: torch.Generator) -> None:
     sae = stirred("standard", generator, decoder_norm="free")
-    sae.accumulate(x)
+    accumulate(sae, x)
     before, gradient = sae.W_dec.detach().clone(), gradients(sae)["W_dec"]
     sae.before_step()
     sae.after_step()
@@ -153,7 +154,7 @@ def test_gradients_are_contiguous_so_that_fused_adam_takes_them(
     architecture: str, options: dict[str, Option], x: Tensor, generator: torch.Generator
 ) -> None:
     sae = stirred(architecture, generator, **options)
-    sae.accumulate(x, sparsity_coefficient=0.01, dead=DEAD)
+    accumulate(sae, x, sparsity_coefficient=0.01, dead=DEAD)
     assert all(gradient.is_contiguous() for gradient in gradients(sae).values())
 
 

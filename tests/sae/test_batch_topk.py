@@ -9,6 +9,7 @@ from torch import Tensor
 from saetui.sae import DeadSet, IntervalSums, build
 from saetui.sae.base import Path
 from saetui.sae.batch_topk import BatchTopKSAE
+from saetui.training.gradient_step import accumulate
 from tests.sae import reference, topk_reference
 from tests.sae.conftest import stirred
 
@@ -42,7 +43,7 @@ def test_terms_and_gradients_are_those_of_the_formulas(
 
 def test_tokens_share_the_budget_unevenly(x: Tensor, generator: torch.Generator) -> None:
     sae = made(generator)
-    sae.accumulate(x)
+    accumulate(sae, x)
     active = (sae.encode(x) > 0).sum(1)
     assert int(active.min()) < 6 < int(active.max())
 
@@ -51,8 +52,8 @@ def test_micro_batches_keep_what_the_whole_batch_keeps(x: Tensor, generator: tor
     """One token more than its share for one micro-batch, fewer for another."""
     x = torch.cat([x[:50] * 0.1, x[50:] * 3.0])
     sae = made(generator)
-    whole = sae.accumulate(x).statistics
-    parts = sae.accumulate(x, micro_batch=50).statistics
+    whole = accumulate(sae, x).statistics
+    parts = accumulate(sae, x, micro_batch=50).statistics
     assert torch.equal(parts.fired, whole.fired) and int(whole.active) == 6 * 96
     assert parts.smallest_kept is not None and whole.smallest_kept is not None
     assert float(parts.smallest_kept) == pytest.approx(float(whole.smallest_kept), rel=1e-6)
@@ -65,18 +66,18 @@ def test_the_threshold_follows_the_smallest_kept_activation(x: Tensor, generator
         float(part.relu().flatten().topk(192).values[-1]) for part in torch.split(sae.pre_activations(x).detach(), 32)
     ]
     for count, part in enumerate(torch.split(x, 32), 1):
-        sae.accumulate(part)
+        accumulate(sae, part)
         assert float(sae.threshold) == pytest.approx(sum(smallest[:count]) / count, rel=1e-5), "a mean at first"
     assert int(sae.threshold_batches) == 3
     sae.threshold_batches.fill_(10_000)
     before = float(sae.threshold)
-    sae.accumulate(x[:32])
+    accumulate(sae, x[:32])
     assert float(sae.threshold) == pytest.approx(0.99 * before + 0.01 * smallest[0], rel=1e-5)
 
 
 def test_looking_does_not_move_the_threshold(x: Tensor, generator: torch.Generator) -> None:
     sae = made(generator)
-    sae.accumulate(x)
+    accumulate(sae, x)
     before = sae.threshold.clone()
     sae.loss(x)
     sae.measure(x * 2)
@@ -86,18 +87,18 @@ def test_looking_does_not_move_the_threshold(x: Tensor, generator: torch.Generat
 
 def test_a_batch_that_keeps_nothing_leaves_the_threshold_alone(x: Tensor, generator: torch.Generator) -> None:
     sae = made(generator)
-    sae.accumulate(x)
+    accumulate(sae, x)
     before = sae.threshold.clone()
     with torch.no_grad():
         sae.b_enc.fill_(-1000.0)
-    losses = sae.accumulate(x)
+    losses = accumulate(sae, x)
     assert int(losses.statistics.active) == 0 and bool(torch.isfinite(losses.total))
     assert torch.equal(sae.threshold, before) and int(sae.threshold_batches) == 1
 
 
 def test_held_out_tokens_are_judged_by_the_threshold_each_for_itself(x: Tensor, generator: torch.Generator) -> None:
     sae = made(generator)
-    sae.accumulate(x)
+    accumulate(sae, x)
     z = sae.encode(x)
     assert torch.equal(z, torch.where(sae.pre_activations(x) > sae.threshold, sae.pre_activations(x), 0.0))
     whole, sums = sae.measure(x).statistics, IntervalSums(80, 24)
@@ -120,7 +121,7 @@ def test_the_trained_threshold_gives_the_asked_l0_and_survives_a_checkpoint(gene
     optimizer = torch.optim.Adam(sae.parameters(), lr=3e-3)
     for _ in range(300):
         optimizer.zero_grad()
-        sae.accumulate(tokens(256))
+        accumulate(sae, tokens(256))
         sae.before_step()
         optimizer.step()
         sae.after_step()
@@ -134,7 +135,7 @@ def test_the_trained_threshold_gives_the_asked_l0_and_survives_a_checkpoint(gene
     assert torch.equal(again.threshold, sae.threshold) and int(again.threshold_batches) == 300
     assert torch.equal(again.encode(held_out), sae.encode(held_out))
     for twin in (sae, again):
-        twin.accumulate(held_out)
+        accumulate(twin, held_out)
     assert torch.equal(again.threshold, sae.threshold), "and goes on the same"
 
 
@@ -143,9 +144,9 @@ def test_the_sparse_path_makes_nothing_wide_but_h(generator: torch.Generator) ->
     d, latents, tokens, k = 32, 512, 1024, 8
     sae = build("batch_topk", d, d, latents, generator, k=k)
     x = torch.randn(tokens, d, generator=generator)
-    sae.accumulate(x)
+    accumulate(sae, x)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        sae.accumulate(x)
+        accumulate(sae, x)
     allocations = [event.self_cpu_memory_usage for event in profile.events() or []]
     h = tokens * latents * 4
     assert [size for size in allocations if size >= h] == [h]

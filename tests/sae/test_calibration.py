@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from saetui.sae import ExportMetadata, Normalization, export_saelens, load_saelens
-from saetui.sae.batch_topk import BatchTopKSAE
-from saetui.sae.calibration import ThresholdSearch
+from saetui.sae.batch_topk import BatchTopKSAE, ThresholdSearch
+from saetui.training.gradient_step import accumulate
 from tests.sae.conftest import stirred
 
 ARCHITECTURES = ("batch_topk", "matryoshka")
@@ -20,7 +20,7 @@ def trained(architecture: str, generator: torch.Generator, x: Tensor) -> BatchTo
     """An SAE whose running threshold is far behind its weights."""
     sae = stirred(architecture, generator, k=6)
     assert isinstance(sae, BatchTopKSAE)
-    sae.accumulate(x * 0.1)
+    accumulate(sae, x * 0.1)
     sae.zero_grad()
     return sae
 
@@ -79,7 +79,7 @@ def test_the_training_does_not_see_it_and_the_next_batch_forgets_it(x: Tensor, g
     assert all(tensor.equal(before[name]) for name, tensor in sae.state_dict().items())
     twin = stirred("batch_topk", generator, k=6)
     twin.load_state_dict(before)
-    losses, same = sae.accumulate(x), twin.accumulate(x)
+    losses, same = accumulate(sae, x), accumulate(twin, x)
     assert losses.total.equal(same.total)
     assert sae.W_enc.grad is not None and twin.W_enc.grad is not None and sae.W_enc.grad.equal(twin.W_enc.grad)
     assert isinstance(twin, BatchTopKSAE) and sae.calibrated is None and sae.threshold.equal(twin.threshold)

@@ -10,6 +10,7 @@ from saetui.sae import IntervalSums
 from saetui.sae.base import Option, Path
 from saetui.sae.losses import combine
 from saetui.sae.registry import ARCHITECTURES
+from saetui.training.gradient_step import accumulate
 from tests.sae.conftest import stirred
 
 THRESHOLD = 3.0
@@ -53,7 +54,7 @@ def test_so_do_metrics_of_micro_batches_and_of_held_out_text(
 ) -> None:
     sae = stirred(architecture, generator, **options, firing_threshold=THRESHOLD)
     target = None if sae.centres_input else x + 1.0
-    sae.accumulate(x, target)
+    accumulate(sae, x, target)
     sums = IntervalSums(80, 24)
     pieces = [(x[rows], None if target is None else target[rows]) for rows in (slice(0, 50), slice(50, 96))]
     sums.add(x if target is None else target, combine([sae.measure(*piece) for piece in pieces]))

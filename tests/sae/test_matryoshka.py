@@ -9,6 +9,7 @@ from torch import Tensor
 from saetui.errors import InvalidInput
 from saetui.sae import DeadSet, build
 from saetui.sae.base import Path
+from saetui.training.gradient_step import accumulate
 from tests.sae import reference, topk_reference
 from tests.sae.conftest import stirred
 
@@ -44,7 +45,7 @@ def test_terms_and_gradients_are_those_of_the_formulas(
 def test_statistics_are_of_all_latents(path: Path, x: Tensor, generator: torch.Generator) -> None:
     sae = stirred("matryoshka", generator, k=6)
     losses = sae.loss(x, path=path)
-    sae.accumulate(x)
+    accumulate(sae, x)
     error = float(losses.statistics.squared_error)
     assert error == pytest.approx(float((sae(x) - x).square().sum()), rel=0.02), "but for one entry at the threshold"
     by_terms = float(losses.terms["recon"].detach()) * x.numel()
@@ -56,7 +57,7 @@ def test_one_prefix_is_batch_topk(x: Tensor, generator: torch.Generator) -> None
     nested = stirred("matryoshka", generator, k=6, widths=[80])
     plain = build("batch_topk", 24, 24, 80, generator, k=6)
     plain.load_state_dict(nested.state_dict())
-    one, other = (sae.accumulate(x, dead=DEAD, micro_batch=40) for sae in (nested, plain))
+    one, other = (accumulate(sae, x, dead=DEAD, micro_batch=40) for sae in (nested, plain))
     assert torch.equal(one.total, other.total)
     assert nested.W_enc.grad is not None and plain.W_enc.grad is not None
     assert torch.equal(nested.W_enc.grad, plain.W_enc.grad)

@@ -14,6 +14,7 @@ from saetui.sae.base import Path, WholeBatch
 from saetui.sae.dead import DeadSet
 from saetui.sae.losses import BatchStatistics, Losses
 from saetui.sae.selftest import Sane, try_planted
+from saetui.training.gradient_step import accumulate
 
 
 class SquaredSAE(SparseAutoencoder):
@@ -55,7 +56,7 @@ def test_a_new_architecture_trains_and_is_measured(squared: str, x: Tensor, gene
     losses = []
     for _ in range(30):
         optimizer.zero_grad()
-        step = sae.accumulate(x, sparsity_coefficient=0.001, dead=dead.current, micro_batch=40)
+        step = accumulate(sae, x, sparsity_coefficient=0.001, dead=dead.current, micro_batch=40)
         sae.before_step()
         optimizer.step()
         sae.after_step()

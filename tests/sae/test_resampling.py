@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from saetui.sae import Candidates, DeadSet, GatedSAE, JumpReLUSAE, SparseAutoencoder, resample_dead, reset_moments
+from saetui.training.gradient_step import accumulate
 from tests.sae.conftest import stirred
 from tests.sae.reference import assert_close, leaves
 
@@ -125,7 +126,7 @@ def test_gathered_candidates_are_part_of_the_state() -> None:
 def test_the_optimiser_forgets_what_it_knew_of_them(x: Tensor, generator: torch.Generator) -> None:
     sae = stirred("standard", generator)
     optimizer = torch.optim.Adam(sae.parameters(), lr=1e-3)
-    sae.accumulate(x)
+    accumulate(sae, x)
     optimizer.step()
     reset_moments(optimizer, resample_dead(sae, DEAD, x, generator))
     for moment in ("exp_avg", "exp_avg_sq"):
@@ -201,4 +202,4 @@ def test_ghost_gradients_are_those_of_the_formula(architecture: str, x: Tensor, 
 
 def test_no_ghosts_while_nothing_is_dead(x: Tensor, generator: torch.Generator) -> None:
     sae = stirred("standard", generator, ghost_gradients=True)
-    assert float(sae.accumulate(x).terms["aux"]) == 0.0
+    assert float(accumulate(sae, x).terms["aux"]) == 0.0

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from saetui.sae import DeadSet, Losses, SparseAutoencoder
+from saetui.training.gradient_step import accumulate
 from tests.peers.environment import run_saelens, saelens_python
 from tests.sae.conftest import stirred
 from tests.sae.reference import assert_close
@@ -29,7 +30,7 @@ def test_gradients_of_standard_are_those_of_their_training(
 ) -> None:
     """Theirs sums squares over coordinates: d × our loss, with d × l1_alpha as their coefficient."""
     sae = stirred("standard", generator, decoder_norm="free")
-    losses = sae.accumulate(x, sparsity_coefficient=0.02)
+    losses = accumulate(sae, x, sparsity_coefficient=0.02)
     coefficient = 0.02 * D
     write_case(
         tmp_path / "standard",
@@ -71,7 +72,7 @@ def test_gradients_of_the_topk_family_are_those_of_their_training(
             del state["threshold_batches"]
             state["topk_threshold"] = state.pop("threshold").fill_(1.5).double()
             sae.get_buffer("threshold").fill_(1.5)
-        losses = sae.accumulate(x, dead=DEAD)
+        losses = accumulate(sae, x, dead=DEAD)
         levels = len(widths) if config else 1
         mean_square = float(losses.statistics.squared_error) / x.numel()
         auxiliary = {"k": 6, "aux_loss_coefficient": levels / 32 / mean_square}

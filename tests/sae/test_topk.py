@@ -9,6 +9,7 @@ from torch import Tensor
 from saetui.errors import InvalidInput
 from saetui.sae import DeadSet, build
 from saetui.sae.base import Path
+from saetui.training.gradient_step import accumulate
 from tests.sae import reference
 from tests.sae.conftest import stirred
 
@@ -63,7 +64,7 @@ def test_auxk_reaches_the_encoder_of_dead_latents(path: Path, x: Tensor, generat
 
 def test_auxk_off_is_no_term(x: Tensor, generator: torch.Generator) -> None:
     sae = stirred("topk", generator, k=6, aux_k_alpha=0.0)
-    assert list(sae.accumulate(x, dead=dead_set(9)[0]).terms) == ["recon"]
+    assert list(accumulate(sae, x, dead=dead_set(9)[0]).terms) == ["recon"]
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -92,9 +93,9 @@ def test_the_sparse_path_makes_nothing_wide_but_h(generator: torch.Generator) ->
     d, latents, tokens, k = 32, 512, 1024, 8
     sae = build("topk", d, d, latents, generator, k=k)
     x = torch.randn(tokens, d, generator=generator)
-    sae.accumulate(x)
+    accumulate(sae, x)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        sae.accumulate(x)
+        accumulate(sae, x)
     allocations = [event.self_cpu_memory_usage for event in profile.events() or []]
     h = tokens * latents * 4
     assert [size for size in allocations if size >= h] == [h]

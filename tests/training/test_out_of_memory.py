@@ -12,7 +12,8 @@ from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.events import LoggedEvent, read_events
 from saetui.rundir.layout import RunDirectory
 from saetui.sae import SparseAutoencoder, build
-from saetui.training.out_of_memory import MicroBatch, OutOfMemory, bytes_asked, is_out_of_memory
+from saetui.training.gradient_step import gradient_step
+from saetui.training.out_of_memory import Chunks, OutOfMemory, bytes_asked, is_out_of_memory
 from tests.training.runs import make_run, start_trainer
 from tests.training.tiny import SITES, STEPS, results, tiny_spec, tiny_text, undisturbed
 
@@ -51,6 +52,12 @@ def cramped(tokens: int) -> SparseAutoencoder:
     return sae
 
 
+def learn(sae: SparseAutoencoder, x: torch.Tensor, micro_batch: Chunks) -> None:
+    """A step that changes no weight."""
+    optimizer = torch.optim.SGD(sae.parameters(), lr=0.0)
+    gradient_step(sae, optimizer, x, micro_batch=micro_batch, largest_norm=float("inf"))
+
+
 def test_the_real_words_of_the_cpu_allocator_are_known() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
@@ -81,24 +88,24 @@ def test_other_errors_are_not_taken_for_it() -> None:
 def test_halved_until_it_fits_the_gradient_is_that_of_the_whole() -> None:
     x = torch.randn(100, 16, generator=torch.Generator().manual_seed(1))
     roomy, narrow = cramped(100), cramped(13)
-    roomy.accumulate(x)
-    micro_batch = MicroBatch(100, CPU)
-    micro_batch.accumulate(narrow, x)
+    learn(roomy, x, Chunks(100, "tokens", CPU))
+    micro_batch = Chunks(100, "tokens", CPU)
+    learn(narrow, x, micro_batch)
     assert [shortage.size for shortage in micro_batch.shortages()] == [50, 25, 13]
     assert micro_batch.shortages() == []
     for ours, theirs in zip(narrow.parameters(), roomy.parameters(), strict=True):
         assert ours.grad is not None and theirs.grad is not None
         assert torch.allclose(ours.grad, theirs.grad, atol=1e-7)
-    micro_batch.accumulate(narrow, x)
+    learn(narrow, x, micro_batch)
     assert micro_batch.shortages() == []
 
 
 def test_where_not_one_token_fits_the_failure_has_numbers() -> None:
-    micro_batch = MicroBatch(8, CPU)
+    micro_batch = Chunks(8, "tokens", CPU)
     with pytest.raises(
-        OutOfMemory, match=r"one of its tokens at a time: 21\.0 MB could not be had, [\d.]+ MB are free"
+        OutOfMemory, match=r"one of its tokens at a time: 20\.0 MiB could not be allocated, [\d.]+ [MG]iB are free"
     ):
-        micro_batch.accumulate(cramped(0), torch.randn(8, 16))
+        learn(cramped(0), torch.randn(8, 16), micro_batch)
     assert micro_batch.size == 1
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from saetui.sae import DeadLatents, IntervalSums, SparseAutoencoder, build
 from saetui.spec.architectures import ARCHITECTURES, TRANSCODERS
 from saetui.training.allocator import keep_freed_memory
+from saetui.training.gradient_step import accumulate
 from saetui.training.tasks.task import report, serve_task
 
 REPETITIONS = 3
@@ -94,7 +95,7 @@ def _step_seconds(architecture: str, width: int, latents: int, batch: int, devic
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        losses = sae.accumulate(x, target, sparsity_coefficient=1e-3, dead=dead.current)
+        losses = accumulate(sae, x, target, sparsity_coefficient=1e-3, dead=dead.current)
         sae.before_step()
         torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
         optimizer.step()
