@@ -10,7 +10,7 @@ from torch import Tensor
 from saetui.errors import InvalidInput
 from saetui.sae.base import SparseAutoencoder
 from saetui.sae.formats.loading import LoadedSAE
-from saetui.sae.formats.model_changes import changes_to_model
+from saetui.sae.formats.models import changes_to_model
 from saetui.sae.normalization import Normalization
 
 _SPREAD = 1e-3

@@ -14,7 +14,7 @@ from saetui.activations.norms import norm_before, stream_norms, takes_mean_away,
 from saetui.activations.site_names import NamedSite, check_names_the_site, read_site_name
 from saetui.errors import InvalidInput
 from saetui.sae import LoadedSAE
-from saetui.sae.formats.model_changes import ModelChanges, changes_to_model, check_positions
+from saetui.sae.formats.models import ModelChanges, changes_to_model, require_all_positions
 
 _SMALLEST = 1e-4
 """A norm's weight that is smaller, relative to the largest, cannot be divided by: what it multiplied is lost in rounding."""
@@ -92,7 +92,7 @@ def place(
         ModelError: the model has no such site.
     """
     facts = loaded.metadata
-    check_positions(facts)
+    require_all_positions(facts)
     changes = changes_to_model(facts)
     named = _named(loaded, asked=hook_point is not None)
     site = _site(loaded, directory, named, layer, hook_point)

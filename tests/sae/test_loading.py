@@ -74,7 +74,7 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (lambda d: change_config(d, hook_head_index=3), "hook_head_index: 3"),
     (lambda d: change_config(d, activation_fn="tanh-relu"), "tanh-relu"),
     (lambda d: change_config(d, normalize_activations="covariance_whitening"), "covariance_whitening"),
-    (lambda d: change_config(d, format="saetui", metadata={}), "does not say what"),
+    (lambda d: change_config(d, format="saetui", metadata={}), "does not say how the SAE was made"),
     (lambda d: change_weights(d, lambda w: w.pop("b_dec")), "has no b_dec"),
     (lambda d: change_weights(d, lambda w: w["W_enc"].fill_(torch.inf)), "not finite"),
     (lambda d: change_weights(d, lambda w: w.update(W_enc=w["W_enc"].long())), "of type"),

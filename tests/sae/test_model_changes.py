@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from saetui.errors import InvalidInput
-from saetui.sae.formats.model_changes import ModelChanges, changes_to_model, check_positions
-from saetui.sae.formats.model_names import hub_ids
+from saetui.sae.formats.models import ModelChanges, changes_to_model, hub_ids, require_all_positions
 
 
 def said(kwargs: Any) -> dict[str, Any]:
@@ -35,10 +34,10 @@ def test_a_change_that_is_not_followed_is_refused_by_name(kwargs: Any) -> None:
 
 def test_positions_are_all_or_all_but_the_first() -> None:
     for sound in (None, [None], [1, None], [0, None], [None, None]):
-        check_positions({"seqpos_slice": sound})
+        require_all_positions({"seqpos_slice": sound})
     for other in ([5, None], [None, 10], [1, -1], [2], "all"):
         with pytest.raises(InvalidInput, match="seqpos_slice"):
-            check_positions({"seqpos_slice": other})
+            require_all_positions({"seqpos_slice": other})
 
 
 @pytest.mark.parametrize(

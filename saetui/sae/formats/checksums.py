@@ -1,7 +1,7 @@
-"""What lets a reader notice that a result of ours was damaged since it was written: a flipped bit in a weight shows nowhere.
+"""Checksums, by which a reader notices that an exported SAE was damaged: a flipped bit in a weight shows nowhere else.
 
-The checksums (sha256) are in cfg.json's metadata, where every other reader ignores them. A directory without them, of an
-older saetui or of another tool, is read as it is.
+They are sha256 digests in cfg.json's metadata, which every other reader ignores. A directory of an older saetui or of another
+tool has none, and is read without a check.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ _AGAIN = "Export it again from a checkpoint, or take another copy."
 
 
 def checksums_of(config: Mapping[str, Any], weights: bytes) -> dict[str, str]:
-    """The checksums of a configuration, whether it has some or not, and of its weights' file."""
+    """The checksums of a configuration (less the checksums in it) and of the file of weights."""
     return {"config": _of_config(config), "weights": hashlib.sha256(weights).hexdigest()}
 
 
-def check(directory: Path, config: Mapping[str, Any], weights: Path) -> None:
-    """See that the two files are what they were when they were written, where that is known.
+def require_unchanged(directory: Path, config: Mapping[str, Any], weights: Path) -> None:
+    """Require that both files are as they were written, where the checksums are known.
 
     Raises:
-        FormatError: one of them is not, or they do not belong together.
+        FormatError: one of them has changed, or they do not belong together.
     """
-    said = _said(config)
-    if said is None and not _lies_elsewhere(config):
+    known = _known(config)
+    if known is None and not _has_other_name(config):
         return
-    if said is None or said.get("config") != _of_config(config):
+    if known is None or known.get("config") != _of_config(config):
         raise FormatError(
-            f"{directory}: its configuration is not what was written.",
-            f'{_AGAIN} When it was changed on purpose, remove "{CHECKSUMS}" from its metadata.',
+            f"{directory}: its configuration has changed since it was written.",
+            f'{_AGAIN} If you changed it on purpose, remove "{CHECKSUMS}" from its metadata.',
         )
     try:
         found = _of_file(weights)
     except OSError as error:
         raise FormatError(f"{weights} cannot be read: {error.strerror}.", _AGAIN) from error
-    if said.get("weights") != found:
-        raise FormatError(f"{weights} is damaged: it is not what was written.", _AGAIN)
+    if known.get("weights") != found:
+        raise FormatError(f"{weights} is damaged: it has changed since it was written.", _AGAIN)
 
 
 def _of_file(path: Path) -> str:
@@ -53,22 +53,22 @@ def _of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _said(config: Mapping[str, Any]) -> dict[str, str] | None:
+def _known(config: Mapping[str, Any]) -> dict[str, str] | None:
     own = config.get("metadata", {}).get("saetui") if isinstance(config.get("metadata"), dict) else None
-    said = own.get(CHECKSUMS) if isinstance(own, dict) else None
-    return said if isinstance(said, dict) else None
+    known = own.get(CHECKSUMS) if isinstance(own, dict) else None
+    return known if isinstance(known, dict) else None
 
 
-def _lies_elsewhere(values: object) -> bool:
-    """Whether checksums stand under another name than theirs: one letter of a key was damaged."""
+def _has_other_name(values: object) -> bool:
+    """Whether the checksums are there under another name: a letter of the key was damaged."""
     if not isinstance(values, dict):
         return False
     digests = [value for value in values.values() if isinstance(value, str) and len(value) == 64]
-    return len(digests) >= 2 or any(_lies_elsewhere(value) for value in values.values())
+    return len(digests) >= 2 or any(_has_other_name(value) for value in values.values())
 
 
 def _of_config(config: Mapping[str, Any]) -> str:
-    """Of its meaning, not of its spaces."""
+    """Of the content of the JSON, not of its spacing."""
     plain = json.loads(json.dumps(config))
     own = plain.get("metadata", {}).get("saetui")
     if isinstance(own, dict):

@@ -1,4 +1,4 @@
-"""Other tools' conventions, brought into saetui's own: what an SAE of SAELens's layout computes does not change."""
+"""Brings the conventions of SAELens's versions into saetui's own, without changing the function that an SAE computes."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ import torch
 from torch import Tensor
 
 from saetui.errors import FormatError
-from saetui.sae.formats.directories import AGAIN, read_json
+from saetui.sae.formats.files import AGAIN, read_json
 
 SCALER_FILE = "activation_scaler.json"
-"""In SAELens's checkpoints: the scale that its configuration only names."""
+"""In SAELens's checkpoints: the scale that the configuration only mentions."""
 
 _TRAINING_NAMES = {"batchtopk": "jumprelu", "matryoshka_batchtopk": "jumprelu"}
 _SINCE_6 = "sae_lens_version"
+_OLD_NAMES = {
+    "hook_point": "hook_name",
+    "hook_point_head_index": "hook_head_index",
+    "activation_fn_str": "activation_fn",
+}
+_FACTS = (
+    "model_name", "model_class_name", "model_from_pretrained_kwargs", "hook_name", "hook_name_out", "hook_layer",
+    "hook_head_index", "context_size", "dataset_path", "prepend_bos", "exclude_special_tokens", "seqpos_slice",
+    "neuronpedia_id",
+)  # fmt: skip
+"""Fields of an old configuration that newer ones have in their metadata."""
 
 
 def modern_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration as SAELens 6 and later write it; what older ones called differently is renamed."""
+    """The configuration as SAELens 6 and later write it; fields with older names are renamed."""
     metadata = config.get("metadata")
     if isinstance(metadata, dict) and _SINCE_6 in metadata:
         return dict(config)
@@ -36,10 +47,10 @@ def modern_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def apply_conventions(config: dict[str, Any], weights: dict[str, Tensor], directory: Path) -> None:
-    """Changes configuration and weights in place into one that subtracts b_dec, rescales nothing and has no scale.
+    """Change configuration and weights in place, so that the SAE subtracts b_dec, rescales no latents and has no scale.
 
     Raises:
-        FormatError: the SAE is scaled by a number that is not there, or in a way that saetui has not.
+        FormatError: the SAE is scaled by a number that is missing, or computes something that saetui does not.
     """
     _refuse_what_is_not_computed(config, directory)
     architecture = str(config.get("architecture"))
@@ -63,7 +74,7 @@ def apply_conventions(config: dict[str, Any], weights: dict[str, Tensor], direct
 
 
 def _refuse_what_is_not_computed(config: Mapping[str, Any], directory: Path) -> None:
-    """Refuses fields by which the SAE reads or computes something else."""
+    """Refuse fields by which the SAE reads or computes something that saetui does not."""
     metadata = config.get("metadata")
     places = [config, metadata] if isinstance(metadata, dict) else [config]
     heads = next((head for facts in places if (head := facts.get("hook_head_index")) is not None), None)
@@ -80,7 +91,7 @@ def _refuse_what_is_not_computed(config: Mapping[str, Any], directory: Path) -> 
 
 
 def centre_input(weights: dict[str, Tensor]) -> None:
-    """An encoder that subtracts no b_dec becomes one that does, in place."""
+    """Change an encoder that subtracts no b_dec into one that does, in place."""
     shift = weights["b_dec"] @ weights["W_enc"]
     for name in ("b_enc", "b_gate"):
         if name in weights:
@@ -90,7 +101,7 @@ def centre_input(weights: dict[str, Tensor]) -> None:
 
 
 def _fold_scale(config: dict[str, Any], weights: dict[str, Tensor], directory: Path) -> None:
-    """SAELens's `expected_average_only_in`: the scale is in a file of its own, or was only in the memory of its training."""
+    """Fold in the scale of SAELens's `expected_average_only_in`. It is in a file of its own, or was never saved."""
     name = config.get("normalize_activations", "none")
     if name in (True, "expected_average_only_in"):
         scaler = directory / SCALER_FILE
@@ -117,25 +128,3 @@ def _drop_finetuning(weights: dict[str, Tensor], directory: Path) -> None:
     factor = weights.pop("scaling_factor", None)
     if factor is not None and not torch.equal(factor, torch.ones_like(factor)):
         raise FormatError(f"{directory} has finetuning factors (scaling_factor), which saetui has not.", AGAIN)
-
-
-_OLD_NAMES = {
-    "hook_point": "hook_name",
-    "hook_point_head_index": "hook_head_index",
-    "activation_fn_str": "activation_fn",
-}
-_FACTS = (
-    "model_name",
-    "model_class_name",
-    "model_from_pretrained_kwargs",
-    "hook_name",
-    "hook_name_out",
-    "hook_layer",
-    "hook_head_index",
-    "context_size",
-    "dataset_path",
-    "prepend_bos",
-    "exclude_special_tokens",
-    "seqpos_slice",
-    "neuronpedia_id",
-)

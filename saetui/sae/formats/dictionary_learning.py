@@ -1,4 +1,4 @@
-"""dictionary_learning 0.1.0: `config.json` and `ae.pt`, written only. Its weights are a pickle, which is never read here."""
+"""dictionary_learning 0.1.0: `config.json` and `ae.pt`. Written only: its weights are a pickle, and saetui reads none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from saetui.errors import InvalidInput
 from saetui.sae.base import SparseAutoencoder
-from saetui.sae.formats.directories import replace_directory
+from saetui.sae.formats.files import write_export
 from saetui.sae.formats.loading import LoadedSAE, as_trained
 from saetui.sae.formats.rendering import folded
 
@@ -21,16 +21,16 @@ CONFIG = "config.json"
 
 
 def export_dictionary_learning(directory: Path, loaded: LoadedSAE) -> None:
-    """Writes a directory that dictionary_learning's `load_dictionary` loads, in raw units.
+    """Write a directory that dictionary_learning's `load_dictionary` loads, in raw units.
 
     Args:
-        directory: of the result; its parent must exist.
-        loaded: the SAE as its result directory has it.
+        directory: the result; its parent must exist.
+        loaded: the SAE, read from its result directory.
 
     Raises:
-        InvalidInput: dictionary_learning cannot compute what this SAE computes.
+        InvalidInput: dictionary_learning cannot compute the same.
         FormatError: something that is not an export is in the way.
-        OSError: the disk would not take it; nothing is left behind.
+        OSError: the disk refuses; nothing is left behind.
     """
     sae = as_trained(loaded)
     writer = _WRITERS.get(sae.architecture)
@@ -60,21 +60,16 @@ def export_dictionary_learning(directory: Path, loaded: LoadedSAE) -> None:
     pickle = io.BytesIO()
     torch.save({key: tensor.clone() for key, tensor in weights.items()}, pickle)
     files = {CONFIG: json.dumps(config, indent=1, allow_nan=False).encode(), WEIGHTS_PICKLE: pickle.getvalue()}
-    replace_directory(directory, files)
+    write_export(directory, files)
 
 
 Written = tuple[str, str, dict[str, Tensor]]
 
 
 def _standard(sae: SparseAutoencoder, raw: dict[str, Tensor]) -> Written:
-    # Its loader makes the decoder's rows unit ones, with a message: they are so already here, and latents in its units.
+    # Its loader scales the decoder's rows to unit norm, with a message. Here that is done already, and the latents fit it.
     norms = raw["W_dec"].norm(dim=1).clamp_min(1e-12)
-    scaled = {
-        **raw,
-        "W_enc": raw["W_enc"] * norms,
-        "b_enc": raw["b_enc"] * norms,
-        "W_dec": raw["W_dec"] / norms[:, None],
-    }
+    scaled = {"W_enc": raw["W_enc"] * norms, "b_enc": raw["b_enc"] * norms, "W_dec": raw["W_dec"] / norms[:, None]}
     return "AutoEncoder", "StandardTrainer", {"bias": raw["b_dec"], **_linear(scaled), "encoder.bias": scaled["b_enc"]}
 
 
@@ -84,7 +79,7 @@ def _gated(sae: SparseAutoencoder, raw: dict[str, Tensor]) -> Written:
 
 
 def _topk(sae: SparseAutoencoder, raw: dict[str, Tensor]) -> Written:
-    # A threshold of -1 says that there is none.
+    # A threshold of -1 means none.
     weights = {"b_dec": raw["b_dec"], **_k_and(torch.tensor(-1.0), sae), **_linear(raw), "encoder.bias": raw["b_enc"]}
     return "AutoEncoderTopK", "TopKTrainer", weights
 
@@ -107,7 +102,7 @@ def _matryoshka(sae: SparseAutoencoder, raw: dict[str, Tensor]) -> Written:
 
 
 def _jumprelu(sae: SparseAutoencoder, raw: dict[str, Tensor]) -> Written:
-    # Its encoder subtracts no b_dec: the bias takes that over.
+    # Its encoder subtracts no b_dec: the bias does that.
     weights = {**raw, "b_enc": raw["b_enc"] - raw["b_dec"] @ raw["W_enc"]}
     return "JumpReluAutoEncoder", "JumpReluTrainer", weights
 

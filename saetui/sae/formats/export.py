@@ -1,4 +1,4 @@
-"""The result as a directory: in SAELens's layout, or in saetui's own where SAELens has no such architecture."""
+"""Writes an SAE as a directory: in SAELens's layout, or in saetui's own where SAELens has no such architecture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors.torch import save
 from saetui.errors import InvalidInput
 from saetui.sae.base import SparseAutoencoder
 from saetui.sae.formats.checksums import CHECKSUMS, checksums_of
-from saetui.sae.formats.directories import CONFIG_FILE, WEIGHTS_FILE, replace_directory
+from saetui.sae.formats.files import CONFIG_FILE, WEIGHTS_FILE, write_export
 from saetui.sae.formats.rendering import JSON, Rendering, as_json, render_own, render_saelens
 from saetui.sae.normalization import Normalization
 
@@ -24,19 +24,19 @@ OWN_FORMAT = "saetui"
 
 @dataclass(frozen=True)
 class ExportMetadata:
-    """Where an SAE was trained: what SAELens needs to run its model, and what a reader wants to know.
+    """Where an SAE was trained: facts that SAELens needs to run the model, and facts for the reader.
 
     Attributes:
         model_name: as the model is loaded.
         hook_name: TransformerLens's name of the site, e.g. blocks.2.hook_resid_post.
-        hf_hook_name: the same tensor in transformers' naming: a module for its output, e.g. transformer.h.2, or with
-            `.input` for its input.
+        hf_hook_name: the same tensor in transformers' naming: a module (for its output), e.g. transformer.h.2, or a module with
+            `.input`.
         hook_layer: the layer's number.
         context_size: tokens in a training context.
         dataset_path: the text's source.
         prepend_bos: whether contexts began with a BOS token.
         exclude_special_tokens: whether special tokens were left out of training.
-        model_class_name: what SAELens loads the model with.
+        model_class_name: the class with which SAELens loads the model.
         hook_name_out: the target's site, for transcoders.
         hf_hook_name_out: that site in transformers' naming.
         revision: of a model of the Hub; None for its main one.
@@ -58,7 +58,7 @@ class ExportMetadata:
     extra: Mapping[str, JSON] = field(default_factory=dict)
 
     def as_json(self, sae: SparseAutoencoder, normalization: Normalization, target: Normalization) -> dict[str, JSON]:
-        """What SAELens's loader and its ActivationsStore.from_sae look for, and saetui's own facts under "saetui"."""
+        """The facts that SAELens's loader and its ActivationsStore.from_sae read, and saetui's own under "saetui"."""
         facts: dict[str, JSON] = {
             "sae_lens_version": _SAE_LENS_VERSION,
             "sae_lens_training_version": None,
@@ -103,21 +103,21 @@ def export_saelens(
     *,
     target: Normalization | None = None,
 ) -> None:
-    """Writes the SAE as a directory that SAELens loads, all or nothing; an older export there is replaced.
+    """Write the SAE as a directory that SAELens loads, all or nothing; an older export there is replaced.
 
-    The files take and give raw activations (rendering.py).
+    The exported SAE takes and gives raw activations (rendering.py).
 
     Args:
-        directory: of the result; its parent must exist.
+        directory: the result; its parent must exist.
         sae: trained in normalised units.
         normalization: those units.
-        metadata: where it was trained.
+        metadata: where the SAE was trained.
         target: the units of a transcoder's target; None: those of its input.
 
     Raises:
-        InvalidInput: SAELens has no such architecture.
+        InvalidInput: SAELens has no architecture that computes the same, or a transcoder's target cannot be in raw units.
         FormatError: a weight is not finite, or something that is not an export is in the way.
-        OSError: the disk would not take it; nothing is left behind.
+        OSError: the disk refuses; nothing is left behind.
     """
     goal = target or normalization
     _write(directory, sae, normalization, goal, metadata, render_saelens(sae, normalization, goal), {})
@@ -131,13 +131,7 @@ def export_saetui(
     *,
     target: Normalization | None = None,
 ) -> None:
-    """Writes the SAE in saetui's own format: the same two files, under the architecture's own name. As `export_saelens`.
-
-    Raises:
-        InvalidInput: a transcoder's target cannot be brought back to raw units.
-        FormatError: a weight is not finite, or something that is not an export is in the way.
-        OSError: the disk would not take it; nothing is left behind.
-    """
+    """Write the SAE in saetui's own format: the same two files, under the architecture's own name. As `export_saelens`."""
     goal = target or normalization
     own: dict[str, JSON] = {"format": OWN_FORMAT, "d_out": sae.d_out}
     _write(directory, sae, normalization, goal, metadata, render_own(sae, normalization, goal), own)
@@ -151,15 +145,10 @@ def export_result(
     *,
     target: Normalization | None = None,
 ) -> str | None:
-    """Writes a training's result: for SAELens where it has the architecture, else in saetui's own format.
+    """Write a training's result: for SAELens where it has the architecture, else in saetui's own format.
 
     Returns:
-        None, or why SAELens cannot have it.
-
-    Raises:
-        FormatError: a weight is not finite, or something that is not an export is in the way.
-        InvalidInput: a transcoder's target cannot be brought back to raw units.
-        OSError: the disk would not take it; nothing is left behind.
+        None, or why SAELens cannot load it.
     """
     try:
         export_saelens(directory, sae, normalization, metadata, target=target)
@@ -197,4 +186,4 @@ def _write(
     assert isinstance(own, dict)
     own[CHECKSUMS] = dict(checksums_of(config, weights))
     content = json.dumps(config, indent=1, allow_nan=False).encode()
-    replace_directory(directory, {CONFIG_FILE: content, WEIGHTS_FILE: weights})
+    write_export(directory, {CONFIG_FILE: content, WEIGHTS_FILE: weights})

@@ -1,4 +1,4 @@
-"""All layouts in one place: what a directory is, and how an SAE is written in the layout of one's choice."""
+"""All layouts of SAE directories: recognising one, reading an SAE from it, and converting a result to it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from pathlib import Path
 
 from saetui.sae.formats.conventions import SCALER_FILE
 from saetui.sae.formats.dictionary_learning import export_dictionary_learning
-from saetui.sae.formats.directories import CONFIG_FILE, WEIGHTS_FILE
-from saetui.sae.formats.gemma_scope import GEMMA_SCOPE_WEIGHTS, load_gemma_scope
-from saetui.sae.formats.gemma_scope_2 import GEMMA_SCOPE_2_CONFIG, GEMMA_SCOPE_2_WEIGHTS, load_gemma_scope_2
+from saetui.sae.formats.files import CONFIG_FILE, WEIGHTS_FILE
+from saetui.sae.formats.gemma_scope import (
+    GEMMA_SCOPE_2_CONFIG,
+    GEMMA_SCOPE_2_WEIGHTS,
+    GEMMA_SCOPE_WEIGHTS,
+    load_gemma_scope,
+    load_gemma_scope_2,
+)
 from saetui.sae.formats.llama_scope import LLAMA_SCOPE_CONFIG, LLAMA_SCOPE_WEIGHTS, load_llama_scope
 from saetui.sae.formats.loading import LoadedSAE, load_saelens
 from saetui.sae.formats.rendering import render_saelens
@@ -21,7 +26,7 @@ LAYOUTS: Mapping[str, Callable[[Path, LoadedSAE], None]] = {
     "dictionary_learning": export_dictionary_learning,
     "sparsify": export_sparsify,
 }
-"""Layouts that a result directory is converted to; `saelens` is what it is in already."""
+"""Layouts that a result directory can be converted to; `saelens` is its own layout."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,10 @@ class Readable:
     """A layout that can be read.
 
     Attributes:
-        words: what it is, for messages.
-        marks: the files by which a directory is known to be in it; all of them are there.
-        load: reads it.
-        files: all that it consists of.
+        words: its name and files, for messages.
+        marks: a directory that has all of these files is in this layout.
+        load: reads an SAE.
+        files: all files of the layout.
     """
 
     words: str
@@ -65,7 +70,7 @@ READABLE: tuple[Readable, ...] = (
         (LLAMA_SCOPE_CONFIG, LLAMA_SCOPE_WEIGHTS),
     ),
 )
-"""Every layout that can be read, a line each: a new one is a module that loads it, and a line here."""
+"""Every layout that can be read. To add one, write a module that loads it, and one entry here."""
 
 
 def layout_of(directory: Path) -> Readable | None:
@@ -77,7 +82,7 @@ def load_sae(directory: Path) -> LoadedSAE:
     """The SAE in a directory, in whichever layout.
 
     Raises:
-        FormatError: there is no SAE in it that can be read, with the reason.
+        FormatError: the directory holds no SAE that can be read; the message says why.
     """
     if not directory.is_dir():
         raise not_a_directory(directory)
@@ -85,15 +90,15 @@ def load_sae(directory: Path) -> LoadedSAE:
     if layout is not None:
         return layout.load(directory)
     if (directory / CONFIG_FILE).exists():
-        return load_saelens(directory)  # which says what of it is missing
+        return load_saelens(directory)  # its error names the missing file
     raise unread(directory, lambda place: layout_of(place) is not None, [layout.words for layout in READABLE])
 
 
 def require_saelens(loaded: LoadedSAE) -> None:
-    """Sees that a result is one that SAELens loads.
+    """Require that SAELens can load a result.
 
     Raises:
-        InvalidInput: SAELens has no architecture that computes the same; with the reason.
+        InvalidInput: SAELens has no architecture that computes the same; the message says why.
     """
     if loaded.layout == "saetui":
         render_saelens(loaded.sae, loaded.normalization, loaded.target)

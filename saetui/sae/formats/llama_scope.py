@@ -1,6 +1,6 @@
 """Llama Scope (arXiv 2410.20526): `hyperparams.json` and `checkpoints/final.safetensors`. Read only.
 
-It was trained on s·x with s = √d / (the mean norm of the data set's activations), and one such number for what it predicts.
+It was trained on s·x with s = √d / (the mean norm of the data set's activations); its target has a scale of the same kind.
 In raw units, as Language-Model-SAEs computes at inference (`standardize_parameters_of_dataset_norm`, `encode`):
 
     h = x·W_enc + b_enc/s_in,  D = W_dec·s_in/s_out,  z_i = h_i·1[h_i·‖D_i‖ > θ],  x̂ = z·D + b_dec/s_out
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from saetui.errors import FormatError
-from saetui.sae.formats.directories import AGAIN, folders_of, read_json, read_tensors
+from saetui.sae.formats.files import AGAIN, folders_of, read_json, read_tensors
 from saetui.sae.formats.loading import LoadedSAE, assemble_jumprelu
 from saetui.sae.normalization import Normalization
 
@@ -58,7 +58,7 @@ def _raw(config: dict[str, Any], tensors: dict[str, Tensor], s_in: float, s_out:
     b_dec = tensors.get("decoder.bias", torch.zeros(decoder.shape[1])) / s_out
     encoder, b_enc = tensors["encoder.weight"].t() * s_in, tensors["encoder.bias"]
     if config.get("apply_decoder_bias_to_pre_encoder"):
-        # In its own units b_dec is s times that of raw activations, and W_enc a s-th.
+        # In its own units b_dec is s times, and W_enc 1/s times, as large as for raw activations.
         b_enc = b_enc - b_dec @ encoder
     threshold = torch.full_like(b_enc, s_in * _threshold(config))
     if config.get("sparsity_include_decoder_norm", True):
@@ -78,7 +78,7 @@ def _threshold(config: dict[str, Any]) -> float:
 
 
 def _scales(config: dict[str, Any], directory: Path) -> tuple[float, float]:
-    """s of what it reads, and of what it predicts."""
+    """s of the input, and of the target."""
     norms = config.get(_NORMS)
     if config.get("norm_activation", "dataset-wise") == "inference" or norms is None:
         return 1.0, 1.0
@@ -94,7 +94,7 @@ def _number(value: object) -> float:
 
 
 def _refuse_other_kinds(config: dict[str, Any], directory: Path) -> None:
-    """Refuses what computes something else, by the name of the field that says so."""
+    """Refuse SAEs that compute something else; the message names the field that says so."""
     allowed: dict[str, tuple[object, ...]] = {
         "act_fn": ("jumprelu", "relu"),
         "norm_activation": ("dataset-wise", "inference", None),

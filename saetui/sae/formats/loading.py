@@ -1,4 +1,4 @@
-"""Reads an SAE from a directory in SAELens's layout, ours or another's. safetensors and JSON only."""
+"""Reads an SAE from a directory in SAELens's layout or in saetui's own. safetensors and JSON only."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from saetui.errors import FormatError, InvalidInput
 from saetui.sae.base import Option, SparseAutoencoder
-from saetui.sae.formats.checksums import check
+from saetui.sae.formats.checksums import require_unchanged
 from saetui.sae.formats.conventions import apply_conventions, centre_input, modern_config
-from saetui.sae.formats.directories import AGAIN, CONFIG_FILE, WEIGHTS_FILE, read_json, read_tensors
 from saetui.sae.formats.export import OWN_FORMAT
+from saetui.sae.formats.files import AGAIN, CONFIG_FILE, WEIGHTS_FILE, read_json, read_tensors, whole_number
 from saetui.sae.jumprelu_transcoder import JumpReLUSkipTranscoder, JumpReLUTranscoder
 from saetui.sae.normalization import Normalization
 from saetui.sae.registry import build, build_from
@@ -23,7 +23,6 @@ from saetui.sae.registry import build, build_from
 Layout = Literal["saelens", "saetui", "sparsify", "gemma_scope", "gemma_scope_2", "llama_scope"]
 
 _UNIT_TOLERANCE = 1e-4
-_LARGEST_WIDTH = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class LoadedSAE:
     Attributes:
         sae: takes activations that `normalization` has normalised.
         normalization: `none` for all but layer_norm: a scale is already folded in.
-        metadata: the configuration's metadata, as it stands there.
-        layout: what the directory was.
+        metadata: the configuration's metadata, unchanged.
+        layout: of the directory.
     """
 
     sae: SparseAutoencoder
@@ -44,7 +43,7 @@ class LoadedSAE:
 
     @property
     def target(self) -> Normalization:
-        """The units of what it predicts: its input's, but a transcoder predicts raw activations."""
+        """The units of the target: those of the input, but a transcoder predicts raw activations."""
         return self.normalization if self.sae.centres_input else Normalization()
 
     def encode(self, raw: Tensor) -> Tensor:
@@ -60,12 +59,12 @@ def load_saelens(directory: Path) -> LoadedSAE:
     """The SAE in a directory in SAELens's layout (any version's), or in saetui's own format.
 
     Raises:
-        FormatError: the directory or a file is missing, damaged, or of a kind that is not read here.
+        FormatError: the directory or a file is missing, damaged, or of a kind that saetui cannot read.
     """
     written = read_json(directory / CONFIG_FILE)
     loaded = _load(directory, modern_config(written))
-    # Last: whatever else is wrong is said in its own words.
-    check(directory, written, directory / WEIGHTS_FILE)
+    # Last: other checks have more specific messages.
+    require_unchanged(directory, written, directory / WEIGHTS_FILE)
     return loaded
 
 
@@ -81,17 +80,18 @@ def _load(directory: Path, config: dict[str, Any]) -> LoadedSAE:
             f"{directory} holds an SAE of architecture {config.get('architecture')!r}.",
             f"These can be read: {', '.join(_ARCHITECTURES)}.",
         )
-    d_in, latents = _size(config, "d_in", directory), _size(config, "d_sae", directory)
-    d_out = _size(config, "d_out", directory) if known.transcodes else d_in
+    path = directory / CONFIG_FILE
+    d_in, latents = whole_number(config, "d_in", path), whole_number(config, "d_sae", path)
+    d_out = whole_number(config, "d_out", path) if known.transcodes else d_in
     _check_shapes(weights, _shapes(known.tensors, d_in, d_out, latents), directory / WEIGHTS_FILE)
     apply_conventions(config, weights, directory)
     architecture = str(config["architecture"])
     options: dict[str, Option] = {}
     if architecture == "topk":
-        # SAELens takes 100 for a k that is not there, without a word. Not here.
-        options["k"] = _size(config, "k", directory, at_most=latents)
+        # SAELens assumes 100 for a missing k without a warning. saetui refuses it.
+        options["k"] = whole_number(config, "k", path, at_most=latents)
     if not config.get("apply_b_dec_to_input", not known.transcodes):
-        # SAELens has no transcoder with k: a topk that predicts another site is one.
+        # SAELens has no transcoder with k: a topk that predicts another site stands for one.
         predicts = metadata.get("hook_name_out") or metadata.get("training_architecture") == "transcoder"
         if architecture == "topk" and predicts:
             architecture = "transcoder"
@@ -118,13 +118,13 @@ def decoder_norm_of(weights: Mapping[str, Tensor]) -> Literal["unit", "free"]:
 
 
 def assemble_jumprelu(weights: dict[str, Tensor], path: Path, *, transcodes: bool) -> SparseAutoencoder:
-    """A jumprelu SAE, or a transcoder with thresholds, from tensors of another tool whose encoder subtracts no b_dec.
+    """A jumprelu SAE or transcoder from another tool's tensors, whose encoder subtracts no b_dec.
 
     Args:
         weights: W_enc (d_in, F), W_dec (F, d_out), b_enc (F,), b_dec (d_out,), threshold (F,), for raw activations, and for
             a transcoder with a linear path W_skip (d_in, d_out). Changed in place.
         path: of the file, for errors.
-        transcodes: whether it predicts another tensor than it reads.
+        transcodes: whether it is a transcoder.
 
     Raises:
         FormatError: a tensor is missing, of another shape, or not of floating point.
@@ -138,7 +138,7 @@ def assemble_jumprelu(weights: dict[str, Tensor], path: Path, *, transcodes: boo
     shapes = _shapes(names, d_in, d_out, latents) | ({"W_skip": (d_in, d_out)} if "W_skip" in weights else {})
     _check_shapes(weights, shapes, path)
     if not transcodes and (d_in != d_out or "W_skip" in weights):
-        raise FormatError(f"{path} reads width {d_in} and gives {d_out}, but says nothing of a transcoder.", AGAIN)
+        raise FormatError(f"{path} reads width {d_in} and gives {d_out}, but is not said to be a transcoder.", AGAIN)
     # z = h above its threshold, and never negative.
     weights["threshold"] = weights["threshold"].clamp_min(0.0)
     architecture = "jumprelu"
@@ -152,9 +152,9 @@ def assemble_jumprelu(weights: dict[str, Tensor], path: Path, *, transcodes: boo
 
 
 def as_trained(loaded: LoadedSAE) -> SparseAutoencoder:
-    """The SAE under the architecture that it was trained as, where saetui made it and says so; else as it was loaded.
+    """The SAE under the architecture that it was trained as, where saetui's metadata name that; else as it was loaded.
 
-    batch_topk and matryoshka are exported as jumprelu: their k and widths are in the metadata.
+    batch_topk and matryoshka are exported as jumprelu; their k and widths are in the metadata.
     """
     facts = loaded.metadata.get("saetui")
     description = facts.get("description") if isinstance(facts, dict) else None
@@ -174,7 +174,7 @@ def as_trained(loaded: LoadedSAE) -> SparseAutoencoder:
 
 
 def _built(architecture: str, d_in: int, d_out: int, latents: int, options: Mapping[str, Option]) -> SparseAutoencoder:
-    """An SAE of an architecture of ours, or of one that is only read."""
+    """An SAE of one of saetui's architectures, or of one that can only be read."""
     foreign = _ONLY_READ.get(architecture)
     if foreign is None:
         return build(architecture, d_in, d_out, latents, torch.Generator(), **options)
@@ -204,7 +204,7 @@ _ARCHITECTURES: Mapping[str, _Known] = {
     "skip_transcoder": _Known(("b_enc", "W_skip"), transcodes=True),
     "jumprelu_transcoder": _Known(("b_enc", "threshold"), transcodes=True),
     "jumprelu_skip_transcoder": _Known(("b_enc", "threshold", "W_skip"), transcodes=True),
-    # What its trainer saves on the way.
+    # Checkpoints of its trainer.
     "batchtopk": _Known(("b_enc", "topk_threshold")),
     "matryoshka_batchtopk": _Known(("b_enc", "topk_threshold")),
 }
@@ -239,32 +239,30 @@ def _own(
     facts = metadata.get("saetui")
     description = facts.get("description") if isinstance(facts, dict) else None
     if not isinstance(description, dict):
-        raise FormatError(f"{directory / CONFIG_FILE} does not say what the SAE was made with.", AGAIN)
-    sizes = {name: _size(config, key, directory) for name, key in _OWN_SIZES.items()}
+        raise FormatError(f"{directory / CONFIG_FILE} does not say how the SAE was made.", AGAIN)
+    path = directory / CONFIG_FILE
+    sizes = {
+        name: whole_number(config, key, path)
+        for name, key in (("d_in", "d_in"), ("d_out", "d_out"), ("latents", "d_sae"))
+    }
     if "W_dec" not in weights or tuple(weights["W_dec"].shape) != (sizes["latents"], sizes["d_out"]):
         raise FormatError(f"W_dec in {directory / WEIGHTS_FILE} has not the shape that cfg.json says.", AGAIN)
-    # Raw units part what was tied: W_enc is multiplied by the scale, W_dec divided.
+    # In raw units tied weights differ: W_enc is multiplied by the scale, W_dec divided by it.
     untied = {"tie_weights": False} if "tie_weights" in description else {}
     sae = _described({**description, **sizes, **untied, "decoder_norm": decoder_norm_of(weights)})
-    wanted = sae.state_dict()
-    if "threshold_batches" in wanted:
+    shapes = {name: tuple(tensor.shape) for name, tensor in sae.state_dict().items()}
+    counts = shapes.pop("threshold_batches", None) is not None
+    if counts:
+        weights.pop("threshold_batches", None)
+    _check_shapes(weights, shapes, directory / WEIGHTS_FILE)
+    if counts:
         weights["threshold_batches"] = torch.tensor(1)
-    _check_own({name: tuple(tensor.shape) for name, tensor in wanted.items()}, weights, directory)
     sae.load_state_dict(weights)
     return sae
 
 
-def _check_own(shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor], directory: Path) -> None:
-    floating = {name: tensor for name, tensor in weights.items() if name != "threshold_batches"}
-    wanted = {name: shape for name, shape in shapes.items() if name != "threshold_batches"}
-    _check_shapes(floating, wanted, directory / WEIGHTS_FILE)
-
-
-_OWN_SIZES = {"d_in": "d_in", "d_out": "d_out", "latents": "d_sae"}
-
-
 def _described(description: Mapping[str, Any]) -> SparseAutoencoder:
-    """The SAE that a file's description is of."""
+    """The SAE that a description in a file is of."""
     try:
         return build_from(description)
     except (InvalidInput, TypeError, ValueError) as wrong:
@@ -273,13 +271,3 @@ def _described(description: Mapping[str, Any]) -> SparseAutoencoder:
 
 def _units(config: Mapping[str, Any]) -> Normalization:
     return Normalization("layer_norm" if config.get("normalize_activations") == "layer_norm" else "none")
-
-
-def _size(config: Mapping[str, Any], name: str, directory: Path, at_most: int = _LARGEST_WIDTH) -> int:
-    value = config.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= at_most:
-        raise FormatError(
-            f"{name} in {directory / CONFIG_FILE} is {value!r}.",
-            "It must be a whole number that fits the SAE: export or download it again.",
-        )
-    return value

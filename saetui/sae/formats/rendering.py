@@ -1,4 +1,4 @@
-"""What each architecture looks like in SAELens's layout: its name there, its configuration, its weights in raw units.
+"""Each architecture in SAELens's layout: its name there, its configuration, its weights in raw units.
 
 constant_norm's scale s is folded in: W_enc·s, W_dec/s, b_dec/s; biases of the encoder, gates and thresholds stay, as the
 latents' activations do. A transcoder has one scale for its input (W_enc) and one for its target (W_dec, b_dec), and
@@ -38,15 +38,15 @@ class Rendering:
 
 
 def render_saelens(sae: SparseAutoencoder, units: Normalization, target: Normalization) -> Rendering:
-    """The SAE as SAELens has it.
+    """The SAE in SAELens's terms.
 
     Args:
         sae: trained in normalised units.
         units: those of its input.
-        target: those of what it predicts; the same as `units` for all but transcoders.
+        target: those of its target; the same as `units` for all but transcoders.
 
     Raises:
-        InvalidInput: SAELens has nothing that computes the same.
+        InvalidInput: SAELens has no architecture that computes the same.
         FormatError: a weight is not finite.
     """
     renderer = _RENDERERS.get(sae.architecture)
@@ -65,7 +65,7 @@ def render_saelens(sae: SparseAutoencoder, units: Normalization, target: Normali
 
 
 def render_own(sae: SparseAutoencoder, units: Normalization, target: Normalization) -> Rendering:
-    """The SAE under its own name, with all that it was made with; for what no other tool can represent.
+    """The SAE under its own name, with all its options, for architectures that no other tool has.
 
     Raises:
         InvalidInput: a transcoder's target cannot be brought back to raw units.
@@ -82,7 +82,7 @@ def folded(sae: SparseAutoencoder, scale: float, target_scale: float) -> dict[st
     Args:
         sae: trained in normalised units.
         scale: of its input.
-        target_scale: of what it predicts.
+        target_scale: of its target.
 
     Raises:
         FormatError: a weight is not finite.
@@ -138,21 +138,9 @@ def _check_target(target: Normalization) -> None:
         )
 
 
-def _standard(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
-    return "standard", {}
-
-
 def _topk(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
     # Ours chooses by h, whatever the norms: SAELens's rescaling must be off.
     return "topk", {"k": _k(sae), "rescale_acts_by_decoder_norm": False}
-
-
-def _jumprelu(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
-    return "jumprelu", {}
-
-
-def _gated(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
-    return "gated", {}
 
 
 def _transcoder(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
@@ -176,10 +164,6 @@ def _skip_transcoder(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
     return "skip_transcoder", {"d_out": sae.d_out}
 
 
-def _jumprelu_transcoder(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
-    return sae.architecture, {"d_out": sae.d_out}
-
-
 def _skip(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
     raise InvalidInput(
         "SAELens has no architecture for skip: it would take (1 − c)·decode(z) + c·x for decode(z), or drop c without a word.",
@@ -194,15 +178,15 @@ def _k(sae: SparseAutoencoder) -> int:
 
 
 _RENDERERS: Mapping[str, Callable[[SparseAutoencoder], tuple[str, dict[str, JSON]]]] = {
-    "standard": _standard,
+    "standard": lambda sae: ("standard", {}),
     "topk": _topk,
-    "batch_topk": _jumprelu,
-    "matryoshka": _jumprelu,
-    "jumprelu": _jumprelu,
-    "gated": _gated,
+    "batch_topk": lambda sae: ("jumprelu", {}),
+    "matryoshka": lambda sae: ("jumprelu", {}),
+    "jumprelu": lambda sae: ("jumprelu", {}),
+    "gated": lambda sae: ("gated", {}),
     "transcoder": _transcoder,
     "skip_transcoder": _skip_transcoder,
-    "jumprelu_transcoder": _jumprelu_transcoder,
-    "jumprelu_skip_transcoder": _jumprelu_transcoder,
+    "jumprelu_transcoder": lambda sae: (sae.architecture, {"d_out": sae.d_out}),
+    "jumprelu_skip_transcoder": lambda sae: (sae.architecture, {"d_out": sae.d_out}),
     "skip": _skip,
 }

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
 
 from saetui.errors import FormatError, InvalidInput
 from saetui.sae.base import Option, SparseAutoencoder
-from saetui.sae.formats.directories import AGAIN, CONFIG_FILE, folders_of, read_json, read_tensors, replace_directory
+from saetui.sae.formats.files import (
+    AGAIN,
+    CONFIG_FILE,
+    folders_of,
+    read_json,
+    read_tensors,
+    whole_number,
+    write_export,
+)
 from saetui.sae.formats.loading import LoadedSAE, as_trained, decoder_norm_of
 from saetui.sae.formats.rendering import folded
 from saetui.sae.normalization import Normalization
@@ -20,7 +27,7 @@ from saetui.sae.registry import build
 SPARSIFY_WEIGHTS = "sae.safetensors"
 
 _FIELDS = frozenset(
-    {
+    [
         "activation",
         "expansion_factor",
         "normalize_decoder",
@@ -30,22 +37,22 @@ _FIELDS = frozenset(
         "skip_connection",
         "transcode",
         "d_in",
-    }
+    ]
 )
-"""What a configuration of sparsify 1.3.3 says; only the last steps of its training depend on what is not read here."""
+"""The fields of a configuration of sparsify 1.3.3. Those that are not read here matter to its training alone."""
 
 
 def export_sparsify(directory: Path, loaded: LoadedSAE) -> None:
-    """Writes a directory that sparsify's `SparseCoder.load_from_disk` loads, in raw units.
+    """Write a directory that sparsify's `SparseCoder.load_from_disk` loads, in raw units.
 
     Args:
-        directory: of the result; its parent must exist.
-        loaded: the SAE as its result directory has it.
+        directory: the result; its parent must exist.
+        loaded: the SAE, read from its result directory.
 
     Raises:
-        InvalidInput: sparsify cannot compute what this SAE computes: it always keeps the k largest of a token.
+        InvalidInput: sparsify cannot compute the same: it always keeps the k largest latents of a token.
         FormatError: something that is not an export is in the way.
-        OSError: the disk would not take it; nothing is left behind.
+        OSError: the disk refuses; nothing is left behind.
     """
     sae = loaded.sae
     k = sae.options.get("k")
@@ -80,7 +87,7 @@ def export_sparsify(directory: Path, loaded: LoadedSAE) -> None:
         "d_in": sae.d_in,
     }
     files = {CONFIG_FILE: json.dumps(config, indent=1).encode(), SPARSIFY_WEIGHTS: save(weights)}
-    replace_directory(directory, files)
+    write_export(directory, files)
 
 
 def load_sparsify(directory: Path) -> LoadedSAE:
@@ -100,12 +107,14 @@ def load_sparsify(directory: Path) -> LoadedSAE:
             f"{directory / CONFIG_FILE} says {shown}, by which the SAE computes something that saetui does not.",
             "SAEs and transcoders as sparsify 1.3.3 writes them can be read; an older one with signed latents cannot.",
         )
-    d_in, k = _whole(config, "d_in", directory), _whole(config, "k", directory)
-    latents = config.get("num_latents") or d_in * _whole(config, "expansion_factor", directory)
+    path = directory / CONFIG_FILE
+    d_in, k = whole_number(config, "d_in", path), whole_number(config, "k", path)
+    latents = config.get("num_latents") or d_in * whole_number(config, "expansion_factor", path)
     transcodes, skips = config.get("transcode") is True, config.get("skip_connection") is True
     if skips and not transcodes:
         raise FormatError(
-            f"{directory} is an SAE with a linear path past it, which copies its input.", "saetui has none such."
+            f"{directory} is an SAE with a linear path past it, which copies its input.",
+            "saetui cannot read such an SAE.",
         )
     shapes = {"encoder.weight": (latents, d_in), "encoder.bias": (latents,), "W_dec": (latents, d_in), "b_dec": (d_in,)}
     if skips:
@@ -125,25 +134,18 @@ def load_sparsify(directory: Path) -> LoadedSAE:
         ours["W_skip"] = weights["W_skip"].t().contiguous()
     architecture = "skip_transcoder" if skips else "transcoder" if transcodes else "topk"
     if k > latents:
-        raise FormatError(f"k in {directory / CONFIG_FILE} is {k} with {latents} latents.", AGAIN)
+        raise FormatError(f"k in {path} is {k} with {latents} latents.", AGAIN)
     options: dict[str, Option] = {"k": k, "decoder_norm": decoder_norm_of(ours)}
     sae: SparseAutoencoder = build(architecture, d_in, d_in, latents, torch.Generator(), **options)
     sae.load_state_dict(ours)
-    # The folder of a hookpoint bears its module's name; that is all that the layout says of the place.
+    # The folder of a hookpoint has its module's name; the layout says no more of the place.
     return LoadedSAE(sae, Normalization(), {"hf_hook_name": _hookpoint(folders_of(directory))}, "sparsify")
 
 
 def _hookpoint(folders: tuple[str, ...]) -> str:
-    """The folder's name; with several seeds of one hookpoint the SAE lies in a folder `seedN` below."""
+    """The folder's name; with several seeds of one hookpoint the SAE is in a folder `seedN` below."""
     name = folders[-1] if folders else ""
     return folders[-2] if name.startswith("seed") and name[4:].isdigit() and len(folders) > 1 else name
-
-
-def _whole(config: dict[str, Any], name: str, directory: Path) -> int:
-    value = config.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 24:
-        raise FormatError(f"{name} in {directory / CONFIG_FILE} is {value!r}.", AGAIN)
-    return value
 
 
 def _shown(shapes: dict[str, tuple[int, ...]]) -> str:

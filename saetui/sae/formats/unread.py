@@ -1,4 +1,4 @@
-"""Directories that hold no SAE that can be read: what they are, and the way out."""
+"""Errors for directories that hold no readable SAE: what they hold, and the way out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from saetui.errors import FormatError
 
 _PICKLES = (".pt", ".pth", ".pkl", ".bin")
 _DEPTH = 4
-"""How far below a directory SAEs are looked for: a repository of Gemma Scope has layer, width and L0."""
+"""So many levels of folders are searched for SAEs: a repository of Gemma Scope has layer, width and L0."""
 _MOST = 2000
-"""Directories that are looked through for them."""
+"""So many folders are searched at most."""
 BY_SAELENS = (
     "Load it with the tool that made it, or by its release name with SAELens (SAE.from_pretrained), save it there with "
     "save_model, and give that directory."
@@ -19,24 +19,24 @@ BY_SAELENS = (
 
 
 def not_a_directory(path: Path) -> FormatError:
-    """What to say of a path that is no directory."""
+    """The error for a path that is no directory."""
     if path.is_file():
         return FormatError(
             f"{path} is a file; an SAE is a directory.", f"Give the directory that holds it: {path.parent}."
         )
     return FormatError(
         f"{path} is not a directory.",
-        "Give the directory of an SAE. An SAE of the Hub is not downloaded by saetui: fetch its folder where there is a "
+        "Give the directory of an SAE. saetui does not download SAEs from the Hub: fetch the folder where there is a "
         "network (hf download REPOSITORY --include 'FOLDER/*' --local-dir DIR), and give that folder.",
     )
 
 
 def unread(directory: Path, holds_sae: Callable[[Path], bool], known: Sequence[str]) -> FormatError:
-    """What to say of a directory in none of the layouts that can be read.
+    """The error for a directory that is in no readable layout.
 
     Args:
-        directory: is one.
-        holds_sae: whether a directory is in a layout that can be read.
+        directory: exists.
+        holds_sae: whether a directory is in a readable layout.
         known: those layouts, in words.
     """
     names = sorted(entry.name for entry in directory.iterdir())
@@ -94,7 +94,7 @@ def _language_model(directory: Path, names: Sequence[str]) -> Answer | None:
 
 
 def _below(directory: Path, holds_sae: Callable[[Path], bool]) -> list[Path]:
-    """The directories below one that hold an SAE, in order; none below such a one is looked at, and no link followed."""
+    """The directories below one that hold an SAE, in order. Links, and what is inside an SAE's directory, are left out."""
     found: list[Path] = []
     level, seen = [directory], 0
     for _ in range(_DEPTH):
@@ -113,4 +113,4 @@ def _folders(place: Path) -> list[Path]:
     try:
         return sorted(entry for entry in place.iterdir() if entry.is_dir() and not entry.is_symlink())
     except OSError:
-        return []  # what may not be looked into holds no SAE that could be read either
+        return []  # a folder that may not be opened holds no readable SAE either

@@ -16,7 +16,7 @@ from typing import Any
 from saetui.errors import Conflict, HomeError, InvalidInput, SaetuiError
 from saetui.failpoints import hit
 from saetui.formats.durable import fsync_directory, write_durably
-from saetui.sae.formats.directories import CONFIG_FILE, ORIGIN_FILE, WEIGHTS_FILE, origin_note
+from saetui.sae.formats.files import CONFIG_FILE, ORIGIN_FILE, WEIGHTS_FILE, origin_note
 from saetui.sae.formats.layouts import LAYOUTS, layout_of, load_sae, require_saelens
 from saetui.sae.formats.loading import LoadedSAE
 from saetui.training.tasks.task import serve_task

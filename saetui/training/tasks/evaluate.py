@@ -19,8 +19,7 @@ from saetui.home import find_home
 from saetui.sae import LoadedSAE
 from saetui.sae.formats.layouts import load_sae
 from saetui.sae.formats.loading import as_trained
-from saetui.sae.formats.model_changes import changes_to_model
-from saetui.sae.formats.model_names import hub_ids
+from saetui.sae.formats.models import changes_to_model, hub_ids
 from saetui.sources.dataset_files import EVERYTHING
 from saetui.sources.model_files import find_model_files
 from saetui.training.evaluation import HeldOut

@@ -1,4 +1,4 @@
-"""SAE directories on disk: written whole or not at all, and read with suspicion."""
+"""The files of an SAE's directory: written all or none, and read as files that a stranger may have made."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from saetui.display.figures import size
 from saetui.errors import FormatError
-from saetui.formats import directories
+from saetui.formats.directories import replace_directory
 
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
@@ -23,21 +24,24 @@ LARGEST_CONFIG = 1 << 20
 """Bytes that a JSON file of an SAE may have: 1 MiB."""
 AGAIN = "Export or download the SAE again."
 ORIGIN_FILE = "origin.json"
-"""In imported SAEs: the folders that it lay in, by whose names some tools say which layer and site an SAE is of."""
+"""In imported SAEs: the names of the folders it was in. Some tools give an SAE's layer and site only there."""
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ORIGIN_DEPTH = 8
+_LARGEST_SIZE = 1 << 24
+_ARCHIVE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, MemoryError, zipfile.BadZipFile)
+"""What NumPy raises for a damaged archive."""
 
 
-def replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Writes a directory of files as one step; an older one with the same file names is replaced, and is there until then.
+def write_export(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write a directory of files as one step; an older export with the same file names is replaced, and stays until then.
 
     Args:
-        directory: of the result (mode 0700, its files 0600); its parent must exist.
+        directory: the result (mode 0700, its files 0600); its parent must exist.
         files: name → content.
 
     Raises:
-        FormatError: something else is in the way.
-        OSError: the disk would not take it; nothing is left behind.
+        FormatError: something that is not an export is in the way.
+        OSError: the disk refuses; nothing is left behind.
     """
     foreign = [entry.name for entry in directory.iterdir() if entry.name not in files] if directory.is_dir() else []
     if foreign or (directory.exists() and not directory.is_dir()):
@@ -45,7 +49,7 @@ def replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
             f"{directory} is in the way: it holds {', '.join(sorted(foreign)[:3]) or 'a file'}, not an export.",
             "Choose another directory.",
         )
-    directories.replace_directory(directory, files, point="export")
+    replace_directory(directory, files, point="export")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -80,11 +84,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
-    """The arrays of a NumPy archive (.npz) as tensors, floating-point ones as float32. No pickle in it is read.
+    """The arrays of a NumPy archive (.npz) as tensors, floating-point ones as float32. Pickles in it are not read.
 
     Args:
         path: of the archive.
-        names: all that it may hold.
+        names: all arrays that it may hold.
 
     Raises:
         FormatError: the file cannot be read or is damaged, holds something else, or a value is not finite.
@@ -98,22 +102,13 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
                 raise FormatError(f"{path} holds {', '.join(unknown[:3])}; {', '.join(names)} are expected.", AGAIN)
             arrays = {name: archive[name] for name in found}
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        OSError,
-        EOFError,
-        MemoryError,
-        zipfile.BadZipFile,
-    ) as wrong:
+    except _ARCHIVE_ERRORS as wrong:
         raise FormatError(f"{path} is damaged: {wrong}.", AGAIN) from wrong
     return _as_float32(tensors, path)
 
 
 def folders_of(directory: Path) -> tuple[str, ...]:
-    """The names of the last folders of an SAE's path, outermost first: where it lay before it was imported, if it was.
+    """The names of the last folders of an SAE's path, outermost first; for an imported SAE of the path it came from.
 
     Raises:
         FormatError: the note of an import is damaged.
@@ -123,12 +118,12 @@ def folders_of(directory: Path) -> tuple[str, ...]:
         return directory.absolute().parts[-_ORIGIN_DEPTH:]
     folders = read_json(note).get("folders")
     if not isinstance(folders, list) or not all(isinstance(name, str) for name in folders):
-        raise FormatError(f"{note} does not say where the SAE lay.", "Import the SAE again.")
+        raise FormatError(f"{note} does not say which folders the SAE was in.", "Import the SAE again.")
     return tuple(folders)
 
 
 def origin_note(directory: Path) -> bytes:
-    """The content of `ORIGIN_FILE` for an SAE that is taken from a directory."""
+    """The content of `ORIGIN_FILE` for an SAE that is imported from a directory."""
     return json.dumps({"folders": folders_of(directory)}).encode()
 
 
@@ -146,12 +141,12 @@ def read_file(path: Path, limit: int) -> bytes:
 
 
 def require_regular(path: Path, limit: int | None = None) -> None:
-    """Sees that a path leads to a plain file: a pipe would wait for ever, a device never end.
+    """Require that a path leads to a plain file: a pipe would wait for ever, a device never end.
 
-    A link is followed (the Hub's cache is made of links): what it leads to is only read, and must hold up as an SAE.
+    Links are followed (the Hub's cache is made of links): their target is only read, and checked like any other file.
 
     Raises:
-        FormatError: there is none, or it has more than `limit` bytes.
+        FormatError: there is none, or it has more than `limit` bytes, or is a pointer of Git LFS.
     """
     try:
         found = path.stat()
@@ -160,12 +155,27 @@ def require_regular(path: Path, limit: int | None = None) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise FormatError(f"{path} is not a plain file.", AGAIN)
     if limit is not None and found.st_size > limit:
-        raise FormatError(f"{path} is larger than {limit} bytes.", "It is not an SAE's configuration.")
+        raise FormatError(f"{path} is larger than {size(limit)}.", "It is not an SAE's configuration.")
     if _is_lfs_pointer(path, found.st_size):
         raise FormatError(
             f"{path} is a Git LFS pointer, not the file itself.",
             "Fetch the file with `git lfs pull` in its repository, or download it again.",
         )
+
+
+def whole_number(config: Mapping[str, Any], name: str, path: Path, at_most: int = _LARGEST_SIZE) -> int:
+    """A size in a configuration.
+
+    Raises:
+        FormatError: it is missing, or no whole number from 1 to `at_most`.
+    """
+    value = config.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= at_most:
+        raise FormatError(
+            f"{name} in {path} is {value!r}.",
+            "It must be a whole number that fits the SAE: export or download it again.",
+        )
+    return value
 
 
 def _as_float32(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -178,9 +188,9 @@ def _as_float32(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _is_lfs_pointer(path: Path, size: int) -> bool:
-    """Whether a file is what git leaves in a large file's place where Git LFS is not installed; pointers are under 1 kB."""
-    if size >= 1024:
+def _is_lfs_pointer(path: Path, length: int) -> bool:
+    """Whether git left a pointer (under 1 KiB) in the place of a large file, because Git LFS is not installed."""
+    if length >= 1024:
         return False
     try:
         with path.open("rb") as file:
