@@ -1,10 +1,10 @@
-"""One hyperparameter: what it is called, which values it takes, who uses it and when, and how it is typed."""
+"""One hyperparameter: its name, its allowed values, when it matters, and how it is typed and shown."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
 from typing import Union
 
@@ -36,13 +36,13 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class When:
-    """What another hyperparameter must say for one to matter.
+    """The condition on another hyperparameter under which one matters.
 
     Attributes:
-        name: the other one.
-        choices: its values with which this one matters; empty: as `given` says.
+        name: of the other one.
+        choices: the values of the other one with which this one matters; empty: `given` decides.
         given: whether the other one must be set, or must not be.
-        architectures: with which it is asked at all.
+        architectures: to which the condition applies.
     """
 
     name: str
@@ -51,7 +51,7 @@ class When:
     architectures: tuple[str, ...] = ARCHITECTURES
 
     def holds(self, values: Mapping[str, Value]) -> bool:
-        """Whether it is so among values that are complete with defaults."""
+        """Whether the condition holds for values that are complete with defaults."""
         if self.choices:
             return values.get(self.name) in self.choices
         return (values.get(self.name) is not None) is self.given
@@ -63,26 +63,27 @@ class When:
         return f"when {self.name} is set" if self.given else f"while {self.name} is not set"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Hyperparameter:
     """One row of the table.
 
     Attributes:
+        default: for every architecture that is not in `defaults`.
+        help: what it does, and when to change it; two sentences.
         unit: what is counted or measured; empty for a pure number.
-        default: for every architecture that has none of its own in `defaults`.
-        none_means: what an empty value stands for; empty: a value is needed.
-        recommended: outside these limits: a warning.
-        limits: outside these: an error.
-        architectures: which use it; others hide it and refuse it.
-        when: what another one must say for this one to matter.
-        help: what it does; which way to turn it.
+        none_means: the meaning of an empty value; empty: a value is needed.
+        recommended: a value outside this range causes a warning.
+        limits: a value outside these is an error.
+        architectures: the ones that use it; others hide it and refuse it.
+        when: the condition under which it matters.
     """
 
     name: str
     section: Section
     kind: Kind
-    help: str
     default: Value
+    _: KW_ONLY
+    help: str
     unit: str = ""
     defaults: Mapping[str, Value] = field(default_factory=dict)
     none_means: str = ""
@@ -99,11 +100,11 @@ class Hyperparameter:
         return bool(self.none_means)
 
     def default_for(self, architecture: str) -> Value:
-        """The value that a job of this architecture gets when it says nothing."""
+        """The value in a job of this architecture that does not set one."""
         return self.defaults.get(architecture, self.default)
 
     def range_text(self) -> str:
-        """The recommended range, else the limits, for people."""
+        """The recommended range, else the limits, in words."""
         if self.choices:
             return ", ".join(self.choices)
         if self.kind is Kind.SWITCH:
@@ -116,7 +117,7 @@ class Hyperparameter:
         return f"{plain_number(low)} to {plain_number(high)}"
 
     def check(self, value: object) -> str | None:
-        """Why a value cannot be, as the end of a sentence that begins with the value; None where it can."""
+        """Why a value is refused, as the end of a sentence that begins with the value; None for an allowed value."""
         if value is None:
             return None if self.accepts_none else f"must be {self._wanted()}, not empty"
         if self.kind is Kind.SWITCH:
@@ -139,7 +140,7 @@ class Hyperparameter:
         return None
 
     def outside_recommended(self, value: Value) -> bool:
-        """Whether an allowed value deserves a warning."""
+        """Whether an allowed value lies outside the recommended range."""
         if self.recommended is None or isinstance(value, (bool, str)) or value is None:
             return False
         low, high = self.recommended
@@ -154,19 +155,19 @@ class Hyperparameter:
         return int(value) if self.kind is Kind.INTEGER else float(value)
 
     def parse(self, text: str) -> Value:
-        """Read a value that was typed.
+        """Read a typed value.
 
         Raises:
-            InvalidInput: it is not of the row's kind, or out of its limits.
+            InvalidInput: it is not of the row's kind, or outside its limits.
         """
         value = self._read(text.strip())
-        wrong = self.check(value)
-        if wrong:
-            raise InvalidInput(f"{self.name}: {text.strip() or 'an empty value'} {wrong}.")
+        reason = self.check(value)
+        if reason:
+            raise InvalidInput(f"{self.name}: {text.strip() or 'an empty value'} {reason}.")
         return self.normal(value)
 
     def show(self, value: Value) -> str:
-        """A value as it is typed and shown; empty for None."""
+        """A value as people type it; empty for None."""
         if value is None:
             return ""
         if isinstance(value, bool):
@@ -178,8 +179,9 @@ class Hyperparameter:
         if self.kind is Kind.CHOICE:
             return text
         if self.kind is Kind.SWITCH:
-            return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False,
-                    "0": False}.get(lower, text)  # fmt: skip
+            return (
+                True if lower in ("true", "yes", "on", "1") else False if lower in ("false", "no", "off", "0") else text
+            )
         if lower in ("", "none", "null", "auto", "off"):
             return None
         if self.kind is Kind.WIDTHS:
@@ -197,7 +199,7 @@ class Hyperparameter:
 
 
 def read_widths(text: str) -> tuple[int, ...]:
-    """Widths as they are typed, `256,512,1024`; empty where they are not positive whole numbers that rise."""
+    """Read widths such as `256,512,1024`; empty where they are not positive whole numbers that rise."""
     parts = text.replace(",", " ").split()
     if not parts or not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts):
         return ()
