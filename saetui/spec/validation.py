@@ -161,15 +161,9 @@ def _context_length(raw: Mapping[str, Any]) -> int:
 
 
 def _filled(spec: TrainingSpec, settings: Settings | None) -> dict[str, Any]:
-    """Every default, and what follows from others (warm-up, windows) as a number wherever it is known."""
-    values = with_defaults(spec)
-    if settings is not None:
-        known = msgspec.structs.asdict(settings)
-        values = {
-            name: known[name] if value is None and known.get(name) is not None else value
-            for name, value in values.items()
-        }
-    return values
+    """Every default, with a number in place of None wherever it is known (warm-up, windows)."""
+    known = {} if settings is None else settings.values
+    return {name: known.get(name) if value is None else value for name, value in with_defaults(spec).items()}
 
 
 def _from_world(field: str, error: SaetuiError) -> Problem:

@@ -19,9 +19,9 @@ def sae_options(architecture: str, settings: Settings) -> dict[str, Any]:
     if architecture in BY_K:
         options["k"] = settings.k
         if settings.k is not None:
-            options |= {"aux_k": settings.aux_k, "aux_k_alpha": settings.aux_k_alpha}
+            options |= {"aux_k": settings.values["aux_k"], "aux_k_alpha": settings.values["aux_k_alpha"]}
     if architecture in RELU:
-        options["ghost_gradients"] = settings.ghost_grad_penalty
+        options["ghost_gradients"] = settings.values["ghost_grad_penalty"]
     if architecture in TIED:
         options["tie_weights"] = settings.tie_weights
     if architecture == "skip":
@@ -30,10 +30,10 @@ def sae_options(architecture: str, settings: Settings) -> dict[str, Any]:
         options["widths"] = settings.matryoshka_widths
     if architecture == "jumprelu":
         options |= {
-            "bandwidth": settings.bandwidth,
-            "initial_threshold": settings.initial_threshold,
-            "sparsity_mode": settings.sparsity_mode,
-            "pre_activation_alpha": settings.pre_activation_alpha,
+            "bandwidth": settings.values["bandwidth"],
+            "initial_threshold": settings.values["initial_threshold"],
+            "sparsity_mode": settings.values["sparsity_mode"],
+            "pre_activation_alpha": settings.values["pre_activation_alpha"],
         }
         if settings.l0_target is not None:
             options["l0_target"] = settings.l0_target

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from saetui.spec.hyperparameters import HYPERPARAMETERS
 from saetui.spec.problems import SpecError
 from saetui.spec.settings import Settings, resolve
 from saetui.spec.training_spec import parse_spec
@@ -27,11 +28,16 @@ def known(settings: Settings | None) -> Settings:
 def test_defaults_are_those_of_the_table() -> None:
     settings = known(settle())
     assert (settings.latents, settings.batch_size, settings.num_steps) == (1024, 4096, 100_000)
-    assert (settings.k, settings.aux_k, settings.aux_k_alpha) == (32, 64, 1 / 32)
+    assert (settings.k, settings.values["aux_k"], settings.values["aux_k_alpha"]) == (32, 64, 1 / 32)
     assert (settings.warmup_steps, settings.decay_steps) == (1000, 20_000)
     assert settings.dead_neuron_window == 10_000_000
     assert settings.micro_batch_size == 4096
     assert settings.l1_alpha is None
+
+
+@pytest.mark.parametrize("schedule", HYPERPARAMETERS["lr_schedule"].choices)
+def test_every_schedule_needs_no_more_than_its_name(schedule: str) -> None:
+    assert known(settle(lr_schedule=schedule)).warmup_steps == (0 if schedule == "one_cycle" else 1000)
 
 
 def test_a_short_run_judges_dead_latents_over_a_tenth_of_it() -> None:
@@ -70,9 +76,14 @@ def test_clipping_can_be_switched_off() -> None:
 
 def test_a_transcoder_is_sparse_by_k_unless_a_penalty_is_set() -> None:
     by_k = known(settle("transcoder"))
-    assert (by_k.k, by_k.aux_k, by_k.l1_alpha, by_k.target_l0) == (32, 64, None, 32)
+    assert (by_k.k, by_k.values["aux_k"], by_k.l1_alpha, by_k.target_l0) == (32, 64, None, 32)
     by_l1 = known(settle("transcoder", l1_alpha=0.01, num_steps=1000))
-    assert (by_l1.k, by_l1.aux_k, by_l1.sparsity_coefficient, by_l1.sparsity_warmup_steps) == (None, None, 0.01, 50)
+    assert (by_l1.k, by_l1.values.get("aux_k"), by_l1.sparsity_coefficient, by_l1.sparsity_warmup_steps) == (
+        None,
+        None,
+        0.01,
+        50,
+    )
     assert by_l1.target_l0 is None
 
 
@@ -87,7 +98,7 @@ def test_jumprelu_has_a_target_only_where_it_steers_to_one() -> None:
 def test_widths_must_end_with_all_latents() -> None:
     assert known(settle("matryoshka", latent_dim=64, matryoshka_widths="16,64")).matryoshka_widths == (16, 64)
     assert known(settle("matryoshka")).matryoshka_widths is None
-    with pytest.raises(SpecError, match="ends with 32, but there are 64 latents") as caught:
+    with pytest.raises(SpecError, match="ends with 32, but the SAE has 64 latents") as caught:
         settle("matryoshka", latent_dim=64, matryoshka_widths="8,32")
     assert caught.value.problems[0].suggestion == "Write 8,32,64."
 

@@ -79,7 +79,7 @@ def test_a_context_that_the_model_cannot_read_is_refused(model: Path, text: Path
 
 def test_k_above_the_width_is_found_before_the_start(model: Path, text: Path) -> None:
     raw = spec(model, text, hyperparameters={"k": 300})
-    assert problems(raw)[-1] == ("hyperparameters.k", "300 is more than the 256 latents that there are.")
+    assert problems(raw)[-1] == ("hyperparameters.k", "300 is more than the 256 latents of the SAE.")
 
 
 def _missing(directory: Path) -> Path:
