@@ -1,4 +1,4 @@
-"""The datasets that can be chosen here, looked at without reading them whole."""
+"""The datasets on this machine, described without reading them completely."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROBED = 20
 
 
 class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a form needs to know of a dataset: of `split`, the files and `size_bytes` on disk, compressed as they are."""
+    """What a form needs to know about a dataset: the number of files of `split`, and their (compressed) size on disk."""
 
     source: str
     split: str
@@ -32,18 +32,17 @@ class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> DatasetInfo:
-    """Look at a dataset: its files, their sizes, the first bytes of each of the first few.
+    """Describe a dataset from its files, their sizes, and the first bytes of the first few.
 
-    What only reading it whole can tell (a damaged row, too few tokens) the training tells.
+    Other faults (a damaged row, too few tokens) show only when the training reads the dataset.
 
     Args:
-        source: as a spec names it.
-        context_length: tokens in a context, for the least that there must be.
+        source: as in a spec.
+        context_length: tokens in a context; there must be two contexts.
         split: the part that is read.
 
     Raises:
-        DatasetError: missing, empty, binary, of no known kind, without this split, or shorter than two contexts; with the way
-            out.
+        DatasetError: missing, empty, binary, of an unknown kind, without this split, or shorter than two contexts.
     """
     reason = why_no_path(source)
     if reason is not None:
@@ -59,7 +58,7 @@ def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> D
         raise DatasetError(f"The dataset {source} is empty.", f"Give a file with text, or use {BUNDLED_DATASET}.")
     require_readers(found.files)
     problems = [problem for file in found.files[:_PROBED] if (problem := _probe(file)) is not None]
-    # What is unusable in a directory is left out of it, and told by the training, unless nothing is left.
+    # The training leaves unusable files of a directory out and reports them; only a dataset without any other is refused.
     if problems and len(problems) == len(found.files):
         raise problems[0]
     # A byte-level tokenizer makes at least one byte of each token, so this bound is never too strict.
@@ -73,7 +72,7 @@ def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> D
 
 
 def list_datasets() -> list[DatasetInfo]:
-    """What every machine has, and what the Hub's cache holds; files and directories are given by their path."""
+    """The bundled dataset, then those in the local Hub cache. Files and directories are given by their path instead."""
     found = [find_dataset(BUNDLED_DATASET, 1)]
     for reference in list_references("datasets"):
         for split in (EVERYTHING, "validation", "test"):
@@ -81,7 +80,7 @@ def list_datasets() -> list[DatasetInfo]:
                 found.append(find_dataset(reference, 1, split))
                 break
             except DatasetError:
-                continue  # the cache also holds datasets of pictures, or parts of one
+                continue  # the cache also holds datasets of pictures, and parts of datasets
     return found
 
 
@@ -91,10 +90,10 @@ def _is_packed(file: SourceFile) -> bool:
 
 
 def _probe(file: SourceFile) -> DatasetError | None:
-    """What makes a file unusable, as far as its first bytes tell.
+    """The fault of a file, as far as its first bytes show one.
 
     Raises:
-        DatasetError: it cannot be opened, which is for the user to mend whatever else there is.
+        DatasetError: it cannot be opened; the user must correct this even if other files are usable.
     """
     try:
         with opened(file) as stream:

@@ -1,4 +1,4 @@
-"""The language models that can be chosen here, read from their files without torch."""
+"""The language models on this machine: what each is and how many parameters it has, read from its files without torch."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
 _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
 _FROM_PADDING = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "data2vec-text"}
-"""Families that count positions from behind the one of their padding token."""
+"""Families whose positions begin after that of their padding token."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a form needs to know of a model.
+    """What a form needs to know about a model.
 
     Attributes:
-        reference: how a spec names it.
+        reference: its name in a spec.
         family: transformers' model type, e.g. `gpt2`.
         hidden_size: the width of its residual stream.
-        context_limit: tokens that it can read at once; None where it does not say.
+        context_limit: tokens that it can read at once; None where its configuration does not say.
         size_bytes: of its weights on disk.
     """
 
@@ -43,20 +43,25 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def middle_layer(self) -> int:
-        """Where features are richest by the field's experience: the default."""
+        """The default layer: by experience, features are richest in the middle."""
         return self.num_layers // 2
 
     @property
     def short_name(self) -> str:
         """The last part of the reference, for names and lists."""
-        return self.reference.rstrip("/").rpartition("/")[2].removeprefix("bundled:")
+        return short_name(self.reference)
+
+
+def short_name(reference: str) -> str:
+    """The last part of a model's reference: `gpt2` for `openai-community/gpt2`."""
+    return reference.rstrip("/").rpartition("/")[2].removeprefix("bundled:")
 
 
 def find_model(reference: str, revision: str | None = None) -> ModelInfo:
-    """Read what a model is.
+    """Read what a model is, from its configuration.
 
     Raises:
-        ModelError: it is not there, or is not a model that saetui can load; with the way out.
+        ModelError: there is no such model, or saetui cannot load it.
     """
     files = find_model_files(reference, revision)
     inner = files.config.get("text_config")
@@ -64,7 +69,7 @@ def find_model(reference: str, revision: str | None = None) -> ModelInfo:
     layers, width = _first(config, _LAYERS), _first(config, _WIDTH)
     if layers is None or width is None:
         raise ModelError(
-            f"{reference} is not a language model that saetui knows: its config.json names no layers or no hidden size.",
+            f"{reference} is not a language model that saetui knows: its config.json has no number of layers or no hidden size.",
             "Give the directory of a transformers model with decoder or encoder layers.",
         )
     return ModelInfo(
@@ -87,13 +92,13 @@ def _context_limit(config: Mapping[str, Any]) -> int | None:
 
 
 def list_models() -> list[ModelInfo]:
-    """The bundled model, then those in the local Hub cache that can be loaded."""
+    """The bundled model, then the loadable models in the local Hub cache."""
     found = [find_model(BUNDLED_MODEL)]
     for reference in list_references("models"):
         try:
             found.append(find_model(reference))
         except ModelError:
-            continue  # the cache also holds what is no language model, or only a part of one
+            continue  # the cache also holds other kinds of models, and parts of models
     return found
 
 
@@ -106,23 +111,23 @@ def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
 
 
 HEAD_LIMIT = 100 * 2**20
-"""The most that safetensors itself accepts as a file's head."""
+"""The longest head of a file that safetensors itself accepts, in bytes."""
 
 _HEADS = ("lm_head", "embed_out", "cls.", "score", "classifier")
 _BESIDE = ("vision", "visual", "image", "audio", "speech", "projector", "connector")
-"""In the names of what turns images and sound into tokens; its layers are not the text's."""
+"""In the names of parts that turn images and sound into tokens; their layers are not layers of the text."""
 _EMBEDDINGS = ("embed", "wte", "wpe", "word_embeddings", "position")
 
 
 class ModelSize(msgspec.Struct, frozen=True, kw_only=True):
-    """Parameters, by where they are.
+    """The number of parameters in each part of a model.
 
     Attributes:
-        embedding: of the token and position embeddings, which the first layer needs, and of what stands beside
-            the text (a tower for images), which is loaded with them.
-        layers: of each layer, the first one first.
-        head: of what comes after the layers: the last norm, and a head that is not tied to the embedding.
-        vocabulary: rows of the token embedding.
+        embedding: token and position embeddings, which the first layer needs, and the parts for other inputs (a tower for
+            images), which are loaded with them.
+        layers: each layer, in order.
+        head: the last norm, and a head that is not tied to the embedding.
+        vocabulary: the rows of the token embedding.
     """
 
     embedding: int
@@ -131,7 +136,7 @@ class ModelSize(msgspec.Struct, frozen=True, kw_only=True):
     vocabulary: int
 
     def up_to(self, layer: int) -> int:
-        """Parameters that are loaded to read at a layer, counted from 0."""
+        """Parameters that must be loaded to read at a layer, counted from 0."""
         return self.embedding + sum(self.layers[: layer + 1])
 
     @property
@@ -140,7 +145,7 @@ class ModelSize(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_model_size(directory: Path) -> ModelSize:
-    """Count the parameters of a model.
+    """Count the parameters of a model from the heads of its safetensors files.
 
     Raises:
         ModelError: a file is missing or damaged.
@@ -171,7 +176,7 @@ def read_model_size(directory: Path) -> ModelSize:
 
 
 def _layer_of(name: str) -> int | None:
-    """The first number in a tensor's name: `model.layers.3.mlp.experts.5.weight` is of layer 3."""
+    """The first number in a tensor's name: `model.layers.3.mlp.experts.5.weight` belongs to layer 3."""
     return next((int(part) for part in name.split(".") if part.isdigit()), None)
 
 

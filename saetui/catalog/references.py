@@ -1,4 +1,4 @@
-"""Which of a template's model and dataset are on this machine: looked at once, and again when what lies there has changed."""
+"""Whether the model and dataset of a template are on this machine. The answer is kept until the files change."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from saetui.sources.dataset_files import EVERYTHING
 from saetui.sources.hub_cache import Kind, find_snapshot
 
 AGAIN_SECONDS = 10.0
-"""What is there and was not usable is looked at again after so long: what it lacked may lie deeper than its own mtime."""
+"""After this time unusable files are examined again: a change deeper than their own mtime may have mended them."""
 
 
 class Reference(NamedTuple):
-    """What a spec names. `field`: of the spec, `model` or `dataset`; `split`: of a dataset."""
+    """A name in a spec. `field`: `model` or `dataset`; `split`: of a dataset."""
 
     field: str
     name: str
@@ -28,8 +28,8 @@ class Reference(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """How a reference was found, and at what time (monotonic)."""
+class _Found:
+    """The result of one examination, and its time (monotonic)."""
 
     mark: tuple[object, ...]
     here: bool
@@ -37,34 +37,34 @@ class _Seen:
 
 
 class References:
-    """Remembers what was found. `scans` counts how often a model or dataset was really looked through."""
+    """Remembers which references are on this machine. `scans` counts how often files were really examined."""
 
     def __init__(self) -> None:
-        self._seen: dict[Reference, _Seen] = {}
+        self._found: dict[Reference, _Found] = {}
         self.scans = 0
 
     def known_missing(self, spec: Mapping[str, Any]) -> tuple[str, ...]:
-        """The fields whose reference is known not to be here. Reads nothing: what was never looked at counts as here."""
+        """The fields whose reference is known to be missing. Reads no files: a reference that was never examined is not missing."""
         return tuple(reference.field for reference in references_of(spec) if self._is_known_missing(reference))
 
     def refresh(self, spec: Mapping[str, Any]) -> None:
-        """Look at what a spec names, as far as that has changed. Reads files, and may wait for a slow disk."""
+        """Examine the references of a spec again if their files have changed. Reads files, and may wait for a slow disk."""
         for reference in references_of(spec):
-            mark, seen = _mark(reference), self._seen.get(reference)
+            mark, seen = _mark(reference), self._found.get(reference)
             if seen is None or seen.mark != mark or self._is_doubtful(seen):
                 self.scans += 1
-                self._seen[reference] = _Seen(mark, _is_here(reference), time.monotonic())
+                self._found[reference] = _Found(mark, _is_here(reference), time.monotonic())
 
     def _is_known_missing(self, reference: Reference) -> bool:
-        seen = self._seen.get(reference)
+        seen = self._found.get(reference)
         return seen is not None and not seen.here
 
-    def _is_doubtful(self, seen: _Seen) -> bool:
+    def _is_doubtful(self, seen: _Found) -> bool:
         return not seen.here and seen.mark != () and time.monotonic() - seen.at > AGAIN_SECONDS
 
 
 def references_of(spec: Mapping[str, Any]) -> list[Reference]:
-    """What a spec, of which any field may be missing, names."""
+    """The references in a spec, of which any field may be missing."""
     found = []
     model, revision, dataset = spec.get("model"), spec.get("revision"), spec.get("dataset")
     if isinstance(model, str):
@@ -87,7 +87,7 @@ def _is_here(reference: Reference) -> bool:
 
 
 def _mark(reference: Reference) -> tuple[object, ...]:
-    """What changes when the thing that is named changes; empty where there is none (or it comes with saetui)."""
+    """A value that changes with the files of a reference; empty where there are none, or they come with saetui."""
     if reference.name.startswith("bundled:"):
         return ()
     try:
@@ -101,6 +101,6 @@ def _mark(reference: Reference) -> tuple[object, ...]:
         files = [path, path / "config.json"] if reference.field == "model" else [path]
         found = [file.stat() for file in files if file.exists()]
     except (OSError, ValueError, RuntimeError):
-        # Too long, a link to itself, a user that does not exist: nothing is there.
+        # The name is too long, a link to itself, or has an unknown user: there are no files.
         return ()
     return tuple((status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size) for status in found)

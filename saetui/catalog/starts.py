@@ -1,4 +1,4 @@
-"""Where a training starts from, when not from scratch: an imported SAE, or a directory; found without torch."""
+"""SAEs from which a training can start: imported ones, or directories; found without torch."""
 
 from __future__ import annotations
 
@@ -10,33 +10,32 @@ from typing import Any
 import msgspec
 
 from saetui.errors import FormatError, InvalidInput, NotFound
-from saetui.formats.names import is_name
+from saetui.formats.names import SAE_CONFIG, is_name
 from saetui.formats.paths import why_no_path
 from saetui.formats.regular import read_regular
 from saetui.home import find_home
 
-CONFIG_FILE = "cfg.json"
 CONFIG_LIMIT = 1 << 20
 
 
 def find_starts(reference: str, sites: Sequence[str]) -> dict[str, Path]:
-    """The directory of the SAE that each site starts from.
+    """For each site, the directory of the SAE from which it starts.
 
     Args:
-        reference: a directory, or the name of an imported SAE; the SAE itself for one site, or for one and more sites a
-            directory with one for each, by the site's name (what `saetui export` makes).
+        reference: a directory, or the name of an imported SAE. It is the SAE itself, for a training of one site; or a
+            directory with one SAE for each site, under the site's name, as `saetui export` makes it.
         sites: of the training.
 
     Raises:
-        NotFound: there is no such thing, or nothing for a site.
-        InvalidInput: one SAE for several sites.
+        NotFound: there is no such directory, or no SAE for a site.
+        InvalidInput: it is one SAE, and the training has several sites.
     """
     root = _root(reference)
-    if not (root / CONFIG_FILE).is_file():
-        missing = [site for site in sites if not (root / site / CONFIG_FILE).is_file()]
+    if not (root / SAE_CONFIG).is_file():
+        missing = [site for site in sites if not (root / site / SAE_CONFIG).is_file()]
         if missing:
             raise NotFound(
-                f"{reference} has no {CONFIG_FILE}, and no SAE for {missing[0]}.",
+                f"{reference} has no {SAE_CONFIG}, and no SAE for {missing[0]}.",
                 "Give a directory in SAELens's layout, or one with a directory for each site.",
             )
         return {site: root / site for site in sites}
@@ -49,12 +48,12 @@ def find_starts(reference: str, sites: Sequence[str]) -> dict[str, Path]:
 
 
 def latents_of(directory: Path) -> int | None:
-    """How many latents an SAE has by its configuration; None where that does not say so.
+    """The number of latents in an SAE's configuration; None where it has none.
 
     Raises:
         FormatError: the configuration cannot be read.
     """
-    path = directory / CONFIG_FILE
+    path = directory / SAE_CONFIG
     try:
         content = read_regular(path, CONFIG_LIMIT).removeprefix(codecs.BOM_UTF8)
         config = msgspec.json.decode(content, type=dict[str, Any])
@@ -65,16 +64,14 @@ def latents_of(directory: Path) -> int | None:
 
 
 def _root(reference: str) -> Path:
+    way_out = "Import one with `saetui import DIR`, or give a path."
     reason = why_no_path(reference)
     if reason is not None:
-        raise NotFound(reason, "Import one with `saetui import DIR`, or give a path.")
+        raise NotFound(reason, way_out)
     path = Path(reference).expanduser()
     if path.is_absolute() and path.is_dir():
         return path
     imported = find_home().imported / reference
     if is_name(reference) and imported.is_dir():
         return imported
-    raise NotFound(
-        f"There is no directory and no imported SAE {reference}.",
-        "Import one with `saetui import DIR`, or give a path.",
-    )
+    raise NotFound(f"There is no directory and no imported SAE {reference}.", way_out)

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import click
 
-from saetui.catalog.starts import CONFIG_FILE, CONFIG_LIMIT
+from saetui.catalog.starts import CONFIG_LIMIT
 from saetui.cli.copying import copy_out, refuse_occupied
 from saetui.cli.output import json_option, print_json
 from saetui.cli.task import run_task
 from saetui.client.blocking import ask
 from saetui.display.text import plain
 from saetui.errors import FormatError, InvalidInput, NotFound
+from saetui.formats.names import SAE_CONFIG
 from saetui.formats.paths import user_path
 from saetui.formats.regular import read_regular
 from saetui.jobs.job import Job
@@ -95,7 +96,7 @@ def _in_layout(results: Mapping[str, Path], layout: str, scratch: Path) -> Mappi
 def is_own_format(result: Path) -> bool:
     """Whether a result is in saetui's own format, which SAELens does not load."""
     try:
-        config = json.loads(read_regular(result / CONFIG_FILE, CONFIG_LIMIT))
+        config = json.loads(read_regular(result / SAE_CONFIG, CONFIG_LIMIT))
     except (OSError, ValueError) as error:
         raise FormatError(f"The result in {result} is damaged: {error}.", "Resume or retry the job.") from error
     return isinstance(config, dict) and config.get("format") == "saetui"

@@ -9,6 +9,8 @@ from collections.abc import Collection
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 NAME_RULE = "1 to 64 letters, digits, dots, underscores, blanks and hyphens, beginning with a letter or digit"
+SAE_CONFIG = "cfg.json"
+"""The configuration of an SAE in SAELens's layout; a directory with this file is an SAE."""
 _ID_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 ID_PATTERN = f"[{_ID_LETTERS}]{{8}}"
 """A regular expression for ids."""

@@ -14,6 +14,7 @@ import msgspec
 from saetui.errors import FormatError
 from saetui.failpoints import hit
 from saetui.formats.durable import fsync_directory, write_durably
+from saetui.formats.names import SAE_CONFIG
 from saetui.formats.regular import read_regular
 from saetui.formats.sealed import check_seal
 
@@ -121,7 +122,7 @@ class RunDirectory:
             return []
         # A hidden one is being written, or its writer was killed.
         there = [entry for entry in self.sae.iterdir() if not entry.name.startswith(".")]
-        return sorted(entry for entry in there if (entry / "cfg.json").is_file())
+        return sorted(entry for entry in there if (entry / SAE_CONFIG).is_file())
 
     def entered(self) -> RunDirectory:
         """Enter the directory (chdir) and return it by a relative path, which stays right when the home is moved.

@@ -1,4 +1,4 @@
-"""The architectures: their names, what each is in a sentence, and what follows from a choice among them."""
+"""The architectures: their names, a summary of each, and what depends on the choice."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ BY_L1 = ("standard", "gated", "skip", *TRANSCODERS)
 BY_K = ("topk", "batch_topk", "matryoshka", *TRANSCODERS)
 
 RELU = ("standard", "jumprelu", "gated", "skip")
-"""Their dead latents have ghost gradients."""
+"""Ghost gradients can revive their dead latents."""
 RESAMPLED = (*RELU, *TRANSCODERS)
-"""Their dead latents can be resampled; transcoders only by L1."""
+"""Their dead latents can be resampled; those of transcoders only with an L1 penalty."""
 TIED = ("standard", "skip")
-"""Their encoder may be the transposed decoder."""
+"""Their encoder can be the transposed decoder."""
 
 HOOK_POINTS = ("resid_pre", "resid_post", "mlp_in", "mlp_out", "attn_out")
 TRANSCODER_INPUT, TRANSCODER_TARGET = "mlp_in", "mlp_out"
 
 
 def default_hook_points(architecture: str) -> tuple[str, ...]:
-    """Where an architecture reads when nobody says: a transcoder what enters the MLP, the others the layer's output."""
+    """The hook points where the spec names none: for a transcoder the MLP's input, for others the layer's output."""
     return (TRANSCODER_INPUT,) if architecture in TRANSCODERS else ("resid_post",)
 
 
 def allowed_hook_points(architecture: str) -> tuple[str, ...]:
-    """Where it can read. A transcoder's site is named for its input; its target is the `mlp_out` of the same layer."""
+    """The hook points that an architecture can read. A transcoder's site has the name of its input; its target is the `mlp_out`
+    of the same layer."""
     return (TRANSCODER_INPUT,) if architecture in TRANSCODERS else HOOK_POINTS

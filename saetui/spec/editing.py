@@ -1,4 +1,4 @@
-"""Changing a spec from outside: from a file, from `-o KEY=VALUE`, and making its paths absolute."""
+"""Reading a spec from a file, changing it with `-o KEY=VALUE`, and making its paths absolute."""
 
 from __future__ import annotations
 
@@ -18,43 +18,40 @@ from saetui.spec.problems import Problem, SpecError
 from saetui.spec.training_spec import DATASET_FIELDS, SPEC_FIELDS
 
 FILE_LIMIT = 1 << 20
-"""Bytes that a spec or template file may have: 1 MiB."""
+"""The most bytes of a spec or template file: 1 MiB."""
 
 
 def load_spec_file(path: Path) -> dict[str, Any]:
-    """Read a spec from a JSON file; its relative paths count from the current directory.
+    """Read a spec from a JSON file.
 
     Raises:
-        InvalidInput: the file cannot be read, is too long, is not JSON, or is not an object.
+        InvalidInput: the file cannot be read, is too long, or does not hold a JSON object.
     """
+    way_out, or_else = "Give the path of a spec in JSON.", "start from `saetui templates show`"
     reason = why_no_path(str(path))
     if reason is not None:
-        raise InvalidInput(reason, "Give the path of a spec in JSON.")
+        raise InvalidInput(reason, way_out)
     try:
-        data = read_regular(path, FILE_LIMIT)
+        raw = msgspec.json.decode(decode_text(read_regular(path, FILE_LIMIT), path, or_else))
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", "Give the path of a spec in JSON.") from error
-    try:
-        raw = msgspec.json.decode(decode_text(data, path, "start from `saetui templates show`"))
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", way_out) from error
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidInput(
-            f"{path} is not JSON: {error}.", "Correct it there, or start from `saetui templates show`."
-        ) from error
+        raise InvalidInput(f"{path} is not JSON: {error}.", f"Correct the file, or {or_else}.") from error
     if not isinstance(raw, dict):
-        raise InvalidInput(f"{path} holds no object.", 'A spec looks like {"model": "bundled:tiny", …}.')
+        raise InvalidInput(f"{path} does not hold a JSON object.", 'A spec looks like {"model": "bundled:tiny", …}.')
     return raw
 
 
 def decode_text(data: bytes, path: Path, or_else: str) -> str:
-    """The text of a file in UTF-8, with or without the byte order mark that editors on Windows put before it.
+    """Decode UTF-8, with or without the byte order mark that editors on Windows write.
 
     Args:
         data: the file's content.
         path: of the file, for errors.
-        or_else: what else the user can do, after "or".
+        or_else: what else the user can do; follows "or" in a sentence.
 
     Raises:
-        InvalidInput: it is text in UTF-16, or no text.
+        InvalidInput: the content is not UTF-8.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InvalidInput(f"{path} is text in UTF-16.", f"Save it as UTF-8, or {or_else}.")
@@ -67,12 +64,12 @@ def decode_text(data: bytes, path: Path, or_else: str) -> str:
 
 
 def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """A copy of a spec with `KEY=VALUE` set in it, KEY a spec field, a field of `dataset` or a hyperparameter.
+    """A copy of a spec with each `KEY=VALUE` set. KEY is a field of the spec or of `dataset`, or a hyperparameter.
 
-    Setting one of several linked hyperparameters drops the others.
+    A hyperparameter replaces those that are linked to it.
 
     Raises:
-        SpecError: every assignment that is not understood.
+        SpecError: with every assignment that cannot be read.
     """
     changed = copy.deepcopy(dict(raw))
     problems: list[Problem] = []
@@ -95,7 +92,7 @@ def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[
 
 
 def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    """A copy whose model, dataset and start, where they are paths, are absolute: the supervisor lives elsewhere."""
+    """A copy with absolute paths of model, dataset and start: the supervisor has another working directory."""
     changed = copy.deepcopy(dict(raw))
     for field in ("model", "start_from"):
         if isinstance(changed.get(field), str):
@@ -107,11 +104,9 @@ def absolute_paths(raw: Mapping[str, Any], base: Path) -> dict[str, Any]:
 
 
 def absolute_reference(reference: str, base: Path) -> str:
-    """A path made absolute; `bundled:…` and Hub ids (which are no path here) as they are."""
-    if reference.startswith("bundled:") or not reference.strip():
-        return reference
-    if why_no_path(reference) is not None:
-        # Told by the check of the spec, which names the field.
+    """A path made absolute; `bundled:…` and the ids of the Hub unchanged."""
+    # The check of the spec reports what cannot be a path, with the field's name.
+    if reference.startswith("bundled:") or not reference.strip() or why_no_path(reference) is not None:
         return reference
     path = base / Path(reference).expanduser()
     looks_like_path = reference.startswith((".", "/", "~")) or path.exists()
@@ -119,7 +114,7 @@ def absolute_reference(reference: str, base: Path) -> str:
 
 
 def set_hyperparameter(values: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]:
-    """A copy of the hyperparameters with one set and its linked ones dropped."""
+    """A copy of the hyperparameters with one set, without those that are linked to it."""
     changed = {key: old for key, old in values.items() if key not in siblings(name)}
     changed[name] = value
     return changed

@@ -14,6 +14,8 @@ from saetui.spec.architectures import ARCHITECTURES
 
 Value = Union[bool, int, float, str, None]
 
+SWITCH_WORDS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
+
 
 class Section(str, Enum):
     """The parts of the form."""
@@ -179,9 +181,7 @@ class Hyperparameter:
         if self.kind is Kind.CHOICE:
             return text
         if self.kind is Kind.SWITCH:
-            return (
-                True if lower in ("true", "yes", "on", "1") else False if lower in ("false", "no", "off", "0") else text
-            )
+            return SWITCH_WORDS.get(lower, text)
         if lower in ("", "none", "null", "auto", "off"):
             return None
         if self.kind is Kind.WIDTHS:

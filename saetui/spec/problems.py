@@ -1,4 +1,4 @@
-"""What can be wrong with a training spec, said so that a form, a shell and a program can all use it."""
+"""Problems of a training spec, for a form, a shell and a program alike."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Severity(str, Enum):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing wrong with one field.
+    """A problem of one field.
 
     Attributes:
-        field: the field's name as in the spec, e.g. `layers`, `dataset.source`, `hyperparameters.k`.
+        field: its name in the spec, e.g. `layers`, `dataset.source`, `hyperparameters.k`.
         message: one sentence that names the value and the limit.
         suggestion: the way out.
-        kind: `invalid_input`, `model` or `dataset`: which part found it.
+        kind: `invalid_input`, `model` or `dataset`: the part that found it.
     """
 
     field: str
@@ -45,7 +45,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpecError(InvalidInput):
-    """A spec that cannot be started; carries every problem at once."""
+    """A spec that cannot be started, with all its problems."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -55,10 +55,10 @@ class SpecError(InvalidInput):
 
 
 def errors_of(problems: Iterable[Problem]) -> list[Problem]:
-    """Only those that forbid the start."""
+    """The problems that forbid the start."""
     return [problem for problem in problems if problem.severity is Severity.ERROR]
 
 
 def warnings_of(problems: Iterable[Problem]) -> list[Problem]:
-    """Only those that are shown and accepted."""
+    """The problems that are shown and accepted."""
     return [problem for problem in problems if problem.severity is Severity.WARNING]

@@ -1,4 +1,4 @@
-"""How fast this machine is: what `saetui bench` measured and kept, and how long a training will take by it."""
+"""The speed of this machine, as `saetui bench` measured it, and the time that a training will take."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from saetui.formats.regular import read_regular
 VERSION = 1
 
 LIMIT = 1 << 20
-"""Bytes that the file may have."""
+"""The most bytes of the file."""
 
 
 class StepFigure(msgspec.Struct, frozen=True, kw_only=True):
-    """One whole training step, in seconds; `latents` and `batch_size` in numbers, `share`: of the products' own speed."""
+    """One whole training step. `seconds`: its time; `share`: its speed as a share of that of its matrix products alone."""
 
     architecture: str
     width: int
@@ -29,20 +29,20 @@ class StepFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ForwardFigure(msgspec.Struct, frozen=True, kw_only=True):
-    """A transformer's layers at work: parameters × tokens each second, at one width."""
+    """The speed of a transformer's layers of one width: parameters × tokens a second."""
 
     width: int
     parameter_tokens: float
 
 
 class MachineFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a machine can do.
+    """The speed of one machine.
 
     Attributes:
         device: its name.
-        torch: the version that measured.
+        torch: the version that was used.
         measured_at: ISO 8601 in UTC.
-        products: for each dtype, floating-point operations a second in one large matrix product.
+        products: for each dtype, the floating-point operations a second of a large matrix product.
     """
 
     device: str
@@ -55,7 +55,7 @@ class MachineFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_figures(path: Path) -> MachineFigures | None:
-    """What was kept; None where nothing was, or by another version.
+    """Read what was measured; None where there is nothing, or another version of it.
 
     Raises:
         FormatError: the file is damaged.
@@ -80,20 +80,20 @@ def predict_seconds(
     sites: int,
     forward_parameters: int,
 ) -> Union[float, None]:
-    """How long a training takes: each step one pass of the model over its tokens, and one step of every SAE.
+    """The time of a training; None for an architecture that was not measured.
 
-    From the measured size that is nearest, in proportion to width × latents × tokens. Evaluations and checkpoints are not
-    in it.
+    Each step is one pass of the model over its tokens, and one step of every SAE. Its time is scaled from the nearest
+    measured size, in proportion to width × latents × tokens. Evaluations and checkpoints are not included.
 
     Args:
         figures: of this machine.
-        architecture: one that was measured; None is returned for another.
+        architecture: of the SAEs.
         steps: of the run.
         batch_size: tokens in a step.
         width: of the activations.
         latents: of one SAE.
         sites: SAEs that are trained at once.
-        forward_parameters: of the layers that are run.
+        forward_parameters: of the layers that run.
     """
     measured = [step for step in figures.steps if step.architecture == architecture]
     if not measured or not figures.forwards:

@@ -8,6 +8,7 @@ from typing import Any, Union
 import msgspec
 
 from saetui.formats.names import site_name
+from saetui.sources.dataset_files import EVERYTHING
 from saetui.spec.architectures import ARCHITECTURES, allowed_hook_points, default_hook_points
 from saetui.spec.field_checks import (
     HOW_TO_GIVE,
@@ -37,15 +38,16 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 DEFAULT_ARCHITECTURE = "topk"
 SOURCE_DATASET = "bundled:stdlib"
 CONTEXT_LIMITS = (2, 1_048_576)
+DEFAULT_CONTEXT = 128
 
 
 class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The text of a job. `context_length`: tokens in one context."""
 
     source: str
-    split: str = "train"
+    split: str = EVERYTHING
     text_field: str = "text"
-    context_length: int = 128
+    context_length: int = DEFAULT_CONTEXT
 
 
 class TrainingSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Whether a spec can be started on this machine: its fields and the world, every problem at once."""
+"""Whether a spec can start on this machine: its fields, model, dataset and start, with every problem at once."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import Any
 import msgspec
 
 from saetui.catalog.datasets import DatasetInfo, find_dataset
-from saetui.catalog.models import ModelInfo, find_model
+from saetui.catalog.models import ModelInfo, find_model, short_name
 from saetui.catalog.starts import find_starts, latents_of
 from saetui.errors import DatasetError, ModelError, SaetuiError
 from saetui.formats.names import plain_name
+from saetui.sources.dataset_files import EVERYTHING
 from saetui.spec.architectures import default_hook_points
 from saetui.spec.problems import Problem, SpecError, errors_of, warnings_of
 from saetui.spec.settings import Settings, resolve, with_defaults
-from saetui.spec.training_spec import CONTEXT_LIMITS, TrainingSpec, check_fields, parse_spec
+from saetui.spec.training_spec import CONTEXT_LIMITS, DEFAULT_CONTEXT, TrainingSpec, check_fields, parse_spec
 
 
 @dataclass(frozen=True)
 class CompleteSpec:
-    """A spec that can be started, complete with every default.
+    """A spec that can start, with every default filled in.
 
     Attributes:
-        settings: the numbers of the run; None while its length waits for the dataset's tokens (num_epochs).
+        settings: None where the length of the run depends on the dataset's tokens (num_epochs).
     """
 
     spec: TrainingSpec
@@ -35,12 +36,12 @@ class CompleteSpec:
 
 
 def complete_spec(raw: Mapping[str, Any]) -> CompleteSpec:
-    """Fill in what a spec leaves open: layers, name, every hyperparameter.
+    """Fill in what a spec leaves open: layers, name and every hyperparameter.
 
     Raises:
-        SpecError: with every problem of fields, model, dataset and layers at once.
+        SpecError: with every problem of fields, model, dataset and layers.
     """
-    problems, model, dataset = _look(raw)
+    problems, model, dataset = _check(raw)
     if errors_of(problems):
         raise SpecError(errors_of(problems))
     assert model is not None
@@ -55,19 +56,19 @@ def complete_spec(raw: Mapping[str, Any]) -> CompleteSpec:
 
 
 def check_everything(raw: Mapping[str, Any]) -> list[Problem]:
-    """All errors and warnings of a spec, for a form. Reads files: not for an event loop."""
-    return _look(raw)[0]
+    """All errors and warnings of a spec, for a form. Reads files, so it must not run in an event loop."""
+    return _check(raw)[0]
 
 
 def generated_job_name(spec: TrainingSpec) -> str:
-    """A name from what is trained where: `tiny-l2-topk`."""
-    model = spec.model.rstrip("/").rpartition("/")[2].removeprefix("bundled:")
+    """A name made of model, layers and architecture: `tiny-l2-topk`."""
+    model = short_name(spec.model)
     layers = "-".join(f"l{layer}" for layer in spec.layers[:4]) + ("-more" if len(spec.layers) > 4 else "")
     points = [point for point in spec.hook_points if point not in default_hook_points(spec.architecture)]
     return plain_name("-".join([model[:30], layers, *points[:2], spec.architecture]))
 
 
-def _look(raw: Mapping[str, Any]) -> tuple[list[Problem], ModelInfo | None, DatasetInfo | None]:
+def _check(raw: Mapping[str, Any]) -> tuple[list[Problem], ModelInfo | None, DatasetInfo | None]:
     problems = check_fields(raw)
     bad = {problem.field.partition(".")[0] for problem in errors_of(problems)}
     model = dataset = None
@@ -75,14 +76,13 @@ def _look(raw: Mapping[str, Any]) -> tuple[list[Problem], ModelInfo | None, Data
         try:
             model = find_model(raw["model"], raw.get("revision"))
         except ModelError as error:
-            problems.append(_from_world("model", error))
+            problems.append(_problem_of("model", error))
     if "dataset" not in bad:
         try:
-            dataset = find_dataset(
-                raw["dataset"]["source"], _context_length(raw), raw["dataset"].get("split") or "train"
-            )
+            split = raw["dataset"].get("split") or EVERYTHING
+            dataset = find_dataset(raw["dataset"]["source"], _context_length(raw), split)
         except DatasetError as error:
-            problems.append(_from_world("dataset.source", error))
+            problems.append(_problem_of("dataset.source", error))
     if model is not None:
         if "layers" not in bad:
             problems += _check_layers(raw.get("layers") or (), model)
@@ -97,29 +97,19 @@ def _look(raw: Mapping[str, Any]) -> tuple[list[Problem], ModelInfo | None, Data
 
 def _check_layers(layers: object, model: ModelInfo) -> list[Problem]:
     assert isinstance(layers, (list, tuple))
-    missing = [layer for layer in layers if layer >= model.num_layers]
+    missing = ", ".join(str(layer) for layer in layers if layer >= model.num_layers)
     if not missing:
         return []
-    named = ", ".join(str(layer) for layer in missing)
-    return [
-        Problem(
-            field="layers",
-            message=f"{model.reference} has no layer {named}.",
-            suggestion=f"It has layers 0 to {model.num_layers - 1}.",
-        )
-    ]
+    message, suggestion = f"{model.reference} has no layer {missing}.", f"It has layers 0 to {model.num_layers - 1}."
+    return [Problem(field="layers", message=message, suggestion=suggestion)]
 
 
 def _check_context(context_length: int, model: ModelInfo) -> list[Problem]:
     if model.context_limit is None or context_length <= model.context_limit:
         return []
-    return [
-        Problem(
-            field="dataset.context_length",
-            message=f"{context_length} is more than {model.reference} can read at once.",
-            suggestion=f"Its limit is {model.context_limit}.",
-        )
-    ]
+    message = f"{context_length} is more than {model.reference} can read at once."
+    suggestion = f"Its limit is {model.context_limit}."
+    return [Problem(field="dataset.context_length", message=message, suggestion=suggestion)]
 
 
 def _check_together(raw: Mapping[str, Any], model: ModelInfo) -> list[Problem]:
@@ -132,7 +122,7 @@ def _check_together(raw: Mapping[str, Any], model: ModelInfo) -> list[Problem]:
 
 
 def _check_start(raw: Mapping[str, Any], model: ModelInfo) -> list[Problem]:
-    """Whether there is an SAE of the right size for every site."""
+    """Every site needs an SAE of the right size to start from."""
     spec, _ = parse_spec(raw)
     start = spec.start_from
     assert start is not None
@@ -141,7 +131,7 @@ def _check_start(raw: Mapping[str, Any], model: ModelInfo) -> list[Problem]:
     try:
         sizes = {site: latents_of(path) for site, path in find_starts(start, spec.sites).items()}
     except SaetuiError as error:
-        return [_from_world("start_from", error)]
+        return [_problem_of("start_from", error)]
     if settings is None:
         return []
     return [
@@ -156,7 +146,7 @@ def _check_start(raw: Mapping[str, Any], model: ModelInfo) -> list[Problem]:
 
 
 def _context_length(raw: Mapping[str, Any]) -> int:
-    length: int = raw["dataset"].get("context_length", 128)
+    length: int = raw["dataset"].get("context_length", DEFAULT_CONTEXT)
     return max(CONTEXT_LIMITS[0], length)
 
 
@@ -166,5 +156,5 @@ def _filled(spec: TrainingSpec, settings: Settings | None) -> dict[str, Any]:
     return {name: known.get(name) if value is None else value for name, value in with_defaults(spec).items()}
 
 
-def _from_world(field: str, error: SaetuiError) -> Problem:
+def _problem_of(field: str, error: SaetuiError) -> Problem:
     return Problem(field=field, message=error.message, suggestion=error.suggestion, kind=error.kind)

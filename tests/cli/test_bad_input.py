@@ -111,7 +111,7 @@ def test_several_problems_are_told_at_once_one_line_each(train: Train, shared_ho
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("{", "is not JSON"), ("[1]", "holds no object"), ("\x00\x01", "is not JSON"), ("", "is not JSON")],
+    [("{", "is not JSON"), ("[1]", "does not hold a JSON object"), ("\x00\x01", "is not JSON"), ("", "is not JSON")],
 )
 def test_a_spec_file_that_is_none_is_named(
     train: Train, shared_home: Home, tmp_path: Path, content: str, said: str

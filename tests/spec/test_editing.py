@@ -47,7 +47,7 @@ def test_relative_paths_become_absolute_and_references_stay(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "cannot be read"), (b"{", "is not JSON"), (b"\xff\xfe{\0", "UTF-16"), (b"caf\xe9", "byte 3"), (b"[1]", "no object")]
+    ("content", "words"), [(None, "cannot be read"), (b"{", "is not JSON"), (b"\xff\xfe{\0", "UTF-16"), (b"caf\xe9", "byte 3"), (b"[1]", "does not hold a JSON object")]
 )  # fmt: skip
 def test_a_file_that_is_no_spec_is_refused_in_one_sentence(tmp_path: Path, content: bytes | None, words: str) -> None:
     path = tmp_path / "spec.json"

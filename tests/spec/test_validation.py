@@ -129,7 +129,7 @@ def _pickled(directory: Path) -> Path:
         (_empty, "is empty"),
         (_no_model, "has no config.json, so it is not a model"),
         (_damaged, "cannot be read"),
-        (_no_layers, "names no layers or no hidden size"),
+        (_no_layers, "has no number of layers or no hidden size"),
         (_pickled, "has no weights in safetensors. It has pytorch_model.bin, which can run code when loaded."),
     ],
 )
