@@ -1,8 +1,8 @@
-"""What saetui brings along so that a first training needs no download: a tiny language model, and real text.
+"""A tiny language model and real text, so that a first training needs no download.
 
-`TINY` is the directory of the model (`bundled:tiny`), made by `python -m saetui.bundled.making.model`.
+`TINY` is the directory of the model (`bundled:tiny`), made by `python -m saetui.bundled.making`.
 `stdlib_files()` is the text (`bundled:stdlib`): the source of the Python standard library that runs saetui.
-This module imports the standard library alone, so that clients may ask for either without loading torch.
+This module imports only the standard library, so that clients can use it without loading torch.
 """
 
 from __future__ import annotations
@@ -24,21 +24,14 @@ _FEWEST_FILES = 50
 
 _LEFT_OUT_DIRECTORIES = frozenset(
     {
-        "__pycache__",
-        "site-packages",
-        "dist-packages",
-        "lib-dynload",
-        "test",
-        "tests",
-        "idle_test",
+        "__pycache__", "site-packages", "dist-packages", "lib-dynload", "test", "tests", "idle_test",
         # Generated tables: rows of code points and one string of manual pages would fill a seventh of the text.
-        "encodings",
-        "pydoc_data",
+        "encodings", "pydoc_data",
     }
-)
+)  # fmt: skip
 
 _LEFT_OUT_PREFIXES = ("config-", "_sysconfigdata_")
-"""What the build of this interpreter wrote down: machine paths and compiler flags, different everywhere."""
+"""Files that the build of this interpreter wrote: paths and compiler flags of the machine, different everywhere."""
 
 
 def stdlib_root() -> Path:
@@ -59,8 +52,8 @@ def stdlib_root() -> Path:
 def stdlib_files() -> list[Path]:
     """The source files of the standard library, in an order that depends on nothing but their names.
 
-    Left out: installed packages, tests and their data, compiled code, generated tables, and what
-    describes the build of this interpreter.
+    Left out: installed packages, tests and their data, compiled code, generated tables, and files about the build of
+    this interpreter.
 
     Returns:
         Absolute paths of `.py` files, sorted by their path relative to `stdlib_root()`.
@@ -80,7 +73,7 @@ def stdlib_files() -> list[Path]:
 
 
 def _source_below(root: Path) -> Iterator[Path]:
-    """The files that someone wrote to be read; what is left out is not even entered (packages may be many)."""
+    """The source files; left-out directories are not even entered (there may be many packages)."""
     for directory, below, names in os.walk(root):
         below[:] = [name for name in below if _is_kept(name)]
         yield from (Path(directory, name) for name in names if name.endswith(".py") and _is_kept(name))

@@ -1,4 +1,4 @@
-"""Planted dictionaries: activations made of known directions, to see whether an SAE finds them."""
+"""Planted dictionaries: activations made of known directions, to test whether an SAE finds them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class PlantedDictionary:
 
     Attributes:
         directions: unit rows, shape (n, d).
-        offset: what every token has in common, shape (d,).
+        offset: the mean of all tokens, shape (d,).
         active: directions in a token, on average.
         noise: standard deviation of the noise on each coordinate.
         scale: factor that makes the mean square of a coordinate about 1.
@@ -39,7 +39,7 @@ class PlantedDictionary:
         return self.mixed(self.strengths(tokens, generator), generator)
 
     def strengths(self, tokens: int, generator: torch.Generator) -> Tensor:
-        """How much of each direction is in each token, shape (tokens, n): mostly nothing."""
+        """The strength of each direction in each token, shape (tokens, n): mostly 0."""
         count = self.directions.shape[0]
         present = torch.rand(tokens, count, generator=generator) < self.active / count
         return (1.0 + torch.rand(tokens, count, generator=generator)) * present
@@ -52,12 +52,12 @@ class PlantedDictionary:
 
 @dataclass(frozen=True)
 class PlantedMap:
-    """What a transcoder has to find: directions read from the input, and what each of them writes to the target.
+    """What a transcoder has to find: directions in the input, and the direction that each of them writes to the target.
 
     Attributes:
-        inputs: the directions that are read.
-        targets: those that are written, one for each, beside nothing else.
-        linear: what of the input the target has besides, shape (d_in, d_out).
+        inputs: the directions in the input.
+        targets: the directions that they write, one for each.
+        linear: a linear map of the input that the target has besides, shape (d_in, d_out).
     """
 
     inputs: PlantedDictionary
@@ -68,7 +68,7 @@ class PlantedMap:
     def make(
         directions: int, d_in: int, d_out: int, active: float, noise: float, linear: float, generator: torch.Generator
     ) -> PlantedMap:
-        """Random directions on both sides, and a random linear map whose part of the target has that norm."""
+        """Random directions on both sides, and a random linear map; `linear` is the norm of its part of the target."""
         inputs = PlantedDictionary.make(directions, d_in, active, noise, generator)
         targets = PlantedDictionary.make(directions, d_out, active, noise, generator)
         return PlantedMap(inputs, targets, torch.randn(d_in, d_out, generator=generator) * (linear / d_in**0.5))
@@ -80,9 +80,9 @@ class PlantedMap:
         return x, self.targets.mixed(strengths, generator) + x @ self.linear
 
     def written(self, skip: Tensor | None = None) -> Tensor:
-        """What each direction adds to the target that a linear path (d_in, d_out) does not: unit rows, (n, d_out).
+        """What each direction adds to the target beside a linear path (d_in, d_out): unit rows, (n, d_out).
 
-        What is linear in x can be told by the path or by the latents: only both together are determined.
+        The linear part may be in the path or in the latents: only their sum is determined.
         """
         remaining = self.linear if skip is None else self.linear - skip
         rows = self.targets.directions * self.targets.scale

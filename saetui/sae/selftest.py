@@ -1,4 +1,4 @@
-"""Whether each architecture finds what was planted: the proof that a falling loss is not."""
+"""Whether each architecture finds a planted dictionary: a falling loss alone proves nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from saetui.display.figures import percent
 from saetui.errors import InvalidInput
 from saetui.sae.base import Option, SparseAutoencoder
 from saetui.sae.dead import DeadLatents
@@ -20,17 +21,17 @@ from saetui.sae.sums import IntervalSums
 LEAST_RECOVERED = 0.95
 """Share of the planted directions that must be found, at a cosine of 0.9."""
 MOST_DEAD = 0.30
-"""Share of the latents that may be dead at the end: a quarter is one too many, and has nothing left to find."""
+"""Share of the latents that may be dead at the end: a quarter of them is more than the directions need."""
 MOST_FVU = 0.25
-"""Of held-out tokens. An L1 penalty takes its share of every activation: that much is allowed for."""
+"""Of held-out tokens. An L1 penalty shrinks every activation; the bound allows for that."""
 
-# More directions than dimensions, so that no orthogonal basis will do, and a third as many latents again.
+# More directions than dimensions, so that no orthogonal basis fits, and a third more latents than directions.
 _DIRECTIONS, _D, _LATENTS, _ACTIVE, _NOISE = 96, 64, 128, 3.0, 0.05
-# A linear map sees d_in of the n directions, and what it explains no latent is needed for: so a narrow input.
+# A linear map can explain d_in of the n directions, for which no latent is needed then: so a narrow input.
 _SKIP_D_IN, _SKIP_ACTIVE = 32, 2.0
 _TOKENS = 512
 _HELD_OUT = 8192
-# Of the target's coordinates, beside what the planted directions write: for the skip transcoder's linear path.
+# Size of the linear part of the target's coordinates, beside the planted directions: for the skip transcoder's linear path.
 _LINEAR = 0.5
 
 
@@ -40,13 +41,13 @@ class SelftestRow:
 
     Attributes:
         architecture: its name.
-        recovered: share of the planted directions that it found.
-        dead: share of its latents that are dead.
+        recovered: share of the planted directions that were found.
+        dead: share of the latents that are dead.
         fvu: of held-out tokens.
         l0: of held-out tokens; three directions are in each on average.
-        seconds: that it took.
-        passed: whether all of it is good enough.
-        why: what falls short; empty where nothing does.
+        seconds: of training and evaluation.
+        passed: whether all bounds are met.
+        why: which bounds are missed; empty where none is.
     """
 
     architecture: str
@@ -61,7 +62,7 @@ class SelftestRow:
 
 @dataclass(frozen=True)
 class Sane:
-    """Settings that an architecture should do well with.
+    """Settings with which an architecture should do well.
 
     Attributes:
         options: of the architecture's class.
@@ -82,7 +83,7 @@ SETTINGS: Mapping[str, Sane] = {
     "gated": Sane(coefficient=0.07, learning_rate=6e-3),
     "topk": Sane({"k": 4}),
     "batch_topk": Sane({"k": 4}),
-    # The inner prefix has room for every direction: these have no order that it could bring out.
+    # The inner prefix is wide enough for every direction: the directions have no order that a prefix could show.
     "matryoshka": Sane({"k": 4, "widths": [112, _LATENTS]}, steps=1000),
     "skip": Sane(coefficient=0.03),
     "transcoder": Sane({"k": 4}, learning_rate=3e-3),
@@ -110,7 +111,7 @@ def selftest(architectures: Sequence[str] | None = None, seed: int = 0) -> Itera
 
 
 def try_planted(architecture: str, settings: Sane, seed: int = 0) -> SelftestRow:
-    """Trains one architecture on planted directions, and judges it by what it has found."""
+    """Train one architecture on planted directions, and count those that it found."""
     began = time.monotonic()
     generator = torch.Generator().manual_seed(seed)
     task = _Task.make(ARCHITECTURES[architecture], generator)
@@ -138,7 +139,7 @@ def try_planted(architecture: str, settings: Sane, seed: int = 0) -> SelftestRow
 
 @dataclass(frozen=True)
 class _Task:
-    """What is planted: for a transcoder a map, for all others a dictionary."""
+    """The planted truth: for a transcoder a map, for all others a dictionary."""
 
     planted: PlantedDictionary | PlantedMap
 
@@ -157,20 +158,20 @@ class _Task:
         return inputs.directions.shape[1]
 
     def sample(self, tokens: int, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """x, and the target where that is another thing."""
+        """x, and the target of a transcoder."""
         if isinstance(self.planted, PlantedMap):
             return self.planted.sample(tokens, generator)
         return self.planted.sample(tokens, generator), None
 
     def directions(self, sae: SparseAutoencoder) -> Tensor:
-        """What the decoder's rows should be."""
+        """The directions that the decoder's rows should have."""
         if isinstance(self.planted, PlantedDictionary):
             return self.planted.directions
         return self.planted.written(dict(sae.named_parameters()).get("W_skip"))
 
 
 def _train(sae: SparseAutoencoder, task: _Task, settings: Sane, generator: torch.Generator) -> int:
-    """Trains it; the number of latents that are dead in the end."""
+    """Train the SAE. Returns the number of latents that are dead at the end."""
     optimizer = torch.optim.Adam(sae.parameters(), lr=settings.learning_rate, fused=True)
     dead = DeadLatents(sae.latents, window=100 * _TOKENS)
     for step in range(settings.steps):
@@ -194,9 +195,9 @@ def _train(sae: SparseAutoencoder, task: _Task, settings: Sane, generator: torch
 def _failings(found: float, dead: float, fvu: float) -> list[str]:
     failings = []
     if not found >= LEAST_RECOVERED:
-        failings.append(f"{found:.0%} of the directions recovered, not {LEAST_RECOVERED:.0%}")
+        failings.append(f"{percent(found)} of the directions recovered, not {percent(LEAST_RECOVERED)}")
     if not dead <= MOST_DEAD:
-        failings.append(f"{dead:.0%} of the latents dead, more than {MOST_DEAD:.0%}")
+        failings.append(f"{percent(dead)} of the latents dead, more than {percent(MOST_DEAD)}")
     if not fvu <= MOST_FVU:
         failings.append(f"FVU {fvu:.2f}, above {MOST_FVU:.2f}")
     return failings

@@ -13,26 +13,26 @@ import torch
 from torch import Tensor
 
 MOST_FREQUENT = 0.4
-"""Of the tokens have the most frequent features."""
+"""The share of the tokens that the most frequent features are in."""
 CHILDREN = 0.25
 """The share of the features that have a parent: every fourth, from the rare half. Their parents are among the first eighth."""
 SHARED = 0.5
 """The share of a feature's variable in the copula that is common to several features."""
 RANK = 16
-"""Of what is common."""
+"""Of the common part."""
 STRENGTH, STRENGTH_DEVIATION = 1.0, 0.5
 """A feature that fires has the strength 1 + |0.5·normal|."""
 
 
 @dataclass(frozen=True)
 class SyntheticFeatures:
-    """How often, and with which others, each of n features fires.
+    """How often each of n features fires, and with which others.
 
     Attributes:
         probabilities: the share of the tokens that has each, falling, shape (n,).
         parents: the feature without which each does not fire, or −1; int64, shape (n,).
-        thresholds: what its variable in the copula must exceed, shape (n,).
-        loadings: of that variable on what is common, shape (n, r); it has variance 1.
+        thresholds: its variable in the copula must exceed this, shape (n,).
+        loadings: of that variable on the common part, shape (n, r); the variable has variance 1.
     """
 
     probabilities: Tensor
@@ -42,7 +42,7 @@ class SyntheticFeatures:
 
     @staticmethod
     def make(count: int, active: float, generator: torch.Generator) -> SyntheticFeatures:
-        """So many features, of which so many are in a token on average."""
+        """`count` features, of which `active` are in a token on average."""
         probabilities = _zipf(count, active)
         parents = torch.full((count,), -1, dtype=torch.int64)
         rare = torch.arange(count // 2, count)
@@ -55,7 +55,7 @@ class SyntheticFeatures:
         return SyntheticFeatures(probabilities, parents, thresholds, loadings)
 
     def strengths(self, tokens: int, generator: torch.Generator) -> Tensor:
-        """How much of each feature is in each token, mostly nothing: shape (tokens, n)."""
+        """The strength of each feature in each token, mostly 0: shape (tokens, n)."""
         count = len(self.probabilities)
         variable = torch.randn(tokens, RANK, generator=generator) @ self.loadings.t()
         variable += (1.0 - SHARED) ** 0.5 * torch.randn(tokens, count, generator=generator)
@@ -68,7 +68,7 @@ class SyntheticFeatures:
 
 @dataclass(frozen=True)
 class SyntheticSpace:
-    """Where features are seen: each a direction, with noise and an offset that all tokens share.
+    """Activations of features: each is a direction; noise and an offset, the same for all tokens, are added.
 
     Attributes:
         directions: unit rows, shape (n, d).
@@ -84,12 +84,12 @@ class SyntheticSpace:
     def make(
         count: int, d: int, generator: torch.Generator, *, offset: float = 0.5, noise: float = 0.05
     ) -> SyntheticSpace:
-        """Random directions of so many features in d dimensions, and an offset of that size a coordinate."""
+        """Random directions of `count` features in d dimensions; `offset` is the size of the offset in each coordinate."""
         rows = torch.nn.functional.normalize(torch.randn(count, d, generator=generator), dim=1)
         return SyntheticSpace(rows, offset * torch.randn(d, generator=generator), noise)
 
     def activations(self, strengths: Tensor, generator: torch.Generator) -> Tensor:
-        """Of tokens with these strengths (tokens, n): shape (tokens, d)."""
+        """The activations of tokens with these strengths (tokens, n): shape (tokens, d)."""
         rows = strengths @ self.directions
         return rows.add_(self.offset).add_(torch.randn(rows.shape, generator=generator), alpha=self.noise)
 
@@ -113,7 +113,7 @@ def matched(W_dec: Tensor, directions: Tensor) -> Tensor:
 
 
 def _zipf(count: int, active: float) -> Tensor:
-    """min(0.4, c/rank), with the c that makes the sum as many as are active."""
+    """min(0.4, c/rank), with the c for which the sum is `active`."""
     ranks = torch.arange(1, count + 1, dtype=torch.float64)
     low, high = 0.0, MOST_FREQUENT * count
     for _ in range(60):

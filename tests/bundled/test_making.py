@@ -11,11 +11,11 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
+from saetui.bundled.making.__main__ import main, make_model
 from saetui.bundled.making.evaluation import model_nats
-from saetui.bundled.making.model import main, make_model
+from saetui.bundled.making.model import Recipe, learning_rate, save_model, train_model
 from saetui.bundled.making.ngrams import TrigramModel, UnigramModel
 from saetui.bundled.making.text import encode_documents, is_held_out, read_stdlib, train_tokenizer
-from saetui.bundled.making.training import Recipe, learning_rate, save_model, train_model
 from saetui.errors import DatasetError
 
 SMALL = Recipe(vocabulary=400, context=32, width=16, layers=2, heads=2, steps=6, batch=4, warmup_steps=2)

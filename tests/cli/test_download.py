@@ -101,7 +101,7 @@ def test_where_there_is_no_room_nothing_is_fetched(home: Home, hub: Hub, saetui:
     hub.size = 10**18
     outcome = saetui("datasets", "--download", DATASET)
     assert outcome.code != 0
-    assert f"{DATASET} needs 1,000,000,000,000 MB more" in outcome.error_lines[0]
+    assert f"{DATASET} needs 909495 TiB more" in outcome.error_lines[0]
     assert hub.sent == []
 
 

@@ -1,4 +1,4 @@
-"""The words about the bundled model: a table of its figures, and the card that is kept beside it."""
+"""A table of the bundled model's figures, and the model card that is kept beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 import torch
 
 from saetui.bundled.making.evaluation import Figures
-from saetui.bundled.making.training import Recipe
+from saetui.bundled.making.model import Recipe
 
 
 def figures_table(figures: Figures) -> str:
@@ -41,9 +41,9 @@ def model_card(recipe: Recipe, figures: Figures, seconds: float) -> str:
     """The model's card.
 
     Args:
-        recipe: how it was made.
-        figures: what was measured of it.
-        seconds: that the training took.
+        recipe: of its training.
+        figures: of its evaluation.
+        seconds: of training.
     """
     seen = recipe.steps * recipe.batch * recipe.context
     return f"""# saetui's bundled language model
@@ -53,8 +53,8 @@ byte-level BPE of {recipe.vocabulary:,} tokens, trained from nothing by saetui o
 library. It is there so that a sparse autoencoder can be trained at once, offline, on any machine; it predicts
 Python source and is of no other use.
 
-Made by `python -m saetui.bundled.making.model --out DIR`; measured again by
-`python -m saetui.bundled.making.model --evaluate`.
+Made by `python -m saetui.bundled.making --out DIR`; measured again by
+`python -m saetui.bundled.making --evaluate`.
 
 ## Training
 

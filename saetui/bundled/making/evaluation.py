@@ -1,4 +1,4 @@
-"""How good the bundled model is: its held-out loss beside those of the n-gram models, and its residual stream."""
+"""Measures the bundled model: its held-out loss beside those of n-gram models, its residual stream, its speed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TOKENS_AT_ONCE = 2048
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured of a model.
+    """The figures of a model.
 
     Attributes:
         parameters: of the model, tied ones once.
         training_tokens: in the training documents, read once.
-        held_out_tokens: that the losses are taken over.
+        held_out_tokens: over which the losses are taken.
         held_out_bytes: of the same text in UTF-8.
         unigram: held-out loss of the unigram model in bits a byte.
         trigram: that of the trigram model.
@@ -33,7 +33,7 @@ class Figures:
         norms: for each layer, the mean norm of the residual stream after it at the first position of a sequence,
             at the second, and over all from the ninth on.
         tokens_per_second: through the whole model forward, in batches of 2048 tokens.
-        threads: that torch used for that.
+        threads: of torch, for that.
     """
 
     parameters: int
@@ -49,7 +49,7 @@ class Figures:
 
 
 def evaluate_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, text: SplitText) -> Figures:
-    """Measures a model on the held-out documents, with n-gram models of the training documents beside it.
+    """Measure a model on the held-out documents, and n-gram models of the training documents too.
 
     Args:
         model: a causal language model with the tokenizer's vocabulary.
@@ -84,7 +84,7 @@ def model_nats(model: PreTrainedModel, documents: Sequence[Tensor]) -> float:
     """The surprise of all tokens of the documents but their separators, summed, in nats.
 
     Windows of the model's whole context overlap by a half, and each token is scored once, in the window where
-    it has the longer past: at least half a context, but near the start of the text.
+    more tokens precede it: at least half a context, except near the start of the text.
 
     Args:
         model: a causal language model.
@@ -117,9 +117,9 @@ def model_nats(model: PreTrainedModel, documents: Sequence[Tensor]) -> float:
 def residual_norms(model: PreTrainedModel, stream: Tensor) -> tuple[tuple[float, float, float], ...]:
     """The mean norm of the residual stream after each layer: at position 0, at position 1, from position 8 on.
 
-    A first position many times the rest would mean that the model parks its attention there, and that one
-    scalar cannot normalise the activations. transformers gives the last layer's after the final LayerNorm,
-    so that layer is left out.
+    A norm at position 0 many times the rest would mean that the model parks its attention there, and that one
+    scalar cannot normalise the activations. The last layer is left out: transformers gives its output after the
+    final LayerNorm.
     """
     context = model.config.n_positions
     count = min(64, len(stream) // context)

@@ -1,141 +1,163 @@
-"""Makes the bundled language model, and says how good it is.
-
-    python -m saetui.bundled.making.model --out DIR        trains one into DIR (a quarter of an hour on two cores)
-    python -m saetui.bundled.making.model --evaluate       measures the one that saetui brings along
-
-A small GPT-2 is trained from nothing on the source of the standard library that runs this. Everything is seeded:
-on the same machine, with the same Python, torch and number of threads, a second run gives the same model.
-Another Python has another standard library, and so another model. Files that the name decides are never trained
-on, and on those the model is judged, in bits a byte, beside a unigram and a trigram model of the same tokens.
-"""
+"""The bundled model: a small GPT-2, trained from nothing on the standard library's source, on a CPU."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import sys
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from saetui.bundled import TINY
-from saetui.bundled.making.card import figures_table, model_card
-from saetui.bundled.making.evaluation import Figures, evaluate_model
-from saetui.bundled.making.text import encode_documents, read_stdlib, train_tokenizer
-from saetui.bundled.making.training import Recipe, save_model, train_model
-from saetui.errors import ModelError, SaetuiError
-from saetui.training.allocator import keep_freed_memory
+from saetui.errors import DatasetError
+
+Report = Callable[[str], None]
+"""Takes a line on the progress."""
 
 
-def make_model(directory: Path, recipe: Recipe, files: int | None = None) -> Figures:
-    """Trains tokenizer and model, saves both with a model card, and measures them.
+@dataclass(frozen=True)
+class Recipe:
+    """How the bundled model is made.
+
+    Attributes:
+        vocabulary: tokens that the tokenizer learns, at most.
+        context: tokens that the model sees at once.
+        width: of the residual stream.
+        layers: blocks of attention and MLP.
+        heads: of attention, in each layer.
+        steps: of the optimiser.
+        batch: sequences of `context` tokens in a step.
+        learning_rate: at its highest, after the warm-up; it falls to zero in a straight line.
+        warmup_steps: over which the learning rate rises from zero.
+        weight_decay: on matrices; gains, biases have none.
+        seed: of the first weights and of the order of the text.
+    """
+
+    vocabulary: int = 4096
+    context: int = 256
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    steps: int = 2000
+    batch: int = 16
+    learning_rate: float = 3e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.1
+    seed: int = 0
+
+
+def train_model(recipe: Recipe, tokens: Tensor, tokenizer: PreTrainedTokenizerFast, report: Report) -> GPT2LMHeadModel:
+    """Train a model from its first weights.
+
+    The same recipe, text, machine, number of threads and versions give the same weights. Elsewhere the sums
+    are rounded in another order and the weights differ, the held-out loss by about a hundredth.
 
     Args:
-        directory: where to; made if missing, its files of the same names replaced.
         recipe: sizes, schedule and seed.
-        files: use so many files of each part alone, for a quick look.
+        tokens: int64 of shape (tokens,), documents one after another, each after its separator.
+        tokenizer: says which token separates documents and how many tokens there are.
+        report: takes a line on the progress now and then.
 
     Raises:
-        DatasetError: this Python has no source of its standard library, or too little was asked for.
-        ModelError: the directory cannot be made.
+        DatasetError: the text is too short for a single batch.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ModelError(
-            f"The directory {directory} cannot be made: {error.strerror}.",
-            "Choose another one with --out.",
-        ) from error
-    text = read_stdlib(files)
-    tokenizer = train_tokenizer(text.training, recipe.vocabulary, recipe.context)
-    tokens = torch.cat(encode_documents(text.training, tokenizer))
-    started = time.monotonic()
-    model = train_model(recipe, tokens, tokenizer, _report)
-    seconds = time.monotonic() - started
-    save_model(model, tokenizer, directory)
-    figures = measure_model(directory, files)
-    (directory / "MODEL_CARD.md").write_text(model_card(recipe, figures, seconds), "utf-8")
-    return figures
-
-
-def measure_model(directory: Path, files: int | None = None) -> Figures:
-    """Measures a saved model on the standard library that runs this.
-
-    Args:
-        directory: a model as `make_model` saves one.
-        files: use so many files of each part alone, for a quick look.
-
-    Raises:
-        DatasetError: this Python has no source of its standard library.
-        ModelError: there is no such model in the directory.
-    """
-    if not (directory / "config.json").is_file():
-        raise ModelError(
-            f"{directory} holds no language model: config.json is missing.",
-            "Make one with `python -m saetui.bundled.making.model --out DIR`.",
-        )
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(directory, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(directory, local_files_only=True, dtype=torch.float32)
+    torch.manual_seed(recipe.seed)
+    model = GPT2LMHeadModel(_config(recipe, tokenizer))
+    model.train()
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
+    vectors = [parameter for parameter in model.parameters() if parameter.ndim < 2]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": recipe.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=recipe.learning_rate,
+        betas=(0.9, 0.95),
+    )
+    batches = _batches(tokens, recipe)
+    started, running = time.monotonic(), 0.0
+    for step in range(recipe.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, step)
+        batch = next(batches)
+        logits = model(batch[:, :-1], use_cache=False).logits
+        loss = cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves Tensor.backward without annotations
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        running = loss.item() if step == 0 else 0.95 * running + 0.05 * loss.item()
+        if step % 50 == 49 or step == recipe.steps - 1:
+            seconds = time.monotonic() - started
+            rate = (step + 1) * recipe.batch * recipe.context / seconds
+            report(
+                f"step {step + 1}/{recipe.steps}: {running:.3f} nats a token, "
+                f"{rate:.0f} tokens a second, {seconds:.0f} s"
+            )
     model.train(False)
-    return evaluate_model(model, tokenizer, read_stdlib(files))
+    return model
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
-    keep_freed_memory()
-    torch.set_num_threads(options.threads)
-    changed = {name: getattr(options, name) for name in ("steps", "batch", "width", "seed")}
-    recipe = dataclasses.replace(Recipe(), **{name: value for name, value in changed.items() if value is not None})
-    try:
-        if options.evaluate is not None:
-            figures = measure_model(options.evaluate, options.files)
-        else:
-            figures = make_model(options.out, recipe, options.files)
-    except SaetuiError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(figures_table(figures))
-    return 0
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """The learning rate of a step: up over the warm-up, then down to zero, both in straight lines."""
+    warm = (step + 1) / max(recipe.warmup_steps, 1)
+    left = (recipe.steps - step) / max(recipe.steps - recipe.warmup_steps, 1)
+    return recipe.learning_rate * min(warm, left, 1.0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m saetui.bundled.making.model",
-        description="Make the bundled language model, or measure it.",
+def save_model(model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, directory: Path) -> None:
+    """Write model and tokenizer as transformers reads them, without a trace of the machine that made them."""
+    model.config.name_or_path = ""
+    model.save_pretrained(directory)
+    tokenizer.name_or_path = ""
+    tokenizer.save_pretrained(directory)
+    # safetensors makes its file unreadable to others, and a package is read by everyone.
+    (directory / "model.safetensors").chmod(0o644)
+    settings = directory / "tokenizer_config.json"
+    known = json.loads(settings.read_text("utf-8"))
+    settings.write_text(json.dumps({**known, "tokenizer_class": "PreTrainedTokenizerFast"}, indent=2) + "\n", "utf-8")
+
+
+def _config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> GPT2Config:
+    return GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=recipe.context,
+        n_embd=recipe.width,
+        n_layer=recipe.layers,
+        n_head=recipe.heads,
+        # The same function as GPT-2's gelu_new, in one kernel instead of seven.
+        activation_function="gelu_pytorch_tanh",
+        # Three passes over the text do not overfit so small a model.
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
     )
-    task = parser.add_mutually_exclusive_group(required=True)
-    task.add_argument("--out", type=Path, metavar="DIR", help="train a model into this directory")
-    task.add_argument(
-        "--evaluate",
-        type=Path,
-        metavar="DIR",
-        nargs="?",
-        const=TINY,
-        help="measure the model in this directory (without one: the bundled model)",
-    )
-    parser.add_argument("--files", type=_positive, help="use so many files alone, for a quick look")
-    parser.add_argument("--threads", type=_positive, default=2, help="of torch (2; another number rounds otherwise)")
-    parser.add_argument("--steps", type=_positive, help=f"of training ({Recipe.steps})")
-    parser.add_argument("--batch", type=_positive, help=f"sequences in a step ({Recipe.batch})")
-    parser.add_argument("--width", type=_positive, help=f"of the residual stream ({Recipe.width})")
-    parser.add_argument("--seed", type=int, help=f"of weights and order ({Recipe.seed})")
-    return parser
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is less than 1")
-    return value
+def _batches(tokens: Tensor, recipe: Recipe) -> Iterator[Tensor]:
+    """Endless batches (batch, context + 1), each pass over the text cut at another offset and shuffled anew.
 
-
-def _report(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    With the cuts elsewhere each time no text is tied to a position, so that the first position of a
+    sequence, which is an arbitrary place in a document, is nothing special to the model.
+    """
+    length = recipe.context + 1
+    windows = (len(tokens) - recipe.context) // length
+    if windows < recipe.batch:
+        raise DatasetError(
+            f"{len(tokens)} tokens of training text are fewer than one batch of "
+            f"{recipe.batch} x {length} tokens needs.",
+            "Train on more files, or with a smaller batch.",
+        )
+    generator = torch.Generator().manual_seed(recipe.seed)
+    while True:
+        offset = int(torch.randint(recipe.context, (), generator=generator))
+        cut = tokens[offset : offset + windows * length].view(windows, length)
+        order = torch.randperm(windows, generator=generator)
+        for start in range(0, windows - recipe.batch + 1, recipe.batch):
+            yield cut[order[start : start + recipe.batch]]

@@ -1,8 +1,8 @@
-"""What the bundled model must beat: a unigram and a trigram model of the same tokens.
+"""The models that the bundled model must beat: a unigram and a trigram model of the same tokens.
 
 The trigram is interpolated Kneser-Ney (Kneser and Ney 1995; Chen and Goodman 1999, section 2.8), the best of the
-classical models, with the discount of each order chosen on a part of the training tokens that was left out of
-the counts for that, and the counts then taken over all of them.
+classical models. The discount of each order is chosen on a part of the training tokens that is left out of the
+counts meanwhile; then all tokens are counted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class UnigramModel:
     """Each token by its frequency, with one added to every count so that no token is impossible."""
 
     def __init__(self, documents: Sequence[Tensor], vocabulary: int) -> None:
-        """Counts the tokens.
+        """Count the tokens.
 
         Args:
             documents: int64 tensors of shape (tokens + 1,), the separator first.
@@ -59,7 +59,7 @@ class _Order:
     distinct: Tensor
 
     def evidence(self, context: Tensor, key: Tensor) -> _Evidence:
-        """What was seen of each n-gram and of its context."""
+        """The counts of each n-gram and of its context."""
         return _Evidence(
             count=_look_up(self.keys, self.counts, key),
             total=_look_up(self.contexts, self.totals, context),
@@ -69,7 +69,7 @@ class _Order:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What was seen of some n-grams: their counts, and the total and distinct successors of their contexts."""
+    """The counts of some n-grams, and the total and distinct successors of their contexts."""
 
     count: Tensor
     total: Tensor
@@ -86,7 +86,7 @@ class TrigramModel:
     """Each token from the two before it, by interpolated Kneser-Ney smoothing."""
 
     def __init__(self, documents: Sequence[Tensor], vocabulary: int) -> None:
-        """Chooses the discounts on a slice of the documents, then counts all of them.
+        """Choose the discounts on a slice of the documents, then count all of them.
 
         Args:
             documents: int64 tensors of shape (tokens + 1,), the separator first; at least two of them.
@@ -103,7 +103,7 @@ class TrigramModel:
 
     @property
     def discounts(self) -> tuple[float, float, float]:
-        """What is taken from each count of a trigram, a bigram and a unigram."""
+        """The discounts of a trigram's, a bigram's and a unigram's count."""
         return self._discounts
 
     def probabilities(self, before_last: Tensor, last: Tensor, token: Tensor) -> Tensor:
@@ -145,14 +145,14 @@ class TrigramModel:
         best = list(self._discounts)
         # One order after another, twice: the second round moves no discount by more than a step.
         for order in (0, 1, 2, 0, 1, 2):
-            tries = [[*best[:order], discount, *best[order + 1 :]] for discount in _DISCOUNTS]
-            best = max(tries, key=lambda discounts: float(self._mix(evidence, discounts).log().sum()))
+            trials = [[*best[:order], discount, *best[order + 1 :]] for discount in _DISCOUNTS]
+            best = max(trials, key=lambda discounts: float(self._mix(evidence, discounts).log().sum()))
         return best[0], best[1], best[2]
 
 
 def _trigrams(documents: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Every token of the documents with the two before it; a document's start is preceded by two separators."""
-    rows = torch.cat([piece for document in documents for piece in (document[:1], document)])
+    rows = torch.cat([part for document in documents for part in (document[:1], document)])
     separator = documents[0][0]
     scored = rows[2:] != separator
     return rows[:-2][scored], rows[1:-1][scored], rows[2:][scored]

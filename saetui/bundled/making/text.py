@@ -1,4 +1,4 @@
-"""The text of the bundled model: the standard library's files, split by name, and a tokenizer learnt from them."""
+"""The text of the bundled model: the standard library's files, split by name, and a tokenizer learned from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from saetui.bundled import stdlib_files, stdlib_root
 from saetui.errors import DatasetError
 
 END_OF_TEXT = "<|endoftext|>"
-"""Stands before every document: the only special token, and both the bos and the eos of the model."""
+"""The token before every document: the only special one, and both the bos and the eos of the model."""
 
 HELD_OUT_SHARE = 16
 """One file in so many is never trained on."""
@@ -25,7 +25,7 @@ HELD_OUT_SHARE = 16
 
 @dataclass(frozen=True)
 class SplitText:
-    """The standard library's text: what is trained on, and what the model is judged by.
+    """The standard library's text: the part for training, and the part for the evaluation.
 
     Attributes:
         training: the documents to train on, in the order of their names.
@@ -37,7 +37,7 @@ class SplitText:
 
 
 def is_held_out(relative_path: str) -> bool:
-    """Whether a file is kept from training: decided by its name alone, alike on every machine and version.
+    """Whether a file is never trained on. Its name alone decides, the same on every machine and version.
 
     Args:
         relative_path: the file's path below the standard library's root, with forward slashes.
@@ -47,10 +47,10 @@ def is_held_out(relative_path: str) -> bool:
 
 
 def read_stdlib(limit: int | None = None) -> SplitText:
-    """Reads the standard library that runs this, split into training and held-out documents.
+    """Read the running Python's standard library, split into training and held-out documents.
 
     Args:
-        limit: read at most so many files of each part (those spread evenly over the names), for a quick look.
+        limit: read at most so many files of each part (those spread evenly over the names), for a quick test.
 
     Raises:
         DatasetError: this Python has no source of its standard library, or a file of it cannot be read.
@@ -64,7 +64,7 @@ def read_stdlib(limit: int | None = None) -> SplitText:
 
 
 def train_tokenizer(documents: Iterable[str], vocabulary: int, context: int) -> PreTrainedTokenizerFast:
-    """Learns a byte-level BPE, which every text survives unchanged.
+    """Learn a byte-level BPE, which can represent every text exactly.
 
     Args:
         documents: the text to learn merges from.

@@ -1,4 +1,4 @@
-"""What this machine can do, for `saetui bench`: its products' own speed, a step of each architecture, a transformer's layers.
+"""Measures this machine, for `saetui bench`: matrix products, a step of each architecture, a transformer's layers.
 
 Each figure is the median of a few repetitions after a first one that is not counted. The latents of architectures with a
 penalty are set to fire on one token in a hundred, as trained ones do.
@@ -25,9 +25,10 @@ REPETITIONS = 3
 K = 32
 SETTLED_BIAS = -2.33
 """Of unit-normal pre-activations 1 % are above 2.33."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PRODUCT_SIDE = {"cpu": 1024, "cuda": 8192}
 SLOW_SIDE = 256
-"""For bfloat16 on a processor, which may have no instructions for it."""
+"""For bfloat16 on a processor that may have no instructions for that type."""
 STEP_SIZES = {"cpu": ((256, 2048, 2048), (768, 6144, 2048)), "cuda": ((768, 12288, 8192), (2304, 16384, 8192))}
 FORWARD_WIDTHS = {"cpu": (128, 768), "cuda": (768, 2304)}
 FORWARD_SHAPE = {"cpu": (4, 128), "cuda": (32, 512)}
@@ -40,7 +41,7 @@ def bench(request: dict[str, Any]) -> dict[str, Any]:
         request: `{"device": "auto" | "cpu" | "cuda", "architectures": [NAME …] or null}`.
 
     Returns:
-        `{"device", "torch", "products", "steps", "forwards"}` as saetui.spec.speed has them.
+        `{"device", "torch", "products", "steps", "forwards"}`, which saetui.spec.speed reads.
     """
     wanted = request.get("device", "auto")
     kind = ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else str(wanted)
@@ -48,7 +49,7 @@ def bench(request: dict[str, Any]) -> dict[str, Any]:
     if kind == "cpu":
         keep_freed_memory()
     report("matrix products")
-    products = {name: _product_speed(device, dtype) for name, dtype in _dtypes(device).items()}
+    products = {name: _product_speed(device, dtype) for name, dtype in DTYPES.items()}
     fastest = products["bfloat16" if kind == "cuda" else "float32"]
     steps = []
     for width, latents, batch in STEP_SIZES[kind]:
@@ -70,10 +71,6 @@ def bench(request: dict[str, Any]) -> dict[str, Any]:
     return {
         "device": name, "torch": str(torch.__version__), "products": products, "steps": steps, "forwards": forwards,
     }  # fmt: skip
-
-
-def _dtypes(device: torch.device) -> dict[str, torch.dtype]:
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def _product_speed(device: torch.device, dtype: torch.dtype) -> float:

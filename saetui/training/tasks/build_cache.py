@@ -1,6 +1,6 @@
 """`python -m saetui.training.tasks.build_cache`: extracts the activations that a spec reads, for `saetui cache build`.
 
-The request: `{"spec": SPEC}`. What an earlier build left unfinished is gone on with.
+The request: `{"spec": SPEC}`. An interrupted build continues.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _REPORT_STEP = 0.05
 
 
 def build(request: dict[str, Any]) -> list[Any]:
-    """Extract whatever is not there yet.
+    """Extract the activations that are not in the cache yet.
 
     Returns:
         The entries of all sites, as `saetui cache list --json` shows them.
 
     Raises:
-        SaetuiError: the spec, the model or the text cannot be used, or there is no room.
+        SaetuiError: the spec, the model or the text cannot be used, or there is not enough space.
     """
     spec = complete_spec(request["spec"]).spec
     cache = find_home().make().cache
@@ -67,7 +67,7 @@ def build(request: dict[str, Any]) -> list[Any]:
     except OSError as error:
         raise HomeError(
             f"Activations cannot be kept in {cache / ACTIVATIONS}: {error.strerror or error}.",
-            "Free some space and build again: what is finished stays.",
+            "Free some space and build again: finished parts stay.",
         ) from error
     keys = [entry.key for entry in entries]
     found = [entry for entry in list_caches(cache) if entry.key in keys]

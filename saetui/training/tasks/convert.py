@@ -1,4 +1,4 @@
-"""`python -m saetui.training.tasks.convert`: SAE directories brought in and converted, for the command line.
+"""`python -m saetui.training.tasks.convert`: imports SAE directories, and converts results to other layouts.
 
 Requests: `{"import": DIRECTORY, "into": DIRECTORY, "name": NAME}`, and `{"convert": {NAME: DIRECTORY}, "into": DIRECTORY,
 "layout": LAYOUT}`, which makes a directory for each name.
@@ -22,28 +22,23 @@ from saetui.sae.formats.loading import LoadedSAE
 from saetui.training.tasks.task import serve_task
 
 
-def main() -> int:
-    """Answer one request."""
-    return serve_task(_carry)
-
-
 def import_sae(source: Path, into: Path, name: str) -> dict[str, object]:
-    """Copy an SAE that has been looked through into a directory of its own; whole, or not at all.
+    """Copy an SAE that can be read into a directory of its own; all of it, or nothing.
 
-    What is checked is the copy: nothing that changes under our hands, and no link, comes in.
+    The copy is checked too: the source may change at the same time. No link is copied.
 
     Args:
         source: a directory with an SAE.
-        into: where imported SAEs are kept.
+        into: the directory of imported SAEs.
         name: of the new directory in it.
 
     Returns:
-        What it is: name, directory, layout, architecture, d_in, d_out, latents, model, hook_name.
+        name, directory, layout, architecture, d_in, d_out, latents, model, hook_name.
 
     Raises:
         FormatError: it is no SAE that can be read.
-        Conflict: the name has been taken meanwhile.
-        HomeError: it cannot be written.
+        Conflict: the name is taken.
+        HomeError: the directory cannot be written to.
     """
     load_sae(source)
     layout = layout_of(source)
@@ -68,7 +63,7 @@ def import_sae(source: Path, into: Path, name: str) -> dict[str, object]:
         fsync_directory(into, point="copy")
     except OSError as error:
         raise HomeError(
-            f"{into} cannot be written to: {error.strerror}.", "Make room there, or set SAETUI_HOME."
+            f"{into} cannot be written to: {error.strerror}.", "Free some space there, or set SAETUI_HOME."
         ) from error
     return {"name": name, "directory": str(into / name), **_facts(loaded)}
 
@@ -77,9 +72,9 @@ def convert(source: Path, target: Path, layout: str) -> None:
     """Write a result directory in the layout of another tool.
 
     Args:
-        source: a result of ours.
+        source: a result of saetui.
         target: the directory to make; its parent exists.
-        layout: one of `LAYOUTS`; or `saelens` or `saetui`, as which it is copied where it is in that format.
+        layout: one of `LAYOUTS`; or `saelens` or `saetui`: then the result must be in that format, and is copied.
 
     Raises:
         InvalidInput: the layout cannot express this SAE.
@@ -94,13 +89,13 @@ def convert(source: Path, target: Path, layout: str) -> None:
         if layout == "saelens":
             require_saelens(loaded)
         elif loaded.layout != "saetui":
-            raise InvalidInput("It is in SAELens's layout already.", "Export it with --format saelens.")
+            raise InvalidInput("The result is in SAELens's layout already.", "Export it with --format saelens.")
         target.mkdir()
         for file in (CONFIG_FILE, WEIGHTS_FILE):
             write_durably(target / file, (source / file).read_bytes(), point="copy")
     except OSError as error:
         raise SaetuiError(
-            f"{target} could not be written: {error.strerror}.", "Choose a place with room where you may write."
+            f"{target} could not be written: {error.strerror}.", "Choose a place with enough space where you may write."
         ) from error
 
 
@@ -121,7 +116,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _carry(request: dict[str, Any]) -> object:
+def _answer(request: dict[str, Any]) -> object:
     if "import" in request:
         return import_sae(Path(request["import"]), Path(request["into"]), request["name"])
     for name, source in request["convert"].items():
@@ -133,4 +128,4 @@ def _carry(request: dict[str, Any]) -> object:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_task(_answer))

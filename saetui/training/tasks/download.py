@@ -1,7 +1,7 @@
-"""`python -m saetui.training.tasks.download`: brings a model or a dataset from the Hub into its local cache, for the command line.
+"""`python -m saetui.training.tasks.download`: brings a model or a dataset from the Hub into its local cache.
 
-The request: `{"kind": "models" | "datasets", "reference": ID, "revision": REVISION | null}`. Only what saetui reads is
-fetched; what an earlier download left is gone on with.
+The request: `{"kind": "models" | "datasets", "reference": ID, "revision": REVISION | null}`. Only files that saetui reads are
+fetched; an interrupted download continues.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoFile
 
+from saetui.display.figures import size
 from saetui.errors import DatasetError, HomeError, ModelError, SaetuiError
 from saetui.sources.hub_cache import Kind
 from saetui.sources.text_files import DOWNLOADED, KINDS
@@ -36,33 +37,27 @@ WANTED: dict[Kind, tuple[list[str], list[str]]] = {
     "models": (["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"], ["*/*", "consolidated*"]),
     "datasets": (list(DOWNLOADED), []),
 }
-"""For each kind the files to fetch, and those of them not to."""
+"""For each kind the files to fetch, and exceptions from them."""
 FAILURES: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, HFValidationError, OSError, RuntimeError)
-"""Its first base is the root of the errors of the HTTP library, which has changed with the Hub's library; the last is what
-its transfer program raises."""
-MB = 1_000_000
+"""The first is the root of the HTTP library's errors, and that library has changed with versions of the Hub's; the last is what
+the Hub's transfer program raises."""
 _REPORT_SECONDS = 2.0
 
 
-def main() -> int:
-    """Answer one request."""
-    return serve_task(download)
-
-
 def download(request: dict[str, Any]) -> str:
-    """Fetch what is missing of a repository; the directory of its files.
+    """Fetch the missing files of a repository. Returns the directory of its files.
 
     Raises:
-        ModelError: the Hub has no such model, does not give it, or cannot be reached; or it has no safetensors.
-        DatasetError: likewise of a dataset.
-        HomeError: the cache has no room for it.
+        ModelError: the Hub has no such model, refuses it or cannot be reached; or the model has no safetensors.
+        DatasetError: likewise for a dataset.
+        HomeError: there is not enough space in the cache.
     """
     kind: Kind = request["kind"]
     reference, revision = request["reference"], request["revision"]
     allowed, refused = WANTED[kind]
     what = {"models": "model", "datasets": "dataset"}[kind]
     try:
-        # First what fails at once where there is no network: the listing is tried again for half a minute.
+        # First a request that fails at once where there is no network: the listing is retried for half a minute.
         HfApi().repo_info(reference, repo_type=what, revision=revision)
         entries = HfApi().list_repo_tree(reference, repo_type=what, revision=revision, recursive=True)
         sizes = {
@@ -74,12 +69,12 @@ def download(request: dict[str, Any]) -> str:
         cache = Path(HF_HUB_CACHE)
         cache.mkdir(parents=True, exist_ok=True)
         blobs = cache / f"{kind}--{reference.replace('/', '--')}" / "blobs"
-        _refuse_without_room(cache, reference, sum(sizes.values()) - _bytes_in(blobs))
+        _require_space(cache, reference, sum(sizes.values()) - _bytes_in(blobs))
         with _progress(reference, blobs, sum(sizes.values())):
             return snapshot_download(
                 reference,
                 repo_type=what,
-                # By its name, so that the name leads to it afterwards too.
+                # By its name, so that the cache knows the revision by that name too.
                 revision=revision,
                 allow_patterns=allowed,
                 ignore_patterns=refused,
@@ -111,42 +106,42 @@ def _refuse_useless(kind: Kind, reference: str, sizes: dict[str, int]) -> None:
         )
 
 
-def _refuse_without_room(cache: Path, reference: str, needed: int) -> None:
+def _require_space(cache: Path, reference: str, needed: int) -> None:
     free = shutil.disk_usage(cache).free
     if needed > free:
         raise HomeError(
-            f"{reference} needs {needed / MB:,.0f} MB more in {cache}, where {free / MB:,.0f} MB are free.",
-            "Make room, or name another place with HF_HUB_CACHE.",
+            f"{reference} needs {size(needed)} more in {cache}, where {size(free)} are free.",
+            "Free some space there, or name another place with HF_HUB_CACHE.",
         )
 
 
 @contextmanager
 def _progress(reference: str, blobs: Path, total: int) -> Iterator[None]:
-    """Report how much is there, now and then."""
+    """Report every two seconds how much has come."""
     ended = threading.Event()
-    report(f"Downloading {reference}, {total / MB:,.1f} MB")
+    report(f"Downloading {reference}, {size(total)}")
 
-    def tell() -> None:
+    def keep_reporting() -> None:
         while not ended.wait(_REPORT_SECONDS):
-            report(f"Downloading {reference}, {min(_bytes_in(blobs), total) / MB:,.1f} of {total / MB:,.1f} MB")
+            report(f"Downloading {reference}, {size(min(_bytes_in(blobs), total))} of {size(total)}")
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
+    reporter = threading.Thread(target=keep_reporting, daemon=True)
+    reporter.start()
     try:
         yield
     finally:
         ended.set()
-        teller.join()
+        reporter.join()
 
 
 def _bytes_in(blobs: Path) -> int:
-    found = 0
+    total = 0
     for file in blobs.glob("*"):
         try:
-            found += file.stat().st_size
+            total += file.stat().st_size
         except FileNotFoundError:
             continue  # it has just got its final name
-    return found
+    return total
 
 
 def _refusal(kind: Kind, reference: str, revision: str | None, error: Exception) -> SaetuiError:
@@ -164,12 +159,12 @@ def _refusal(kind: Kind, reference: str, revision: str | None, error: Exception)
             f"The Hub has no {what} {reference}, or it is private.",
             "Check the name; for a private one, `hf auth login`.",
         )
-    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return family(
-        f"{reference} could not be downloaded from the Hub: {said}",
-        f"Try again: what has come stays. Or give a directory of this machine that holds the {what}.",
+        f"{reference} could not be downloaded from the Hub: {reason}",
+        f"Try again: finished files stay. Or give a directory of this machine that holds the {what}.",
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_task(download))

@@ -1,7 +1,7 @@
 """`python -m saetui.training.tasks.evaluate`: judges finished SAEs on held-out text, for `saetui eval`.
 
-The request: `{"directories": {NAME: DIRECTORY}, "tokens", "device"}`, and where they are asked for or known `model`, `revision`,
-`dataset`, `text_field`, `context_length`, `layer`, `hook_point`; what is missing is taken from the SAEs' metadata.
+The request: `{"directories": {NAME: DIRECTORY}, "tokens", "device"}`, and optionally `model`, `revision`, `dataset`,
+`text_field`, `context_length`, `layer`, `hook_point`; missing ones are taken from the SAEs' metadata.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def judge(request: dict[str, Any]) -> dict[str, object]:
     facts = {**usual, **_facts(loaded, with_text="dataset" not in asked), **asked}
     named_by_sae = request.get("model") is None
     if not named_by_sae:
-        # Another model has not its revisions.
+        # The revision in the metadata is one of the SAE's own model.
         facts["revision"] = request.get("revision")
     model = _model(facts, named_by_sae=named_by_sae)
     layer, hook_point = request.get("layer"), request.get("hook_point")
@@ -87,7 +87,7 @@ def _described(sae: FinishedSAE, directory: Path) -> dict[str, object]:
 
 
 def _facts(loaded: Mapping[str, LoadedSAE], *, with_text: bool) -> dict[str, Any]:
-    """What the first SAE's metadata say of its model and, if that is wanted, of its text."""
+    """What the first SAE's metadata say about its model and, if asked for, about its text."""
     found = next(iter(loaded.values())).metadata
     named = {"model": found.get("model_name")}
     if with_text:
@@ -105,7 +105,7 @@ def _facts(loaded: Mapping[str, LoadedSAE], *, with_text: bool) -> dict[str, Any
     revision = changes_to_model(found).revision
     if revision is not None:
         facts["revision"] = revision
-    # Our own say it of the BOS alone, and were trained on contexts that begin as a training's do, whatever that is.
+    # In saetui's own, prepend_bos is about a BOS token alone; their contexts began as those of every training of saetui.
     facts["begin_contexts"] = "saetui" in found or found.get("prepend_bos") is not False
     return facts
 
@@ -113,7 +113,7 @@ def _facts(loaded: Mapping[str, LoadedSAE], *, with_text: bool) -> dict[str, Any
 def _model(facts: Mapping[str, Any], *, named_by_sae: bool) -> LanguageModel:
     reference = facts.get("model")
     if reference is None:
-        raise InvalidInput("The SAE does not say which model it belongs to.", "Name one with --model.")
+        raise InvalidInput("The SAE does not name its model.", "Name one with --model.")
     if named_by_sae:
         reference = _found_here(reference, facts.get("revision"))
     report(f"Loading {reference}")
@@ -124,10 +124,10 @@ def _model(facts: Mapping[str, Any], *, named_by_sae: bool) -> LanguageModel:
 
 
 def _found_here(name: str, revision: str | None) -> str:
-    """The reference to open for a model's name in an SAE's metadata: TransformerLens's short names stand for Hub ids.
+    """The reference for a model's name in an SAE's metadata; TransformerLens's short names stand for Hub ids.
 
     Raises:
-        ModelError: it is a short name that saetui does not know, and nothing here is called so.
+        ModelError: a short name that saetui does not know, and no model on this machine has that name.
     """
     ids = hub_ids(name)
     for reference in (name, *ids):
@@ -140,7 +140,7 @@ def _found_here(name: str, revision: str | None) -> str:
         return ids[0]
     if "/" not in name and not name.startswith("bundled:"):
         raise ModelError(
-            f"The SAE names its model {name!r}, which is no model here and no name of TransformerLens's that saetui knows.",
+            f"The SAE names its model {name!r}, which is neither a model on this machine nor a name of TransformerLens's that saetui knows.",
             "Name the model with --model: a directory, or a Hub id in the local cache.",
         )
     return name
@@ -149,7 +149,7 @@ def _found_here(name: str, revision: str | None) -> str:
 def _text(facts: Mapping[str, Any], model: LanguageModel, context_length: int) -> TokenDataset:
     source = facts.get("dataset")
     if source is None:
-        raise InvalidInput("The SAE does not say which text it was trained on.", "Name one with --dataset.")
+        raise InvalidInput("The SAE does not name the text that it was trained on.", "Name one with --dataset.")
     report(f"Reading {source}")
     try:
         dataset = prepare_tokens(

@@ -1,4 +1,4 @@
-"""What torch can do here, asked by `saetui doctor`: loaded in a process of its own, so that a broken one is only told."""
+"""Tries torch, for `saetui doctor`: in a process of its own, so that a broken torch is only reported."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from saetui.training.tasks.task import serve_task
 
 
 def probe(request: dict[str, Any]) -> dict[str, Any]:
-    """Versions and devices, each device with whether a matrix product comes out right.
+    """Versions and devices, and for each device whether a matrix product is right.
 
     Returns:
         `{"torch", "transformers", "cuda_built", "devices": [{"name", "works", "why", "bfloat16"}]}`; `why` is None where

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saetui.display.figures import duration
+from saetui.display.figures import duration, percent
 from saetui.errors import InvalidInput
 from saetui.sae import IntervalSums
 from saetui.sae.selftest import SelftestRow, selftest
@@ -33,21 +33,21 @@ from saetui.training.site import SiteTrainer
 from saetui.training.tasks.task import report, serve_task
 
 FOUND = 0.9
-"""A feature is found when its latent has this cosine with it, or better."""
+"""A feature is found when its latent has at least this cosine with it."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of the benchmark.
+    """Sizes of the benchmark.
 
     Attributes:
-        d: of the activations.
-        features: that there are, more than latents, as in a model; the latents are as many as by default, eight times d.
-        active: in a token, on average.
+        d: width of the activations.
+        features: more than latents, as in a model; the latents are as many as by default, eight times d.
+        active: features in a token, on average.
         batch: tokens of a step.
         steps: of each training.
         pool: tokens that are drawn once, and trained on in turn.
-        held_out: tokens that are judged.
+        held_out: tokens for the evaluation.
     """
 
     d: int = 96
@@ -90,35 +90,19 @@ BOUNDS: Mapping[str, Bound] = {
 """Measured with one seed: FVU, L0, found, dead. topk .245, 8, .54, 0 (at a learning rate of 1e-3: .319, 8, .18, 0); batch_topk .247,
 8.1, .32, .01; matryoshka .259, 8.1, .26, 0; standard .172, 42, .44, 0; gated .159, 16, .41, .02; skip .199, 34, .53, 0; jumprelu .035,
 53, 0, .12; transcoder .488, 7.6, .13, .81; skip_transcoder .495, 5.6, .02, .89. An FVU may be a seventh higher, what is found a
-quarter to a third less. jumprelu's default penalty leaves codes far denser than eight features, and does not find them; of a
-transcoder's latents most die here, with a heavier AuxK too: these bounds say what is, not what ought to be."""
+quarter to a third less. jumprelu's default penalty leaves codes far denser than eight features, and does not find them; most latents
+of a transcoder die here, with a heavier AuxK too: these bounds say what is, not what ought to be."""
 
 
 @dataclass(frozen=True)
-class FullRow:
-    """How one architecture did with its defaults.
+class FullRow(SelftestRow):
+    """How one architecture did with its defaults; `recovered` is the features found, as a share of the latents.
 
     Attributes:
-        architecture: its name.
-        recovered: features that it found, as a share of the latents.
         mcc: the mean over latents of the cosine with the feature that matches each.
-        dead: the share of its latents that are dead.
-        fvu: of held-out tokens.
-        l0: of held-out tokens.
-        seconds: that it took.
-        passed: whether it reaches its bound.
-        why: what falls short; empty where nothing does.
     """
 
-    architecture: str
-    recovered: float
     mcc: float
-    dead: float
-    fvu: float
-    l0: float
-    seconds: float
-    passed: bool
-    why: str
 
 
 @dataclass(frozen=True)
@@ -157,11 +141,11 @@ def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def full_selftest(architectures: Sequence[str] | None = None, sizes: Sizes | None = None) -> Iterator[FullRow]:
-    """Trains each architecture with its defaults and says what it has found, one row as each is done.
+    """Train each architecture with its defaults; yields a row as each is done.
 
     Args:
         architectures: names; None for all.
-        sizes: of the benchmark; the bounds are those of the usual ones.
+        sizes: of the benchmark; the bounds are for the default sizes.
 
     Raises:
         InvalidInput: a name that is not an architecture's.
@@ -174,11 +158,11 @@ def full_selftest(architectures: Sequence[str] | None = None, sizes: Sizes | Non
 
 
 def try_defaults(architecture: str, bound: Bound, sizes: Sizes, changed: Mapping[str, object] | None = None) -> FullRow:
-    """Trains one architecture and judges it.
+    """Train one architecture and judge it.
 
     Args:
         architecture: its name.
-        bound: what it must reach.
+        bound: for its figures.
         sizes: of the benchmark.
         changed: hyperparameters that are not left at their defaults.
     """
@@ -193,7 +177,7 @@ def try_defaults(architecture: str, bound: Bound, sizes: Sizes, changed: Mapping
     sums.add(*trainer.measure(material.held_out))
     figures = sums.read()
     cosines = matched(trainer.sae.W_dec, material.directions)
-    # There are fewer latents than features: what no latent could be for is not asked for.
+    # There are fewer latents than features: no more can be found than there are latents.
     possible = min(sizes.features, trainer.latents)
     found, dead = int((cosines >= FOUND).sum()) / possible, trainer.dead / trainer.latents
     failings = _failings(bound, found, dead, figures)
@@ -231,8 +215,8 @@ def make_material(architecture: str, spec: TrainingSpec, sizes: Sizes) -> Materi
 
 
 def asked(architecture: str, sizes: Sizes, changed: Mapping[str, object]) -> tuple[TrainingSpec, Settings]:
-    """The spec of one training, and its numbers: of hyperparameters only the sizes and what is changed."""
-    # Where it is k that is asked for, it is as many as there are: how many to ask for is no default's fault.
+    """The spec of one training, and its numbers: all hyperparameters at their defaults but the sizes and `changed`."""
+    # k is the true number of features: choosing k is not the defaults' task.
     k = {"k": round(sizes.active)} if architecture in BY_K else {}
     raw = {
         "model": "synthetic",
@@ -243,7 +227,7 @@ def asked(architecture: str, sizes: Sizes, changed: Mapping[str, object]) -> tup
     }
     spec, _ = parse_spec(raw)
     settings = resolve(spec, sizes.d)
-    assert settings is not None, "the length is said in steps"
+    assert settings is not None, "the length is given in steps"
     return spec, settings
 
 
@@ -252,9 +236,9 @@ def _failings(bound: Bound, found: float, dead: float, figures: Mapping[str, flo
     low, high = bound.l0
     failings = []
     if not found >= bound.found:
-        failings.append(f"{found:.0%} of the latents found a feature, not {bound.found:.0%}")
+        failings.append(f"{percent(found)} of the latents found a feature, not {percent(bound.found)}")
     if not dead <= bound.dead:
-        failings.append(f"{dead:.0%} of the latents dead, more than {bound.dead:.0%}")
+        failings.append(f"{percent(dead)} of the latents dead, more than {percent(bound.dead)}")
     if not fvu <= bound.fvu:
         failings.append(f"FVU {fvu:.3f}, above {bound.fvu:.3f}")
     if not low <= l0 <= high:

@@ -1,8 +1,6 @@
-"""Short work that needs torch, done in a process of its own for a client that must not load it.
+"""The frame of a torch task: work that a client wants done and must not load torch for, in a process of its own.
 
-A request comes as JSON on standard input; one JSON document goes to standard output: `{"result": …}`, or
-`{"error": {"kind", "message", "suggestion"}}` with exit status 1. Progress goes to standard error, a line a step, each
-beginning with `PROGRESS`; anything else there is a library's own noise.
+The request and the answer are one JSON document each, as saetui/protocol/tasks.py says.
 """
 
 from __future__ import annotations
@@ -17,12 +15,18 @@ from typing import Any
 from saetui.errors import SaetuiError
 from saetui.formats.durable import open_private
 from saetui.home import find_home
+from saetui.protocol.tasks import PROGRESS, encode_error, encode_result
 
-PROGRESS = "progress: "
 LOG = "task.log"
-"""In the home: the traceback of the last task that failed for a reason of its own."""
+"""In the home: the traceback of the last task that failed by a fault of saetui."""
 
 Task = Callable[[dict[str, Any]], object]
+
+
+class Fault(SaetuiError):
+    """A fault of saetui itself."""
+
+    kind = "internal"
 
 
 def serve_task(task: Task) -> int:
@@ -31,18 +35,24 @@ def serve_task(task: Task) -> int:
     # What libraries print must not end up in the document.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
-        document: dict[str, object] = {"result": task(json.load(sys.stdin))}
+        document, status = encode_result(task(json.load(sys.stdin))), 0
     except SaetuiError as error:
-        document = {"error": {"kind": error.kind, "message": error.message, "suggestion": error.suggestion}}
+        document, status = encode_error(error), 1
     except Exception as error:
         # The last line of defence: whatever happened, the client gets an answer.
-        document = {"error": _fault(error)}
+        document, status = encode_error(_fault(error)), 1
     with open(answer, "w") as out:
-        json.dump(document, out)
-    return 1 if "error" in document else 0
+        out.write(document)
+    return status
 
 
-def _fault(error: Exception) -> dict[str, str]:
+def report(message: str) -> None:
+    """Send the client a line on the progress."""
+    print(PROGRESS + " ".join(message.split()), file=sys.stderr, flush=True)
+
+
+def _fault(error: Exception) -> Fault:
+    """Write the traceback to the log, and say where it is."""
     log = find_home().root / LOG
     suggestion = "This is a fault of saetui."
     try:
@@ -50,10 +60,5 @@ def _fault(error: Exception) -> dict[str, str]:
             out.write(traceback.format_exc().encode(errors="backslashreplace"))
         suggestion = f"This is a fault of saetui; {log} has the traceback."
     except OSError:
-        pass  # without a place for it the answer is still given
-    return {"kind": "internal", "message": f"{type(error).__name__}: {error}", "suggestion": suggestion}
-
-
-def report(message: str) -> None:
-    """Tell the client what is going on."""
-    print(PROGRESS + " ".join(message.split()), file=sys.stderr, flush=True)
+        pass  # the answer is given even if the traceback cannot be written
+    return Fault(f"{type(error).__name__}: {error}", suggestion)

@@ -175,7 +175,7 @@ def test_contexts_begin_as_those_of_the_sae_s_own_training(tmp_path: Path) -> No
         ({"hook_name": "blocks.2.attn.hook_z"}, {}, InvalidInput, "blocks.2.attn.hook_z"),
         ({"hook_name": None, "hf_hook_name": None}, {}, InvalidInput, "does not say its site"),
         ({"hook_name": "blocks.1.hook_else"}, {}, InvalidInput, "hook_else"),
-        ({"model_name": "solu-1l"}, {}, ModelError, "no name of TransformerLens's"),
+        ({"model_name": "solu-1l"}, {}, ModelError, "nor a name of TransformerLens's"),
         ({"model_name": None}, {}, InvalidInput, "which model"),
         ({"dataset_path": None}, {}, InvalidInput, "which text"),
         ({"model_name": "gpt2-small"}, {}, ModelError, "There is no model openai-community/gpt2: .* --model"),
