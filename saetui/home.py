@@ -1,4 +1,4 @@
-"""Where saetui keeps everything: the layout of SAETUI_HOME, and the socket that belongs to it."""
+"""Where saetui keeps everything: the layout of SAETUI_HOME, and its socket."""
 
 from __future__ import annotations
 
@@ -8,66 +8,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saetui.errors import HomeError
+from saetui.formats.names import Entry
 from saetui.formats.paths import why_no_path
 from saetui.formats.regular import read_regular
 from saetui.sockets import make_socket_directory, socket_directory
 
 LOCK_LIMIT = 64 << 10
-"""Bytes of a lock file that are read; a path has at most 4096."""
+"""The most bytes of a lock file; a path has at most 4096."""
 
 
 @dataclass(frozen=True)
 class Home:
-    """One saetui home: two homes never meet, neither in files nor in sockets."""
+    """One saetui home. Two homes share neither files nor sockets."""
 
     root: Path
 
-    @property
-    def store(self) -> Path:
-        return self.root / "saetui.json"
+    store = Entry("saetui.json")
+    runs = Entry("runs")
+    cache = Entry("cache")
+    imported = Entry("imported")
+    """SAEs of others (`saetui import`), each in a directory with its name."""
+    machine_figures = Entry("machine.json")
+    """What `saetui bench` measured."""
+    supervisor_lock = Entry("supervisor.lock")
+    start_lock = Entry("start.lock")
+    supervisor_log = Entry("supervisor.log")
+    supervisor_log_before = Entry("supervisor.log.1")
+    """The older part of the log."""
 
-    @property
-    def runs(self) -> Path:
-        return self.root / "runs"
+    def __fspath__(self) -> str:
+        return os.fspath(self.root)
 
     def run(self, job_id: str) -> Path:
-        """A job's directory: it follows from the home and the id, and is never read from a file."""
+        """A job's directory. It follows from the home and the id; no file holds it."""
         return self.runs / job_id
 
     @property
-    def cache(self) -> Path:
-        return self.root / "cache"
-
-    @property
-    def imported(self) -> Path:
-        """SAEs of others (`saetui import`), a directory each, by name."""
-        return self.root / "imported"
-
-    @property
-    def machine_figures(self) -> Path:
-        """What `saetui bench` measured."""
-        return self.root / "machine.json"
-
-    @property
-    def supervisor_lock(self) -> Path:
-        return self.root / "supervisor.lock"
-
-    @property
-    def start_lock(self) -> Path:
-        return self.root / "start.lock"
-
-    @property
-    def supervisor_log(self) -> Path:
-        return self.root / "supervisor.log"
-
-    @property
-    def supervisor_log_before(self) -> Path:
-        """The older part of the log."""
-        return self.root / "supervisor.log.1"
-
-    @property
     def socket_directory(self) -> Path:
-        """Where clients look for the supervisor: see saetui/sockets.py."""
+        """Where clients look for the supervisor's socket; see saetui/sockets.py."""
         return socket_directory(self.root)
 
     @property
@@ -76,10 +54,10 @@ class Home:
         return self.socket_directory / f"{name}.sock"
 
     def make(self) -> Home:
-        """Make the directories (mode 0700) and see that they can be written.
+        """Make the directories (mode 0700) and check that they can be written.
 
         Raises:
-            HomeError: the place is not a directory, or this user cannot write there.
+            HomeError: the home is not a directory, or this user cannot write there.
         """
         reason = why_no_path(str(self.root))
         if reason is not None:
@@ -100,10 +78,10 @@ class Home:
         return self
 
     def make_socket_directory(self) -> Path:
-        """Make the socket's directory, or find the one that serves.
+        """Make the socket's directory, or find the one in use.
 
         Raises:
-            HomeError: a directory that only this user may enter can be made nowhere.
+            HomeError: no directory can be made that only this user may enter.
         """
         return make_socket_directory(self.root)
 
@@ -111,8 +89,8 @@ class Home:
 def find_home() -> Home:
     """The home that SAETUI_HOME names, or the user's data directory.
 
-    A directory has one home, by whatever path it is reached: links are resolved here, once; of several mounts of it, the
-    one counts by which its last supervisor served it.
+    A directory is one home, whatever path leads to it: links are resolved here, once; of several mounts, the one counts
+    through which its last supervisor served it.
     """
     named = os.environ.get("SAETUI_HOME")
     if named:
@@ -123,7 +101,7 @@ def find_home() -> Home:
 
 
 def served_root(lock: bytes) -> Path | None:
-    """The root that a supervisor wrote into its lock, after the line with its pid; None where there is none."""
+    """The root that a supervisor wrote into its lock, below its process id; None where there is none."""
     lines = lock.split(b"\n")
     return Path(os.fsdecode(lines[1])) if len(lines) > 2 and lines[1].startswith(b"/") else None
 
@@ -135,6 +113,5 @@ def _one_home(named: Path) -> Home:
         if served is not None and served != home.root and served.samefile(home.root):
             return Home(served)
     except (OSError, ValueError):
-        # No supervisor has served it yet, or not by a path that leads anywhere now.
-        return home
+        pass  # no supervisor has served it yet, or the path that it used no longer exists
     return home

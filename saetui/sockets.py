@@ -1,7 +1,7 @@
-"""Where the socket of a home lies: in a directory of /tmp that only this user may enter, whoever else is on the machine.
+"""Where the socket of a home lies: in a directory of /tmp that only this user may enter.
 
-The usual directory has a name that everybody can guess, and in /tmp everybody may take it first. Then a directory of a random
-name serves, which is written down in the home. Nothing is trusted by its name: owner and mode are looked at (lstat).
+Everybody can guess the name of the usual directory, and another user may take it first. Then saetui uses a directory with a
+random name and records it in the home. No directory is trusted by its name: owner and mode are checked (lstat).
 """
 
 from __future__ import annotations
@@ -17,29 +17,25 @@ from saetui.formats.durable import write_durably
 from saetui.formats.regular import read_regular
 
 SOCKET_LIMIT = 107
-"""Bytes that a Unix socket's path may have (sun_path less its end mark)."""
+"""The most bytes of a Unix socket's path (sun_path less its end mark)."""
 
 _NAME_BYTES = 48
-"""Bytes of the socket's own name, under which it is bound first, and the slash."""
+"""Bytes of the slash and of the temporary name under which the socket is bound first."""
 
 _RECORD = "socket-directory"
 _PARENTS = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def socket_directory(root: Path) -> Path:
-    """Where the socket of a home is looked for.
-
-    Args:
-        root: of the home.
-    """
+    """Where clients look for the socket of the home in `root`."""
     return _recorded(root) or _usual()
 
 
 def make_socket_directory(root: Path) -> Path:
-    """Make the directory, or find the one that serves: the usual one wherever this is possible.
+    """Make the directory, or find the one in use: the usual one where this is possible.
 
     Raises:
-        HomeError: a directory that only this user may enter can be made nowhere.
+        HomeError: no directory can be made that only this user may enter.
     """
     usual = _usual()
     if _make_private(usual):
@@ -67,7 +63,7 @@ def make_socket_directory(root: Path) -> Path:
 
 
 def is_private(directory: Path) -> bool:
-    """Whether it is a directory, no link, of this user, and closed to others."""
+    """Whether it is a directory (not a link) of this user, closed to others."""
     try:
         found = directory.lstat()
     except OSError:
@@ -76,7 +72,7 @@ def is_private(directory: Path) -> bool:
 
 
 def _usual() -> Path:
-    """Not XDG_RUNTIME_DIR: that vanishes at the last logout, and jobs outlive it."""
+    """Not in XDG_RUNTIME_DIR, which vanishes at the last logout: jobs outlive it."""
     return Path("/tmp") / f"saetui-{os.getuid()}"
 
 
@@ -106,7 +102,7 @@ def _make_random(parent: Path) -> Path | None:
 
 
 def _forget_record(root: Path) -> None:
-    """The usual directory serves again; the other one goes unless something lies in it."""
+    """The usual directory is in use again: remove the other one, unless something is in it."""
     recorded = _recorded(root)
     with contextlib.suppress(OSError):
         (root / _RECORD).unlink()

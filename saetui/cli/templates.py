@@ -16,8 +16,8 @@ from saetui.display.figures import ABSENT, ago
 from saetui.display.text import plain
 from saetui.errors import NotFound
 from saetui.formats.paths import user_path
-from saetui.jobs.template_files import read_template_file, write_template_file
-from saetui.jobs.templates import Template, export_text, search_templates
+from saetui.jobs.template_files import export_text, read_template_file, write_template_file
+from saetui.jobs.templates import Template, search_templates
 from saetui.protocol.messages import (
     DeleteTemplate,
     DuplicateTemplate,

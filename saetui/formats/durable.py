@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import zlib
+from io import FileIO
 
 from saetui.failpoints import cut, hit
 
@@ -57,6 +58,23 @@ def write_new(path: Path | str, data: bytes, mode: int, point: str) -> None:
         file.write(part)
         if len(part) < len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
+
+
+def append_whole(file: FileIO, data: bytes, *, point: str) -> int:
+    """Append to a file, all or nothing; return the offset of the new data. It is not synced.
+
+    Raises:
+        OSError: the disk is full or failed; the file has its old length.
+    """
+    end = file.seek(0, os.SEEK_END)
+    try:
+        written = file.write(cut(f"{point}.append", data))
+        if written != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+    except OSError:
+        file.truncate(end)
+        raise
+    return end
 
 
 def fsync_file(path: Path | str, *, point: str | None = None) -> None:

@@ -1,11 +1,13 @@
-"""Names and ids of jobs, templates and sites."""
+"""Names and ids of jobs, templates and sites, and the names of files in saetui's own directories."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import secrets
 from collections.abc import Collection
+from pathlib import Path
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 NAME_RULE = "1 to 64 letters, digits, dots, underscores, blanks and hyphens, beginning with a letter or digit"
@@ -50,3 +52,13 @@ def plain_name(text: str) -> str:
 def site_name(layer: int, hook_point: str) -> str:
     """The name of a site, e.g. `layer_2.resid_post`."""
     return f"layer_{layer}.{hook_point}"
+
+
+class Entry:
+    """An attribute with the path of one entry of a directory: `Home.runs = Entry("runs")`. The owner is path-like."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: os.PathLike[str], kind: object = None) -> Path:
+        return Path(os.fspath(owner), self.name)

@@ -1,20 +1,21 @@
-"""What the user prefers: how the screens look, and whether jobs are started again by themselves. One row each."""
+"""The user's preferences: how the screens look, and whether jobs resume by themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Union
 
 import msgspec
 
 from saetui.errors import InvalidInput
+from saetui.spec.hyperparameter import SWITCH_WORDS
 
 PreferenceValue = Union[bool, int, float, str]
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
-    """All preferences; kept by the supervisor, the same for every client. `PREFERENCES` says what each one means."""
+    """All preferences, which the supervisor keeps for every client. `PREFERENCES` explains each one."""
 
     auto_resume: bool = False
     auto_resume_tries: int = 3
@@ -30,17 +31,16 @@ class Preference:
 
     Attributes:
         name: the field of `Preferences`.
-        label: as the screens call it.
+        label: its name on the screens.
         help: one or two sentences.
-        smallest, largest: the limits of a number.
-        choices: what a text may be; empty: not limited here.
+        limits: of a number.
+        choices: of a text.
     """
 
     name: str
     label: str
     help: str
-    smallest: float | None = None
-    largest: float | None = None
+    limits: tuple[float, float] = (0, 0)
     choices: tuple[str, ...] = ()
 
     @property
@@ -49,102 +49,81 @@ class Preference:
         return value
 
     def read(self, text: str) -> PreferenceValue:
-        """The value that a person typed.
+        """Read a typed value.
 
         Raises:
-            InvalidInput: it is none, or out of its limits.
+            InvalidInput: it has the wrong type, or is outside the limits.
         """
-        reader: Callable[[str], PreferenceValue] = _READERS[type(self.default)]
-        try:
-            value = reader(text.strip())
-        except ValueError:
-            raise self._wrong(text) from None
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and not self._within(value):
-            raise self._wrong(text)
-        if self.choices and value not in self.choices:
-            raise self._wrong(text)
+        value = self._parse(text.strip())
+        if value is None:
+            shown = self.show(self.default)
+            raise InvalidInput(f"{self.name}: {text!r} is not {self.allowed}.", f"The default is {shown}.")
         return value
 
     @property
     def allowed(self) -> str:
-        """What it may be, in words."""
+        """The allowed values, in words."""
         if isinstance(self.default, bool):
             return "on or off"
         if self.choices:
             return ", ".join(self.choices)
         whole = "a whole number" if isinstance(self.default, int) else "a number"
-        return f"{whole} from {self.smallest:g} to {self.largest:g}"
+        return f"{whole} from {self.limits[0]:g} to {self.limits[1]:g}"
 
     def show(self, value: PreferenceValue) -> str:
-        """A value as it is typed."""
+        """A value as people type it."""
         if isinstance(value, bool):
             return "on" if value else "off"
         return f"{value:g}" if isinstance(value, float) else str(value)
 
-    def _within(self, value: float) -> bool:
-        assert self.smallest is not None and self.largest is not None
-        return self.smallest <= value <= self.largest
-
-    def _wrong(self, text: str) -> InvalidInput:
-        return InvalidInput(
-            f"{self.name}: {text!r} is not {self.allowed}.", f"It is {self.show(self.default)} at first."
-        )
+    def _parse(self, text: str) -> PreferenceValue | None:
+        """The value; None where it is not allowed."""
+        if isinstance(self.default, bool):
+            return SWITCH_WORDS.get(text.lower())
+        if isinstance(self.default, str):
+            return text if text in self.choices else None
+        try:
+            value = type(self.default)(text)
+        except ValueError:
+            return None
+        return value if self.limits[0] <= value <= self.limits[1] else None
 
 
 THEMES = ("auto", "saetui", "nord", "gruvbox", "catppuccin-mocha", "tokyo-night", "textual-light", "saetui-ansi")
 
-PREFERENCES: Mapping[str, Preference] = {
-    preference.name: preference
-    for preference in (
-        Preference(
-            "auto_resume",
-            "resume by itself",
-            "Start a job again from its newest checkpoint when it was killed, or lost with the machine. "
-            "Never after an error of the training itself.",
-        ),
-        Preference(
-            "auto_resume_tries",
-            "tries",
-            "How often a job is started again by itself, until a person starts it.",
-            smallest=1,
-            largest=100,
-        ),
-        Preference(
-            "auto_resume_delay",
-            "delay",
-            "Seconds before the first try; each further one waits twice as long, an hour at most.",
-            smallest=0,
-            largest=3600,
-        ),
-        Preference("theme", "theme", "The colours of the screens; auto: what the terminal can show.", choices=THEMES),
-        Preference(
-            "refresh_seconds",
-            "refresh",
-            "Seconds between two drawings of live figures; more is easier on a slow line.",
-            smallest=0.2,
-            largest=60,
-        ),
-        Preference("ascii_charts", "ASCII charts", "Draw charts with ASCII letters instead of braille dots."),
-    )
-}
+_ROWS = (
+    Preference("auto_resume", "resume by itself",
+        "Start a job again from its newest checkpoint when it was killed, or lost with the machine. Never after an error of the "
+        "training itself."),
+    Preference("auto_resume_tries", "tries",
+        "How often a job is started again by itself before a person must start it.", limits=(1, 100)),
+    Preference("auto_resume_delay", "delay",
+        "Seconds before the first try; each further one waits twice as long, an hour at most.", limits=(0, 3600)),
+    Preference("theme", "theme", "The colours of the screens; auto: the best that the terminal can show.", choices=THEMES),
+    Preference("refresh_seconds", "refresh",
+        "Seconds between two drawings of changing figures; a slow connection needs more.", limits=(0.2, 60)),
+    Preference("ascii_charts", "ASCII charts", "Draw charts with ASCII characters instead of braille dots."),
+)  # fmt: skip
+
+PREFERENCES: Mapping[str, Preference] = {row.name: row for row in _ROWS}
 
 
 def find_preference(name: str) -> Preference:
-    """The row of a name.
+    """The preference with a name.
 
     Raises:
         InvalidInput: there is none.
     """
     if name not in PREFERENCES:
-        raise InvalidInput(f"There is no setting {name!r}.", f"Those that there are: {', '.join(PREFERENCES)}.")
+        raise InvalidInput(f"There is no setting {name!r}.", f"Choose one of {', '.join(PREFERENCES)}.")
     return PREFERENCES[name]
 
 
 def check_preferences(values: Mapping[str, object]) -> dict[str, PreferenceValue]:
-    """Values that came from outside, as they may be kept.
+    """Check values that came from outside.
 
     Raises:
-        InvalidInput: an unknown name, a wrong type, or a value out of its limits.
+        InvalidInput: an unknown name, a wrong type, or a value outside its limits.
     """
     checked: dict[str, PreferenceValue] = {}
     for name, value in values.items():
@@ -153,20 +132,3 @@ def check_preferences(values: Mapping[str, object]) -> dict[str, PreferenceValue
             raise InvalidInput(f"{name}: {value!r} is not {row.allowed}.")
         checked[name] = row.read(row.show(value))
     return checked
-
-
-def _on_or_off(text: str) -> bool:
-    words = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
-    if text.lower() not in words:
-        raise ValueError(text)
-    return words[text.lower()]
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value != value:
-        raise ValueError(text)
-    return value
-
-
-_READERS: Mapping[type, Callable[[str], PreferenceValue]] = {bool: _on_or_off, int: int, float: _finite, str: str}

@@ -15,7 +15,8 @@ import msgspec
 
 from saetui.jobs.job import Job
 from saetui.jobs.preferences import Preferences
-from saetui.jobs.templates import ImportResult, Template
+from saetui.jobs.template_files import ImportResult
+from saetui.jobs.templates import Template
 from saetui.spec.problems import Problem
 
 PROTOCOL_VERSION = 2

@@ -13,7 +13,8 @@ import msgspec
 
 from saetui.display.figures import size
 from saetui.errors import FormatError
-from saetui.failpoints import cut, hit
+from saetui.failpoints import hit
+from saetui.formats.durable import append_whole
 from saetui.formats.regular import NotRegular, TooLarge, open_regular
 from saetui.formats.sealed import decode_sealed, seal
 from saetui.formats.times import iso, now
@@ -48,7 +49,7 @@ class EventLog:
         self._file = open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags, 0o600))
         if not _ends_with_newline(path):
             # An earlier process left a torn last line: the next event must not continue it.
-            self._write(b"\n")
+            append_whole(self._file, b"\n", point="events")
 
     def append(self, kind: str, message: str, *, step: int | None = None, data: dict[str, Any] | None = None) -> None:
         """Write one event.
@@ -57,7 +58,7 @@ class EventLog:
             OSError: the disk is full; the log is unchanged.
         """
         event = LoggedEvent(time=now(), kind=kind, message=message, step=step, data=data or {})
-        end = self._write(seal(msgspec.json.encode(event)) + b"\n")
+        end = append_whole(self._file, seal(msgspec.json.encode(event)) + b"\n", point="events")
         try:
             hit("events.fsync")
             os.fsync(self._file.fileno())
@@ -68,19 +69,6 @@ class EventLog:
 
     def close(self) -> None:
         self._file.close()
-
-    def _write(self, line: bytes) -> int:
-        """Append a line and return its offset."""
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            written = self._file.write(cut("events.append", line))
-        except OSError:
-            self._file.truncate(end)
-            raise
-        if written != len(line):
-            self._file.truncate(end)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
-        return end
 
 
 class EventReader:

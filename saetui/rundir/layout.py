@@ -14,7 +14,7 @@ import msgspec
 from saetui.errors import FormatError
 from saetui.failpoints import hit
 from saetui.formats.durable import fsync_directory, write_durably
-from saetui.formats.names import SAE_CONFIG
+from saetui.formats.names import SAE_CONFIG, Entry
 from saetui.formats.regular import read_regular
 from saetui.formats.sealed import check_seal
 
@@ -43,74 +43,33 @@ class RunDirectory:
         """The job's id."""
         return self.job_id or self.path.name
 
-    @property
-    def spec(self) -> Path:
-        return self.path / SPEC
+    spec = Entry(SPEC)
+    """As submitted, with every default; never changed."""
+    spec_checksum = Entry(SPEC_CHECKSUM)
+    """The checksum of the spec, in the format of sha256sum."""
+    identity = Entry("identity.json")
+    """The processes that run the job; written by the runner."""
+    exit = Entry("exit.json")
+    """How the trainer ended; written by the runner."""
+    lock = Entry("run.lock")
+    """Locked (flock) for as long as a process of the job lives."""
+    submission = Entry(SUBMISSION)
+    job_copy = Entry(JOB_COPY)
+    """A sealed copy of the job's record; written by the supervisor."""
+    log = Entry("trainer.log")
+    events = Entry("events.jsonl")
+    metrics = Entry(METRICS)
+    training_metrics = Entry(f"{METRICS}/training.rows")
+    """For each site, once each log interval."""
+    evaluation_metrics = Entry(f"{METRICS}/evaluation.rows")
+    """For each site, on held-out text."""
+    job_metrics = Entry(f"{METRICS}/job.rows")
+    """For the whole job: speed, tokens, memory, time. Its only site is called `job`."""
+    checkpoints = Entry(CHECKPOINTS)
+    sae = Entry("sae")
 
-    @property
-    def spec_checksum(self) -> Path:
-        """The checksum of the spec, in the format of sha256sum."""
-        return self.path / SPEC_CHECKSUM
-
-    @property
-    def identity(self) -> Path:
-        """The processes that run the job; written by the runner."""
-        return self.path / "identity.json"
-
-    @property
-    def exit(self) -> Path:
-        """How the trainer ended; written by the runner."""
-        return self.path / "exit.json"
-
-    @property
-    def lock(self) -> Path:
-        """Locked (flock) for as long as a process of the job lives."""
-        return self.path / "run.lock"
-
-    @property
-    def submission(self) -> Path:
-        """See `SUBMISSION`."""
-        return self.path / SUBMISSION
-
-    @property
-    def job_copy(self) -> Path:
-        """A sealed copy of the job's record; written by the supervisor."""
-        return self.path / JOB_COPY
-
-    @property
-    def log(self) -> Path:
-        return self.path / "trainer.log"
-
-    @property
-    def events(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / METRICS
-
-    @property
-    def training_metrics(self) -> Path:
-        """For each site, once each log interval."""
-        return self.metrics / "training.rows"
-
-    @property
-    def evaluation_metrics(self) -> Path:
-        """For each site, on held-out text."""
-        return self.metrics / "evaluation.rows"
-
-    @property
-    def job_metrics(self) -> Path:
-        """For the whole job: speed, tokens, memory, time. Its only site is called `job`."""
-        return self.metrics / "job.rows"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / CHECKPOINTS
-
-    @property
-    def sae(self) -> Path:
-        return self.path / "sae"
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
 
     def result(self, site: str) -> Path:
         """The finished SAE of one site, in SAELens's layout."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import struct
@@ -12,8 +11,8 @@ from itertools import compress
 from pathlib import Path
 
 from saetui.errors import FormatError
-from saetui.failpoints import cut, hit
-from saetui.formats.durable import fsync_directory, write_durably
+from saetui.failpoints import hit
+from saetui.formats.durable import append_whole, fsync_directory, write_durably
 from saetui.rundir.rows import (
     BLOCK_ROWS,
     COLUMN_LIMIT,
@@ -68,7 +67,7 @@ class MetricWriter:
         try:
             if not has_header:
                 self._file.truncate(0)
-                self._write(header.line())
+                append_whole(self._file, header.line(), point="metrics")
                 fsync_directory(path.parent)
             end, self.damaged = _sound_end(path, keep_through)
             self._file.truncate(end)
@@ -90,7 +89,7 @@ class MetricWriter:
                 fields[index] = values[column]
         if len(values) != present.bit_count():
             raise ValueError(f"the log has no column {', '.join(sorted(values.keys() - set(self._columns)))}")
-        self._write(self._packer.pack(self._sites[site], step, present, fields))
+        append_whole(self._file, self._packer.pack(self._sites[site], step, present, fields), point="metrics")
 
     def sync(self) -> None:
         """Make every row so far durable.
@@ -103,17 +102,6 @@ class MetricWriter:
 
     def close(self) -> None:
         self._file.close()
-
-    def _write(self, data: bytes) -> None:
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            written = self._file.write(cut("metrics.append", data))
-        except OSError:
-            self._file.truncate(end)
-            raise
-        if written != len(data):
-            self._file.truncate(end)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
 
 
 class MetricReader(RowFollower):

@@ -27,14 +27,9 @@ def load_spec_file(path: Path) -> dict[str, Any]:
     Raises:
         InvalidInput: the file cannot be read, is too long, or does not hold a JSON object.
     """
-    way_out, or_else = "Give the path of a spec in JSON.", "start from `saetui templates show`"
-    reason = why_no_path(str(path))
-    if reason is not None:
-        raise InvalidInput(reason, way_out)
+    or_else = "start from `saetui templates show`"
     try:
-        raw = msgspec.json.decode(decode_text(read_regular(path, FILE_LIMIT), path, or_else))
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", way_out) from error
+        raw = msgspec.json.decode(read_text(path, "Give the path of a spec in JSON.", or_else))
     except (msgspec.DecodeError, RecursionError) as error:
         raise InvalidInput(f"{path} is not JSON: {error}.", f"Correct the file, or {or_else}.") from error
     if not isinstance(raw, dict):
@@ -42,25 +37,31 @@ def load_spec_file(path: Path) -> dict[str, Any]:
     return raw
 
 
-def decode_text(data: bytes, path: Path, or_else: str) -> str:
-    """Decode UTF-8, with or without the byte order mark that editors on Windows write.
+def read_text(path: Path, way_out: str, or_else: str) -> str:
+    """Read a user's file in UTF-8, with or without the byte order mark that editors on Windows write.
 
     Args:
-        data: the file's content.
-        path: of the file, for errors.
-        or_else: what else the user can do; follows "or" in a sentence.
+        path: of the file.
+        way_out: what to do if it cannot be read.
+        or_else: what to do if it is not UTF-8, other than save it so; follows "or" in a sentence.
 
     Raises:
-        InvalidInput: the content is not UTF-8.
+        InvalidInput: the file cannot be read, is too long, or is not UTF-8.
     """
+    reason = why_no_path(str(path))
+    if reason is not None:
+        raise InvalidInput(reason, way_out)
+    try:
+        data = read_regular(path, FILE_LIMIT)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", way_out) from error
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InvalidInput(f"{path} is text in UTF-16.", f"Save it as UTF-8, or {or_else}.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput(
-            f"{path} is not text in UTF-8 (byte {error.start}).", f"Save it as UTF-8, or {or_else}."
-        ) from error
+        message = f"{path} is not text in UTF-8 (byte {error.start})."
+        raise InvalidInput(message, f"Save it as UTF-8, or {or_else}.") from error
 
 
 def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

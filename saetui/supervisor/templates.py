@@ -13,13 +13,12 @@ from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.formats.names import free_name, new_id
 from saetui.formats.paths import shortened
 from saetui.formats.times import now
+from saetui.jobs.template_files import ImportResult, read_import
 from saetui.jobs.templates import (
     BUILTIN_TEMPLATES,
-    ImportResult,
     Template,
     check_template,
     generated_name,
-    read_import,
     sort_templates,
 )
 from saetui.protocol.messages import Change, TemplatesChanged

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from saetui.client.link import Unreachable
 from saetui.jobs.job import Job
 from saetui.jobs.preferences import Preferences, PreferenceValue
-from saetui.jobs.templates import ImportResult, Template
+from saetui.jobs.template_files import ImportResult
+from saetui.jobs.templates import Template
 from saetui.protocol.messages import (
     BaseRequest,
     CheckpointJobs,

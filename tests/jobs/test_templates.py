@@ -6,13 +6,12 @@ import pytest
 
 from saetui.errors import FormatError
 from saetui.formats.names import free_name, is_name, new_id, plain_name
+from saetui.jobs.template_files import export_text, read_import
 from saetui.jobs.templates import (
     BUILTIN_TEMPLATES,
     Template,
     check_template,
-    export_text,
     generated_name,
-    read_import,
     search_templates,
     sort_templates,
 )
@@ -100,7 +99,7 @@ def test_good_entries_come_in_and_each_bad_one_gets_its_reason() -> None:
         ('{"format": "saetui-templates", "version": 1, "templates": []}', "holds no templates"),
         ("[" * 200_000, "is not JSON"),
         ('{"format": "saetui-templates", "version": 1, "templates": [' + "{}," * 2000 + "{}]}", "holds 2001 templates"),
-        ('"' + "x" * (1 << 20) + '"', "longer than 1048576 bytes"),
+        ('"' + "x" * (1 << 20) + '"', "longer than 1.0 MiB"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_template_file_is_refused_whole(text: str, words: str) -> None:

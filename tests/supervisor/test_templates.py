@@ -11,7 +11,8 @@ from saetui.client.blocking_client import BlockingClient
 from saetui.errors import Conflict, FormatError, InvalidInput, NotFound
 from saetui.formats.durable import write_durably
 from saetui.jobs.job import Status
-from saetui.jobs.templates import BUILTIN_TEMPLATES, Template, export_text
+from saetui.jobs.template_files import export_text
+from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
 from saetui.protocol import messages as m
 from saetui.supervisor import store as store_module
 from saetui.supervisor import templates as shelf_module

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from saetui.jobs.templates import BUILTIN_TEMPLATES, ImportResult, RefusedEntry, Template
+from saetui.jobs.template_files import ImportResult, RefusedEntry
+from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
 from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.file_path import ImportReportScreen
 from saetui.tui.screens.new_training import NewTrainingScreen

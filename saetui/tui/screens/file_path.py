@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from saetui.display.text import one_line
 from saetui.formats.paths import why_no_path
-from saetui.jobs.templates import ImportResult, RefusedEntry
+from saetui.jobs.template_files import ImportResult, RefusedEntry
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft_check import PathSuggester
 from saetui.tui.widgets.field_row import FieldInput

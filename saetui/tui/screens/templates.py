@@ -16,8 +16,8 @@ from textual.widgets import Input
 
 from saetui.display.text import one_line
 from saetui.errors import SaetuiError
-from saetui.jobs.template_files import EXPORT_NAME, read_template_file, write_template_file
-from saetui.jobs.templates import Template, export_text, search_templates, sort_templates
+from saetui.jobs.template_files import EXPORT_NAME, export_text, read_template_file, write_template_file
+from saetui.jobs.templates import Template, search_templates, sort_templates
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.confirm import ConfirmScreen
