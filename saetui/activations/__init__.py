@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from saetui.activations.sites import HookPoint, Location, Site
     from saetui.activations.splice import Splice, TokenLoss, cross_entropy
     from saetui.activations.tokens import TokenDataset, TokenProgress, prepare_tokens
-    from saetui.activations.whole import Predictor, Unavailable
+    from saetui.activations.whole_model import NoWholeModel, WholeModel
 
 __all__ = [
     "ActivationExtractor",
@@ -34,13 +34,13 @@ __all__ = [
     "HookPoint",
     "LanguageModel",
     "Location",
-    "Predictor",
+    "NoWholeModel",
     "Site",
     "Splice",
     "TokenDataset",
     "TokenLoss",
     "TokenProgress",
-    "Unavailable",
+    "WholeModel",
     "buffer_bytes",
     "cross_entropy",
     "extract_rows",
@@ -56,7 +56,7 @@ _MODULES = {
     "sites": ("HookPoint", "Location", "Site"),
     "splice": ("Splice", "TokenLoss", "cross_entropy"),
     "tokens": ("TokenDataset", "TokenProgress", "prepare_tokens"),
-    "whole": ("Predictor", "Unavailable"),
+    "whole_model": ("NoWholeModel", "WholeModel"),
 }
 _HOME_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -10,38 +10,34 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from saetui.activations.cache_layout import (
-    ActivationEntry,
-    ActivationManifest,
-    EntryLock,
-    shard_header,
-    stored_order,
-)
+from saetui.activations.cache_layout import ActivationEntry, shard_header, stored_order
 from saetui.activations.rows import ContextIndices, RowSink
 from saetui.activations.tokens import TokenDataset
 from saetui.errors import FormatError
-
-__all__ = ["CachedRows"]
+from saetui.formats.caches import ActivationManifest
 
 
 class CachedRows:
     """Rows of complete entries: what the model gave, bit for bit, at the speed of the disk.
 
-    Nothing is mapped or held: each read fetches what it hands out. The entries cannot be deleted meanwhile.
+    Nothing is mapped or kept in memory: each read fetches the rows that it returns. The entries cannot be deleted meanwhile.
 
     Args:
         entries: one for each site.
         dataset: the tokens.
-        device: where the rows are handed out.
+        device: where the rows are returned.
+
+    Raises:
+        FormatError: an entry is damaged or not complete.
     """
 
     def __init__(self, entries: Sequence[ActivationEntry], dataset: TokenDataset, device: torch.device) -> None:
-        self._sites = [_Site(entry, manifest, dataset) for entry in entries for manifest in [_complete(entry)]]
+        self._sites = [_Site(entry, _complete(entry), dataset) for entry in entries]
         self.device = device
         self.dtype: torch.dtype = self._sites[0].dtype
-        self._locks = [EntryLock(entry, exclusive=False) for entry in entries]
+        self._locks = [entry.lock(exclusive=False) for entry in entries]
         for entry in entries:
-            # The time of the last use: what is to make room is what was not used for longest.
+            # The time of the last use: entries that were unused for longest are deleted first.
             os.utime(entry.directory)
 
     @property
@@ -59,7 +55,7 @@ class CachedRows:
             sink(site.manifest.site, data.reshape(-1, site.manifest.width).to(self.device))
 
     def close(self) -> None:
-        """Lets go of the entries."""
+        """Release the entries."""
         for lock in self._locks:
             lock.release()
 
@@ -74,8 +70,8 @@ class _Site:
         order = stored_order(manifest, dataset)
         self._place = np.full(dataset.contexts, -1, np.int64)
         self._place[order] = np.arange(len(order))
-        self._sizes = dataset.kept[order] * manifest.width * self.dtype.itemsize
         self._counts = dataset.kept[order]
+        self._sizes = self._counts * manifest.width * self.dtype.itemsize
         self._checked = np.zeros(len(order), bool)
         self._checksums = np.zeros(len(order), np.int64)
         self._starts = np.full(len(order), -1, np.int64)
@@ -85,7 +81,7 @@ class _Site:
         places = self._place[contexts]
         ends = np.concatenate([[0], self._sizes[places].cumsum()])
         data = np.empty(int(ends[-1]), np.uint8)
-        # By place, so that what lies together is read together.
+        # In the order of the places, so that neighbours on disk are read together.
         for index in np.argsort(places, kind="stable"):
             self._read_one(int(places[index]), data[int(ends[index]) : int(ends[index + 1])])
         return data
@@ -96,7 +92,7 @@ class _Site:
         try:
             with path.open("rb", buffering=0) as file:
                 if self._starts[place] < 0:
-                    self._open_shard(file.fileno(), number)
+                    self._read_index(file.fileno(), number)
                 got = os.preadv(file.fileno(), [into.data], int(self._starts[place]))
         except OSError as error:
             raise self._damaged(number, error.strerror or str(error)) from error
@@ -107,16 +103,16 @@ class _Site:
                 raise self._damaged(number, f"the rows of its context {inside} are not what was written")
             self._checked[place] = True
 
-    def _open_shard(self, descriptor: int, number: int) -> None:
-        """Reads where a shard's contexts lie, and their checksums."""
+    def _read_index(self, descriptor: int, number: int) -> None:
+        """Read where a shard's contexts lie, and their checksums."""
         first = number * self.manifest.contexts_per_shard
         last = first + self.manifest.shards[number].contexts
         counts = self._counts[first:last]
-        header = shard_header(self.manifest, [int(count) for count in counts])
-        index = os.pread(descriptor, len(header) + 16 * len(counts), 0)
-        if index[: len(header) + 8 * len(counts)] != header + counts.astype("<i8").tobytes():
+        expected = shard_header(self.manifest, [int(count) for count in counts]) + counts.astype("<i8").tobytes()
+        index = os.pread(descriptor, len(expected) + 8 * len(counts), 0)
+        if index[: len(expected)] != expected:
             raise self._damaged(number, "its beginning is not what was written")
-        self._checksums[first:last] = np.frombuffer(index[len(header) + 8 * len(counts) :], "<i8")
+        self._checksums[first:last] = np.frombuffer(index[len(expected) :], "<i8")
         sizes = self._sizes[first:last]
         self._starts[first:last] = len(index) + sizes.cumsum() - sizes
 
@@ -138,7 +134,7 @@ def _complete(entry: ActivationEntry) -> ActivationManifest:
         )
     if not manifest.is_complete:
         raise FormatError(
-            f"The cached activations in {entry.directory} are not complete.", "Finish them (saetui cache build)."
+            f"The cached activations in {entry.directory} are not complete.", "Complete them (saetui cache build)."
         )
     damaged = entry.first_damaged(manifest)
     if damaged is not None:
@@ -151,4 +147,4 @@ def _complete(entry: ActivationEntry) -> ActivationManifest:
 
 
 def _delete(entry: ActivationEntry) -> str:
-    return f"Delete them (saetui cache delete {entry.key[:8]}); they are made anew."
+    return f"Delete them (saetui cache delete {entry.key[:8]}). Jobs then read the model, or make them again."

@@ -1,55 +1,42 @@
-"""Writes the rows that a model gives into the activation cache, as they are read or for their own sake."""
+"""Writes the rows of a site into an entry of the activation cache, shard by shard."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from saetui.activations.cache_layout import (
-    ActivationEntry,
-    ActivationManifest,
-    EntryLock,
-    Shard,
-    shard_header,
-    stored_order,
-)
-from saetui.activations.rows import ContextIndices, RowReader, RowSink
+from saetui.activations.cache_layout import ActivationEntry, shard_header, stored_order
+from saetui.activations.rows import ContextIndices
 from saetui.activations.tokens import TokenDataset
 from saetui.errors import ModelError
 from saetui.failpoints import hit
-from saetui.formats.durable import fsync_directory, open_private
-
-__all__ = ["EntryWriter", "RecordingRows", "fill_entries"]
-
-_MICRO_BATCH = 16
+from saetui.formats.caches import ACTIVATIONS, ActivationManifest, EntryLock, Shard, file_checksum
+from saetui.formats.durable import open_private, rename_durably
 
 _UNFINISHED = re.compile(r"\.(manifest\.[a-z0-9_.]+|\d{5,}\.safetensors)")
-"""What a manifest and a shard are called before they have their names; nothing else is ever swept."""
+"""The names of manifests and shards that are not finished. No other hidden file is ever removed."""
 
 
 class EntryWriter:
-    """Goes on with an entry where it stopped, or begins it; shards appear whole or not at all.
+    """Continues an entry where it stopped, or begins it. A shard appears whole or not at all.
 
-    Hold the entry's exclusive lock (`EntryWriter.open` does) from the beginning to the end.
+    Hold the entry's exclusive lock from the beginning to the end, as `EntryWriter.open` does.
 
     Args:
-        entry: where.
-        manifest: what is to be there: that of the partial entry, or an empty one.
+        entry: where to write.
+        manifest: that of the partial entry, or an empty one.
         dataset: the tokens.
-        lock: the exclusive one.
+        lock: the exclusive lock.
 
     Raises:
         OSError: the directory cannot be written to.
@@ -65,7 +52,7 @@ class EntryWriter:
         self._place[self._order] = np.arange(manifest.contexts)
         self._counts = dataset.kept[self._order]
         self._position = manifest.done
-        self._part: _Part | None = None
+        self._shard: _UnfinishedShard | None = None
         entry.directory.mkdir(mode=0o700, exist_ok=True)
         for stale in list(entry.directory.glob(".*")):
             if _UNFINISHED.fullmatch(stale.name) and not stale.is_dir():
@@ -75,30 +62,30 @@ class EntryWriter:
 
     @classmethod
     def open(cls, entry: ActivationEntry, fresh: ActivationManifest, dataset: TokenDataset) -> EntryWriter | None:
-        """A writer for what is missing; None where nothing is, or where another process is at it.
+        """A writer for the missing part. None where nothing is missing, or another process writes or reads the entry.
 
-        What follows a shard whose file is gone or cut short is missing too.
+        Everything from the first shard on whose file is gone or cut short counts as missing.
 
         Args:
-            entry: where.
-            fresh: the manifest to begin with, where there is no entry yet.
+            entry: where to write.
+            fresh: the manifest to begin with where there is no entry yet.
             dataset: the tokens.
 
         Raises:
             HomeError: the cache directory cannot be written to.
             OSError: the disk is full.
         """
-        lock = EntryLock(entry, exclusive=True)
+        lock = entry.lock(exclusive=True)
         if not lock.held:
             return None
         try:
             found = entry.read_manifest()
             if found is None and entry.directory.exists():
-                # Nothing that this version could ever read: what a crash, damage or another version left.
+                # A crash, damage or another version left an entry that this version can never read.
                 shutil.rmtree(entry.directory)
             damaged = None if found is None else entry.first_damaged(found)
             if found is not None and damaged is not None:
-                found = replace(found, shards=found.shards[:damaged])
+                found = msgspec.structs.replace(found, shards=found.shards[:damaged])
                 entry.write_manifest(found)
             if found is not None and found.is_complete:
                 lock.release()
@@ -114,7 +101,7 @@ class EntryWriter:
 
     @property
     def position(self) -> int:
-        """The place in the stored order up to which contexts have been written."""
+        """The place in the stored order up to which contexts are written."""
         return self._position
 
     @property
@@ -122,24 +109,24 @@ class EntryWriter:
         return self._position == self.manifest.contexts
 
     def next_contexts(self, count: int) -> ContextIndices:
-        """The contexts to be written next, at most so many."""
+        """The contexts to write next, at most `count`."""
         return self._order[self._position : self._position + count]
 
     def missing_before(self, contexts: ContextIndices) -> int:
-        """How many contexts lie between what was written and these; 0 or less where they are not ahead."""
+        """How many contexts lie between the written ones and these; 0 or less where these are not ahead."""
         place = self._place_of(contexts)
         return 0 if place is None else place - self._position
 
     def take(self, contexts: ContextIndices, rows: Tensor) -> None:
-        """Writes those of some contexts that are the next ones, if any are.
+        """Write the next contexts of the entry, if they are among these.
 
         Args:
-            contexts: as they were read.
-            rows: of all of them, (n, d).
+            contexts: in the order of reading.
+            rows: the rows of all of them, (n, d).
 
         Raises:
-            ModelError: some of them are not finite.
-            OSError: the disk is full; what was finished stays.
+            ModelError: some rows are not finite.
+            OSError: the disk is full. Finished shards stay.
         """
         place = self._place_of(contexts)
         if place is None or not 0 <= self._position - place < len(contexts):
@@ -150,13 +137,13 @@ class EntryWriter:
         self._write(rows[int(ends[first]) : int(ends[last])], last - first)
 
     def _place_of(self, contexts: ContextIndices) -> int | None:
-        """Where these contexts lie in the stored order, if they follow each other there as they do here."""
+        """Where these contexts lie in the stored order. None where they do not follow each other there as they do here."""
         place = int(self._place[contexts[0]])
         stretch = contexts[: len(self._order) - place]
         return place if np.array_equal(self._order[place : place + len(stretch)], stretch) else None
 
     def _write(self, rows: Tensor, contexts: int) -> None:
-        # The least and the greatest are quicker to find than to look at each, and NaN where one is.
+        # Minimum and maximum are faster than a test of each value, and NaN where a value is.
         if rows.numel() and not torch.stack(rows.aminmax()).isfinite().all():
             raise ModelError(
                 f"{self.manifest.model} gives activations at {self.site} in {self.manifest.dtype} that are not finite.",
@@ -166,38 +153,39 @@ class EntryWriter:
         row_bytes = rows.shape[-1] * rows.element_size()
         start = 0
         for _ in range(contexts):
-            if self._part is None:
+            if self._shard is None:
                 end = min(self._position + self.manifest.contexts_per_shard, self.manifest.contexts)
                 counts = [int(count) for count in self._counts[self._position : end]]
                 path = self._entry.directory / f"{len(self.manifest.shards):05}.safetensors"
-                self._part = _Part(path, self.manifest, counts)
+                self._shard = _UnfinishedShard(path, self.manifest, counts)
             stop = start + int(self._counts[self._position]) * row_bytes
-            self._part.add(data[start:stop])
+            self._shard.add(data[start:stop])
             start = stop
             self._position += 1
-            if self._part.is_full:
-                self.manifest = self.manifest.with_shard(self._part.finish())
+            if self._shard.is_full:
+                shards = (*self.manifest.shards, self._shard.finish())
+                self.manifest = msgspec.structs.replace(self.manifest, shards=shards)
                 self._entry.write_manifest(self.manifest)
-                self._part = None
+                self._shard = None
 
     def close(self) -> None:
-        """Lets go of the entry; a shard that is not full is given up."""
-        if self._part is not None:
-            self._part.give_up()
-            self._part = None
+        """Release the entry. A shard that is not full is discarded."""
+        if self._shard is not None:
+            self._shard.discard()
+            self._shard = None
             self._position = self.manifest.done
         self._lock.release()
 
 
-class _Part:
-    """A shard that is being written, under a name that is swept away when its writer dies."""
+class _UnfinishedShard:
+    """A shard that is being written, under a hidden name that the next writer removes if this one dies."""
 
     def __init__(self, path: Path, manifest: ActivationManifest, counts: Sequence[int]) -> None:
-        self._path = path
+        self._path, self._hidden = path, path.with_name(f".{path.name}")
         self._counts = counts
         self._checksums: list[int] = []
         self._header = shard_header(manifest, counts)
-        self._out: BinaryIO = open_private(path.with_name(f".{path.name}"), "w+b")
+        self._out = open_private(self._hidden)
         self._out.write(self._header + np.array(counts, "<i8").tobytes() + bytes(8 * len(counts)))
 
     @property
@@ -212,133 +200,13 @@ class _Part:
     def finish(self) -> Shard:
         self._out.seek(len(self._header) + 8 * len(self._counts))
         self._out.write(np.array(self._checksums, "<i8").tobytes())
-        self._out.flush()
-        self._out.seek(0)
-        digest = hashlib.sha256()
-        while chunk := self._out.read(2**20):
-            digest.update(chunk)
-        hit("shard.fsync")
-        os.fsync(self._out.fileno())
-        size = self._out.tell()
         self._out.close()
-        hit("shard.rename")
-        os.replace(self._path.with_name(f".{self._path.name}"), self._path)
-        fsync_directory(self._path.parent, point="shard")
-        return Shard(self._path.name, len(self._counts), sum(self._counts), size, digest.hexdigest())
+        checksum, size = file_checksum(self._hidden, ACTIVATIONS), self._hidden.stat().st_size
+        rename_durably(self._hidden, self._path, point="shard")
+        return Shard(self._path.name, len(self._counts), sum(self._counts), size, checksum)
 
-    def give_up(self) -> None:
-        # Closing writes what is still held back, which on a full disk fails once more; it is thrown away anyhow.
+    def discard(self) -> None:
+        # Closing writes the rest of the buffer, which fails again on a full disk and does not matter here.
         with suppress(OSError):
             self._out.close()
-        self._path.with_name(f".{self._path.name}").unlink(missing_ok=True)
-
-
-class RecordingRows:
-    """Rows from a reader, written into the cache as they pass for the first time.
-
-    Contexts that are not the next ones of an entry pass unrecorded: those of other epochs, and those that a
-    resumed training reads again. When the disk is full, recording ends and reading goes on.
-
-    Args:
-        source: what is read.
-        writers: one for each site that is to be recorded, opened.
-        finished: called once when all entries are complete, or with the reason why they will not be; returns
-            the reader to go on with, or None to keep this one.
-    """
-
-    def __init__(
-        self, source: RowReader, writers: Sequence[EntryWriter], finished: Callable[[OSError | None], RowReader | None]
-    ) -> None:
-        self._source = source
-        self._writers = {writer.site: writer for writer in writers}
-        self._finished = finished
-
-    @property
-    def widths(self) -> dict[str, int]:
-        return self._source.widths
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self._source.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self._source.device
-
-    def read(self, contexts: ContextIndices, sink: RowSink) -> None:
-        if not self._writers:
-            self._source.read(contexts, sink)
-            return
-        self._catch_up(contexts)
-        passed: dict[str, Tensor] = {}
-
-        def see(name: str, rows: Tensor) -> None:
-            sink(name, rows)
-            if name in self._writers:
-                passed[name] = rows
-
-        self._source.read(contexts, see)
-        self._record(contexts, passed)
-
-    def close(self) -> None:
-        """Ends the recording; what is finished stays, and another process may go on with it."""
-        for writer in self._writers.values():
-            writer.close()
-        self._writers = {}
-
-    def _catch_up(self, contexts: ContextIndices) -> None:
-        """Reads what lies between the last finished shard and where a resumed training starts, a shard at most."""
-        for writer in list(self._writers.values()):
-            while self._writers and 0 < writer.missing_before(contexts) <= writer.manifest.contexts_per_shard:
-                missed = writer.next_contexts(min(_MICRO_BATCH, writer.missing_before(contexts)))
-                rows: dict[str, Tensor] = {}
-                self._source.read(missed, rows.__setitem__)
-                self._record(missed, {writer.site: rows[writer.site]})
-
-    def _record(self, contexts: ContextIndices, passed: dict[str, Tensor]) -> None:
-        try:
-            for name, rows in passed.items():
-                self._writers[name].take(contexts, rows)
-        except OSError as error:
-            self._end(error)
-            return
-        if all(writer.is_complete for writer in self._writers.values()):
-            self._end(None)
-
-    def _end(self, error: OSError | None) -> None:
-        self.close()
-        self._source = self._finished(error) or self._source
-
-
-def fill_entries(
-    source: RowReader,
-    writers: Sequence[EntryWriter],
-    progress: Callable[[int, int], None] | None = None,
-    micro_batch: int = _MICRO_BATCH,
-) -> None:
-    """Reads and writes until all entries are complete, one pass for those that stand at the same place.
-
-    Args:
-        source: gives the rows of all the writers' sites.
-        writers: opened; they are closed in any case.
-        progress: called with contexts done and contexts to be done.
-        micro_batch: contexts to read at a time.
-
-    Raises:
-        ModelError: some rows are not finite; what was finished stays.
-        OSError: the disk is full; what was finished stays.
-    """
-    try:
-        total = sum(writer.manifest.contexts for writer in writers)
-        while unfinished := [writer for writer in writers if not writer.is_complete]:
-            leader = min(unfinished, key=lambda writer: writer.position)
-            contexts = leader.next_contexts(micro_batch)
-            rows: dict[str, Tensor] = {}
-            source.read(contexts, rows.__setitem__)
-            for writer in unfinished:
-                writer.take(contexts, rows[writer.site])
-            if progress is not None:
-                progress(sum(writer.position for writer in writers), total)
-    finally:
-        for writer in writers:
-            writer.close()
+        self._hidden.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NO_TOKENS", "PIECE", "BadRow", "Piece", "Remark", "Tokens", "document", "in_pieces"]
+__all__ = ["NO_TOKENS", "PIECE", "BadRow", "Note", "Piece", "Tokens", "document", "in_pieces"]
 
 Tokens = npt.NDArray[np.int64]
 
@@ -44,7 +44,7 @@ class BadRow:
 
 
 @dataclass(frozen=True)
-class Remark:
+class Note:
     """How rows were taken that are no plain text: to be told once."""
 
     sentence: str

@@ -156,7 +156,7 @@ def extract_rows(
     Yields:
         For each micro-batch the kept rows (rows, d) of every site; row j is the same token at all sites.
     """
-    extractor.model.check_reads(dataset.context_length, dataset.manifest.largest_token)
+    extractor.model.require_reads(dataset.context_length, dataset.manifest.largest_token)
     for start in range(0, len(indices), micro_batch):
         activations = extractor(dataset.read(indices[start : start + micro_batch]))
         yield {name: value[activations.keep] for name, value in activations.values.items()}

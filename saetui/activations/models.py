@@ -197,7 +197,7 @@ class LanguageModel:
         with self.lock:
             return prove_contributions(self.network, self.layers, self.special_ids, self.reference)
 
-    def check_reads(self, context_length: int, largest_token: int = 0) -> None:
+    def require_reads(self, context_length: int, largest_token: int = 0) -> None:
         """Makes sure that contexts of this length, of tokens up to this id, can be read.
 
         Raises:

@@ -54,7 +54,7 @@ class ModelRows:
     """
 
     def __init__(self, extractor: ActivationExtractor, dataset: TokenDataset) -> None:
-        extractor.model.check_reads(dataset.context_length, dataset.manifest.largest_token)
+        extractor.model.require_reads(dataset.context_length, dataset.manifest.largest_token)
         self._extractor = extractor
         self._dataset = dataset
 

@@ -11,7 +11,7 @@ from saetui.activations.norms import norm_before
 from saetui.activations.sites import HookPoint, Site
 from saetui.errors import InvalidInput
 
-__all__ = ["NamedSite", "check_names_the_site", "read_site_name"]
+__all__ = ["NamedSite", "read_site_name", "require_same_tensor"]
 
 Side = Literal["input", "output"]
 
@@ -94,7 +94,7 @@ def read_site_name(name: str, *, transcodes: bool = False) -> NamedSite | None:
     return None if module is None else _of_module(name, int(module[1]), module[2], side, transcodes)
 
 
-def check_names_the_site(model: LanguageModel, named: NamedSite) -> None:
+def require_same_tensor(model: LanguageModel, named: NamedSite) -> None:
     """See that in this model the module that a name says has the tensor at our site.
 
     Raises:

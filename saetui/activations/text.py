@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from saetui.activations.chats import ChatTemplate, Message, as_messages
-from saetui.activations.chunks import BadRow, Piece, Remark, document
+from saetui.activations.chunks import BadRow, Note, Piece, document
 from saetui.activations.columns import read_columns
 from saetui.activations.fields import DEFAULT, field_names, find_field, holds_tokens
 from saetui.activations.plain_text import read_plain_text
@@ -16,7 +16,7 @@ from saetui.activations.text_rows import Row, Unreadable, read_rows
 from saetui.errors import DatasetError
 from saetui.sources.text_files import FileKind, SourceFile, UnusableFile, opened
 
-__all__ = ["BadRow", "Piece", "Reading", "Remark", "read_pieces"]
+__all__ = ["BadRow", "Note", "Piece", "Reading", "read_pieces"]
 
 _ROWS_WITHOUT_TEXT = 10_000
 """A file none of whose first so many rows has the text field is not searched to its end."""
@@ -37,7 +37,7 @@ class Reading:
     chat: ChatTemplate = field(default_factory=ChatTemplate)
 
 
-def read_pieces(file: SourceFile, reading: Reading) -> Iterator[Piece | BadRow | Remark]:
+def read_pieces(file: SourceFile, reading: Reading) -> Iterator[Piece | BadRow | Note]:
     """Reads the documents of a file.
 
     Args:
@@ -63,7 +63,7 @@ def read_pieces(file: SourceFile, reading: Reading) -> Iterator[Piece | BadRow |
         yield BadRow(error.message)
 
 
-def _pieces(file: SourceFile, reading: Reading) -> Iterator[Piece | BadRow | Remark]:
+def _pieces(file: SourceFile, reading: Reading) -> Iterator[Piece | BadRow | Note]:
     with opened(file) as stream:
         if file.kind is FileKind.TEXT:
             yield from read_plain_text(file, stream)
@@ -73,7 +73,7 @@ def _pieces(file: SourceFile, reading: Reading) -> Iterator[Piece | BadRow | Rem
             yield from _documents(file, read_rows(file, stream, reading.text_field), reading)
 
 
-def _documents(file: SourceFile, rows: Iterator[Row], reading: Reading) -> Iterator[Piece | BadRow | Remark]:
+def _documents(file: SourceFile, rows: Iterator[Row], reading: Reading) -> Iterator[Piece | BadRow | Note]:
     # Bad rows wait until some row has the field: if none has, the file as a whole is told, not its rows.
     waiting: list[BadRow] | None = []
     fields: list[str] = []
@@ -121,7 +121,7 @@ class _RowReader:
     def __init__(self, file: SourceFile, reading: Reading) -> None:
         self._file, self._reading = file, reading
 
-    def pieces(self, place: str, field: str, value: object) -> Iterator[Piece | Remark]:
+    def pieces(self, place: str, field: str, value: object) -> Iterator[Piece | Note]:
         """The document of a row.
 
         Raises:
@@ -142,7 +142,7 @@ class _RowReader:
             return self._conversation(field, messages)
         raise ValueError(f"no text in field {field!r}{_instead(value)}")
 
-    def _tokens(self, place: str, field: str, value: object) -> Iterator[Piece | Remark]:
+    def _tokens(self, place: str, field: str, value: object) -> Iterator[Piece | Note]:
         assert isinstance(value, (list, np.ndarray))
         # Before they are made numbers of 64 bits: one that is too large for those is found too.
         ends = (value.min(), value.max()) if isinstance(value, np.ndarray) else (min(value), max(value))
@@ -153,16 +153,16 @@ class _RowReader:
                 f"0 to {self._reading.vocabulary - 1}.",
                 "The rows are of another tokenizer: name a field that holds text as text_field, or choose that model.",
             )
-        remark = Remark(f"The rows' field {field!r} is taken as the model's own tokens: nothing was tokenised.")
-        return iter((remark, Piece(tokens=np.asarray(value, np.int64), dressed=True)))
+        note = Note(f"The rows' field {field!r} is taken as the model's own tokens: nothing was tokenised.")
+        return iter((note, Piece(tokens=np.asarray(value, np.int64), dressed=True)))
 
-    def _conversation(self, field: str, messages: Sequence[Message]) -> Iterator[Piece | Remark]:
+    def _conversation(self, field: str, messages: Sequence[Message]) -> Iterator[Piece | Note]:
         text = self._reading.chat.render(messages)
         _refuse_no_text(text, field)
-        return self._with_remark(field, document(text, dressed=True))
+        return self._with_note(field, document(text, dressed=True))
 
-    def _with_remark(self, field: str, pieces: Iterator[Piece]) -> Iterator[Piece | Remark]:
-        yield Remark(f"The rows' field {field!r} is read as conversations, {self._reading.chat.how}.")
+    def _with_note(self, field: str, pieces: Iterator[Piece]) -> Iterator[Piece | Note]:
+        yield Note(f"The rows' field {field!r} is read as conversations, {self._reading.chat.how}.")
         yield from pieces
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from saetui.activations.chunks import NO_TOKENS, Tokens
-from saetui.activations.text import BadRow, Piece, Reading, Remark, read_pieces
+from saetui.activations.text import BadRow, Note, Piece, Reading, read_pieces
 from saetui.sources.text_files import SourceFile
 
 __all__ = ["KEPT", "Packing", "Written", "write_contexts"]
@@ -63,7 +63,7 @@ class Written:
     largest_token: int = 0
     checksum: str = ""
     kept: int = 0
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def leave_out(self, row: BadRow) -> None:
         """Counts a row that is not written."""
@@ -75,10 +75,10 @@ class Written:
                 reason = f"{reason[:_END_OF_REASON]}…{reason[-_END_OF_REASON:]}"
             self.bad_row_reasons += (reason,)
 
-    def note(self, remark: Remark) -> None:
-        """Remembers a remark, once."""
-        if remark.sentence not in self.remarks:
-            self.remarks += (remark.sentence,)
+    def add_note(self, note: Note) -> None:
+        """Keep a note, once."""
+        if note.sentence not in self.notes:
+            self.notes += (note.sentence,)
 
 
 def write_contexts(
@@ -119,8 +119,8 @@ def write_contexts(
                 if isinstance(piece, BadRow):
                     written.leave_out(piece)
                     continue
-                if isinstance(piece, Remark):
-                    written.note(piece)
+                if isinstance(piece, Note):
+                    written.add_note(piece)
                     continue
                 batch.append(piece)
                 size_of_piece = len(piece.text) + len(piece.tokens)

@@ -26,10 +26,10 @@ from saetui.errors import DatasetError, SaetuiError
 from saetui.failpoints import hit
 from saetui.sources.text_files import SourceFile
 
-__all__ = ["write_contexts_apart"]
+__all__ = ["write_contexts_in_process"]
 
 
-def write_contexts_apart(
+def write_contexts_in_process(
     out: BinaryIO,
     files: Sequence[SourceFile],
     tokenizer: Tokenizer,

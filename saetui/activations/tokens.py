@@ -20,11 +20,12 @@ from transformers import PreTrainedTokenizerFast
 from saetui.activations.chats import ChatTemplate
 from saetui.activations.fields import DEFAULT
 from saetui.activations.text import Reading
-from saetui.activations.token_cache import CacheEntry, TokenManifest, find_or_make
+from saetui.activations.token_cache import find_or_make
 from saetui.activations.token_writer import KEPT, Packing, Written, write_contexts
-from saetui.activations.tokenising import write_contexts_apart
+from saetui.activations.tokenising import write_contexts_in_process
 from saetui.activations.vocabulary import begin_id, carries_text, separator_id, special_ids
 from saetui.errors import DatasetError, InvalidInput
+from saetui.formats.caches import TokenManifest
 from saetui.sources.dataset_files import EVERYTHING, find_dataset_files
 from saetui.sources.text_files import SourceFile
 
@@ -107,9 +108,9 @@ class TokenDataset:
         return f"Left out of {self.manifest.source}: {rows}."
 
     @property
-    def remarks(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """Sentences that whoever trains on it must be told: how rows were taken, and what was left out."""
-        return (*self.manifest.remarks, *([self.left_out] if self.left_out is not None else []))
+        return (*self.manifest.notes, *([self.left_out] if self.left_out is not None else []))
 
     @cached_property
     def held_out(self) -> Contexts:
@@ -177,7 +178,7 @@ def prepare_tokens(
     text_field: str = DEFAULT,
     split: str = EVERYTHING,
     begin_contexts: bool = True,
-    apart: bool = False,
+    own_process: bool = False,
     key: str | None = None,
     progress: Callable[[TokenProgress], None] | None = None,
 ) -> TokenDataset:
@@ -198,12 +199,12 @@ def prepare_tokens(
         cache_directory: tokens are kept in `tokens/` below it.
         text_field: the field that holds a row's text, tokens or conversation, or the path to it (`meta.text`).
             Where there is none of the default name, `input_ids`, `tokens`, `messages` or `conversations` is taken,
-            which `remarks` says. Plain text has none.
+            which `notes` says. Plain text has none.
         split: which part of it, where the names of its files say one.
         begin_contexts: whether each context begins with the token that the model's own training texts began
             with, where it is known (vocabulary.py); without it contexts begin with text. Either way the
             first position is not kept.
-        apart: whether to tokenise in a process of its own, for who has better use for the memory; see tokenising.py.
+        own_process: whether to tokenise in a process of its own, which keeps this one small; see tokenising.py.
         key: that of the dataset that is wanted, and no other; None for whatever the text gives.
         progress: called now and then.
 
@@ -232,7 +233,7 @@ def prepare_tokens(
         def tell(done: int, written: Written) -> None:
             report(TokenProgress("tokenising", done, total, written.documents, written.bad_rows))
 
-        write = write_contexts_apart if apart else write_contexts
+        write = write_contexts_in_process if own_process else write_contexts
         written = write(out, files, backend, packing, reading, tell)
         _refuse_too_little(source, text_field, written, context_length)
         return TokenManifest(
@@ -245,11 +246,11 @@ def prepare_tokens(
             largest_token=written.largest_token,
             bad_row_reasons=written.bad_row_reasons,
             checksum=written.checksum,
-            remarks=written.remarks,
+            notes=written.notes,
             source=source,
         )
 
-    entry: CacheEntry = find_or_make(cache_directory / "tokens", found, make)
+    entry = find_or_make(cache_directory, found, make)
     dataset = TokenDataset(entry.key, entry.tokens, entry.manifest, packing.special_ids, entry.found)
     if not (dataset.train_tokens and dataset.held_out_tokens):
         raise _special_alone(source)
@@ -272,7 +273,7 @@ def find_tokens(key: str, special_ids: tuple[int, ...], cache_directory: Path) -
         raise OtherTokens(f"There are no tokens {key}.")
 
     try:
-        entry = find_or_make(cache_directory / "tokens", key, make)
+        entry = find_or_make(cache_directory, key, make)
     except OtherTokens:
         return None
     return TokenDataset(entry.key, entry.tokens, entry.manifest, special_ids, entry.found)

@@ -1,4 +1,4 @@
-"""How much the activations on disk may take, and making room for more of them."""
+"""The limit on the size of the activations on disk, and deleting some to make room for others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from saetui.catalog.caches import ACTIVATIONS, CacheEntry, delete_cache, list_caches
+from saetui.catalog.caches import CacheEntry, delete_cache, list_caches
+from saetui.display.figures import size
 from saetui.errors import Conflict, InvalidInput
+from saetui.formats.caches import ACTIVATIONS
 from saetui.formats.durable import write_durably
 from saetui.formats.regular import read_regular
 
@@ -24,7 +26,7 @@ _UNITS = {"": 1, "B": 1} | {
 
 
 def read_limit(cache: Path) -> int | None:
-    """Bytes that activations may take; None: jobs keep none, and `saetui cache build` as much as is asked for."""
+    """The most bytes of activations. None: jobs keep none, and `saetui cache build` keeps everything that it builds."""
     try:
         limit: int = msgspec.json.decode(read_regular(cache / _LIMIT, 1 << 10), type=dict[str, int])["limit_bytes"]
     except (OSError, msgspec.DecodeError, KeyError):
@@ -33,7 +35,7 @@ def read_limit(cache: Path) -> int | None:
 
 
 def write_limit(cache: Path, limit: int | None) -> None:
-    """Sets or lifts the limit.
+    """Set the limit, or remove it with None.
 
     Raises:
         OSError: the directory cannot be written to.
@@ -45,10 +47,10 @@ def write_limit(cache: Path, limit: int | None) -> None:
 
 
 def parse_size(text: str) -> int:
-    """Bytes from what a person writes: `20GB`, `1.5 GiB`, `500M`; 0 needs no unit.
+    """The bytes that a text says: `20GB`, `1.5 GiB`, `500M`. Only 0 needs no unit.
 
     Raises:
-        InvalidInput: it is no size, or a number without its unit.
+        InvalidInput: the text is not a size, or a number without a unit.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
     if match is None or match[2].upper() not in _UNITS:
@@ -59,18 +61,18 @@ def parse_size(text: str) -> int:
 
 
 def make_room(cache: Path, needed: int, keep: Sequence[str] = ()) -> list[CacheEntry]:
-    """Deletes activations, those first that were not used for longest, until so many bytes more are within the limit.
+    """Delete activations, the longest unused first, until `needed` more bytes are within the limit.
 
     Args:
         cache: the cache directory of a home.
-        needed: bytes that are to be written.
-        keep: keys that are not to be deleted.
+        needed: bytes to be written.
+        keep: the keys of entries that stay.
 
     Returns:
-        What was deleted.
+        The deleted entries.
 
     Raises:
-        Conflict: there cannot be so much room; nothing was deleted.
+        Conflict: there cannot be enough room.
     """
     limit = read_limit(cache)
     entries = [entry for entry in list_caches(cache) if entry.kind == ACTIVATIONS]
@@ -79,7 +81,7 @@ def make_room(cache: Path, needed: int, keep: Sequence[str] = ()) -> list[CacheE
         held = sum(entry.bytes for entry in entries if entry.key in keep)
         if held + needed > limit:
             raise Conflict(
-                f"These activations take {_in_words(held + needed)}, more than the cache's limit of {_in_words(limit)}.",
+                f"These activations take {size(held + needed)}, more than the cache's limit of {size(limit)}.",
                 "Raise it (saetui cache limit SIZE), or choose fewer layers or less text.",
             )
         total = sum(entry.bytes for entry in entries)
@@ -96,18 +98,13 @@ def make_room(cache: Path, needed: int, keep: Sequence[str] = ()) -> list[CacheE
             deleted.append(entry)
         if total + needed > limit:
             raise Conflict(
-                f"The cache has {_in_words(total)} in use and needs {_in_words(needed)} more; its limit is "
-                f"{_in_words(limit)}.",
+                f"The cache has {size(total)} in use and needs {size(needed)} more; its limit is {size(limit)}.",
                 "Raise it (saetui cache limit SIZE), or wait for the jobs that use it.",
             )
     free = shutil.disk_usage(cache).free
     if needed > free:
         raise Conflict(
-            f"These activations take {_in_words(needed)}, and {_in_words(free)} are free on the disk.",
+            f"These activations take {size(needed)}, and {size(free)} are free on the disk.",
             "Free some space, or choose fewer layers or less text.",
         )
     return deleted
-
-
-def _in_words(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -1,6 +1,6 @@
 """γ = ‖mean‖ / ‖standard deviation‖ of a site's activations, read from the activation cache without torch.
 
-It forecasts which share of the latents is dead at the start where b_dec does not begin at the mean (arXiv 2605.31518: Spearman
+γ forecasts the share of latents that are dead at the start when b_dec does not begin at the mean (arXiv 2605.31518: Spearman
 .89 over 454 layers; GPT-2 has γ below 1 and hardly any dead latents, AlphaFold 3 has 15 and over 70 %).
 """
 
@@ -12,23 +12,24 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from saetui.catalog.caches import ACTIVATIONS, list_caches
+from saetui.catalog.caches import list_caches
+from saetui.formats.caches import ACTIVATIONS
 
 VALUES = 400_000
-"""Numbers that are read of a site: a moment's work, and some hundred rows or more."""
+"""How many numbers are read of a site: they take a moment, and are some hundred rows or more."""
 FEWEST_ROWS = 32
 LARGE = 3.0
-"""Above it an SAE that does not begin at the mean loses a good part of its latents."""
+"""An SAE that does not begin at the mean loses many of its latents above this γ."""
 
 
 def measured_offsets(cache: Path, model: str, revision: str | None, sites: Iterable[str]) -> dict[str, float]:
-    """γ of those sites of a model that lie in the activation cache; of each the entry that was used last.
+    """γ of each site of a model that is in the activation cache, from the entry that was used last.
 
     Args:
         cache: the cache directory of a home.
-        model: as a spec names it.
-        revision: likewise.
-        sites: their names.
+        model: the model in the spec.
+        revision: the revision in the spec.
+        sites: the sites' names.
     """
     found: dict[str, float] = {}
     entries = [entry for entry in list_caches(cache) if entry.kind == ACTIVATIONS and entry.readable]
@@ -44,7 +45,7 @@ def measured_offsets(cache: Path, model: str, revision: str | None, sites: Itera
 
 
 def offset_ratio(rows: Iterable[Iterable[float]]) -> float | None:
-    """γ of rows of activations (n, d); None where they are too few or do not vary."""
+    """γ of rows of activations (n, d). None for too few rows, or rows that do not vary."""
     table = [list(row) for row in rows]
     count = len(table)
     if count < FEWEST_ROWS:
@@ -56,12 +57,12 @@ def offset_ratio(rows: Iterable[Iterable[float]]) -> float | None:
         variance += math.fsum((value - mean) ** 2 for value in column) / (count - 1)
     if not (math.isfinite(squared_mean) and variance > 0):
         return None
-    # The mean of few rows is longer than that of all, by the variance's share.
+    # The squared mean of few rows is too large by the variance / count.
     return math.sqrt(max(squared_mean / variance - 1 / count, 0.0))
 
 
 def _of_entry(directory: Path) -> float | None:
-    """From the first shard; None where it cannot be read: `saetui cache verify` says why."""
+    """γ of the first shard. None where it cannot be read: `saetui cache verify` says why."""
     shards = sorted(directory.glob("*.safetensors"))
     if not shards:
         return None
@@ -72,7 +73,7 @@ def _of_entry(directory: Path) -> float | None:
 
 
 def _some_rows(shard: Path) -> list[tuple[float, ...]]:
-    """Rows from all over a shard."""
+    """Evenly spaced rows of a shard."""
     with shard.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > shard.stat().st_size:
@@ -90,7 +91,6 @@ def _some_rows(shard: Path) -> list[tuple[float, ...]]:
 
 
 def _numbers(data: bytes, dtype: str) -> tuple[float, ...]:
-    """The values of a row."""
     if dtype == "F16":
         return struct.unpack(f"<{len(data) // 2}e", data)
     if dtype == "BF16":

@@ -8,7 +8,6 @@ import click
 
 from saetui.catalog.cache_limit import parse_size, read_limit, write_limit
 from saetui.catalog.caches import (
-    ACTIVATIONS,
     CacheEntry,
     delete_cache,
     delete_leftovers,
@@ -21,6 +20,7 @@ from saetui.cli.task import run_task
 from saetui.cli.train import final_spec, overrides_option
 from saetui.display.figures import ABSENT, ago, percent, short_count, size
 from saetui.errors import Conflict
+from saetui.formats.caches import ACTIVATIONS
 from saetui.home import find_home
 from saetui.spec.editing import load_spec_file
 

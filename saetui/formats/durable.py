@@ -36,14 +36,23 @@ def write_durably(path: Path | str, data: bytes, mode: int = 0o600, *, point: st
     temporary = os.path.join(directory, f".{name}.{random_suffix()}.tmp")
     try:
         write_new(temporary, data, mode, point)
-        fsync_file(temporary, point=point)
-        hit(f"{point}.rename")
-        os.replace(temporary, path)
+        rename_durably(temporary, path, point=point)
     except BaseException:
         if os.path.lexists(temporary):
             os.remove(temporary)
         raise
-    fsync_directory(directory or ".", point=point)
+
+
+def rename_durably(temporary: Path | str, path: Path | str, *, point: str) -> None:
+    """Give a complete file its name as one step, and make content and name durable.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    fsync_file(temporary, point=point)
+    hit(f"{point}.rename")
+    os.replace(temporary, path)
+    fsync_directory(os.path.split(path)[0] or ".", point=point)
 
 
 def write_new(path: Path | str, data: bytes, mode: int, point: str) -> None:

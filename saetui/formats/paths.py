@@ -48,6 +48,10 @@ def user_path(text: str) -> Path:
 
 
 def shortened(text: str) -> str:
-    """A text of any length, cut for a message. Characters that UTF-8 does not have are escaped."""
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    return shown.encode(errors="backslashreplace").decode()
+    """A text of any length, cut and escaped for a message."""
+    return escaped(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def escaped(text: str) -> str:
+    """A text with escapes for what UTF-8 does not have: bytes of a file's name in another encoding, half characters."""
+    return text.encode(errors="backslashreplace").decode()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from saetui.activations import Predictor, Splice, TokenDataset, TokenLoss, Unavailable, cross_entropy, extract_rows
+from saetui.activations import NoWholeModel, Splice, TokenDataset, TokenLoss, WholeModel, cross_entropy, extract_rows
 from saetui.sae import IntervalSums
 from saetui.spec.settings import contexts_per_pass
 from saetui.training.sinks import find_sinks
@@ -129,7 +129,7 @@ class HeldOut:
         count = max(1, tokens // dataset.context_length)
         self._contexts = spread(dataset.held_out, count)
         self._at_a_time = contexts_per_pass(kind_of(model.device), dataset.context_length)
-        self._predictor = Predictor(model)
+        self._whole_model = WholeModel(model)
         self._report = report
         self._reported = False
         self._extractor = extractor
@@ -145,9 +145,9 @@ class HeldOut:
             for sums in figures.values():
                 sums.add(rows)
         measured = {site: sums.read() for site, sums in figures.items()}
-        if self._predictor.can_predict:
-            with self._predictor.opened() as whole:
-                if isinstance(whole, Unavailable):
+        if self._whole_model.can_predict:
+            with self._whole_model.opened() as whole:
+                if isinstance(whole, NoWholeModel):
                     self._report_once(f"There is no cross-entropy: {whole.reason}.")
                 else:
                     for site, trainer in trainers.items():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from saetui.activations import HookPoint, LanguageModel, Site
 from saetui.activations.norms import norm_before, stream_norms, takes_mean_away, weight_and_bias
-from saetui.activations.site_names import NamedSite, check_names_the_site, read_site_name
+from saetui.activations.site_names import NamedSite, read_site_name, require_same_tensor
 from saetui.errors import InvalidInput
 from saetui.sae import LoadedSAE
 from saetui.sae.formats.models import ModelChanges, changes_to_model, require_all_positions
@@ -108,7 +108,7 @@ def place(
         return Placement(site)
     for place_named in (named, target):
         if place_named is not None:
-            check_names_the_site(model, replace(place_named, site=Site(site.layer, place_named.site.hook_point)))
+            require_same_tensor(model, replace(place_named, site=Site(site.layer, place_named.site.hook_point)))
     return _placed(loaded, site, changes, normalised, model)
 
 

@@ -83,14 +83,14 @@ def set_up(
     phase("model", f"Loading {spec.model}")
     pairs = pairs_of(spec)
     sites = sites_read(pairs)
-    # No layer behind the last site is loaded, nor the head: evaluations borrow them (activations/whole.py).
+    # No layer behind the last site is loaded, nor the head: evaluations borrow them (activations/whole_model.py).
     dtype = spec.dtype if origin is None else origin.dtype
     model = open_model(spec.model, spec.revision, spec.device, dtype, last_layer=max(site.layer for site in sites))
     if origin is not None:
         check_model(origin, model, sites)
     if spec.start_from is not None:
         refuse_factors(model, sites)
-    model.check_reads(spec.dataset.context_length)
+    model.require_reads(spec.dataset.context_length)
     if model.device.type != "cpu":
         # TF32 for products that stay in float32: its ten bits are enough where the operands are noisy.
         torch.set_float32_matmul_precision("high")
@@ -169,7 +169,7 @@ def _tokens(
             cache_directory=cache,
             text_field=spec.dataset.text_field,
             split=spec.dataset.split,
-            apart=True,
+            own_process=True,
             key=None if origin is None else origin.tokens,
             progress=tokenising(source, report),
         )
@@ -178,8 +178,8 @@ def _tokens(
             raise
         dataset = kept_tokens(origin, model, source, cache, error)
         events.append("warning", f"{what_changed(origin, model, source, error)} {GOES_ON}")
-    for remark in dataset.remarks:
-        events.append("warning", remark)
+    for note in dataset.notes:
+        events.append("warning", note)
     return dataset
 
 

@@ -10,11 +10,13 @@ import torch
 from saetui.activations import ActivationExtractor, BatchStream, Site, TokenDataset
 from saetui.activations.cache_layout import ActivationEntry, cached_bytes, empty_manifest, find_entry
 from saetui.activations.cache_reading import CachedRows
-from saetui.activations.cache_writing import EntryWriter, RecordingRows
+from saetui.activations.cache_recording import RecordingRows
+from saetui.activations.cache_writing import EntryWriter
 from saetui.activations.rows import ModelRows, RowReader
 from saetui.catalog.cache_limit import make_room, read_limit
-from saetui.catalog.caches import ACTIVATIONS, list_caches
+from saetui.catalog.caches import list_caches
 from saetui.errors import Conflict
+from saetui.formats.caches import ACTIVATIONS
 from saetui.home import find_home
 from saetui.spec.settings import Settings, contexts_per_pass, contexts_per_window
 from saetui.spec.training_spec import TrainingSpec

@@ -13,10 +13,10 @@ from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.models import LanguageModel
 from saetui.activations.rows import ContextIndices, ModelRows, RowSink
 from saetui.activations.sites import HookPoint, Site
-from saetui.activations.token_cache import TokenManifest
 from saetui.activations.token_writer import KEPT
 from saetui.activations.tokens import TokenDataset
 from saetui.errors import FormatError, InvalidInput, ModelError
+from saetui.formats.caches import TokenManifest
 
 from .families import WIDTH
 
@@ -258,4 +258,4 @@ def test_tokens_that_the_model_does_not_know_are_refused(gpt2: LanguageModel, da
     with pytest.raises(InvalidInput):
         make_stream(gpt2, dataset, batch_size=0)
     with pytest.raises(ModelError, match="at most 64"):
-        gpt2.check_reads(1000, 0)
+        gpt2.require_reads(1000, 0)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy.typing as npt
 import pytest
 import torch
@@ -20,9 +21,10 @@ from torch import Tensor
 
 from saetui.activations import tokens
 from saetui.activations.buffer import BatchStream
-from saetui.activations.cache_layout import ActivationEntry, EntryLock, cached_bytes, empty_manifest, find_entry
+from saetui.activations.cache_layout import ActivationEntry, cached_bytes, empty_manifest, find_entry
 from saetui.activations.cache_reading import CachedRows
-from saetui.activations.cache_writing import EntryWriter, RecordingRows, fill_entries
+from saetui.activations.cache_recording import RecordingRows, fill_entries
+from saetui.activations.cache_writing import EntryWriter
 from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.models import LanguageModel, open_model
 from saetui.activations.rows import ContextIndices, ModelRows, RowReader, RowSink
@@ -48,7 +50,7 @@ class Cache:
         for entry, site, seed in zip(self.entries, SITES, seeds):
             fresh = empty_manifest(self.extractor, site, self.dataset, "text", seed)
             # Shards of the usual size would all be one.
-            fresh = type(fresh)(**{**vars(fresh), "contexts_per_shard": PER_SHARD})
+            fresh = msgspec.structs.replace(fresh, contexts_per_shard=PER_SHARD)
             writer = EntryWriter.open(entry, fresh, self.dataset)
             if writer is not None:
                 opened.append(writer)
@@ -356,9 +358,9 @@ def test_one_process_writes_at_a_time_and_none_while_others_read(cache: Cache) -
     assert cache.writers() == []
     fill_entries(cache.source, writers)
     rows = cache.rows()
-    assert not EntryLock(cache.entries[0], exclusive=True).held
+    assert not cache.entries[0].lock(exclusive=True).held
     rows.close()
-    assert EntryLock(cache.entries[0], exclusive=True).held
+    assert cache.entries[0].lock(exclusive=True).held
 
 
 def test_one_flipped_bit_in_a_manifest_is_refused_and_never_rows_of_other_contexts(cache: Cache) -> None:

@@ -59,10 +59,10 @@ def test_rows_of_messages_are_documents(
     data = prepare_chats(source, text_field=field)
     assert (data.documents, data.bad_rows) == (40, 0)
     assert prepare_chats.text(data).startswith("[user] the cat\n[assistant] the river\n[user]")
-    assert data.remarks == (
+    assert data.notes == (
         f"The rows' field {field!r} is read as conversations, through the tokenizer's chat template.",
     )
-    assert prepare_chats(source, text_field=field).remarks == data.remarks, "also when they are found in the cache"
+    assert prepare_chats(source, text_field=field).notes == data.notes, "also when they are found in the cache"
 
 
 def test_a_template_s_own_beginning_and_end_are_not_there_twice(prepare_chats: Preparer, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_without_a_template_what_was_said_is_read_as_paragraphs_and_that_is_told
 ) -> None:
     data = prepare(write(tmp_path / "a.jsonl", jsonl("messages", TURNS)))
     assert prepare.text(data).startswith("the cat\n\nthe riverthe cat")
-    assert "for the tokenizer has no chat template" in data.remarks[0]
+    assert "for the tokenizer has no chat template" in data.notes[0]
 
 
 def test_another_template_makes_other_tokens(chatting: PreTrainedTokenizerFast, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_columns_of_tokens_are_taken_as_they_are(
         for name in ("text", field):
             data = prepare(path, text_field=name)
             assert data.manifest.checksum == same.manifest.checksum
-            assert "taken as the model's own tokens" in data.remarks[0]
+            assert "taken as the model's own tokens" in data.notes[0]
     path = write_parquet(tmp_path / "other.parquet", {field: [*ids, [5, 99_999]]})
     assert "row 41: the token 99999" in prepare.refused(path)
 

@@ -70,11 +70,11 @@ def test_a_layer_that_the_model_has_not_is_refused(gpt2: LanguageModel) -> None:
 
 
 def test_a_context_longer_than_the_model_reads_is_refused(gpt2: LanguageModel) -> None:
-    gpt2.check_reads(64, VOCABULARY - 1)
+    gpt2.require_reads(64, VOCABULARY - 1)
     with pytest.raises(ModelError, match="at most 64 tokens"):
-        gpt2.check_reads(65)
+        gpt2.require_reads(65)
     with pytest.raises(ModelError, match=f"knows {VOCABULARY} tokens"):
-        gpt2.check_reads(64, VOCABULARY)
+        gpt2.require_reads(64, VOCABULARY)
 
 
 def test_a_missing_directory_is_refused(tmp_path: Path) -> None:

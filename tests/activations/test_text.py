@@ -328,10 +328,10 @@ def test_rows_of_tokens_are_the_contexts_that_their_text_is(prepare: Preparer, t
             data = prepare(source, text_field="ids" if field == "ids" else "text")
             assert data.manifest.checksum == text.manifest.checksum
             assert data.documents == 40
-            assert data.remarks == (
+            assert data.notes == (
                 f"The rows' field {field!r} is taken as the model's own tokens: nothing was tokenised.",
             )
-    assert text.remarks == ()
+    assert text.notes == ()
 
 
 @pytest.mark.parametrize("token", [-1, 310, 10**30])

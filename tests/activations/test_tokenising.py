@@ -31,7 +31,7 @@ def text(tmp_path: Path) -> Path:
 def apart(prepare: Preparer, source: Path, cache: Path, seen: list[TokenProgress] | None = None) -> TokenDataset:
     note = None if seen is None else seen.append
     return prepare_tokens(
-        str(source), prepare.tokenizer, context_length=8, cache_directory=cache, apart=True, progress=note
+        str(source), prepare.tokenizer, context_length=8, cache_directory=cache, own_process=True, progress=note
     )
 
 
@@ -74,7 +74,9 @@ def test_a_process_that_is_killed_is_told_and_leaves_nothing(prepare: Preparer, 
     long = write(tmp_path / "long.txt", "\n".join(LINES * 40_000))
     cache = tmp_path / "apart"
     with pytest.raises(DatasetError, match="the process that does it was ended by signal 9") as caught:
-        prepare_tokens(str(long), prepare.tokenizer, context_length=8, cache_directory=cache, apart=True, progress=kill)
+        prepare_tokens(
+            str(long), prepare.tokenizer, context_length=8, cache_directory=cache, own_process=True, progress=kill
+        )
     assert caught.value.suggestion
     assert not [path for path in cache.rglob("*") if path.name == "tokens.bin"]
 
@@ -102,7 +104,7 @@ def tell(now):
         signal.pause()
 
 tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-prepare_tokens(sys.argv[2], tokenizer, context_length=8, cache_directory=Path(sys.argv[3]), apart=True, progress=tell)
+prepare_tokens(sys.argv[2], tokenizer, context_length=8, cache_directory=Path(sys.argv[3]), own_process=True, progress=tell)
 """
 
 
@@ -131,7 +133,7 @@ from transformers import AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(TINY)
 before = psutil.Process().memory_info().rss
-data = prepare_tokens(sys.argv[1], tokenizer, context_length=64, cache_directory=Path(sys.argv[2]), apart=True)
+data = prepare_tokens(sys.argv[1], tokenizer, context_length=64, cache_directory=Path(sys.argv[2]), own_process=True)
 print(psutil.Process().memory_info().rss - before)
 """
 

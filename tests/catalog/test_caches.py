@@ -14,7 +14,7 @@ import pytest
 from saetui.catalog.cache_limit import make_room, parse_size, read_limit, write_limit
 from saetui.catalog.caches import delete_cache, delete_leftovers, find_caches, list_caches, verify_cache
 from saetui.errors import Conflict, InvalidInput, NotFound
-from saetui.formats.digests import fields_digest
+from saetui.formats.caches import fields_digest
 
 
 def keep_activations(cache: Path, key: str, used: int, shards: int = 2, contexts: int = 20) -> Path:
@@ -37,15 +37,22 @@ def keep_activations(cache: Path, key: str, used: int, shards: int = 2, contexts
     manifest = {
         "model": "bundled:tiny",
         "revision": None,
+        "fingerprint": "ab",
         "site": "layer_1.resid_post",
+        "module": "transformer.h.1",
+        "side": "output",
+        "width": 4,
         "dtype": "float32",
         "dataset": "bundled:stdlib",
         "dataset_key": "text",
         "context_length": 8,
+        "order_seed": 0,
         "contexts": contexts,
         "rows": 140,
+        "contexts_per_shard": 10,
         "shards": written,
         "created_at": "2026-01-01T00:00:00+00:00",
+        "version": 1,
     }
     (directory / "manifest.json").write_text(json.dumps({**manifest, "digest": fields_digest(manifest)}))
     os.utime(directory, (used, used))
@@ -57,7 +64,18 @@ def keep_tokens(cache: Path, key: str) -> Path:
     directory.mkdir(parents=True)
     (directory / "tokens.bin").write_bytes(b"tokens")
     checksum = hashlib.blake2b(b"tokens", digest_size=16).hexdigest()
-    manifest = {"contexts": 1, "context_length": 3, "tokens": 3, "checksum": checksum, "source": "a.txt"}
+    manifest = {
+        "contexts": 1,
+        "context_length": 3,
+        "dtype": "uint16",
+        "documents": 1,
+        "bad_rows": 0,
+        "tokens": 3,
+        "largest_token": 5,
+        "checksum": checksum,
+        "source": "a.txt",
+        "version": 4,
+    }
     (directory / "manifest.json").write_text(json.dumps({**manifest, "digest": fields_digest(manifest)}))
     return directory
 

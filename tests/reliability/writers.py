@@ -39,16 +39,18 @@ def write_activations(root: Path) -> None:
 
     from saetui.activations import ActivationExtractor, HookPoint, Site, open_model, prepare_tokens
     from saetui.activations import cache_layout as layout
-    from saetui.activations.cache_writing import EntryWriter, fill_entries
+    from saetui.activations.cache_recording import fill_entries
+    from saetui.activations.cache_writing import EntryWriter
     from saetui.activations.rows import ModelRows
     from saetui.bundled import TINY
+    from saetui.formats.caches import ACTIVATIONS
 
     tokenizer = AutoTokenizer.from_pretrained(TINY)
     assert isinstance(tokenizer, PreTrainedTokenizerFast)
     dataset = prepare_tokens(str(root / TEXT), tokenizer, context_length=16, cache_directory=root / "cache")
     site = Site(0, HookPoint.RESID_POST)
     extractor = ActivationExtractor(open_model(str(TINY), last_layer=0), [site])
-    entries = root / "cache" / layout.DIRECTORY
+    entries = root / "cache" / ACTIVATIONS
     entries.mkdir(mode=0o700, exist_ok=True)
     # So that the text makes three shards and not a part of one.
     layout.SHARD_BYTES = 16 * 16 * 128 * 4

@@ -73,4 +73,4 @@ def test_what_does_not_fit_into_the_limit_is_not_kept_and_that_is_told(tmp_path:
     told: list[str] = []
     extractor = ActivationExtractor(model, [Site(0, HookPoint.RESID_POST)])
     assert isinstance(open_rows(extractor, dataset, parsed, tmp_path, told.append), ModelRows)
-    assert "more than the cache's limit of 0.1 MB" in told[0]
+    assert "more than the cache's limit of 97.7 KiB" in told[0]

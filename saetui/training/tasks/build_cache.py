@@ -12,10 +12,11 @@ import msgspec
 
 from saetui.activations import ActivationExtractor, open_model, prepare_tokens
 from saetui.activations.cache_layout import find_entry
-from saetui.activations.cache_writing import fill_entries
+from saetui.activations.cache_recording import fill_entries
 from saetui.activations.rows import ModelRows
-from saetui.catalog.caches import ACTIVATIONS, list_caches
+from saetui.catalog.caches import list_caches
 from saetui.errors import Conflict, HomeError
+from saetui.formats.caches import ACTIVATIONS
 from saetui.home import find_home
 from saetui.spec.settings import contexts_per_pass
 from saetui.spec.validation import complete_spec
@@ -50,11 +51,11 @@ def build(request: dict[str, Any]) -> list[Any]:
         cache_directory=cache,
         text_field=spec.dataset.text_field,
         split=spec.dataset.split,
-        apart=True,
+        own_process=True,
         progress=tokenising(spec.dataset.source, report, _REPORT_STEP),
     )
-    for remark in dataset.remarks:
-        report(remark)
+    for note in dataset.notes:
+        report(note)
     extractor = ActivationExtractor(model, sites)
     entries = [find_entry(cache / ACTIVATIONS, extractor, site, dataset) for site in sites]
     try:

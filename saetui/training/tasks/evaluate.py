@@ -58,7 +58,7 @@ def judge(request: dict[str, Any]) -> dict[str, object]:
         for name, path in directories.items()
     }
     context_length = facts["context_length"]
-    model.check_reads(context_length)
+    model.require_reads(context_length)
     dataset = _text(facts, model, context_length)
     report(f"Evaluating on {min(request['tokens'], dataset.held_out_tokens)} held-out tokens")
     extractor = ActivationExtractor(model, sites_read([sae.pair for sae in finished.values()]))
@@ -164,8 +164,8 @@ def _text(facts: Mapping[str, Any], model: LanguageModel, context_length: int) -
         )
     except DatasetError as error:
         raise DatasetError(error.message, _or_name(error, "--dataset, --split or --text-field")) from error
-    for remark in dataset.remarks:
-        report(remark)
+    for note in dataset.notes:
+        report(note)
     return dataset
 
 

@@ -1,4 +1,4 @@
-"""The whole of a model that was opened up to a layer: there while its predictions are asked for, then gone."""
+"""The whole of a model that was opened up to a layer, loaded while its predictions are needed."""
 
 from __future__ import annotations
 
@@ -12,32 +12,31 @@ from torch import nn
 
 from saetui.activations.model_loading import load_network, predicts, read_config
 from saetui.activations.models import LanguageModel
-
-__all__ = ["Predictor", "Unavailable"]
+from saetui.display.figures import size
 
 KEEP_BYTES = 256 * 2**20
-"""A rest up to this size stays loaded between two evaluations; a larger one is read anew each time."""
+"""A rest up to this size stays loaded between two evaluations. A larger one is read again each time."""
 _SPARE_SHARE = 0.10
-"""Of what is free, so much is left for the forward pass itself (logits, attention)."""
+"""This share of the free memory is left for the forward pass itself (logits, attention)."""
 
 
 @dataclass(frozen=True)
-class Unavailable:
-    """There is no whole model now; `reason` is a clause for a sentence."""
+class NoWholeModel:
+    """The whole model cannot be used now; `reason` is a clause for a sentence."""
 
     reason: str
 
 
-class Predictor:
-    """Lends the whole of a model.
+class WholeModel:
+    """Loads the rest of a model when its predictions are needed.
 
-    The layers and the embedding that are loaded already are shared, not loaded twice: only the layers
-    behind them and the head come from the files. A small rest (`keep_bytes`) stays until the predictor
-    goes; a large one is given back when the loan ends, at the price of reading it again for the next one.
+    The layers and the embedding that are loaded already are shared: only the layers after them and the head come from
+    the files. A small rest (`keep_bytes`) stays loaded as long as this object lives. A large one is freed after each use
+    and read again for the next one.
 
     Args:
         model: a model, whole or up to a layer.
-        keep_bytes: the largest rest that stays.
+        keep_bytes: the largest rest that stays loaded.
     """
 
     def __init__(self, model: LanguageModel, keep_bytes: int = KEEP_BYTES) -> None:
@@ -45,17 +44,17 @@ class Predictor:
         self._keep_bytes = keep_bytes
         self._kept = model if model.is_whole else None
         self.can_predict = model.can_predict if model.is_whole else predicts(read_config(model.directory))
-        """Whether the model's family predicts next tokens; if not, nothing is ever lent."""
+        """Whether the model's family predicts next tokens. If not, the whole model is never loaded."""
 
     @contextmanager
-    def opened(self) -> Iterator[LanguageModel | Unavailable]:
+    def opened(self) -> Iterator[LanguageModel | NoWholeModel]:
         """The whole model as long as the context lasts, or why there is none.
 
         Raises:
-            ModelError: the model's files are no longer what they were.
+            ModelError: the model's files have changed.
         """
         if not self.can_predict:
-            yield Unavailable(f"{self._model.reference} does not predict next tokens")
+            yield NoWholeModel(f"{self._model.reference} does not predict next tokens")
             return
         if self._kept is not None:
             yield self._kept
@@ -63,11 +62,10 @@ class Predictor:
         whole, rest = self._load()
         available = _available(self._model.device)
         if not whole.can_predict:
-            yield Unavailable(f"the files of {whole.reference} have no language modelling head")
+            yield NoWholeModel(f"the files of {whole.reference} have no language modelling head")
         elif rest > available * (1 - _SPARE_SHARE):
-            yield Unavailable(
-                f"the rest of {whole.reference} takes {rest / 2**20:,.0f} MiB, "
-                f"and {available / 2**20:,.0f} MiB are free on {whole.device}"
+            yield NoWholeModel(
+                f"the rest of {whole.reference} takes {size(rest)}, and {size(available)} are free on {whole.device}"
             )
         else:
             module: nn.Module = whole.network
@@ -81,12 +79,12 @@ class Predictor:
             torch.cuda.empty_cache()
 
     def _load(self) -> tuple[LanguageModel, int]:
-        """The whole model, of which what is not shared is still in the files' pages, and the bytes of that."""
+        """The whole model and the bytes of its rest, which is still in the files' mapped pages."""
         model = self._model
         loaded = load_network(model.directory, read_config(model.directory), model.dtype)
         found = LanguageModel.of(model.reference, model.revision, model.directory, loaded, model.tokenizer, True)
         network = loaded.module
-        # Hooks set on shared layers see both networks run.
+        # The same lock: hooks on shared layers are called when either network runs.
         whole = replace(found, lock=model.lock)
         for index, layer in enumerate(model.layers):
             whole.layers[index] = layer
@@ -98,7 +96,7 @@ class Predictor:
 
 
 def _available(device: torch.device) -> int:
-    """Bytes that can still be had on a device, what torch holds in reserve included."""
+    """The free bytes on a device, with those that torch holds in reserve."""
     if device.type != "cuda" or torch.cuda.get_device_properties(device).is_integrated:
         return int(psutil.virtual_memory().available)
     free, _ = torch.cuda.mem_get_info(device)
