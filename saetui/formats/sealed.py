@@ -56,7 +56,9 @@ def decode_sealed(content: bytes, kind: type[T]) -> T:
     """
     try:
         if not check_seal(content):
-            unknown = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).keys() - set(kind.__struct_fields__)
+            unknown = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).keys() - set(
+                kind.__struct_encode_fields__
+            )
             if unknown:
                 # It may be the seal itself that was hit.
                 raise Damaged(f"it has an unknown member {', '.join(sorted(unknown))}")

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from saetui import runner
 from saetui.formats.sealed import check_seal, decode_sealed, seal
+from saetui.jobs.job import DesiredState
+from saetui.rundir.control import Control
 
 
 class Thing(msgspec.Struct, frozen=True):
@@ -33,6 +35,10 @@ def test_a_sealed_object_is_what_was_written() -> None:
 
 def test_an_object_of_an_older_saetui_has_no_seal_and_is_read() -> None:
     assert decode_sealed(b'{"name":"old"}', Thing) == Thing("old")
+
+
+def test_an_object_without_a_seal_keeps_the_names_that_its_members_have_in_files() -> None:
+    assert decode_sealed(b'{"wish":"pause","checkpoints":1}', Control).desired_state is DesiredState.PAUSE
 
 
 def test_cut_at_any_byte_filled_with_zeros_or_empty_it_is_refused() -> None:
