@@ -33,8 +33,7 @@ def child_environment(home: Home) -> dict[str, str]:
 def torch_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """An environment for a process that holds tensors: glibc reads this one as it starts (see training/allocator.py).
 
-    Args:
-        environment: what the process would have. A size of glibc's caches that the user has set there stays.
+    A size of glibc's caches that the user has set stays.
     """
     set_before = environment.get(_TUNABLES, "")
     if _CACHE_SIZE in set_before:
@@ -45,11 +44,8 @@ def torch_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def tied_to(parent: int) -> Callable[[], None]:
     """A function for a new process to call early: Linux then ends the process when its parent ends, or has ended already.
 
-    Args:
-        parent: the process id of the parent.
-
-    Returns:
-        The function. Everything is loaded before: between fork and exec as little as possible may happen.
+    `parent`: the process id of the parent. Everything is loaded before: between fork and exec as little as possible may
+    happen.
     """
     if sys.platform != "linux":
         return lambda: None

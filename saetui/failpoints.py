@@ -75,9 +75,6 @@ class Failpoint:
     def __init__(self, point: str, action: str, argument: str, at: int | None, later: bool, token: str | None) -> None:
         """
         Args:
-            point: its name.
-            action: what happens.
-            argument: of the action; empty where it takes none.
             at: the hit at which it happens, counted from 1; None: at every one.
             later: whether it happens at every later hit too.
             token: a file that the first process to come makes; once the file is there, nothing happens any more.

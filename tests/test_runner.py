@@ -126,7 +126,7 @@ def test_the_trainer_has_a_group_of_its_own_no_input_and_goes_first_when_memory_
     assert identity["trainer"]["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def test_the_kernel_is_told_to_take_the_trainer_first(start: Any) -> None:
+def test_the_kernel_is_asked_to_kill_the_trainer_first(start: Any) -> None:
     run = start(WAITS)
     assert Path(f"/proc/{run.trainer}/oom_score_adj").read_text().strip() == str(runner.OOM_SCORE_ADJ)
 
@@ -150,7 +150,7 @@ def test_the_runner_loads_nothing_outside_the_standard_library(start: Any) -> No
     assert "site-packages" not in loaded and "libtorch" not in loaded
 
 
-def test_a_trainer_that_has_no_handler_yet_survives_the_signal_to_read_its_wishes(start: Any) -> None:
+def test_a_trainer_that_has_no_handler_yet_survives_the_signal_to_read_its_control_file(start: Any) -> None:
     run = start("import time; print('up', flush=True); time.sleep(60)")
     run.wait_for_line("up")
     os.kill(run.trainer, signal.SIGUSR1)

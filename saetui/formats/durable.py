@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 def write_durably(path: Path | str, data: bytes, mode: int = 0o600, *, point: str = "file") -> None:
     """Replace a file as one step: readers see the old content or the new, never a part.
 
-    Args:
-        path: the file; its directory must exist.
-        data: its new content.
-        mode: its permissions.
-        point: what the failpoints of this write are called.
+    The directory of the file must exist. `point`: what the failpoints of this write are called.
 
     Raises:
         OSError: the disk is full or not writable; the old file is untouched then.
@@ -111,11 +107,7 @@ def random_suffix() -> str:
 
 
 def seal(content: bytes) -> bytes:
-    """A JSON object with its checksum as the last member; `formats/sealed.py` checks it.
-
-    Args:
-        content: an object as JSON text, from brace to brace.
-    """
+    """A JSON object (as text, from brace to brace) with its checksum as the last member; `formats/sealed.py` checks it."""
     assert content[:1] == b"{" and content[-1:] == b"}", content[-20:]
     body = content[:-1].rstrip()
     comma = b"" if body == b"{" else b","

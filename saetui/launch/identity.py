@@ -1,9 +1,11 @@
-"""Which process is meant: its pid, its start time and the boot it lives in. A pid alone is never trusted."""
+"""Which process is meant: its pid, its start time and its boot. A pid alone is never trusted: it is given again."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,7 +28,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Identities(msgspec.Struct, frozen=True):
-    """Who runs a job, as the runner wrote it."""
+    """The processes of a job, as the runner recorded them."""
 
     runner: Identity
     trainer: Identity
@@ -37,75 +39,76 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def read_stat(pid: int) -> list[bytes]:
+    """The fields of /proc/PID/stat after the command's name (proc(5)): state, parent, group, session, …
+
+    Raises:
+        FileNotFoundError, ProcessLookupError: no process has this pid.
+    """
+    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+
+
 def identify(pid: int) -> Identity | None:
-    """Who has this pid now; None when nobody has, or only a zombie that waits to be reaped."""
+    """The process that has this pid now; None when there is none, or only a zombie that waits to be reaped."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        fields = read_stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = stat.rpartition(b")")[2].split()
     return None if fields[0] in (b"Z", b"X") else Identity(pid, int(fields[19]), boot_id())
 
 
 def open_process(who: Identity) -> int | None:
-    """A pidfd of exactly this process; None when it lives no more. The caller closes it."""
+    """A pidfd of exactly this process; None when the process has ended. The caller closes the descriptor."""
     try:
         descriptor = os.pidfd_open(who.pid)
     except ProcessLookupError:
         return None
-    # Opened first, compared then: what is compared cannot be replaced any more.
+    # Opened first and compared then: no other process can take the place of the one that is compared.
     if identify(who.pid) == who:
         return descriptor
     os.close(descriptor)
     return None
 
 
-def send_signal(who: Identity, number: signal.Signals) -> bool:
-    """Signal exactly this process; False when it lives no more."""
+@contextlib.contextmanager
+def opened(who: Identity) -> Iterator[int | None]:
+    """The same for the length of a block."""
     descriptor = open_process(who)
-    if descriptor is None:
-        return False
     try:
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return False
+        yield descriptor
     finally:
-        os.close(descriptor)
-    return True
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def send_signal(who: Identity, number: signal.Signals) -> bool:
+    """Signal exactly this process; False when it has ended."""
+    with opened(who) as descriptor, contextlib.suppress(ProcessLookupError):
+        if descriptor is not None:
+            signal.pidfd_send_signal(descriptor, number)
+            return True
+    return False
 
 
 def send_if_caught(who: Identity, number: signal.Signals) -> None:
-    """Signal exactly this process, if it lives and has a handler for that: one that has none would die of it."""
-    descriptor = open_process(who)
-    if descriptor is None:
-        return
-    try:
-        if catches(who.pid, number):
+    """Signal exactly this process if it lives and has a handler for the signal: without one it would die."""
+    with opened(who) as descriptor, contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        if descriptor is not None and catches(who.pid, number):
             signal.pidfd_send_signal(descriptor, number)
-    except (FileNotFoundError, ProcessLookupError):
-        return
-    finally:
-        os.close(descriptor)
 
 
-def is_deaf_to(who: Identity, number: signal.Signals) -> bool:
+def lives_without_handler(who: Identity, number: signal.Signals) -> bool:
     """Whether exactly this process lives and has no handler for a signal."""
-    descriptor = open_process(who)
-    if descriptor is None:
-        return False
-    try:
-        return not catches(who.pid, number)
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    finally:
-        os.close(descriptor)
+    with opened(who) as descriptor, contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return descriptor is not None and not catches(who.pid, number)
+    return False
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
     """Whether a process has a handler for a signal (SigCgt in /proc/PID/status).
 
     Raises:
-        FileNotFoundError, ProcessLookupError: it lives no more.
+        FileNotFoundError, ProcessLookupError: the process has ended.
     """
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("SigCgt:"):
@@ -114,7 +117,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 
 def read_identities(path: Path) -> Identities | None:
-    """What the runner wrote; None while it has written nothing (readable)."""
+    """The runner's record; None while there is none, or none that can be read."""
     try:
         return decode_sealed(read_regular(path), Identities)
     except (FileNotFoundError, NotRegular, TooLarge, msgspec.DecodeError):

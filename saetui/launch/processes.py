@@ -1,4 +1,4 @@
-"""The processes of one job: found, watched, asked whether they live, and ended when nothing they do can be kept."""
+"""The processes of one job: found, watched, asked whether they live, and ended when they can save nothing any more."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from collections.abc import Callable
 from saetui.home import Home
 from saetui.launch.identity import Identities, Identity, open_process, read_identities, send_signal
 from saetui.launch.locks import is_held
-from saetui.launch.presence import belongs, directory_of, find_identities, is_deleted
+from saetui.launch.presence import belongs, find_identities, is_deleted, working_directory
 from saetui.rundir.layout import RunDirectory
-
-PATIENCE = 2.0
-"""Seconds that a job's directory may be away, and that a runner may take to write identity.json before the kernel is asked."""
 
 
 class Processes:
     """Runner and trainer of a job. Nothing here waits for either.
 
     Attributes:
-        who: both, once it is known who they are.
+        found: both, once they are known.
     """
 
-    def __init__(self, home: Home, run: RunDirectory, wake: Callable[[], None], patience: float = PATIENCE) -> None:
-        """`wake` is called from the event loop when one of them has ended; `patience` is in seconds."""
+    def __init__(self, home: Home, run: RunDirectory, wake: Callable[[], None], patience: float) -> None:
+        """`wake` is called from the event loop when one of them has ended.
+
+        `patience`: the seconds that a runner may take to write identity.json before the kernel is asked.
+        """
         self._home = home
         self._run = run
         self._wake = wake
         self._patience = patience
-        self.who: Identities | None = None
+        self.found: Identities | None = None
         self._descriptors: list[int] = []
         self._child: subprocess.Popen[bytes] | None = None
-        self._ask_from = 0.0
-        self._end_asked = False
+        self._ask_kernel_from = 0.0
+        self._asked_to_stop = False
 
     @property
-    def ours(self) -> bool:
+    def started_here(self) -> bool:
         """Whether this supervisor started them."""
         return self._child is not None
 
-    def owns(self, child: subprocess.Popen[bytes]) -> None:
+    def started(self, runner: subprocess.Popen[bytes]) -> None:
         """The runner is a child of this process, which must reap it."""
-        self._child = child
-        self._ask_from = time.monotonic() + self._patience
+        self._child = runner
+        self._ask_kernel_from = time.monotonic() + self._patience
 
     def attach(self) -> None:
-        """Watch runner and trainer as soon as it is known who they are."""
-        if self.who is not None:
+        """Watch runner and trainer as soon as they are known: from identity.json or, later, from the kernel."""
+        if self.found is not None:
             return
-        for ask in (self._read_identities, self._ask_for_identities):
-            found = ask()
+        for find in (self._read_identities, self._ask_kernel):
+            found = find()
             if found is not None and self._watch({found.runner, found.trainer}):
-                self.who = found
+                self.found = found
                 return
 
-    def live(self) -> bool:
-        """Whether the lock of the directory is held or a process is known to live: the lock's file may have been removed."""
+    def alive(self) -> bool:
+        """Whether the lock of the directory is held or a known process lives: the lock's file may have been removed."""
         if is_held(self._run.lock) or (self._child is not None and self._child.poll() is None):
             return True
         ended = select.poll()
@@ -68,22 +68,20 @@ class Processes:
             ended.register(descriptor, select.POLLIN)
         return len(ended.poll(0)) < len(self._descriptors)
 
-    def end(self) -> None:
-        """End what trains in a directory that is gone: to save and stop, where that can be kept; at once, otherwise."""
-        if self.who is None:
+    def end_without_directory(self) -> None:
+        """End a training whose directory is gone: kill it where the directory was deleted, else let it save and stop."""
+        if self.found is None:
             return
-        directory = directory_of(self.who.trainer)
+        directory = working_directory(self.found.trainer)
         if directory is not None and is_deleted(directory):
-            send_signal(self.who.trainer, signal.SIGKILL)
-        elif not self._end_asked:
-            self._end_asked = send_signal(self.who.trainer, signal.SIGTERM)
+            send_signal(self.found.trainer, signal.SIGKILL)
+        elif not self._asked_to_stop:
+            self._asked_to_stop = send_signal(self.found.trainer, signal.SIGTERM)
 
     def close(self) -> None:
         """Stop watching; the processes are not touched."""
-        for descriptor in self._descriptors:
-            asyncio.get_running_loop().remove_reader(descriptor)
-            os.close(descriptor)
-        self._descriptors.clear()
+        while self._descriptors:
+            self._forget(self._descriptors[-1])
 
     def _watch(self, processes: set[Identity]) -> bool:
         """Watch those that live and are of this job; whether there is one."""
@@ -91,7 +89,7 @@ class Processes:
             descriptor = open_process(who)
             if descriptor is None:
                 continue
-            # Opened first, asked then: the files of a copied directory name processes of the original.
+            # Opened first, asked then. The files of a copied directory name processes of the original.
             if belongs(who, self._home, self._run.id):
                 self._descriptors.append(descriptor)
                 asyncio.get_running_loop().add_reader(descriptor, self._process_ended, descriptor)
@@ -102,16 +100,19 @@ class Processes:
     def _read_identities(self) -> Identities | None:
         return read_identities(self._run.identity)
 
-    def _ask_for_identities(self) -> Identities | None:
-        """Ask the kernel where identity.json does not say it, unless the job has only just been started."""
+    def _ask_kernel(self) -> Identities | None:
+        """Search /proc, unless the job has only just been started, and not at every call."""
         now = time.monotonic()
-        if now < self._ask_from:
+        if now < self._ask_kernel_from:
             return None
-        self._ask_from = now + self._patience
+        self._ask_kernel_from = now + self._patience
         return find_identities(self._home, self._run.id)
 
     def _process_ended(self, descriptor: int) -> None:
+        self._forget(descriptor)
+        self._wake()
+
+    def _forget(self, descriptor: int) -> None:
         asyncio.get_running_loop().remove_reader(descriptor)
         self._descriptors.remove(descriptor)
         os.close(descriptor)
-        self._wake()

@@ -27,21 +27,8 @@ TO_CLIENT_LIMIT = 4 << 20
 LENGTH_BYTES = 4
 Message = TypeVar("Message")
 
-_ERRORS: dict[str, type[SaetuiError]] = {
-    error.kind: error
-    for error in (
-        errors.InvalidInput,
-        errors.ModelError,
-        errors.DatasetError,
-        errors.FormatError,
-        errors.HomeError,
-        errors.NotFound,
-        errors.Conflict,
-        errors.SupervisorError,
-        errors.Busy,
-        errors.ProtocolError,
-        errors.TrainingError,
-    )
+_ERRORS = {
+    error.kind: error for error in vars(errors).values() if isinstance(error, type) and issubclass(error, SaetuiError)
 }
 _CLIENT_MESSAGES: msgspec.json.Decoder[FromClient] = msgspec.json.Decoder(FromClient)
 _SUPERVISOR_MESSAGES: msgspec.json.Decoder[FromSupervisor] = msgspec.json.Decoder(FromSupervisor)
@@ -124,7 +111,7 @@ def encode(message: msgspec.Struct, limit: int) -> bytes:
 
 
 def from_client(payload: bytes) -> FromClient:
-    """The message of a client in a payload that a `FrameDecoder` returned.
+    """The message of a client in a payload.
 
     Raises:
         ProtocolError: the payload is no JSON, is nested too deeply, or is an unknown message or one with wrong fields.
@@ -133,11 +120,7 @@ def from_client(payload: bytes) -> FromClient:
 
 
 def from_supervisor(payload: bytes) -> FromSupervisor:
-    """The message of the supervisor in a payload that a `FrameDecoder` returned.
-
-    Raises:
-        ProtocolError: as `from_client`.
-    """
+    """The message of the supervisor in a payload; raises as `from_client`."""
     return _decode(payload, _SUPERVISOR_MESSAGES)
 
 

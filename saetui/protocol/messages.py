@@ -1,15 +1,15 @@
-"""Every message that crosses the socket. One struct each; `type` tells them apart on the wire.
+"""Every message that crosses the socket, one struct each. `type` (the tag) tells them apart on the wire.
 
-A client says `Hello`, the supervisor answers `Welcome` or `Failure`. Then requests, each with an `id` of the client's
-choosing, are answered by one `Reply` or `Failure` with the same id. After `Subscribe` the supervisor also sends
-`Event`s: the reply is the snapshot, `seq` grows by one with each event sent after it on this connection (progress that
-was replaced before it was sent is not counted), and a gap means: subscribe again.
+A client sends `Hello`; the supervisor answers `Welcome` or `Failure`. Then each request, with an `id` of the client's
+choosing, is answered by one `Reply` or `Failure` with the same id. After `Subscribe` the supervisor also sends `Event`s. The
+reply is the snapshot; `seq` grows by one with each event sent after it on this connection (progress that was replaced before
+it was sent is not counted), and a gap means: subscribe again.
 """
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Generic, TypeVar, Union, get_args
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args
 
 import msgspec
 
@@ -39,14 +39,14 @@ class Welcome(msgspec.Struct, frozen=True, tag="welcome", kw_only=True):
 
 
 class DirectoryChanged(msgspec.Struct, frozen=True, tag="look"):
-    """From a trainer: its job's directory has news."""
+    """From a trainer: there is news in its job's directory."""
 
 
 # Results
 
 
 class DeviceReading(msgspec.Struct, frozen=True, kw_only=True):
-    """What the machine does now. None with its reason in `missing` where a figure cannot be had; never 0 for that.
+    """What the machine does now. A figure that cannot be had is None, never 0.
 
     Attributes:
         name: the device's name, e.g. `CPU, 2 cores` or `NVIDIA H100`.
@@ -103,7 +103,7 @@ class KeptPreferences(msgspec.Struct, frozen=True, tag="kept_preferences"):
 
 
 class SupervisorStatus(msgspec.Struct, frozen=True, tag="supervisor_status", kw_only=True):
-    """`troubles`: what of its background work has failed and is tried again, in words."""
+    """`troubles`: for the user, the background work that has failed and is tried again."""
 
     pid: int
     version: str
@@ -125,99 +125,82 @@ Result = Union[
 ]  # fmt: skip
 
 
-# Requests
+# Requests. A job is named by its id, a unique prefix of the id, or its name; a template likewise.
 
 R = TypeVar("R", bound=Result)
 
 
 class BaseRequest(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
-    """What all requests share: `id`, which the client fills in, and the type of their answer."""
+    """What all requests share: `id`, which the client fills in, and the type of their result."""
 
-    since: ClassVar[int] = 1
     id: int = 0
 
-    @property
-    def needs(self) -> int:
-        """The version of the protocol that the other end must speak to do what is asked."""
-        return self.since
-
     def answer_type(self) -> type[R]:
-        """The type that a reply to this request has."""
+        """The type of the result."""
         answer: type[R] = get_args(vars(type(self))["__orig_bases__"][0])[0]
         return answer
 
 
 class Subscribe(BaseRequest[Snapshot], frozen=True, tag="subscribe"):
-    """Answered by `Snapshot`, then events follow."""
+    """Events follow the snapshot."""
 
 
 class Submit(BaseRequest[Submitted], frozen=True, tag="submit"):
-    """A training spec as JSON (paths absolute). Answered by `Submitted`.
+    """A training spec as JSON (paths absolute).
 
-    `template`: its use is counted. `after`: a job that must complete before this one starts.
+    `template`: one whose use is counted. `after`: a job that must complete before this one starts.
     """
 
     spec: dict[str, Any]
     template: str | None = None
     after: str | None = None
 
-    @property
-    def needs(self) -> int:
-        return 1 if self.after is None else 2
-
 
 class GetJob(BaseRequest[OneJob], frozen=True, tag="get_job"):
-    """`job`: an id, a unique prefix of one, or a name. Answered by `OneJob`."""
-
     job: str
 
 
 class GetJobs(BaseRequest[ManyJobs], frozen=True, tag="get_jobs"):
-    """Answered by `ManyJobs`, oldest first."""
+    """All jobs, oldest first."""
 
 
 class StopJobs(BaseRequest[ManyJobs], frozen=True, tag="stop_jobs"):
-    """Answered by `ManyJobs` as soon as the wish is recorded; the jobs end later."""
+    """Answered as soon as the request is recorded; the jobs end later. (So are the next four.)"""
 
     jobs: tuple[str, ...]
 
 
 class PauseJobs(BaseRequest[ManyJobs], frozen=True, tag="pause_jobs"):
-    """Hold jobs between two steps; `unload` (`release` on the wire): save, and free their memory. Answered as soon as the wish is recorded."""
+    """Hold jobs between two steps. `unload` (`release` on the wire): save, and free their memory."""
 
-    since: ClassVar[int] = 2
     jobs: tuple[str, ...]
     unload: bool = msgspec.field(default=False, name="release")
 
 
 class ResumeJobs(BaseRequest[ManyJobs], frozen=True, tag="resume_jobs"):
-    """Let paused jobs go on, and ended ones from their newest sound checkpoint. Answered as `PauseJobs`."""
+    """Let paused jobs go on, and ended ones from their newest sound checkpoint."""
 
-    since: ClassVar[int] = 2
     jobs: tuple[str, ...]
 
 
 class CheckpointJobs(BaseRequest[ManyJobs], frozen=True, tag="checkpoint_jobs"):
-    """Save a checkpoint after the present step. Answered as soon as the wish is recorded."""
+    """Save a checkpoint after the present step."""
 
-    since: ClassVar[int] = 2
     jobs: tuple[str, ...]
 
 
 class RetryJobs(BaseRequest[ManyJobs], frozen=True, tag="retry_jobs"):
-    """Queue ended jobs again, from the start; what the earlier try wrote is removed, except its log."""
+    """Queue ended jobs again, from the start; what the earlier attempt wrote is removed, except its log."""
 
-    since: ClassVar[int] = 2
     jobs: tuple[str, ...]
 
 
 class KeepCheckpoints(BaseRequest[ManyJobs], frozen=True, tag="keep_checkpoints"):
-    """From now on other checkpoints of a job stay than its spec says; what no rule keeps any more is deleted.
+    """Keep other checkpoints of a job than its spec says; those that no rule keeps any more are removed.
 
     At once where no process of the job lives; otherwise by the trainer, after its next save.
     """
 
-    since: ClassVar[int] = 2
     job: str
     keep_first: bool
     keep_last: Annotated[int, msgspec.Meta(ge=1)]
@@ -226,7 +209,7 @@ class KeepCheckpoints(BaseRequest[ManyJobs], frozen=True, tag="keep_checkpoints"
 
 
 class Place(str, Enum):
-    """Where in the queue."""
+    """A place in the queue."""
 
     FIRST = "first"
     LAST = "last"
@@ -237,34 +220,32 @@ class Place(str, Enum):
 class MoveJobs(BaseRequest[ManyJobs], frozen=True, tag="move_jobs"):
     """Give queued jobs another place. Answered by all queued jobs, in their order."""
 
-    since: ClassVar[int] = 2
     jobs: tuple[str, ...]
     to: Place
 
 
+class DeleteJobs(BaseRequest[ManyJobs], frozen=True, tag="delete_jobs"):
+    """Delete ended jobs with their directories. Answered by the jobs as they were."""
+
+    jobs: tuple[str, ...]
+
+
 class GetPreferences(BaseRequest[KeptPreferences], frozen=True, tag="get_preferences"):
-    since: ClassVar[int] = 2
+    pass
 
 
 class SetPreferences(BaseRequest[KeptPreferences], frozen=True, tag="set_preferences"):
     """Change the named ones; all or none."""
 
-    since: ClassVar[int] = 2
     values: dict[str, Any]
 
 
-class DeleteJobs(BaseRequest[ManyJobs], frozen=True, tag="delete_jobs"):
-    """Only ended jobs; with their directories. Answered by `ManyJobs` (as they were)."""
-
-    jobs: tuple[str, ...]
-
-
 class GetTemplates(BaseRequest[ManyTemplates], frozen=True, tag="get_templates"):
-    """Answered by `ManyTemplates`: favourites first, then by last use."""
+    """Favourites first, then by last use."""
 
 
 class SaveTemplate(BaseRequest[OneTemplate], frozen=True, tag="save_template"):
-    """`name` empty: generated from the spec. A taken name gets `_2`. Answered by `OneTemplate`."""
+    """`name` empty: made from the spec. A taken name gets `_2`."""
 
     spec: dict[str, Any]
     name: str = ""
@@ -272,7 +253,7 @@ class SaveTemplate(BaseRequest[OneTemplate], frozen=True, tag="save_template"):
 
 
 class EditTemplate(BaseRequest[OneTemplate], frozen=True, tag="edit_template"):
-    """Changes what is not None. Answered by `OneTemplate`. Built-in ones can only be favourites."""
+    """Change what is not None. Of a built-in template only `favorite` and `used` can be set."""
 
     template: str
     name: str | None = None
@@ -286,7 +267,7 @@ class DuplicateTemplate(BaseRequest[OneTemplate], frozen=True, tag="duplicate_te
 
 
 class DeleteTemplate(BaseRequest[OneTemplate], frozen=True, tag="delete_template"):
-    """Answered by `OneTemplate`, which `RestoreTemplate` brings back."""
+    """`RestoreTemplate` brings the template of the answer back."""
 
     template: str
 
@@ -296,27 +277,27 @@ class RestoreTemplate(BaseRequest[OneTemplate], frozen=True, tag="restore_templa
 
 
 class ImportTemplates(BaseRequest[Imported], frozen=True, tag="import_templates"):
-    """`text`: the file's content, 1 MiB at most. Answered by `Imported`."""
+    """`text`: the content of a file, 1 MiB at most."""
 
     text: str
 
 
 class GetStatus(BaseRequest[SupervisorStatus], frozen=True, tag="get_status"):
-    """Answered by `SupervisorStatus`."""
+    pass
 
 
 class Shutdown(BaseRequest[Done], frozen=True, tag="shutdown"):
-    """The supervisor leaves; its trainers go on. Answered by `Done` before it goes."""
+    """The supervisor answers, then leaves; its trainers go on."""
 
 
 Request = Union[
     Subscribe, Submit, GetJob, GetJobs, StopJobs, PauseJobs, ResumeJobs, CheckpointJobs, RetryJobs, MoveJobs, DeleteJobs,
-    KeepCheckpoints,
-    GetPreferences, SetPreferences, GetTemplates, SaveTemplate, EditTemplate,
-    DuplicateTemplate, DeleteTemplate, RestoreTemplate, ImportTemplates, GetStatus, Shutdown,
+    KeepCheckpoints, GetPreferences, SetPreferences, GetTemplates, SaveTemplate, EditTemplate, DuplicateTemplate,
+    DeleteTemplate, RestoreTemplate, ImportTemplates, GetStatus, Shutdown,
 ]  # fmt: skip
 
-# Answers
+
+# Answers and events
 
 
 class Reply(msgspec.Struct, frozen=True, tag="reply"):
@@ -334,11 +315,8 @@ class Failure(msgspec.Struct, frozen=True, tag="failure", kw_only=True):
     problems: tuple[Problem, ...] = ()
 
 
-# Events
-
-
 class JobChanged(msgspec.Struct, frozen=True, tag="job_changed"):
-    """A new job, a new state, or new figures. `progress_only`: may be replaced by a newer one of the same job."""
+    """A new job, a new state, or new figures. `progress_only`: newer progress of the same job may replace it."""
 
     job: Job
     progress_only: bool = False

@@ -1,54 +1,58 @@
-"""Which version of the protocol two ends speak, and what is said when there is none."""
+"""Which version of the protocol two ends speak, and what each version knows."""
 
 from __future__ import annotations
 
 from saetui.errors import ProtocolError
-from saetui.protocol.messages import (
-    OLDEST_VERSION,
-    PROTOCOL_VERSION,
-    BaseRequest,
-    Change,
-    Hello,
-    PreferencesChanged,
-    R,
-)
+from saetui.protocol import messages
+from saetui.protocol.messages import OLDEST_VERSION, PROTOCOL_VERSION, BaseRequest, Change, Hello, PreferencesChanged, R
 
 HANDSHAKE_SECONDS = 5.0
-"""How long a connection may take to say `Hello`."""
+"""How long a connection may take to send `Hello`."""
+
+_SINCE_2 = (
+    messages.PauseJobs,
+    messages.ResumeJobs,
+    messages.CheckpointJobs,
+    messages.RetryJobs,
+    messages.KeepCheckpoints,
+    messages.MoveJobs,
+    messages.GetPreferences,
+    messages.SetPreferences,
+)
 
 
 def negotiate(hello: Hello) -> int:
     """The newest version that both ends speak.
 
     Raises:
-        ProtocolError: there is none; it says which end is older and what to do.
+        ProtocolError: there is none. It says which end is older and what to do.
     """
     version = min(hello.newest, PROTOCOL_VERSION)
     if version >= max(hello.oldest, OLDEST_VERSION):
         return version
-    theirs = _range(hello.oldest, hello.newest)
-    ours = _range(OLDEST_VERSION, PROTOCOL_VERSION)
     if hello.oldest > PROTOCOL_VERSION:
         way_out = "The supervisor is older: run `saetui supervisor stop` (trainings go on), then try again."
     else:
         way_out = "This client is older than the supervisor: use the saetui that the supervisor was started with."
+    theirs, ours = _range(hello.oldest, hello.newest), _range(OLDEST_VERSION, PROTOCOL_VERSION)
     raise ProtocolError(f"The client speaks protocol {theirs}, the supervisor {ours}.", way_out)
 
 
 def understood(change: Change, version: int) -> bool:
-    """Whether an end that speaks a version knows this kind of news."""
+    """Whether an end that speaks a version knows this kind of change."""
     return version >= 2 or not isinstance(change, PreferencesChanged)
 
 
 def require_understood(request: BaseRequest[R], version: int) -> None:
-    """See that a supervisor which speaks a version can do what is asked.
+    """Refuse a request that a supervisor which speaks a version does not know.
 
     Raises:
-        ProtocolError: it is older than that.
+        ProtocolError: the supervisor is older than the request.
     """
-    if request.needs > version:
+    later = isinstance(request, _SINCE_2) or (isinstance(request, messages.Submit) and request.after is not None)
+    if later and version < 2:
         raise ProtocolError(
-            f"The supervisor is older (protocol {version}) and cannot do this; protocol {request.needs} can.",
+            f"The supervisor is older (protocol {version}) and cannot do this; protocol 2 can.",
             "Run `saetui supervisor stop` (trainings go on), then try again: the new one takes over.",
         )
 

@@ -1,4 +1,4 @@
-"""The tries of a job: each is one life of its processes, and none takes the traces of an earlier one for its own."""
+"""The attempts of a job: each is one life of its processes, and none mistakes the traces of an earlier one for its own."""
 
 from __future__ import annotations
 
@@ -18,51 +18,45 @@ from saetui.rundir.layout import RunDirectory
 from saetui.supervisor.record import Record
 
 REMOVED = ("metrics", "checkpoints", "sae", "events.jsonl", "control.json", "identity.json", "exit.json")
-"""What a start from the beginning removes. The log stays: it says why the earlier try is no more."""
-
+"""What a start from the beginning removes. The log stays: it says how the earlier attempt ended."""
 
 _EARLIER = re.compile(rf"\.earlier\.(({'|'.join(map(re.escape, REMOVED))})\.)?[0-9a-f]{{8}}\.deleted")
-"""What was to be removed. Without a name in it: a directory of several, by an older saetui."""
-
-
-def run_of(record: Record) -> RunDirectory:
-    """The job's directory."""
-    return RunDirectory(Path(record.job.directory))
+"""What is being removed. Without a name in it: a directory of several, made by an older saetui."""
 
 
 def never_started(run: RunDirectory, events_from: int) -> bool:
-    """Whether no trainer of this try has ever lived: neither it nor its runner has left a trace."""
+    """Whether no trainer of this attempt has ever lived: neither it nor its runner has left a trace."""
     return not run.identity.exists() and not run.exit.exists() and _size(run.events) <= events_from
 
 
 def forget_end(record: Record) -> Record:
-    """Make ready for another try, which goes on from the newest checkpoint; the record with where its events begin.
+    """Make ready for another attempt from the newest checkpoint. Returns the record with where its events begin.
 
-    Done before the job is recorded as queued: a supervisor that is killed in between finds an ended job whose end is
-    recorded, and nobody who asks for its traces.
+    Called before the job is recorded as queued: when the supervisor is killed in between, the job has ended, its end is
+    recorded, and nothing asks for the traces of that end.
 
     Raises:
         OSError: no room or no permission.
     """
-    run = run_of(record)
+    run = record.run
     for path in (run.identity, run.exit):
         path.unlink(missing_ok=True)
     if run.path.is_dir():
         fsync_directory(run.path)
-        wish(run, DesiredState.RUN)
+        write_desired_state(run, DesiredState.RUN)
     return msgspec.structs.replace(record, events_from=_size(run.events))
 
 
-def clear(record: Record) -> None:
-    """Remove what earlier tries wrote, but for their log. May be interrupted, and done again.
+def remove_earlier(record: Record) -> None:
+    """Remove what earlier attempts wrote, except their log. May be interrupted, and called again.
 
     Raises:
-        OSError: no permission, or the disk fails; what was not removed yet is removed by the next call.
+        OSError: no permission, or the disk fails. The next call removes what is left.
     """
-    run = run_of(record)
+    run = record.run
     for name in REMOVED:
         if os.path.lexists(run.path / name):
-            # Renamed first, each by itself: that takes no room, and nothing half removed is taken for whole.
+            # Renamed first, each by itself: that needs no room, and nothing half removed is mistaken for whole.
             os.rename(run.path / name, run.path / f".earlier.{name}.{secrets.token_hex(4)}.deleted")
     fsync_directory(run.path)
     for entry in list(run.path.iterdir()):
@@ -73,22 +67,20 @@ def clear(record: Record) -> None:
     fsync_directory(run.path)
 
 
-def wish(run: RunDirectory, wanted: DesiredState) -> bool:
-    """See that the job's control file says this; whether it had to be written.
+def write_desired_state(run: RunDirectory, wanted: DesiredState) -> None:
+    """Write the desired state into the job's control file, unless the file has it already.
 
     Raises:
         OSError: no room.
     """
     try:
-        found = read_control(run)
+        control = read_control(run)
     except FormatError:
-        # Only the count of checkpoints is lost with it, and a count that begins anew asks for none.
+        # Only the count of checkpoints is lost, and a count that begins anew asks for none.
         write_control(run, Control(desired_state=wanted))
-        return True
-    if found.desired_state is wanted:
-        return False
-    write_control(run, msgspec.structs.replace(found, desired_state=wanted))
-    return True
+        return
+    if control.desired_state is not wanted:
+        write_control(run, msgspec.structs.replace(control, desired_state=wanted))
 
 
 def _size(path: Path) -> int:

@@ -1,24 +1,28 @@
-"""Work that goes on beside the requests. It may fail and is begun again; the service lives on without it meanwhile."""
+"""Work beside the requests: tasks that may fail and begin again, and threads for files that may never answer."""
 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
+import threading
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0
-"""Seconds between a failure and the next try; doubled with each failure in a row."""
+"""Seconds between a failure and the next attempt; doubled with each failure in a row."""
 
 CALM_SECONDS = 60.0
-"""Work that went well for so long has recovered: the next failure is its first."""
+"""Work that went well for so long has recovered: its next failure counts as the first."""
 
+T = TypeVar("T")
 Work = Callable[[], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 
 class Background:
-    """The only way to start a task in the supervisor that nobody waits for."""
+    """The only way in the supervisor to start a task that nobody awaits."""
 
     def __init__(self, first_pause: float = FIRST_PAUSE) -> None:
         self._first_pause = first_pause
@@ -27,15 +31,15 @@ class Background:
 
     @property
     def troubles(self) -> tuple[str, ...]:
-        """What has failed and waits to be tried again, in words."""
+        """For the user: what has failed and is tried again later."""
         return tuple(f"{name} failed: {reason}" for name, reason in self._troubles.items())
 
     def repeat(self, name: str, work: Work) -> None:
-        """Do something that never ends by itself; when it fails or returns, log that, wait, and begin again."""
+        """Do work that never ends by itself. When it fails or returns, log that, wait, and begin again."""
         self._start(self._repeat(name, work))
 
     def once(self, name: str, work: Awaitable[None]) -> None:
-        """Do something that ends; when it fails, log that."""
+        """Do work that ends; when it fails, log that."""
         self._start(self._once(name, work))
 
     def close(self) -> None:
@@ -58,10 +62,12 @@ class Background:
             try:
                 await work()
                 reason = "it ended"
-                log.error("%s ended; it is begun again in %g s", name, pause)
+                log.error("%s ended; it begins again in %g s", name, pause)
             except Exception as error:
                 reason = str(error) or type(error).__name__
-                self._report(name, reason, pause)
+                # The traceback of the same failure is logged once.
+                known = self._troubles.get(name) == reason
+                log.error("%s failed (%s); it begins again in %g s", name, reason, pause, exc_info=not known)
             finally:
                 recovered.cancel()
             self._troubles[name] = reason
@@ -76,7 +82,22 @@ class Background:
         except Exception:
             log.exception("%s failed", name)
 
-    def _report(self, name: str, reason: str, pause: float) -> None:
-        """The traceback of a failure is logged the first time; the same failure again is one line."""
-        known = self._troubles.get(name) == reason
-        log.error("%s failed (%s); it is tried again in %g s", name, reason, pause, exc_info=not known)
+
+def in_daemon_thread(work: Callable[[], T], name: str) -> asyncio.Future[T]:
+    """Work in a thread for which nothing waits at the end of the process. Returns the future of its result.
+
+    The process does wait for asyncio's own few threads, and a network disk that is gone keeps its readers for ever.
+    """
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return asyncio.wrap_future(future)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from saetui import __version__
+from saetui.display.figures import duration
 from saetui.errors import ProtocolError, SaetuiError, SupervisorError
 from saetui.failpoints import hit
 from saetui.protocol.framing import (
@@ -36,11 +37,11 @@ from saetui.protocol.messages import (
     Welcome,
 )
 from saetui.protocol.versions import HANDSHAKE_SECONDS, negotiate
-from saetui.supervisor.memory_limit import Crowd
-from saetui.supervisor.outbox import Outbox, Overflow
+from saetui.supervisor.broadcast import Outbox, Overflow
+from saetui.supervisor.memory_limit import MemoryLimit
 
 SILENCE_SECONDS = 30.0
-"""A client that takes nothing for so long is cut off."""
+"""A client that reads nothing for so long is cut off."""
 
 SEND_BUFFER = 64 << 10
 Answer = Callable[["Connection", Request], Awaitable[Result]]
@@ -48,26 +49,26 @@ log = logging.getLogger(__name__)
 
 
 class Connection:
-    """A connected client; it listens to the hub once it has subscribed."""
+    """A connected client. Once it has subscribed, every change is published to it."""
 
     def __init__(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         answer: Answer,
-        hint: Callable[[], None],
-        crowd: Crowd,
+        directory_changed: Callable[[], None],
+        memory_limit: MemoryLimit,
         silence: float = SILENCE_SECONDS,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._answer = answer
-        self._hint = hint
-        self._crowd = crowd
+        self._directory_changed = directory_changed
+        self._memory_limit = memory_limit
         self._silence = silence
         self._decoder = FrameDecoder(TO_SUPERVISOR_LIMIT)
         self._payloads: list[bytes] = []
-        self._in_work = 0
+        self._answering = 0
         self.outbox = Outbox()
         self.name = "unknown"
         self.version = PROTOCOL_VERSION
@@ -75,15 +76,15 @@ class Connection:
 
     @property
     def held(self) -> int:
-        """Bytes that are kept for this client, either way; 0 once the connection has ended."""
+        """Bytes kept for this client, sent or received; 0 once the connection has ended."""
         transport = self._writer.transport
         if transport.is_closing():
             return 0
-        waiting = self.outbox.size + transport.get_write_buffer_size()
-        return waiting + self._decoder.pending + self._in_work + sum(map(len, self._payloads))
+        to_send = self.outbox.size + transport.get_write_buffer_size()
+        return to_send + self._decoder.pending + self._answering + sum(map(len, self._payloads))
 
     async def serve(self) -> None:
-        """Talk to the client until one of the two ends it."""
+        """Talk to the client until one of the two ends the connection."""
         if not self._is_this_user():
             log.warning("a connection of another user was refused")
             self._writer.transport.abort()
@@ -103,14 +104,15 @@ class Connection:
                 if isinstance(result, Exception) and not isinstance(result, ConnectionError):
                     log.error("client %r", self.name, exc_info=result)
                 if isinstance(result, BaseException):
-                    # asyncio's reader keeps the exception, and its traceback our frames with the last message in them:
-                    # a megabyte that a circle of references holds until the collector comes, which may be never.
+                    # asyncio's reader keeps the exception, whose traceback keeps our frames with the last message: a
+                    # megabyte in a circle of references, which the garbage collector may never visit.
                     result.__traceback__ = None
 
-    def hear(self, change: bytes, job_id: str | None, *, progress_only: bool) -> None:
+    def publish(self, change: bytes, job_id: str | None, *, progress_only: bool) -> None:
+        """Send a change, encoded, as soon as the client takes it."""
         try:
             self.outbox.put_change(change, job_id, progress_only=progress_only)
-            self._crowd.grown(self)
+            self._memory_limit.enforce(self)
         except Overflow:
             self.cut("it does not keep up")
 
@@ -118,12 +120,12 @@ class Connection:
         self._put(Goodbye(reason))
 
     def cut(self, reason: str) -> None:
-        """End the connection at once; a client that still lives connects again and takes a snapshot."""
+        """End the connection at once; a client that lives connects again and gets a snapshot."""
         log.warning("client %r was cut off: %s", self.name, reason)
         self.end()
 
     def end(self) -> None:
-        """Close the connection; what was not sent yet is dropped."""
+        """Close the connection; what was not sent is dropped."""
         self._writer.transport.abort()
 
     def _is_this_user(self) -> bool:
@@ -140,7 +142,8 @@ class Connection:
         except ProtocolError as error:
             self._put(failure_of(error))
         except asyncio.TimeoutError:
-            self._put(failure_of(ProtocolError(f"No greeting came within {HANDSHAKE_SECONDS:g} s.", "Try again.")))
+            late = ProtocolError(f"No greeting came within {duration(HANDSHAKE_SECONDS)}.", "Try again.")
+            self._put(failure_of(late))
 
     async def _shake_hands(self) -> None:
         payload = await asyncio.wait_for(self._next_payload(), HANDSHAKE_SECONDS)
@@ -154,26 +157,26 @@ class Connection:
         self._put(Welcome(version=self.version, saetui=__version__, pid=os.getpid()))
 
     async def _take_next(self) -> bool:
-        """Answer the next message; False where there is none any more. Nothing of it is kept while the next is awaited."""
+        """Answer the next message, and keep nothing of it. False at the end of the connection."""
         payload = await self._next_payload()
         if payload is None:
             return False
-        self._in_work = len(payload)
+        self._answering = len(payload)
         try:
             await self._take(payload)
         finally:
-            self._in_work = 0
+            self._answering = 0
         return True
 
     async def _take(self, payload: bytes) -> None:
         try:
             message = from_client(payload)
         except ProtocolError as error:
-            # Its frame was sound, so the next one can be trusted.
+            # The frame was sound, so the next one can be trusted.
             self._put(failure_of(error, request_id(payload)))
             return
         if isinstance(message, DirectoryChanged):
-            self._hint()
+            self._directory_changed()
         elif isinstance(message, Hello):
             self._put(failure_of(ProtocolError("A second greeting came.", "Greet once.")))
         else:
@@ -187,10 +190,8 @@ class Connection:
             return failure_of(error, request.id)
         except Exception:
             log.exception("request %s", type(request).__name__)
-            return failure_of(
-                SupervisorError("The supervisor failed at this request.", "Its log (supervisor.log) has the reason."),
-                request.id,
-            )
+            way_out = "Its log (supervisor.log) has the reason."
+            return failure_of(SupervisorError("The supervisor failed at this request.", way_out), request.id)
 
     def _put(self, message: msgspec.Struct) -> None:
         try:
@@ -198,7 +199,7 @@ class Connection:
         except ProtocolError as error:
             content = encode(failure_of(error, getattr(message, "id", None)), TO_CLIENT_LIMIT)
         self.outbox.put_frame(content)
-        self._crowd.grown(self)
+        self._memory_limit.enforce(self)
 
     async def _next_payload(self) -> bytes | None:
         while not self._payloads:
@@ -207,7 +208,7 @@ class Connection:
                 self._decoder.finish()
                 return None
             self._payloads = self._decoder.feed(data)
-            self._crowd.grown(self)
+            self._memory_limit.enforce(self)
         return self._payloads.pop(0)
 
     async def _send(self) -> None:
@@ -218,7 +219,7 @@ class Connection:
             await self._drain()
 
     async def _drain(self) -> None:
-        """Wait until the kernel has taken most of it; cut the client off when it takes nothing for too long."""
+        """Wait until the kernel has taken most of it; cut the client off when it reads nothing for too long."""
         draining = asyncio.ensure_future(self._writer.drain())
         try:
             while True:
@@ -227,13 +228,13 @@ class Connection:
                 if done:
                     return draining.result()
                 if self._writer.transport.get_write_buffer_size() >= before:
-                    self.cut(f"it read nothing for {self._silence:g} s")
+                    self.cut(f"it read nothing for {duration(self._silence)}")
                     raise ConnectionAbortedError
         finally:
             draining.cancel()
 
     async def _flush(self, sending: asyncio.Task[None]) -> None:
-        """Let the last words out, for a second at most."""
+        """Send what is left, for a second at most."""
         deadline = asyncio.get_running_loop().time() + 1.0
         with contextlib.suppress(ConnectionError):
             while self.outbox.size or self._writer.transport.get_write_buffer_size():

@@ -1,6 +1,6 @@
-"""A file that is replaced as a whole and has a second generation beside it: what is found of the two at a start.
+"""A file that is replaced as a whole and has a second generation beside it: which of the two is used at a start.
 
-What cannot be read is moved aside, never overwritten, and said; whatever of the two is sound is used.
+A file that cannot be read is moved aside and reported, never overwritten; a sound one of the two is used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WhyUnreadable = Callable[[bytes], "str | None"]
 
 @dataclass(frozen=True)
 class MovedAside:
-    """A file that could not be read: where it was, where it lies now, and what is wrong with it."""
+    """A file that could not be read: where it was, where it is now, and what is wrong with it."""
 
     path: Path
     to: Path
@@ -37,23 +37,23 @@ class MovedAside:
 
 
 @dataclass(frozen=True)
-class Recovery:
+class Generations:
     """What was found of a file.
 
     Attributes:
         sound: the file itself is there as it was last written.
-        stepped_in: it was not, and its second generation is in use.
-        moved: what could not be read, of both generations.
+        previous_in_use: it was not, and its second generation has taken its place.
+        moved: the files of either generation that could not be read.
     """
 
     sound: bool
-    stepped_in: bool
+    previous_in_use: bool
     moved: tuple[MovedAside, ...]
 
     @property
     def present(self) -> bool:
         """Whether there is a content to go on with."""
-        return self.sound or self.stepped_in
+        return self.sound or self.previous_in_use
 
 
 def previous_generation(path: Path) -> Path:
@@ -61,15 +61,15 @@ def previous_generation(path: Path) -> Path:
     return path.with_name(f"{path.name}.previous")
 
 
-def recover(path: Path, why_unreadable: WhyUnreadable) -> Recovery:
-    """See that the file is there and sound, or absent; sweep what an interrupted write left.
+def recover(path: Path, why_unreadable: WhyUnreadable) -> Generations:
+    """Make sure that the file is sound, or absent; remove the temporary files of an interrupted write.
 
     Raises:
         HomeError: (from `why_unreadable`) a newer saetui wrote it.
         OSError: it cannot be read or written at all.
     """
     for leftover in path.parent.glob(f".{path.name}*.tmp"):
-        with contextlib.suppress(IsADirectoryError):  # it is none of ours
+        with contextlib.suppress(IsADirectoryError):  # not one of ours
             leftover.unlink()
     moved = []
     for generation in (path, previous_generation(path)):
@@ -77,17 +77,17 @@ def recover(path: Path, why_unreadable: WhyUnreadable) -> Recovery:
         if reason is not None:
             moved.append(_move_aside(generation, reason))
     if path.exists():
-        return Recovery(True, False, tuple(moved))
+        return Generations(True, False, tuple(moved))
     previous = previous_generation(path)
     if not previous.exists():
-        return Recovery(False, False, tuple(moved))
+        return Generations(False, False, tuple(moved))
     write_durably(path, read_regular(previous, LIMIT))
     log.warning("the previous generation of %s is in use", path)
-    return Recovery(False, True, tuple(moved))
+    return Generations(False, True, tuple(moved))
 
 
 def keep_previous(path: Path) -> None:
-    """Let the present file live on under its second name while it is replaced."""
+    """Give the present file a second name, under which it stays while it is replaced."""
     if inode(path) == inode(previous_generation(path)):
         # The last write failed after this. Renaming one name of a file onto another of it would leave both.
         return
@@ -101,7 +101,7 @@ def keep_previous(path: Path) -> None:
 
 
 def put_back(path: Path, *, was_there: bool) -> None:
-    """Make the previous generation the present one again, or take away the first one that there was."""
+    """Make the previous generation the present one again, or remove the first one ever written."""
     if was_there:
         temporary = _temporary(path)
         shutil.copyfile(previous_generation(path), temporary)
@@ -120,7 +120,7 @@ def inode(path: Path) -> int | None:
 
 
 def _check(path: Path, why_unreadable: WhyUnreadable) -> str | None:
-    """Why a generation cannot be used; None where it can, or is not there."""
+    """Why a generation cannot be used; None where it can be, or is not there."""
     if not os.path.lexists(path):
         return None
     try:

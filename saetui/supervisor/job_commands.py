@@ -1,7 +1,8 @@
-"""What is done to jobs that are there: pause, resume, checkpoint, stop, retry, move, delete.
+"""What is done to jobs that exist: pause, resume, checkpoint, stop, retry, move, delete.
 
-Each takes several jobs, and refuses all when one of them cannot: first everything is checked, then it is recorded in one
-step, then the trainers are told. What was recorded and not told yet is told by the next look, or the next supervisor.
+Each command takes several jobs, and refuses all when one of them is in a wrong state. Everything is checked first, then
+recorded in one step, then sent to the trainers. What was recorded and could not be sent is sent by the scheduler's next
+round, or by the next supervisor.
 """
 
 from __future__ import annotations
@@ -21,125 +22,119 @@ from saetui.protocol.messages import KeepCheckpoints, Place
 from saetui.rundir.checkpoints import delete_unless_read, list_checkpoints
 from saetui.rundir.control import read_control, write_control
 from saetui.rundir.retention import spec_rules, superfluous
-from saetui.supervisor.attempts import forget_end, run_of
-from saetui.supervisor.auto_resume import waits_for_revival, without_revival
-from saetui.supervisor.jobs import Board, moved, queued
-from saetui.supervisor.order import placed
+from saetui.supervisor.attempts import forget_end
+from saetui.supervisor.auto_resume import waits_for_auto_resume, without_auto_resume
+from saetui.supervisor.jobs import Jobs, queued, with_status
 from saetui.supervisor.outcome import directory_gone
+from saetui.supervisor.queue import placed
 from saetui.supervisor.record import Record
 from saetui.supervisor.removal import hide_all, remove_for_good, show_again
-from saetui.supervisor.scheduler import Workforce
+from saetui.supervisor.running_job import RunningJob
+from saetui.supervisor.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
 
 
-class Verbs:
+class JobCommands:
     """Every method takes jobs by id, prefix or name, and returns them as they are then.
 
-    Raises (every method): NotFound or InvalidInput: a job is not named well. Conflict: one of them is in a state in which
-    this cannot be done. HomeError: the store or a job's directory cannot be written.
+    Raises (every method): NotFound or InvalidInput: no job, or several, are meant. Conflict: one of them is in a state in
+    which this cannot be done. HomeError: the store or a job's directory cannot be written.
     """
 
-    def __init__(self, home: Home, board: Board, workforce: Workforce) -> None:
+    def __init__(self, home: Home, jobs: Jobs, scheduler: Scheduler) -> None:
         self._home = home
-        self._board = board
-        self._workforce = workforce
+        self._jobs = jobs
+        self._scheduler = scheduler
 
     def stop(self, texts: Sequence[str]) -> tuple[Job, ...]:
-        """Stop jobs; one that ended and waits to be started again by itself stays as it ended."""
-        records = self._board.find_all(texts)
-        require_possible(JobCommand.STOP, [record.job for record in records if not waits_for_revival(record)])
-        self._board.write([_stopped(record) for record in records if record.job.status is not Status.STOPPING])
-        self._each_live(records, lambda job_id: self._workforce.live(job_id).ask_to_stop())
-        return self._now(records)
+        """Stop jobs. One that has ended, and waits to be started again by itself, stays as it ended."""
+        records = self._jobs.find_all(texts)
+        require_possible(JobCommand.STOP, [record.job for record in records if not waits_for_auto_resume(record)])
+        self._jobs.update([_stopped(record) for record in records if record.job.status is not Status.STOPPING])
+        return self._send(records, RunningJob.send_stop)
 
     def pause(self, texts: Sequence[str], *, unload: bool) -> tuple[Job, ...]:
-        """Hold jobs; queued ones leave the queue. `unload`: and free the memory of those that run."""
-        records = self._chosen(JobCommand.UNLOAD if unload else JobCommand.PAUSE, texts)
-        self._see_that_they_listen(records)
+        """Hold jobs; queued ones leave the queue. `unload`: also free the memory of those that run."""
+        records = self._possible(JobCommand.UNLOAD if unload else JobCommand.PAUSE, texts)
+        self._require_control(records)
         wanted = DesiredState.UNLOAD if unload else DesiredState.PAUSE
-        self._board.write([_paused(record, wanted) for record in records])
-        self._each_live(records, lambda job_id: self._workforce.live(job_id).tell_wish())
-        return self._now(records)
+        self._jobs.update([_paused(record, wanted) for record in records])
+        return self._send(records, RunningJob.send_desired_state)
 
     def resume(self, texts: Sequence[str]) -> tuple[Job, ...]:
-        """Let jobs that hold go on at once, and those without a process through the queue, from their checkpoint."""
-        records = self._chosen(JobCommand.RESUME, texts)
-        self._see_that_none_lives(records)
-        rank = self._board.last_rank()
+        """Let paused jobs go on at once. Those without a process go through the queue, and on from their checkpoint."""
+        records = self._possible(JobCommand.RESUME, texts)
+        self._require_no_process(records)
+        rank = self._jobs.last_rank()
         changed = []
         for record in records:
             if record.job.holds_device:
-                changed.append(_wishing(record, DesiredState.RUN))
-            else:
-                rank += 1
-                changed.append(queued(self._ready(record), rank))
-        self._board.write(changed)
-        self._each_live(records, lambda job_id: self._workforce.live(job_id).tell_wish())
-        return self._now(records)
+                changed.append(record.with_job(desired_state=DesiredState.RUN))
+                continue
+            rank += 1
+            _require_directory(record)
+            try:
+                changed.append(queued(forget_end(record), rank))
+            except OSError as error:
+                raise _not_writable(record, error) from error
+        self._jobs.update(changed)
+        return self._send(records, RunningJob.send_desired_state)
 
     def checkpoint(self, texts: Sequence[str]) -> tuple[Job, ...]:
-        records = self._chosen(JobCommand.CHECKPOINT, texts)
-        self._see_that_they_listen(records)
+        records = self._possible(JobCommand.CHECKPOINT, texts)
+        self._require_control(records)
         for record in records:
             try:
-                self._workforce.live(record.id).ask_for_checkpoint()
+                self._scheduler.running(record.id).ask_for_checkpoint()
             except OSError as error:
-                raise _no_room(record, error) from error
-        return self._now(records)
+                raise _not_writable(record, error) from error
+        return self._current(records)
 
     def retry(self, texts: Sequence[str]) -> tuple[Job, ...]:
-        """Queue jobs from the start. What they wrote is removed before they start; the wish is recorded first."""
-        records = self._chosen(JobCommand.RETRY, texts)
-        self._see_that_none_lives(records)
+        """Queue jobs from the start. This is recorded first; what they wrote is removed before they start."""
+        records = self._possible(JobCommand.RETRY, texts)
+        self._require_no_process(records)
         for record in records:
-            _see_its_directory(record)
-        rank = self._board.last_rank()
+            _require_directory(record)
         changed = []
-        for number, record in enumerate(records, start=1):
-            again = queued(record, rank + number)
-            fresh = msgspec.structs.replace(again.job, step=0, progress=0.0, metrics={}, started_at=None)
-            changed.append(msgspec.structs.replace(again, job=fresh, clean=True, events_from=0))
-        self._board.write(changed)
-        self._workforce.hint()
-        return self._now(records)
+        for rank, record in enumerate(records, start=self._jobs.last_rank() + 1):
+            again = queued(record, rank).with_job(step=0, progress=0.0, metrics={}, started_at=None)
+            changed.append(msgspec.structs.replace(again, clean=True, events_from=0))
+        self._jobs.update(changed)
+        self._scheduler.wake()
+        return self._current(records)
 
     def move(self, texts: Sequence[str], to: Place) -> tuple[Job, ...]:
-        """Give queued jobs another place; the whole queue in its order."""
-        records = self._chosen(JobCommand.MOVE, texts)
-        order = placed([record.id for record in self._board.queue()], [record.id for record in records], to)
-        changed = []
-        for rank, job_id in enumerate(order, start=1):
-            record = self._board[job_id]
-            if record.job.queue_rank != rank:
-                changed.append(
-                    msgspec.structs.replace(record, job=msgspec.structs.replace(record.job, queue_rank=rank))
-                )
-        self._board.write(changed)
-        self._workforce.hint()
-        return tuple(record.job for record in self._board.queue())
+        """Give queued jobs another place. Returns the whole queue in its order."""
+        records = self._possible(JobCommand.MOVE, texts)
+        order = placed([record.id for record in self._jobs.queue()], [record.id for record in records], to)
+        ranked = [(rank, self._jobs[job_id]) for rank, job_id in enumerate(order, start=1)]
+        self._jobs.update(
+            [record.with_job(queue_rank=rank) for rank, record in ranked if record.job.queue_rank != rank]
+        )
+        self._scheduler.wake()
+        return tuple(record.job for record in self._jobs.queue())
 
     async def delete(self, texts: Sequence[str]) -> tuple[Job, ...]:
-        """Forget jobs and remove their directories. Hidden first, forgotten then: what cannot be hidden is not forgotten."""
-        records = self._chosen(JobCommand.DELETE, texts)
-        self._see_that_none_lives(records)
+        """Forget jobs and remove their directories. Hidden first: a job whose directory cannot be hidden is not forgotten."""
+        records = self._possible(JobCommand.DELETE, texts)
+        self._require_no_process(records)
         hidden = hide_all(records)
         try:
-            self._board.remove(*(record.id for record in records))
+            self._jobs.remove(*(record.id for record in records))
         except HomeError:
             show_again(hidden)
             raise
-        left = [word for pair in hidden if (word := await asyncio.to_thread(remove_for_good, *pair)) is not None]
+        left = [text for one in hidden if (text := await asyncio.to_thread(remove_for_good, *one)) is not None]
         if left:
-            raise HomeError(
-                f"Deleted, but not everything on the disk: {' '.join(left)}", "Remove what is left yourself."
-            )
+            raise HomeError(f"Deleted, but not everything on the disk: {' '.join(left)}", "Remove the rest yourself.")
         return tuple(record.job for record in records)
 
     async def keep_checkpoints(self, request: KeepCheckpoints) -> tuple[Job, ...]:
-        """Change which checkpoints of a job stay. Recorded in its directory first, then what is superfluous goes."""
-        record = self._board.find(request.job)
-        run = run_of(record)
+        """Change which checkpoints of a job stay. Recorded in its directory first, then the superfluous ones are removed."""
+        record = self._jobs.find(request.job)
+        run = record.run
         try:
             before = read_control(run)
             rules = msgspec.structs.replace(
@@ -151,29 +146,29 @@ class Verbs:
             )
             write_control(run, msgspec.structs.replace(before, retention=rules))
             if record.job.holds_device:
-                self._workforce.live(record.id).wake_trainer()
+                self._scheduler.running(record.id).wake_trainer()
             else:
                 for checkpoint in superfluous(list_checkpoints(run.checkpoints), rules):
                     await asyncio.to_thread(delete_unless_read, checkpoint.path)
         except OSError as error:
-            raise _no_room(record, error) from error
+            raise _not_writable(record, error) from error
         return (record.job,)
 
-    def _chosen(self, verb: JobCommand, texts: Sequence[str]) -> list[Record]:
-        records = self._board.find_all(texts)
-        require_possible(verb, [record.job for record in records])
+    def _possible(self, command: JobCommand, texts: Sequence[str]) -> list[Record]:
+        records = self._jobs.find_all(texts)
+        require_possible(command, [record.job for record in records])
         return records
 
-    def _see_that_they_listen(self, records: Sequence[Record]) -> None:
+    def _require_control(self, records: Sequence[Record]) -> None:
         for record in records:
             if record.job.holds_device:
-                self._workforce.live(record.id).require_listening()
+                self._scheduler.running(record.id).require_control()
 
-    def _see_that_none_lives(self, records: Sequence[Record]) -> None:
-        """See that no process of a job lives which is thought to have none.
+    def _require_no_process(self, records: Sequence[Record]) -> None:
+        """Refuse jobs that are recorded without a process and have one.
 
         Raises:
-            Conflict: one does.
+            Conflict: one has.
         """
         without = [record for record in records if not record.job.holds_device]
         found = find_living(self._home, [record.id for record in without])
@@ -181,48 +176,38 @@ class Verbs:
             living = found.get(record.id)
             if living:
                 raise Conflict(
-                    f"{record.job.name} ({record.job.state}): a process of it lives still (pid {living[0].pid}).",
+                    f"{record.job.name} ({record.job.state}): one of its processes still lives (pid {living[0].pid}).",
                     f"Wait for its end, or end it: kill {' '.join(str(who.pid) for who in living)}",
                 )
 
-    def _ready(self, record: Record) -> Record:
-        _see_its_directory(record)
-        try:
-            return forget_end(record)
-        except OSError as error:
-            raise _no_room(record, error) from error
-
-    def _each_live(self, records: Sequence[Record], tell: Callable[[str], None]) -> None:
-        """Tell the trainers of those that have one; what cannot be told now is told by a later look."""
+    def _send(self, records: Sequence[Record], send: Callable[[RunningJob], None]) -> tuple[Job, ...]:
+        """Send a command to the trainers of the jobs that have one; an error is logged, and the scheduler tries again."""
         for record in records:
-            if self._board[record.id].job.holds_device:
+            if self._jobs[record.id].job.holds_device:
                 try:
-                    tell(record.id)
+                    send(self._scheduler.running(record.id))
                 except OSError as error:
                     log.error("job %s: %s", record.id, error)
-        self._workforce.hint()
+        self._scheduler.wake()
+        return self._current(records)
 
-    def _now(self, records: Sequence[Record]) -> tuple[Job, ...]:
-        return tuple(self._board[record.id].job for record in records)
+    def _current(self, records: Sequence[Record]) -> tuple[Job, ...]:
+        return tuple(self._jobs[record.id].job for record in records)
 
 
 def _stopped(record: Record) -> Record:
-    if waits_for_revival(record):
-        return without_revival(record)
-    return moved(record, Status.STOPPING if record.job.holds_device else Status.STOPPED)
+    if waits_for_auto_resume(record):
+        return without_auto_resume(record)
+    return with_status(record, Status.STOPPING if record.job.holds_device else Status.STOPPED)
 
 
 def _paused(record: Record, wanted: DesiredState) -> Record:
     if record.job.status is Status.QUEUED:
-        return moved(record, Status.PAUSED, unloaded=True)
-    return _wishing(record, wanted)
+        return with_status(record, Status.PAUSED, unloaded=True)
+    return record.with_job(desired_state=wanted)
 
 
-def _wishing(record: Record, wanted: DesiredState) -> Record:
-    return msgspec.structs.replace(record, job=msgspec.structs.replace(record.job, desired_state=wanted))
-
-
-def _no_room(record: Record, error: OSError) -> HomeError:
+def _not_writable(record: Record, error: OSError) -> HomeError:
     return HomeError(
         f"{record.job.name} ({record.job.state}): its directory {record.job.directory} cannot be written: "
         f"{error.strerror or error}.",
@@ -230,8 +215,7 @@ def _no_room(record: Record, error: OSError) -> HomeError:
     )
 
 
-def _see_its_directory(record: Record) -> None:
-    run = run_of(record)
-    if not run.path.is_dir():
-        gone = directory_gone(run.path)
+def _require_directory(record: Record) -> None:
+    if not record.run.path.is_dir():
+        gone = directory_gone(record.run.path)
         raise HomeError(f"{record.job.name} ({record.job.state}): {gone.message}", gone.suggestion)

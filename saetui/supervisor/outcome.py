@@ -13,29 +13,26 @@ from saetui.formats.regular import NotRegular, TooLarge, read_regular
 from saetui.formats.sealed import decode_sealed
 from saetui.jobs.job import Job, JobError, Status
 from saetui.launch.identity import boot_id, identify, read_identities
-from saetui.launch.presence import directory_of, is_deleted
+from saetui.launch.presence import is_deleted, working_directory
 from saetui.rundir.events import LoggedEvent
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.log import last_lines
 from saetui.supervisor.attempts import never_started
 
-_SAID = {
-    "completed": Status.COMPLETED,
-    "stopped": Status.STOPPED,
-    "failed": Status.FAILED,
-    "paused": Status.PAUSED,
-}
+_REPORTED = {"completed": Status.COMPLETED, "stopped": Status.STOPPED, "failed": Status.FAILED, "paused": Status.PAUSED}
 _LINE_LIMIT = 200
+RESUME = "Resume it: it goes on from its newest checkpoint."
+_READ_LOG = "Look at its log, then resume it: it goes on from its newest checkpoint."
 
 COPIED = "copied"
-"""The kind of error of a job that a copied home has and that lives in the original."""
+"""The kind of error of a job in a copied home that lives in the original."""
 
 KILLED, LOST = "killed", "lost"
 """Kinds of errors that came from outside: the training itself did nothing wrong."""
 
 
 class Exit(msgspec.Struct, frozen=True):
-    """What the runner wrote: the trainer's exit code, or the signal that killed it."""
+    """The runner's record: the trainer's exit code, or the signal that killed it."""
 
     code: int | None
     signal: int | None
@@ -52,33 +49,31 @@ class Outcome:
 
 
 def judge(job: Job, run: RunDirectory, ended: LoggedEvent | None, events_from: int = 0) -> Outcome:
-    """How a job of which no process lives has ended. `paused`: it freed its memory, as it was asked.
+    """How a job ended of which no process lives. `paused`: it freed its memory, as it was asked.
 
     Args:
-        job: as it was last known; `stopping` when its end had been asked for.
+        job: as it was last known; `stopping` when it had been asked to stop.
         run: its directory.
-        ended: the trainer's own last word in this try, if it said one.
-        events_from: where in the event log this try begins.
+        ended: the last event of its trainer in this attempt, if there is one.
+        events_from: where in the event log this attempt begins.
     """
     asked_to_stop = job.status is Status.STOPPING
     found = read_exit(run.exit)
-    said = _SAID.get(str(ended.data.get("outcome"))) if ended is not None else None
-    if ended is not None and said is not None:
-        error = _error_said(ended) if said is Status.FAILED else None
-        return Outcome(Status.STOPPED if asked_to_stop and said is Status.PAUSED else said, error)
+    reported = _REPORTED.get(str(ended.data.get("outcome"))) if ended is not None else None
+    if ended is not None and reported is not None:
+        error = _reported_error(ended) if reported is Status.FAILED else None
+        return Outcome(Status.STOPPED if asked_to_stop and reported is Status.PAUSED else reported, error)
     if asked_to_stop and never_started(run, events_from):
         return Outcome(Status.STOPPED)
     if found is None:
         return _judge_without_exit(run)
     if asked_to_stop and (found.signal == signal.SIGTERM or found.code == 0):
         return Outcome(Status.STOPPED)
-    if found.signal is not None:
-        return Outcome(Status.FAILED, _killed(found))
-    return Outcome(Status.FAILED, _left_without_a_word(found, run))
+    return Outcome(Status.FAILED, _killed(found) if found.signal is not None else _silent(found, run))
 
 
 def read_exit(path: Path) -> Exit | None:
-    """What the runner wrote; None when it wrote nothing (readable)."""
+    """The runner's record; None when there is none, or none that can be read."""
     try:
         return decode_sealed(read_regular(path), Exit)
     except (FileNotFoundError, NotRegular, TooLarge, msgspec.DecodeError):
@@ -106,46 +101,23 @@ def cannot_start(error: OSError) -> JobError:
 def _judge_without_exit(run: RunDirectory) -> Outcome:
     identities = read_identities(run.identity)
     if identities is not None and identify(identities.trainer.pid) == identities.trainer:
-        # It lives, and not in this directory, or the job would not be judged.
-        original = directory_of(identities.trainer)
+        # The trainer lives, but not in this directory: a job that lives is not judged.
+        original = working_directory(identities.trainer)
         if original is not None and is_deleted(original):
-            return Outcome(
-                Status.FAILED,
-                JobError(
-                    kind=KILLED,
-                    message="The directory that it trained in was removed; this one was put in its place.",
-                    suggestion="Resume it: it goes on from its newest checkpoint.",
-                ),
-            )
-        return Outcome(
-            Status.FAILED,
-            JobError(
-                kind=COPIED,
-                message="Its directory was copied while the job ran; the training goes on in the original"
-                + (f", {original}." if original else "."),
-                suggestion="Resume it here: it goes on from its newest checkpoint, and the original is not touched.",
-            ),
-        )
+            message = "The directory in which it trained was removed; this one was put in its place."
+            return Outcome(Status.FAILED, JobError(kind=KILLED, message=message, suggestion=RESUME))
+        message = "Its directory was copied while the job ran; the training goes on in the original"
+        message += f", {original}." if original else "."
+        suggestion = "Resume it here: it goes on from its newest checkpoint, and the original is not touched."
+        return Outcome(Status.FAILED, JobError(kind=COPIED, message=message, suggestion=suggestion))
     if identities is not None and identities.trainer.boot != boot_id():
-        return Outcome(
-            Status.LOST,
-            JobError(
-                kind=LOST,
-                message="The machine went down while the job ran.",
-                suggestion="Resume it: it goes on from its newest checkpoint.",
-            ),
-        )
-    return Outcome(
-        Status.FAILED,
-        JobError(
-            kind=KILLED,
-            message="Its runner was killed too; how it ended is not known.",
-            suggestion="Look at its log, then resume it: it goes on from its newest checkpoint.",
-        ),
-    )
+        message = "The machine went down while the job ran."
+        return Outcome(Status.LOST, JobError(kind=LOST, message=message, suggestion=RESUME))
+    message = "Its runner was killed too, so how it ended is not known."
+    return Outcome(Status.FAILED, JobError(kind=KILLED, message=message, suggestion=_READ_LOG))
 
 
-def _error_said(ended: LoggedEvent) -> JobError:
+def _reported_error(ended: LoggedEvent) -> JobError:
     try:
         return msgspec.convert(ended.data.get("error"), JobError)
     except msgspec.ValidationError:
@@ -164,14 +136,10 @@ def _killed(found: Exit) -> JobError:
             message=f"The machine ran out of memory and the kernel killed the trainer ({name}).",
             suggestion="Start it again with a smaller batch_size or micro_batch_size, fewer layers, or a narrower SAE.",
         )
-    return JobError(
-        kind=KILLED,
-        message=f"The trainer was killed by {name}.",
-        suggestion="Look at its log, then resume it: it goes on from its newest checkpoint.",
-    )
+    return JobError(kind=KILLED, message=f"The trainer was killed by {name}.", suggestion=_READ_LOG)
 
 
-def _left_without_a_word(found: Exit, run: RunDirectory) -> JobError:
+def _silent(found: Exit, run: RunDirectory) -> JobError:
     last = last_line(run.log)
     return JobError(
         kind="training",
@@ -181,11 +149,11 @@ def _left_without_a_word(found: Exit, run: RunDirectory) -> JobError:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something, without what a terminal would obey."""
+    """The last line of a log that is not empty, without control characters."""
     try:
         text = "\n".join(last_lines(log, 8192))
     except OSError:
-        # The log is no file any more: how the job ended is said without it.
+        # The log is no file any more; the outcome does not depend on it.
         return ""
     lines = [line.strip() for line in re.sub(r"[^\n\x20-\x7e\xa0-\U0010ffff]", "", text).split("\n") if line.strip()]
     return lines[-1][:_LINE_LIMIT] if lines else ""

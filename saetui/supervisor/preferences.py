@@ -1,4 +1,4 @@
-"""What the user prefers, kept in the store and told to every client."""
+"""The user's preferences, kept in the store and published to every client."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saetui.protocol.messages import Change, PreferencesChanged
 from saetui.supervisor.store import Store
 
 
-class Taste:
+class StoredPreferences:
     """The preferences of this home's user."""
 
     def __init__(self, store: Store, publish: Callable[[Change], None]) -> None:
@@ -19,15 +19,15 @@ class Taste:
         self._publish = publish
         self._preferences = store.preferences()
 
-    def now(self) -> Preferences:
+    def current(self) -> Preferences:
         return self._preferences
 
     def change(self, values: Mapping[str, object]) -> Preferences:
-        """Other values for some of them.
+        """Change the named ones.
 
         Raises:
             InvalidInput: an unknown name or a wrong value; nothing has changed then.
-            HomeError: the store cannot be written; the same.
+            HomeError: the store cannot be written; nothing has changed then.
         """
         changed = msgspec.structs.replace(self._preferences, **check_preferences(values))
         self._store.save_preferences(changed)

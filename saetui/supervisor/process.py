@@ -19,13 +19,13 @@ import msgspec
 from saetui.errors import SaetuiError
 from saetui.home import Home, find_home
 from saetui.launch.local import TRAINER
-from saetui.launch.locks import become_the_supervisor
 from saetui.protocol.framing import failure_of
-from saetui.supervisor.allocator import give_back_freed_memory
 from saetui.supervisor.connection import SILENCE_SECONDS
+from saetui.supervisor.home_lock import take_home_lock
 from saetui.supervisor.listener import CHECK_SECONDS
+from saetui.supervisor.memory_limit import give_back_freed_memory
 from saetui.supervisor.scheduler import LOOK_SECONDS
-from saetui.supervisor.service import Pace, Service
+from saetui.supervisor.service import Intervals, Service
 
 LOG_BYTES = 256 << 10
 
@@ -40,38 +40,38 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--silence-seconds", type=float, default=SILENCE_SECONDS, help=argparse.SUPPRESS)
     parser.add_argument("--check-seconds", type=float, default=CHECK_SECONDS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    tell = _Starter(options.ready_fd)
+    starter = _Starter(options.ready_fd)
     os.umask(0o077)
-    # Until the loop handles it: a client asks for the socket with this signal, and it would end us.
+    # Until the loop handles it: a client that misses the socket sends this signal, which would end the process.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         home = find_home().make()
-        lock = become_the_supervisor(home)
-        _log_to(home, also_here=not options.detach)
-        pace = Pace(look=options.look_seconds, silence=options.silence_seconds, check=options.check_seconds)
-        asyncio.run(_serve(home, lock, options.trainer_command, pace, tell.ready))
+        lock = take_home_lock(home)
+        _set_up_log(home, to_terminal=not options.detach)
+        intervals = Intervals(options.look_seconds, options.silence_seconds, options.check_seconds)
+        asyncio.run(_serve(home, lock, options.trainer_command, intervals, starter.ready))
         os.close(lock)
     except SaetuiError as error:
-        tell.failed(error)
+        starter.failed(error)
         return 1
     except OSError as error:
-        tell.failed(SaetuiError(f"The supervisor cannot run: {error}."))
+        starter.failed(SaetuiError(f"The supervisor cannot run: {error}."))
         return 1
     return 0
 
 
-async def _serve(home: Home, lock: int, trainer: list[str], pace: Pace, ready: Callable[[], None]) -> None:
+async def _serve(home: Home, lock: int, trainer: list[str], intervals: Intervals, ready: Callable[[], None]) -> None:
     give_back_freed_memory()
-    service = Service(home, lock, trainer, pace)
-    # What has been loaded stays: the collector need not look at it again.
+    service = Service(home, lock, trainer, intervals)
+    # What has been loaded stays: the garbage collector need not visit it again.
     gc.collect()
     gc.freeze()
     await service.run(ready)
 
 
 class _Starter:
-    """Whoever started this process: a client at the other end of a pipe, or a person at a terminal."""
+    """What started this process: a client at the other end of a pipe, or a person at a terminal."""
 
     def __init__(self, pipe: int | None) -> None:
         self._pipe = pipe
@@ -90,8 +90,8 @@ class _Starter:
             self._pipe = None
 
 
-def _log_to(home: Home, *, also_here: bool) -> None:
-    handlers: list[logging.Handler] = [logging.StreamHandler()] if also_here else []
+def _set_up_log(home: Home, *, to_terminal: bool) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler()] if to_terminal else []
     try:
         if home.supervisor_log.exists() and not home.supervisor_log.is_file():
             raise OSError(errno.EEXIST, "it is no file", str(home.supervisor_log))
@@ -101,8 +101,8 @@ def _log_to(home: Home, *, also_here: bool) -> None:
         home.supervisor_log.chmod(0o600)
         handlers.append(file)
     except OSError as error:
-        # Without its log it serves as well.
-        sys.stderr.write(f"saetui: there is no log of the supervisor: {error}\n")
+        # The supervisor serves without a log too.
+        sys.stderr.write(f"saetui: the supervisor cannot write its log: {error}\n")
         handlers = handlers or [logging.StreamHandler()]
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(process)d %(message)s", handlers=handlers

@@ -1,4 +1,4 @@
-"""How far a live job is, read from its directory: steps, speed, time left, and the latest value of each metric."""
+"""How far a running job is, read from its directory: steps, speed, time left, and the latest value of each metric."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import EVALUATION_PREFIX, NewestRows
 
 WINDOW_SECONDS = 30.0
-"""Training time over which the speed is taken: long enough to be calm, short enough to follow a change."""
+"""Training time over which the speed is measured: long enough to be steady, short enough to follow a change."""
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ class _Mark(NamedTuple):
     seconds: float
 
 
-class _EventsOfTry(EventReader):
-    """The events of one try: what earlier ones said of their end is not about this one."""
+class _EventsOfAttempt(EventReader):
+    """The events of one attempt: the ends of earlier ones are not its end."""
 
     def __init__(self, path: Path, start: int) -> None:
         super().__init__(path)
@@ -43,11 +43,11 @@ class Progress:
     """Follows one job's logs; each `read` costs four `stat` calls when nothing is new."""
 
     def __init__(self, run: RunDirectory, events_from: int = 0) -> None:
-        """`events_from`: where in the event log the present try begins, in bytes."""
+        """`events_from`: where in the event log the present attempt begins, in bytes."""
         self._training = NewestRows(run.training_metrics)
         self._evaluation = NewestRows(run.evaluation_metrics)
         self._job = NewestRows(run.job_metrics)
-        self._events = _EventsOfTry(run.events, events_from)
+        self._events = _EventsOfAttempt(run.events, events_from)
         self._marks: deque[_Mark] = deque(maxlen=10_000)
         self._num_steps: int | None = None
         self._first_step = 0
@@ -62,10 +62,10 @@ class Progress:
         self._take_events()
         job = msgspec.structs.replace(job, degraded=self._degraded)
         if not self.started and self.ended is None:
-            # The rows that are there are of an earlier try, and those past its checkpoint are still to be cut.
+            # These rows are of an earlier attempt, and those past its checkpoint are still to be cut.
             return job
-        news = sum([self._poll(reader) for reader in (self._training, self._evaluation, self._job)])
-        if news == 0 and self.ended is None and begun:
+        new_rows = sum([self._poll(reader) for reader in (self._training, self._evaluation, self._job)])
+        if new_rows == 0 and self.ended is None and begun:
             return msgspec.structs.replace(job, num_steps=self._num_steps or job.num_steps)
         step = self._step(job)
         tokens_per_second, steps_per_second = self._speed()
@@ -85,7 +85,7 @@ class Progress:
         try:
             return reader.poll()
         except (FormatError, OSError) as error:
-            # Figures are shown where they can be read; the training itself does not depend on them.
+            # The training does not depend on its figures being read.
             log.warning("%s", error)
             return 0
 
@@ -93,7 +93,7 @@ class Progress:
         try:
             return self._events.poll()
         except FormatError as error:
-            # Something else lies where the log was: the job's end is judged by its other traces.
+            # Something else is where the log was: the end of the job is judged by its other traces.
             log.warning("%s", error)
             return []
 
@@ -108,7 +108,7 @@ class Progress:
                 self.paused = True
             elif event.kind == "resumed":
                 self.paused = False
-                # The time of the pause is no training time.
+                # A pause is no training time.
                 self._marks.clear()
             elif event.kind == "degraded":
                 self._degraded = event.message
@@ -125,12 +125,12 @@ class Progress:
         return max(steps, default=self._first_step)
 
     def _speed(self) -> tuple[float | None, float | None]:
-        """Tokens and steps a second over the window; what the trainer itself says where the window is empty."""
+        """Tokens and steps per second over the window; the trainer's own figure where the window is empty."""
         row = self._job.latest("job")
         if row is None:
             return None, None
         step, values = row[0], _finite(row[1])
-        said = values.get("tokens_per_second")
+        reported = values.get("tokens_per_second")
         num_steps = values.get("num_steps")
         if num_steps:
             self._num_steps = int(num_steps)
@@ -146,9 +146,9 @@ class Progress:
             seconds = mark.seconds - first.seconds
             if seconds > 0:
                 return (mark.tokens - first.tokens) / seconds, (mark.step - first.step) / seconds
-            if said and mark.tokens > 0:
-                return said, said * mark.step / mark.tokens
-        return said, None
+            if reported and mark.tokens > 0:
+                return reported, reported * mark.step / mark.tokens
+        return reported, None
 
     def _metrics(self) -> dict[str, dict[str, float]]:
         metrics: dict[str, dict[str, float]] = {}

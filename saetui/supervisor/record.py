@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -19,52 +20,58 @@ CPU = "cpu"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A job and what only the supervisor needs of it.
+    """A job, and what only the supervisor needs to know of it.
 
     Attributes:
-        device: the one device that the job holds while it lives, `auto` resolved.
-        events_from: where in the event log the present try begins, in bytes; what is before it was said by earlier ones.
-        clean: what earlier tries wrote is still to be removed before the job starts.
-        revive: it shall be started again by itself.
+        device: the one device that the job holds while it lives; never `auto`.
+        events_from: where in the event log the present attempt begins, in bytes.
+        clean: what earlier attempts wrote must be removed before the job starts.
+        auto_resume: the job shall be started again by itself (`revive` in the files).
     """
 
     job: Job
     device: str
     events_from: int = 0
     clean: bool = False
-    revive: bool = False
+    auto_resume: bool = msgspec.field(default=False, name="revive")
 
     @property
     def id(self) -> str:
         return self.job.id
 
+    @property
+    def run(self) -> RunDirectory:
+        """The job's directory."""
+        return RunDirectory(Path(self.job.directory))
+
+    def with_job(self, **changes: Any) -> Record:
+        """The record with other values in some fields of its job."""
+        return msgspec.structs.replace(self, job=msgspec.structs.replace(self.job, **changes))
+
 
 def copy_path(run: RunDirectory) -> Path:
-    """Where the record's copy lies, from which a lost store is rebuilt."""
+    """The copy of the record, from which a lost store is rebuilt."""
     return run.path / JOB_COPY
 
 
 def write_copy(record: Record) -> None:
-    """Put the record into the job's directory.
+    """Write the record into the job's directory.
 
     Raises:
-        OSError: no room, the directory is gone, or that of another job is in its place.
+        OSError: no room, the directory is gone, or the directory of another job is in its place.
     """
-    run = RunDirectory(Path(record.job.directory))
-    require_own_directory(run)
-    write_durably(copy_path(run), seal(msgspec.json.encode(record)))
+    require_own_directory(record.run)
+    write_durably(copy_path(record.run), seal(msgspec.json.encode(record)))
 
 
 def rebuild(run: RunDirectory) -> Record | None:
-    """The record of a directory that the store does not know; None when it holds no job, or is a copy of another one's."""
+    """The record of a directory that the store does not know; None when it holds no job, or a copy of another job's."""
     try:
         record = decode_sealed(read_regular(copy_path(run)), Record)
         if record.id != run.id:
             return None
-        # The directory may have been anywhere: its name goes to terminals, so it must be one that could be given here.
-        name = plain_name(record.job.name)
-        job = msgspec.structs.replace(record.job, name=name, directory=str(run.path))
-        return msgspec.structs.replace(record, job=job)
+        # The directory may come from anywhere, and the name goes to terminals: it must be one that could be given here.
+        return record.with_job(name=plain_name(record.job.name), directory=str(run.path))
     except (OSError, msgspec.DecodeError):
         return _rebuild_from_spec(run)
 

@@ -1,146 +1,134 @@
-"""What each request does."""
+"""What each request does, as a table from the type of a request to its handler."""
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, Union
+
+import msgspec
 
 from saetui import __version__
 from saetui.errors import SaetuiError
 from saetui.formats.times import now
 from saetui.home import Home
 from saetui.jobs.job import Job, Status
-from saetui.protocol import messages as m
-from saetui.supervisor.fitting import fitting
-from saetui.supervisor.job_commands import Verbs
-from saetui.supervisor.jobs import Board
-from saetui.supervisor.preferences import Taste
-from saetui.supervisor.scheduler import Workforce
+from saetui.jobs.templates import Template
+from saetui.protocol import messages
+from saetui.protocol.messages import BaseRequest, ManyJobs, OneTemplate, Request, Result
+from saetui.supervisor.job_commands import JobCommands
+from saetui.supervisor.jobs import Jobs
+from saetui.supervisor.preferences import StoredPreferences
+from saetui.supervisor.scheduler import Scheduler
 from saetui.supervisor.submission import submit
-from saetui.supervisor.templates import Shelf
+from saetui.supervisor.templates import Templates
 
+JOBS_BYTES = 3 << 20
+"""Bytes that the jobs of one answer may have: a frame less what templates and the rest need."""
+
+Asked = TypeVar("Asked", bound=BaseRequest[Any])
+Answer = Union[Result, Awaitable[Result]]
 log = logging.getLogger(__name__)
 
 
-class Answers:
-    """Answers every request but `Subscribe`, which is the connection's own."""
+class RequestHandlers:
+    """Answers every request except `Subscribe`, which changes the connection.
+
+    Attributes:
+        table: the handler of each type of request.
+    """
 
     def __init__(
         self,
         home: Home,
-        board: Board,
-        shelf: Shelf,
-        taste: Taste,
-        workforce: Workforce,
+        jobs: Jobs,
+        templates: Templates,
+        preferences: StoredPreferences,
+        scheduler: Scheduler,
         count_clients: Callable[[], int],
         troubles: Callable[[], tuple[str, ...]],
         leave: Callable[[], None],
     ) -> None:
         self._home = home
-        self._board = board
-        self._shelf = shelf
-        self._taste = taste
-        self._workforce = workforce
-        self._verbs = Verbs(home, board, workforce)
+        self._jobs = jobs
+        self._templates = templates
+        self._scheduler = scheduler
         self._count_clients = count_clients
         self._troubles = troubles
         self._leave = leave
         self._started_at = now()
+        self.table: dict[type[BaseRequest[Any]], Callable[[Any], Answer]] = {}
+        commands = JobCommands(home, jobs, scheduler)
+        self._add(messages.Submit, self._submit)
+        self._add(messages.GetJob, lambda request: messages.OneJob(jobs.find(request.job).job))
+        self._add(messages.GetJobs, lambda _: _many(jobs.all()))
+        self._add(messages.StopJobs, lambda request: _many(commands.stop(request.jobs)))
+        self._add(messages.PauseJobs, lambda request: _many(commands.pause(request.jobs, unload=request.unload)))
+        self._add(messages.ResumeJobs, lambda request: _many(commands.resume(request.jobs)))
+        self._add(messages.CheckpointJobs, lambda request: _many(commands.checkpoint(request.jobs)))
+        self._add(messages.RetryJobs, lambda request: _many(commands.retry(request.jobs)))
+        self._add(messages.MoveJobs, lambda request: _many(commands.move(request.jobs, request.to)))
+        self._add(messages.DeleteJobs, lambda request: _many_later(commands.delete(request.jobs)))
+        self._add(messages.KeepCheckpoints, lambda request: _many_later(commands.keep_checkpoints(request)))
+        self._add(messages.GetPreferences, lambda _: messages.KeptPreferences(preferences.current()))
+        self._add(messages.SetPreferences, lambda request: messages.KeptPreferences(preferences.change(request.values)))
+        self._add(messages.GetTemplates, self._get_templates)
+        self._add(messages.SaveTemplate, lambda request: self._changed(templates.save(request)))
+        self._add(messages.EditTemplate, lambda request: self._changed(templates.edit(request)))
+        self._add(messages.DuplicateTemplate, lambda request: self._changed(templates.duplicate(request.template)))
+        self._add(messages.DeleteTemplate, lambda request: self._changed(templates.delete(request.template)))
+        self._add(messages.RestoreTemplate, lambda request: self._changed(templates.restore(request.template)))
+        self._add(messages.ImportTemplates, self._import_templates)
+        self._add(messages.GetStatus, lambda _: self._status())
+        self._add(messages.Shutdown, self._shutdown)
 
-    async def answer(self, request: m.Request) -> m.Result:
+    def _add(self, kind: type[Asked], handler: Callable[[Asked], Answer]) -> None:
+        self.table[kind] = handler
+
+    async def answer(self, request: Request) -> Result:
         """Do what is asked.
 
         Raises:
             SaetuiError: it cannot be done, and why.
         """
-        if isinstance(request, m.Submit):
-            return await self._submit(request)
-        if isinstance(request, m.GetJob):
-            return m.OneJob(self._board.find(request.job).job)
-        if isinstance(request, m.GetJobs):
-            return m.ManyJobs(fitting(self._board.jobs()))
-        if isinstance(request, m.GetTemplates):
-            return m.ManyTemplates(await self._shelf.all())
-        if isinstance(request, m.GetPreferences):
-            return m.KeptPreferences(self._taste.now())
-        if isinstance(request, m.SetPreferences):
-            return m.KeptPreferences(self._taste.change(request.values))
-        if isinstance(request, m.GetStatus):
-            return self._status()
-        if isinstance(request, m.Shutdown):
-            self._leave()
-            return m.Done()
-        changed = await self._change_jobs(request)
-        return m.ManyJobs(fitting(changed)) if changed is not None else await self._change_templates(request)
+        handler = self.table.get(type(request))
+        assert handler is not None, f"{type(request).__name__} has no handler"
+        answer = handler(request)
+        return await answer if inspect.isawaitable(answer) else answer
 
-    async def _submit(self, request: m.Submit) -> m.Submitted:
-        template = self._shelf.find(request.template) if request.template is not None else None
-        submitted = await submit(self._home, self._board, request.spec, request.after)
-        self._workforce.hint()
+    async def _submit(self, request: messages.Submit) -> messages.Submitted:
+        template = self._templates.find(request.template) if request.template is not None else None
+        submitted = await submit(self._home, self._jobs, request.spec, request.after)
+        self._scheduler.wake()
         if template is not None:
             try:
-                self._shelf.count_use(template)
-                self._shelf.tell()
+                self._changed(self._templates.count_use(template))
             except SaetuiError as error:
                 # The job is in the queue: a count that is one too low must not look like a refusal.
                 log.warning("the use of template %s was not counted: %s", template.name, error)
         return submitted
 
-    async def _change_jobs(self, request: m.Request) -> tuple[Job, ...] | None:
-        """The jobs that a request has changed; None when it is about something else."""
-        verbs = self._verbs
-        if isinstance(request, m.StopJobs):
-            return verbs.stop(request.jobs)
-        if isinstance(request, m.PauseJobs):
-            return verbs.pause(request.jobs, unload=request.unload)
-        if isinstance(request, m.ResumeJobs):
-            return verbs.resume(request.jobs)
-        if isinstance(request, m.CheckpointJobs):
-            return verbs.checkpoint(request.jobs)
-        if isinstance(request, m.RetryJobs):
-            return verbs.retry(request.jobs)
-        if isinstance(request, m.MoveJobs):
-            return verbs.move(request.jobs, request.to)
-        if isinstance(request, m.DeleteJobs):
-            return await verbs.delete(request.jobs)
-        if isinstance(request, m.KeepCheckpoints):
-            return await verbs.keep_checkpoints(request)
-        return None
+    async def _get_templates(self, _: messages.GetTemplates) -> messages.ManyTemplates:
+        return messages.ManyTemplates(await self._templates.checked())
 
-    async def _change_templates(self, request: m.Request) -> m.Result:
-        if isinstance(request, m.ImportTemplates):
-            result: m.Result = m.Imported(await self._shelf.bring_in(request.text))
-        else:
-            result = self._changed(request)
-        self._shelf.tell()
-        return result
+    async def _import_templates(self, request: messages.ImportTemplates) -> messages.Imported:
+        result = await self._templates.add_from_file(request.text)
+        self._templates.publish()
+        return messages.Imported(result)
 
-    def _changed(self, request: m.Request) -> m.Result:
-        shelf = self._shelf
-        if isinstance(request, m.SaveTemplate):
-            return m.OneTemplate(shelf.save(request.spec, request.name, request.description))
-        if isinstance(request, m.EditTemplate):
-            return m.OneTemplate(
-                shelf.edit(
-                    request.template,
-                    name=request.name,
-                    description=request.description,
-                    favorite=request.favorite,
-                    used=request.used,
-                )
-            )
-        if isinstance(request, m.DuplicateTemplate):
-            return m.OneTemplate(shelf.duplicate(request.template))
-        if isinstance(request, m.DeleteTemplate):
-            return m.OneTemplate(shelf.delete(request.template))
-        if isinstance(request, m.RestoreTemplate):
-            return m.OneTemplate(shelf.restore(request.template))
-        raise AssertionError(f"{type(request).__name__} has no answer")
+    def _changed(self, template: Template) -> OneTemplate:
+        self._templates.publish()
+        return OneTemplate(template)
 
-    def _status(self) -> m.SupervisorStatus:
-        jobs = self._board.jobs()
-        return m.SupervisorStatus(
+    def _shutdown(self, _: messages.Shutdown) -> messages.Done:
+        self._leave()
+        return messages.Done()
+
+    def _status(self) -> messages.SupervisorStatus:
+        jobs = self._jobs.all()
+        return messages.SupervisorStatus(
             pid=os.getpid(),
             version=__version__,
             home=str(self._home.root),
@@ -151,3 +139,32 @@ class Answers:
             clients=self._count_clients(),
             troubles=self._troubles(),
         )
+
+
+def _many(jobs: Sequence[Job]) -> ManyJobs:
+    return ManyJobs(fit_in_frame(jobs))
+
+
+async def _many_later(jobs: Awaitable[Sequence[Job]]) -> ManyJobs:
+    return _many(await jobs)
+
+
+def fit_in_frame(jobs: Sequence[Job], limit: int = JOBS_BYTES) -> tuple[Job, ...]:
+    """The jobs in order. Where they are too many: ended ones without metrics, then without the oldest ended ones.
+
+    A client can still ask for a job that is left out by its id.
+    """
+    if _size(jobs) <= limit:
+        return tuple(jobs)
+    shown = [msgspec.structs.replace(job, metrics={}) if job.status.ended else job for job in jobs]
+    surplus = _size(shown) - limit
+    left_out = set()
+    for job in shown:
+        if surplus > 0 and job.status.ended:
+            left_out.add(job.id)
+            surplus -= _size([job])
+    return tuple(job for job in shown if job.id not in left_out)
+
+
+def _size(jobs: Sequence[Job]) -> int:
+    return len(msgspec.json.encode(jobs))

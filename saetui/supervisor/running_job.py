@@ -1,4 +1,4 @@
-"""One job whose processes live: watched, signalled, its progress read, and its end noticed."""
+"""One job whose processes live: watched and signalled, its progress read, its end recorded."""
 
 from __future__ import annotations
 
@@ -7,142 +7,120 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
 from saetui.errors import Conflict, FormatError
 from saetui.home import Home
 from saetui.jobs.job import DesiredState, Status
-from saetui.launch.identity import is_deaf_to, send_if_caught, send_signal
-from saetui.launch.presence import place_of
-from saetui.launch.processes import PATIENCE, Processes
-from saetui.launch.shortage import is_shortage
+from saetui.launch.identity import lives_without_handler, send_if_caught, send_signal
+from saetui.launch.locks import is_shortage
+from saetui.launch.presence import directory_id
+from saetui.launch.processes import Processes
 from saetui.rundir.control import Control, read_control, write_control
-from saetui.supervisor.attempts import forget_end, never_started, run_of, wish
-from saetui.supervisor.auto_resume import Revival
-from saetui.supervisor.jobs import Board, moved, queued
+from saetui.supervisor.attempts import forget_end, never_started, write_desired_state
+from saetui.supervisor.auto_resume import AutoResume
+from saetui.supervisor.jobs import Jobs, queued, with_status
 from saetui.supervisor.outcome import cannot_start, directory_gone, judge
 from saetui.supervisor.progress import Progress
 from saetui.supervisor.record import Record
 
 log = logging.getLogger(__name__)
 
-WAKE = signal.SIGUSR1
+READ_CONTROL = signal.SIGUSR1
 """Tells a trainer to read its control file."""
 
 GONE = "The job's directory is gone: its training is being ended."
 
 
-@dataclass(frozen=True)
-class _Refused:
-    """A start that failed."""
+class RunningJob:
+    """Follows one job from its start (or from the supervisor's start) to its recorded end.
 
-    error: OSError
-    rank: int
-
-    def record(self, record: Record) -> Record:
-        """The job in the queue again, where room is all that is missing; failed, otherwise."""
-        if is_shortage(self.error):
-            return queued(record, self.rank, resumes=record.job.resumes)
-        return moved(record, Status.FAILED, cannot_start(self.error))
-
-
-class LiveJob:
-    """Follows one job from its start (or its adoption) to its recorded end.
-
-    It lives while the lock of its directory is held or a process of it lives: the file of the lock may be removed under
-    its holder, and a process may not be known yet. Nothing here waits for a process.
+    The job lives while the lock of its directory is held or one of its processes lives: the lock's file may be removed
+    while it is held, and a process may not be known yet. Nothing here waits for a process.
     """
 
     def __init__(
-        self,
-        home: Home,
-        board: Board,
-        revival: Revival,
-        job_id: str,
-        wake: Callable[[], None],
-        patience: float = PATIENCE,
+        self, home: Home, jobs: Jobs, auto_resume: AutoResume, job_id: str, wake: Callable[[], None], patience: float
     ) -> None:
-        """`wake` is called from the event loop when a process of the job has ended; `patience` is in seconds."""
+        """`wake` is called from the event loop when a process has ended. `patience`: seconds; the directory may be away."""
         self._patience = patience
-        self._board = board
-        self._revival = revival
+        self._jobs = jobs
+        self._auto_resume = auto_resume
         self._id = job_id
-        self._run = run_of(board[job_id])
-        self._place = place_of(self._run.path)
+        self._run = jobs[job_id].run
+        self._directory = directory_id(self._run.path)
         self._gone_since: float | None = None
-        self._refused: _Refused | None = None
-        self._progress = Progress(self._run, board[job_id].events_from)
+        self._start_failed: Callable[[Record], Record] | None = None
+        self._progress = Progress(self._run, jobs[job_id].events_from)
         self._processes = Processes(home, self._run, wake, patience)
         self._stop_sent = False
-        self._told: DesiredState | None = None
-        self._said = ""
+        self._sent: DesiredState | None = None
+        self._logged = ""
 
     @property
     def _record(self) -> Record:
-        return self._board[self._id]
+        return self._jobs[self._id]
 
-    def owns(self, child: subprocess.Popen[bytes]) -> None:
+    def started(self, runner: subprocess.Popen[bytes]) -> None:
         """The runner is a child of this process, which must reap it."""
-        self._processes.owns(child)
+        self._processes.started(runner)
 
     def could_not_start(self, error: OSError, rank: int) -> None:
-        """No process could be started. The next look records that: the store may have no room now either.
+        """No process could be started. The next `update` records that: now the store may have no room either.
 
-        Args:
-            error: why.
-            rank: the job's place in the queue, to which it goes back where room is all that is missing.
+        Where something has only run out, the job goes back to its place (`rank`) in the queue.
         """
-        self._refused = _Refused(error, rank)
 
-    def look(self) -> bool:
-        """Read what is new; whether the job has ended (and its end is recorded).
+        def failed(record: Record) -> Record:
+            if is_shortage(error):
+                return queued(record, rank, resumes=record.job.resumes)
+            return with_status(record, Status.FAILED, cannot_start(error))
+
+        self._start_failed = failed
+
+    def update(self) -> bool:
+        """Read what is new. Returns whether the job has ended (and its end is recorded).
 
         Raises:
-            HomeError: the store cannot be written; look again later.
-            OSError: the same for the job's own directory.
+            HomeError, OSError: the store or the job's directory cannot be written or read; try again later.
         """
         self._processes.attach()
-        # Asked first: what is read after it was seen not to live is the whole story.
-        alive = self._processes.live()
+        # Asked first: once nothing lives, what is read afterwards is complete.
+        alive = self._processes.alive()
         gone = self._seconds_gone()
         if gone is not None:
             return gone >= self._patience and self._end_without_directory(alive)
-        if self._refused is not None and not alive:
-            self._board.write([self._refused.record(self._record)])
+        if self._start_failed is not None and not alive:
+            self._jobs.update([self._start_failed(self._record)])
             return True
         self._read_progress()
         if not alive:
             self._end()
             return True
-        if self._record.job.status is Status.STOPPING:
-            if not self._stop_sent:
-                self.ask_to_stop()
-        else:
-            self.tell_wish()
+        if self._record.job.status is not Status.STOPPING:
+            self.send_desired_state()
+        elif not self._stop_sent:
+            self.send_stop()
         return False
 
-    def ask_to_stop(self) -> None:
-        """SIGTERM to the trainer: it finishes its step, saves and exports. Sent later when it is not there yet."""
-        if self._processes.who is not None:
-            self._stop_sent = send_signal(self._processes.who.trainer, signal.SIGTERM)
+    def send_stop(self) -> None:
+        """Send SIGTERM to the trainer: it finishes its step, saves and exports. `update` sends it where it is too early."""
+        if self._processes.found is not None:
+            self._stop_sent = send_signal(self._processes.found.trainer, signal.SIGTERM)
 
-    def tell_wish(self) -> None:
-        """Bring the recorded wish to the trainer. Told later when that is not known yet.
+    def send_desired_state(self) -> None:
+        """Bring the recorded desired state to the trainer. `update` sends it where the trainer is not known yet.
 
         Raises:
-            OSError: the control file cannot be written; the next look tries again.
+            OSError: the control file cannot be written; the next `update` tries again.
         """
         wanted = self._record.job.desired_state
-        if self._told is wanted:
+        if self._sent is wanted:
             return
-        wish(self._run, wanted)
-        self._processes.attach()
-        if self._processes.who is not None:
-            # A trainer that does not catch the signal yet has still to read the file for the first time.
-            send_if_caught(self._processes.who.trainer, WAKE)
-            self._told = wanted
+        write_desired_state(self._run, wanted)
+        if self.wake_trainer():
+            self._sent = wanted
 
     def ask_for_checkpoint(self) -> None:
         """Have the trainer save after its present step.
@@ -157,28 +135,26 @@ class LiveJob:
         write_control(self._run, msgspec.structs.replace(control, checkpoints=control.checkpoints + 1))
         self.wake_trainer()
 
-    def wake_trainer(self) -> None:
-        """Have the trainer read its control file, when it is there and listens; otherwise it reads it as it starts."""
+    def wake_trainer(self) -> bool:
+        """Have the trainer read its control file; whether it is known. A trainer without a handler yet reads the file later."""
         self._processes.attach()
-        if self._processes.who is not None:
-            send_if_caught(self._processes.who.trainer, WAKE)
+        if self._processes.found is None:
+            return False
+        send_if_caught(self._processes.found.trainer, READ_CONTROL)
+        return True
 
-    def require_listening(self) -> None:
-        """See that a running trainer knows wishes.
+    def require_control(self) -> None:
+        """Refuse to ask more of a running trainer than it can do.
 
         Raises:
-            Conflict: it was started by a saetui that did not.
+            Conflict: the trainer is of a saetui without control files.
         """
         self._processes.attach()
-        job = self._record.job
-        if (
-            self._processes.who is not None
-            and job.status is Status.RUNNING
-            and is_deaf_to(self._processes.who.trainer, WAKE)
-        ):
+        job, found = self._record.job, self._processes.found
+        if found is not None and job.status is Status.RUNNING and lives_without_handler(found.trainer, READ_CONTROL):
             raise Conflict(
-                f"{job.name} ({job.state}) was started by an older saetui, and its trainer knows nothing but to stop.",
-                "Stop it, then resume it: it goes on from there with this one.",
+                f"{job.name} ({job.state}) was started by an older saetui, and its trainer can only be stopped.",
+                "Stop it, then resume it: it goes on from there with this saetui.",
             )
 
     def close(self) -> None:
@@ -186,11 +162,11 @@ class LiveJob:
         self._processes.close()
 
     def _seconds_gone(self) -> float | None:
-        """For how long the job's directory is no more where it was, or another one is in its place; None where it is not.
+        """For how long the job's directory has been gone, or another one in its place; None where it is there.
 
         Whoever moves it and puts a link in its place needs a moment for that.
         """
-        if self._place is not None and place_of(self._run.path) == self._place:
+        if self._directory is not None and directory_id(self._run.path) == self._directory:
             self._gone_since = None
             return None
         now = time.monotonic()
@@ -199,47 +175,42 @@ class LiveJob:
         return now - self._gone_since
 
     def _end_without_directory(self, alive: bool) -> bool:
-        """End what still trains into a directory that is gone, and record the failure when nothing does any more."""
+        """End a training whose directory is gone, and record the failure once nothing lives."""
         if alive:
-            self._processes.end()
-            self._board.show_progress(msgspec.structs.replace(self._record.job, degraded=GONE))
+            self._processes.end_without_directory()
+            self._jobs.show_progress(msgspec.structs.replace(self._record.job, degraded=GONE))
             return False
-        self._board.write([moved(self._record, Status.FAILED, directory_gone(self._run.path))])
+        self._jobs.update([with_status(self._record, Status.FAILED, directory_gone(self._run.path))])
         return True
 
     def _read_progress(self) -> None:
-        """Show what is new. What cannot be read is said once: the job's life and its end do not depend on it."""
+        """Show what is new. An error is logged once: neither the job nor its end depends on its figures."""
         try:
-            self._board.show_progress(self._progress.read(self._record.job))
+            self._jobs.show_progress(self._progress.read(self._record.job))
         except OSError as error:
-            if self._said != str(error):
-                self._said = str(error)
+            if self._logged != str(error):
+                self._logged = str(error)
                 log.warning("job %s: %s", self._id, error)
-        self._follow_state()
-
-    def _follow_state(self) -> None:
-        """The state as the trainer's events have it."""
         status = self._record.job.status
         if status is Status.STARTING and self._progress.started:
-            status = self._board.move(self._id, Status.RUNNING).status
+            status = self._jobs.set_status(self._id, Status.RUNNING).status
         if self._progress.paused and status in (Status.STARTING, Status.RUNNING):
-            self._board.move(self._id, Status.PAUSED)
+            self._jobs.set_status(self._id, Status.PAUSED)
         elif status is Status.PAUSED and not self._progress.paused and self._progress.ended is None:
-            self._board.move(self._id, Status.RUNNING)
+            self._jobs.set_status(self._id, Status.RUNNING)
 
     def _end(self) -> None:
-        record = self._record
-        job = record.job
-        nothing_started = not self._processes.ours and never_started(self._run, record.events_from)
+        record, job = self._record, self._record.job
+        rank = self._jobs.last_rank() + 1
+        nothing_started = not self._processes.started_here and never_started(self._run, record.events_from)
         if job.status is Status.STARTING and nothing_started and job.desired_state is DesiredState.RUN:
-            again = queued(record, self._board.last_rank() + 1, resumes=job.resumes)
-            self._board.write([again])
+            self._jobs.update([queued(record, rank, resumes=job.resumes)])
             return
         outcome = judge(job, self._run, self._progress.ended, record.events_from)
         if outcome.status is not Status.PAUSED and not (nothing_started and job.status is Status.STARTING):
-            self._board.write([self._revival.ended(record, outcome)])
+            self._jobs.update([self._auto_resume.ended(record, outcome)])
         elif job.desired_state is DesiredState.RUN:
-            # The pause was taken back while it was already freeing its memory.
-            self._board.write([queued(forget_end(record), self._board.last_rank() + 1)])
+            # The user resumed the job while it was freeing its memory.
+            self._jobs.update([queued(forget_end(record), rank)])
         else:
-            self._board.write([moved(forget_end(record), Status.PAUSED, unloaded=True)])
+            self._jobs.update([with_status(forget_end(record), Status.PAUSED, unloaded=True)])

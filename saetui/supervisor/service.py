@@ -1,4 +1,4 @@
-"""The supervisor: everything of it put together, from the lock to the last goodbye."""
+"""The supervisor: all its parts put together, from the lock to the goodbye."""
 
 from __future__ import annotations
 
@@ -16,37 +16,35 @@ from saetui.errors import HomeError
 from saetui.home import Home
 from saetui.jobs.damage import record_damage
 from saetui.launch.local import TRAINER
-from saetui.launch.locks import still_ours
-from saetui.launch.presence import place_of
+from saetui.launch.presence import directory_id
 from saetui.protocol.messages import DeviceChanged, DeviceReading, Request, Result, Snapshot, Subscribe
-from saetui.supervisor.auto_resume import Revival
+from saetui.supervisor.auto_resume import AutoResume
 from saetui.supervisor.background import Background
-from saetui.supervisor.broadcast import Hub
+from saetui.supervisor.broadcast import Broadcast
 from saetui.supervisor.connection import SILENCE_SECONDS, Connection
-from saetui.supervisor.descriptors import room_for_clients
-from saetui.supervisor.fitting import fitting
-from saetui.supervisor.jobs import Board
+from saetui.supervisor.home_lock import still_serves
+from saetui.supervisor.jobs import Jobs
 from saetui.supervisor.listener import CHECK_SECONDS, Listener
-from saetui.supervisor.memory_limit import Crowd
-from saetui.supervisor.preferences import Taste
-from saetui.supervisor.recovery import Adoption
-from saetui.supervisor.requests import Answers
-from saetui.supervisor.scheduler import LOOK_SECONDS, Workforce
+from saetui.supervisor.memory_limit import MemoryLimit
+from saetui.supervisor.preferences import StoredPreferences
+from saetui.supervisor.recovery import Recovery
+from saetui.supervisor.requests import RequestHandlers, fit_in_frame
+from saetui.supervisor.scheduler import LOOK_SECONDS, Scheduler
 from saetui.supervisor.store import Store
-from saetui.supervisor.templates import Shelf
+from saetui.supervisor.templates import Templates
 
 SAMPLE_SECONDS = 2.0
-"""How often the device is read while someone looks."""
+"""How often the device is read while a client has subscribed."""
 
 WORKERS = 3
-"""Threads for what reads files or asks drivers; each costs memory for good."""
+"""Threads that read files or ask drivers; the memory of each is never given back."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How often live jobs and the socket are looked at, and how long a client may read nothing; in seconds."""
+class Intervals:
+    """How often running jobs are read, for how long a client may read nothing, how often the socket is checked; seconds."""
 
     look: float = LOOK_SECONDS
     silence: float = SILENCE_SECONDS
@@ -56,62 +54,58 @@ class Pace:
 class Service:
     """One supervisor."""
 
-    def __init__(self, home: Home, lock: int, trainer: Sequence[str] = TRAINER, pace: Pace | None = None) -> None:
-        """Open the store.
-
-        Args:
-            home: what it serves.
-            lock: the descriptor that holds the home's lock.
-            trainer: the command of a trainer, without the run directory.
-            pace: how often things are looked at.
+    def __init__(
+        self, home: Home, lock: int, trainer: Sequence[str] = TRAINER, intervals: Intervals | None = None
+    ) -> None:
+        """Open the store. `lock`: the descriptor that holds the home's lock. `trainer`: its command.
 
         Raises:
             HomeError: the store cannot be used.
         """
         self._home = home
         self._lock = lock
-        self._pace = pace or Pace()
+        self._intervals = intervals or Intervals()
         self._store = Store(home.store)
         try:
             record_damage(home.root, self._store.opening.losses)
         except OSError as error:
-            log.error("what was lost could not be noted: %s", error)
-        self._hub = Hub()
-        self._runs = place_of(home.runs)
-        self._board = Board(home, self._store, self._hub.publish)
-        self._shelf = Shelf(self._store, self._hub.publish)
-        self._taste = Taste(self._store, self._hub.publish)
-        self._revival = Revival(self._board, self._taste.now)
-        self._workforce = Workforce(
+            log.error("the losses could not be recorded: %s", error)
+        self._broadcast = Broadcast()
+        publish = self._broadcast.publish
+        self._runs = directory_id(home.runs)
+        self._jobs = Jobs(home, self._store, publish)
+        self._templates = Templates(self._store, publish)
+        self._preferences = StoredPreferences(self._store, publish)
+        self._scheduler = Scheduler(
             home,
-            self._board,
-            self._revival,
+            self._jobs,
+            AutoResume(self._jobs, self._preferences.current),
             trainer,
-            self._pace.look,
-            is_ours=self._is_ours,
-            take_in=lambda: self._adoption.go_on(),
+            self._intervals.look,
+            still_serves=self._still_serves,
+            recover=lambda: self._recovery.go_on(),
         )
-        self._adoption = Adoption(home, self._board, self._workforce, store_is_sound=self._store.opening.sound)
+        self._recovery = Recovery(home, self._jobs, self._scheduler, store_is_sound=self._store.opening.sound)
         self._connections: set[Connection] = set()
-        self._crowd = Crowd(self._connections)
+        self._memory_limit = MemoryLimit(self._connections)
         self._background = Background()
-        self._listener = Listener(home, self._serve, room_for_clients())
+        self._listener = Listener(home, self._serve)
         self._leaving = asyncio.Event()
         self._check_now = asyncio.Event()
         self._device: DeviceReading | None = None
-        self._answers = Answers(
+        self._handlers = RequestHandlers(
             home,
-            self._board,
-            self._shelf,
-            self._taste,
-            self._workforce,
+            self._jobs,
+            self._templates,
+            self._preferences,
+            self._scheduler,
             lambda: len(self._connections),
             lambda: self._background.troubles,
             self._leaving.set,
         )
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Adopt, listen, and work until a signal or a request says to leave. `ready` is called once clients can come.
+        """Recover, listen, and work until a signal or a request ends it. `ready` is called once clients can connect.
 
         Raises:
             HomeError: the socket cannot be made.
@@ -121,17 +115,17 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leaving.set)
         loop.add_signal_handler(signal.SIGUSR1, self._check_now.set)
-        self._adoption.begin()
-        self._workforce.look()
+        self._recovery.begin()
+        self._scheduler.update_running()
         await self._listener.open()
         ready()
-        # A daemon: leaving does not wait for it, and the next start goes on with what is left.
-        threading.Thread(target=self._adoption.clear_away, name="clearing", daemon=True).start()
+        # A daemon: the process does not wait for it when it leaves, and the next start goes on with what is left.
+        threading.Thread(target=self._recovery.remove_deleted, name="removing", daemon=True).start()
         log.info("serving %s", self._home.root)
-        self._background.repeat("following the jobs", self._workforce.work)
-        self._background.repeat("looking after the socket", self._watch_socket)
-        self._background.repeat("sampling the device", self._sample)
-        self._background.repeat("looking at what templates refer to", self._shelf.watch)
+        self._background.repeat("following the jobs", self._scheduler.work)
+        self._background.repeat("checking the socket", self._watch_socket)
+        self._background.repeat("reading the device", self._sample)
+        self._background.repeat("checking what templates refer to", self._templates.watch)
         try:
             await self._leaving.wait()
         finally:
@@ -139,36 +133,38 @@ class Service:
             await self._leave()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer, self._answer, self._workforce.hint, self._crowd, self._pace.silence)
+        connection = Connection(
+            reader, writer, self._answer, self._scheduler.wake, self._memory_limit, self._intervals.silence
+        )
         self._connections.add(connection)
         try:
             await connection.serve()
         finally:
             self._connections.discard(connection)
-            self._hub.remove(connection)
+            self._broadcast.remove(connection)
 
     async def _answer(self, connection: Connection, request: Request) -> Result:
         if not isinstance(request, Subscribe):
-            return await self._answers.answer(request)
-        # Nothing waits here: no change falls between the snapshot and the first event.
-        self._hub.add(connection)
+            return await self._handlers.answer(request)
+        # Nothing is awaited here: no change comes between the snapshot and the first event.
+        self._broadcast.add(connection)
         return Snapshot(
             seq=connection.outbox.begin(),
-            jobs=fitting(self._board.jobs()),
-            templates=self._shelf.known(),
+            jobs=fit_in_frame(self._jobs.all()),
+            templates=self._templates.known(),
             device=self._device,
-            preferences=self._taste.now(),
+            preferences=self._preferences.current(),
         )
 
-    def _is_ours(self) -> bool:
-        """Whether the home is still the one that is served; when it is not, we leave soon."""
-        ours = still_ours(self._home, self._lock, self._runs)
-        if not ours:
+    def _still_serves(self) -> bool:
+        """Whether the home is still the one that is served; when it is not, the supervisor leaves soon."""
+        serves = still_serves(self._home, self._lock, self._runs)
+        if not serves:
             self._check_now.set()
-        return ours
+        return serves
 
     async def _check_socket(self) -> None:
-        if not still_ours(self._home, self._lock, self._runs):
+        if not still_serves(self._home, self._lock, self._runs):
             log.error("%s was removed or replaced: this supervisor leaves", self._home.root)
             self._leaving.set()
             return
@@ -181,21 +177,21 @@ class Service:
     async def _watch_socket(self) -> None:
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._check_now.wait(), self._pace.check)
+                await asyncio.wait_for(self._check_now.wait(), self._intervals.check)
             self._check_now.clear()
             await self._check_socket()
 
     async def _sample(self) -> None:
         while True:
-            await self._hub.anyone.wait()
+            await self._broadcast.anyone.wait()
             self._device = await asyncio.to_thread(read_device)
-            self._hub.publish(DeviceChanged(self._device))
+            self._broadcast.publish(DeviceChanged(self._device))
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def _leave(self) -> None:
         """Say goodbye; every runner and trainer goes on."""
         self._listener.close()
-        self._workforce.close()
+        self._scheduler.close()
         for connection in self._connections:
             connection.say_goodbye("The supervisor leaves; trainings go on.")
         deadline = asyncio.get_running_loop().time() + 0.5

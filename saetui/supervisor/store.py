@@ -1,9 +1,9 @@
 """The store: jobs in one TinyDB file, templates in a second, that no crash, kill, full disk or damaged file can lose.
 
 TinyDB's own JSON storage writes in place and loses the whole file when it is killed at the wrong moment. Ours writes a new
-file, syncs it, keeps the present one as the previous generation, and renames. Of the templates, which nothing else has, the
-second generation is as new as the first: either file can be lost. (Jobs are rebuilt from their directories.) The only file
-that knows TinyDB.
+file, syncs it, keeps the present one as the previous generation, and renames. Jobs can be rebuilt from their directories;
+templates are nowhere else, so their second generation is as new as the first and either file can be lost. Only this file
+knows TinyDB.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ from saetui.formats.sealed import SEAL, seal
 from saetui.jobs.damage import DamagedFile
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.templates import Template
-from saetui.supervisor.contents import JobsFile, TemplatesFile, losses_of, why_unreadable
 from saetui.supervisor.generations import LIMIT, inode, keep_previous, previous_generation, put_back, recover
-from saetui.supervisor.migrations import SCHEMA_VERSION, migrate
 from saetui.supervisor.record import Record
+from saetui.supervisor.schema import SCHEMA_VERSION, JobsFile, Tables, TemplatesFile, losses_of, migrate, why_unreadable
 
 __all__ = ["AtomicStorage", "Opening", "Store", "previous_generation"]
 
@@ -44,8 +43,8 @@ class Opening:
     """How the store was found.
 
     Attributes:
-        sound: False when the jobs' file was not there or could not be read, so that it may lack jobs which have a directory.
-        losses: what could not be read, and what that cost.
+        sound: False when the jobs' file was gone or could not be read, so that it may lack jobs which have a directory.
+        losses: the files that could not be read, and what was lost with them.
     """
 
     sound: bool
@@ -53,59 +52,46 @@ class Opening:
 
 
 class AtomicStorage(Storage):
-    """One JSON file, replaced as a whole; what was read stays in memory until a write fails."""
+    """One JSON file, replaced as a whole. What was read stays in memory until a write fails."""
 
-    def __init__(self, path: Path, point: str = "store") -> None:
-        """`point`: what the failpoints of its writes are called."""
+    def __init__(self, path: Path, point: str = "store", *, twin: bool = False) -> None:
+        """`point`: the failpoints of its writes. `twin`: the second generation gets the same content after every write."""
         self._path = path
         self._point = point
-        self._cache: dict[str, dict[str, Any]] | None = None
+        self._twin = twin
+        self._cache: Tables | None = None
 
-    def read(self) -> dict[str, dict[str, Any]] | None:
+    def read(self) -> Tables | None:
         if self._cache is None and self._path.exists():
             self._cache = _tables(read_regular(self._path, LIMIT))
         return self._cache
 
-    def write(self, data: dict[str, dict[str, Any]]) -> None:
+    def write(self, data: Tables) -> None:
         """Replace the file.
 
         Raises:
-            OSError: nothing was written; the next read sees the file as it is.
+            OSError: nothing was written; the next read returns the file as it is.
         """
-        # TinyDB has changed the cached documents in place already: until the file is there they say what is not so.
+        # TinyDB has changed the cached documents in place already: until the file is written they are wrong.
         self._cache = None
         content = _file(data)
         before = inode(self._path)
-        if before is not None:
-            self.keep()
+        if before is not None and self._twin:
+            hit("templates.previous")
+            keep_previous(self._path)
+        elif before is not None:
+            hit("store.previous")
+            keep_previous(self._path)
         try:
             write_durably(self._path, content, point=self._point)
         except OSError:
             if inode(self._path) != before:
-                # It failed after the renaming: what is refused must not be there after all.
+                # It failed after the renaming: a change that is refused must not stay.
                 put_back(self._path, was_there=before is not None)
             raise
         self._cache = data
-        self.written(content)
-
-    def keep(self) -> None:
-        """The file is about to be replaced."""
-        hit("store.previous")
-        keep_previous(self._path)
-
-    def written(self, content: bytes) -> None:
-        """The file has this content now."""
-
-
-class TwinStorage(AtomicStorage):
-    """Its second generation is brought to the same content after every write."""
-
-    def keep(self) -> None:
-        hit("templates.previous")
-        keep_previous(self._path)
-
-    def written(self, content: bytes) -> None:
-        renew_copy(self._path, content)
+        if self._twin:
+            renew_copy(self._path, content)
 
 
 class Store:
@@ -123,25 +109,27 @@ class Store:
         """
         self._path = path
         self._templates_path = path.with_name("templates.json")
-        with self._refusing(path):
-            known = any(file.exists() for file in (path, previous_generation(path), self._templates_path))
+        with _storing(path):
+            expected = any(file.exists() for file in (path, previous_generation(path), self._templates_path))
             jobs = recover(path, why_unreadable(path, JobsFile))
             templates = recover(self._templates_path, why_unreadable(self._templates_path, TemplatesFile))
             old = _old_templates(path) if jobs.present else None
-            losses = losses_of(path, jobs, known=known)
-            losses += losses_of(self._templates_path, templates, known=jobs.present and old is None)
+            losses = losses_of(path, jobs, expected=expected)
+            losses += losses_of(self._templates_path, templates, expected=jobs.present and old is None)
             self.opening = Opening(jobs.sound, losses)
-        with self._refusing(self._templates_path):
-            shelf = TinyDB(self._templates_path, storage=TwinStorage, point="templates")
-            self._templates = shelf.table("templates")
-            _see_to_version(shelf)
-            self._take_over(old or [])
+        with _storing(self._templates_path):
+            database = TinyDB(self._templates_path, storage=AtomicStorage, point="templates", twin=True)
+            self._templates = database.table("templates")
+            _ensure_version(database)
+            here = {template.id for template in self.templates()}
+            # Templates that are here already are newer than those in the one file of an older saetui.
+            self.add_templates([template for template in old or [] if template.id not in here])
             if not templates.sound or templates.moved or not previous_generation(self._templates_path).exists():
                 renew_copy(self._templates_path, read_regular(self._templates_path, LIMIT))
-        with self._refusing(path):
-            _bring_up_to_date(path)
+        with _storing(path):
+            _update_schema(path)
             database = TinyDB(path, storage=AtomicStorage)
-            _see_to_version(database)
+            _ensure_version(database)
             self._jobs = database.table("jobs")
             self._preferences = database.table("preferences")
 
@@ -151,11 +139,11 @@ class Store:
         return sorted(records, key=lambda record: record.job.created_at)
 
     def save_job(self, record: Record) -> None:
-        with self._refusing(self._path):
+        with _storing(self._path):
             _put(self._jobs, msgspec.to_builtins(record), Query().job.id == record.id)
 
     def save_jobs(self, records: Sequence[Record]) -> None:
-        """Several that are there already, in one write: all of them or none."""
+        """Replace several stored jobs in one write: all of them or none."""
         documents = {record.id: msgspec.to_builtins(record) for record in records}
 
         def replace(document: Any) -> None:
@@ -163,58 +151,54 @@ class Store:
             document.clear()
             document.update(new)
 
-        with self._refusing(self._path):
+        with _storing(self._path):
             self._jobs.update(replace, Query().job.id.test(documents.__contains__))
 
     def remove_jobs(self, job_ids: Collection[str]) -> None:
-        """In one write: all of them or none."""
-        with self._refusing(self._path):
+        """Remove jobs in one write: all of them or none."""
+        with _storing(self._path):
             self._jobs.remove(Query().job.id.test(lambda job_id: job_id in job_ids))
 
     def templates(self) -> list[Template]:
         return [msgspec.convert(dict(document), Template) for document in self._templates.all()]
 
     def save_template(self, template: Template) -> None:
-        with self._refusing(self._templates_path):
+        with _storing(self._templates_path):
             _put(self._templates, _stored(template), Query().id == template.id)
 
     def add_templates(self, templates: Sequence[Template]) -> None:
-        """Several new ones in one write: all of them or none."""
+        """Add several new templates in one write: all of them or none."""
         if templates:
-            with self._refusing(self._templates_path):
+            with _storing(self._templates_path):
                 self._templates.insert_multiple([_stored(template) for template in templates])
 
     def remove_template(self, template_id: str) -> None:
-        with self._refusing(self._templates_path):
+        with _storing(self._templates_path):
             self._templates.remove(Query().id == template_id)
 
     def preferences(self) -> Preferences:
-        """What the user prefers; the defaults where nothing was ever chosen."""
+        """The user's preferences; the defaults where none was ever set."""
         documents = self._preferences.all()
         return msgspec.convert(dict(documents[0]), Preferences) if documents else Preferences()
 
     def save_preferences(self, preferences: Preferences) -> None:
-        with self._refusing(self._path):
+        with _storing(self._path):
             _put(self._preferences, msgspec.to_builtins(preferences), Query().noop())
 
-    def _take_over(self, old: list[Template]) -> None:
-        """Keep what the one file of an older saetui had; templates that are here already are newer."""
-        here = {template.id for template in self.templates()}
-        self.add_templates([template for template in old if template.id not in here])
 
-    @contextlib.contextmanager
-    def _refusing(self, path: Path) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise HomeError(
-                f"{path} cannot be written: {error.strerror or error}.",
-                f"Make room or give this user the right to write in {path.parent}.",
-            ) from error
+@contextlib.contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise HomeError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            f"Make room or give this user the right to write in {path.parent}.",
+        ) from error
 
 
 def renew_copy(path: Path, content: bytes) -> None:
-    """Bring the second generation to the content of the first. Not done where there is no room: the first is there."""
+    """Give the second generation the content of the first. Where there is no room, the first must do."""
     try:
         write_durably(previous_generation(path), content, point="templates.copy")
     except OSError as error:
@@ -234,29 +218,29 @@ def _put(table: Table, document: dict[str, Any], same: QueryInstance) -> None:
         table.insert(document)
 
 
-def _file(tables: dict[str, dict[str, Any]]) -> bytes:
+def _file(tables: Tables) -> bytes:
     return seal(msgspec.json.format(msgspec.json.encode(tables), indent=1))
 
 
-def _tables(content: bytes) -> dict[str, dict[str, Any]]:
-    """A file that was found sound, without its checksum."""
+def _tables(content: bytes) -> Tables:
+    """The tables of a file that was found sound."""
     return {name: table for name, table in msgspec.json.decode(content, type=dict[str, Any]).items() if name != SEAL}
 
 
-def _see_to_version(database: TinyDB) -> None:
+def _ensure_version(database: TinyDB) -> None:
     if not database.table("meta").all():
         database.table("meta").insert({"version": SCHEMA_VERSION})
 
 
 def _old_templates(path: Path) -> list[Template] | None:
-    """The templates of an older saetui, which kept them beside the jobs; None where the file is of this version."""
+    """The templates that an older saetui kept beside the jobs; None where the file is of this version."""
     content = msgspec.json.decode(read_regular(path, LIMIT), type=JobsFile)
     (meta,) = content.meta.values()
     return None if meta.version == SCHEMA_VERSION else list(content.templates.values())
 
 
-def _bring_up_to_date(path: Path) -> None:
-    """Rewrite a file of an older saetui; it is kept beside the new one, for whoever wants to go back."""
+def _update_schema(path: Path) -> None:
+    """Rewrite a file of an older saetui, and keep the old file beside the new one: the user may want to go back."""
     if not path.exists():
         return
     old = read_regular(path, LIMIT)

@@ -1,12 +1,10 @@
-"""Taking in a new job: everything is checked first, and it is durable before anyone is told; or nothing is made."""
+"""Making a new job: everything is checked first, and the job is durable before it is published; or nothing is made."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from typing import Any
-
-import msgspec
 
 from saetui.devices.device import default_device
 from saetui.errors import Conflict, HomeError
@@ -18,47 +16,56 @@ from saetui.protocol.messages import Submitted
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.leftovers import Kind, classify, remove
 from saetui.spec.problems import Problem, SpecError
-from saetui.spec.training_spec import TrainingSpec, spec_json
+from saetui.spec.training_spec import spec_json
 from saetui.spec.validation import CompleteSpec, complete_spec
-from saetui.supervisor.jobs import Board
+from saetui.supervisor.jobs import Jobs
 from saetui.supervisor.record import Record, write_copy
 
 log = logging.getLogger(__name__)
 
 
-async def submit(home: Home, board: Board, raw: dict[str, Any], after: str | None = None) -> Submitted:
-    """Check a spec, make its run directory, and record the job as queued.
+async def submit(home: Home, jobs: Jobs, raw: dict[str, Any], after: str | None = None) -> Submitted:
+    """Check a spec (as JSON), make its run directory, and record the job as queued.
 
-    Args:
-        home: where.
-        board: the jobs that there are.
-        raw: the spec as JSON.
-        after: the job that must complete before this one starts: an id, the beginning of one, or a name.
+    `after`: the job that must complete before this one starts: an id, the beginning of one, or a name.
 
     Raises:
-        SpecError: with every problem at once, a name that is taken among them.
-        NotFound: there is no job to wait for.
-        Conflict: nothing is wrong but that the name is taken.
+        SpecError: with every problem at once, including a name that is taken.
+        NotFound: the job to wait for does not exist.
+        Conflict: only the name is wrong: it is taken.
         HomeError: there is no room or no permission.
     """
-    ready = await _complete(board, raw)
-    awaited = _awaited(board, after) if after is not None else None
+    ready = await _complete(jobs, raw)
+    awaited = _awaited(jobs, after) if after is not None else None
     device = await asyncio.to_thread(resolve_device, ready.spec.device)
-    # From here to the end nothing waits: no other submission can take the name.
+    # Nothing is awaited from here on: no other submission can take the name.
     wanted = ready.spec.name or "unnamed"
     if raw.get("name"):
-        board.require_free_name(wanted)
-    job = _job(home, board, ready.spec, ready.settings.num_steps if ready.settings else None, wanted)
-    job = msgspec.structs.replace(job, after=awaited)
+        jobs.require_free_name(wanted)
+    job_id, spec = new_id({record.id for record in jobs.records()}), ready.spec
+    job = Job(
+        id=job_id,
+        name=free_name(wanted, jobs.names()),
+        status=Status.QUEUED,
+        architecture=spec.architecture,
+        model=spec.model,
+        layers=spec.layers,
+        hook_points=spec.hook_points,
+        directory=str(home.run(job_id)),
+        created_at=now(),
+        num_steps=ready.settings.num_steps if ready.settings else None,
+        queue_rank=jobs.last_rank() + 1,
+        after=awaited,
+    )
     run = RunDirectory(home.run(job.id))
     record = Record(job=job, device=device)
     try:
-        run.create({**spec_json(ready.spec), "name": job.name})
+        run.create({**spec_json(spec), "name": job.name})
     except OSError as error:
         raise _no_room(home, error) from error
     try:
         write_copy(record)
-        board.add(record)
+        jobs.add(record)
     except BaseException as error:
         _take_back(run)
         if isinstance(error, OSError):
@@ -67,13 +74,13 @@ async def submit(home: Home, board: Board, raw: dict[str, Any], after: str | Non
     try:
         run.acknowledge()
     except OSError as error:
-        # The store knows the job, and that counts more than the mark.
+        # The store has the job, and that counts more than the mark.
         log.warning("job %s: the mark of its submission stays for now: %s", job.id, error)
     return Submitted(job=job, warnings=ready.warnings)
 
 
 def _take_back(run: RunDirectory) -> None:
-    """Remove the directory of a job that is refused after all. What cannot be removed is removed by the next start."""
+    """Remove the directory of a job that is refused after all. The next start removes what is left."""
     try:
         entry = classify(run.path)
         if entry.kind is Kind.HALF_MADE:
@@ -83,20 +90,20 @@ def _take_back(run: RunDirectory) -> None:
 
 
 def resolve_device(wanted: str) -> str:
-    """The one device that a job holds: `auto` and `cuda` made definite."""
+    """The one device that a job holds: a definite one for `auto` and `cuda`."""
     if wanted == "auto":
         return default_device()
     return "cuda:0" if wanted == "cuda" else wanted
 
 
-async def _complete(board: Board, raw: dict[str, Any]) -> CompleteSpec:
+async def _complete(jobs: Jobs, raw: dict[str, Any]) -> CompleteSpec:
     try:
         return await asyncio.to_thread(complete_spec, raw)
     except SpecError as error:
         name = raw.get("name")
         try:
             if isinstance(name, str):
-                board.require_free_name(name)
+                jobs.require_free_name(name)
         except Conflict as conflict:
             taken = Problem(
                 field="name",
@@ -108,35 +115,18 @@ async def _complete(board: Board, raw: dict[str, Any]) -> CompleteSpec:
         raise
 
 
-def _job(home: Home, board: Board, spec: TrainingSpec, num_steps: int | None, wanted: str) -> Job:
-    job_id = new_id({record.id for record in board.records()})
-    return Job(
-        id=job_id,
-        name=free_name(wanted, board.names()),
-        status=Status.QUEUED,
-        architecture=spec.architecture,
-        model=spec.model,
-        layers=spec.layers,
-        hook_points=spec.hook_points,
-        directory=str(home.run(job_id)),
-        created_at=now(),
-        num_steps=num_steps,
-        queue_rank=board.last_rank() + 1,
-    )
-
-
-def _awaited(board: Board, text: str) -> str:
-    """The id of a job that may still complete, or has.
+def _awaited(jobs: Jobs, text: str) -> str:
+    """The id of a job that has completed or still may.
 
     Raises:
         NotFound: there is none.
         Conflict: it has ended otherwise.
     """
-    job = board.find(text).job
+    job = jobs.find(text).job
     if job.status.ended and job.status is not Status.COMPLETED:
         raise Conflict(
-            f"{job.name} ({job.state}) will not complete: a job after it would never start.",
-            "Resume or retry it first, or name another.",
+            f"{job.name} ({job.state}) will not complete, so a job after it would never start.",
+            "Resume or retry it first, or name another job.",
         )
     return job.id
 

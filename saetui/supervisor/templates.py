@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from saetui.catalog.references import References
+from saetui.display.figures import size
 from saetui.errors import Conflict, InvalidInput, NotFound
 from saetui.formats.names import free_name, new_id
 from saetui.formats.paths import shortened
@@ -21,19 +22,19 @@ from saetui.jobs.templates import (
     generated_name,
     sort_templates,
 )
-from saetui.protocol.messages import Change, TemplatesChanged
+from saetui.protocol.messages import Change, EditTemplate, SaveTemplate, TemplatesChanged
+from saetui.supervisor.background import in_daemon_thread
 from saetui.supervisor.store import Store
-from saetui.supervisor.waiting import in_daemon_thread
 
-ROOM = 768 << 10
-"""Bytes that all templates may have: they are told together, and a client's queue holds 1 MiB."""
+TEMPLATES_BYTES = 768 << 10
+"""Bytes that all templates together may have: they are published together, and a client's queue holds 1 MiB."""
 
-LOOK_SECONDS = 10.0
-"""How long a look at what templates refer to is waited for: a disk that does not answer must not keep the list back."""
+CHECK_SECONDS = 10.0
+"""For how long a check of the references is awaited: a disk that does not answer must not keep the list back."""
 
 
-class Shelf:
-    """All templates by id. Of a built-in one only what the user did with it is stored.
+class Templates:
+    """All templates by id. Of a built-in one only the user's own data is stored: favourite and use.
 
     Every method that changes something raises HomeError when the store cannot be written; nothing has changed then.
     """
@@ -46,32 +47,36 @@ class Shelf:
         own = {template.id: template for template in stored.values() if not template.builtin}
         self._templates = builtin | own
         self.references = References()
-        self._looking: asyncio.Future[None] | None = None
-        self._wanted = asyncio.Event()
+        self._checking: asyncio.Future[None] | None = None
+        self._check_wanted = asyncio.Event()
 
     def known(self) -> tuple[Template, ...]:
-        """Favourites first, then by last use; each says what of it is known to be missing on this machine.
+        """Favourites first, then by last use; each with what is known to be missing on this machine.
 
-        Whoever listens is told again when a look, which begins now, finds that otherwise.
+        A check begins now, and what it finds otherwise is published.
         """
-        self._wanted.set()
-        return self._shown()
+        self._check_wanted.set()
+        return self._sorted()
 
-    async def all(self) -> tuple[Template, ...]:
-        """The same after a look at what they refer to."""
-        await self._look()
-        return self._shown()
+    async def checked(self) -> tuple[Template, ...]:
+        """The same after a check of what they refer to."""
+        await self._check()
+        return self._sorted()
 
     async def watch(self) -> None:
-        """Look whenever that is wanted, for ever, and tell what has changed by it."""
+        """Check whenever that is wanted, for ever, and publish what has changed."""
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            before = self._shown()
-            await self._look()
-            after = self._shown()
+            await self._check_wanted.wait()
+            self._check_wanted.clear()
+            before = self._sorted()
+            await self._check()
+            after = self._sorted()
             if [template.missing for template in before] != [template.missing for template in after]:
                 self._publish(TemplatesChanged(after))
+
+    def publish(self) -> None:
+        """Publish all templates."""
+        self._publish(TemplatesChanged(self.known()))
 
     def find(self, text: str) -> Template:
         """The template with this id, this name, or this unique beginning of an id.
@@ -86,46 +91,45 @@ class Shelf:
         found = named or (begun if len(begun) == 1 else [])
         if not found:
             raise NotFound(
-                f"No template is called {shortened(text)!r}.", "`saetui templates list` lists those that there are."
+                f"No template is called {shortened(text)!r}.", "`saetui templates list` lists all templates."
             )
         return found[0]
 
-    def save(self, spec: dict[str, Any], name: str, description: str) -> Template:
-        """A new template; a taken name gets `_2`.
+    def save(self, request: SaveTemplate) -> Template:
+        """Make a template; a taken name gets `_2`.
 
         Raises:
             InvalidInput: name, description or spec are wrong; with every reason.
         """
-        _refuse(check_template(name, description, spec))
-        return self._keep_new(self._new(spec, self._free(name or generated_name(spec)), description))
+        _refuse(check_template(request.name, request.description, request.spec))
+        name = self._free(request.name or generated_name(request.spec))
+        return self._keep_new(self._new(request.spec, name, request.description))
 
-    def edit(
-        self, text: str, *, name: str | None, description: str | None, favorite: bool | None, used: bool
-    ) -> Template:
-        """Change what is not None.
+    def edit(self, request: EditTemplate) -> Template:
+        """Change what is not None in the request.
 
         Raises:
-            Conflict: the template is built-in and shall have another name or description.
+            Conflict: the template is built in and shall have another name or description.
             InvalidInput: name or description are wrong.
         """
-        template = self.find(text)
+        template = self.find(request.template)
+        name, description = request.name, request.description
         if template.builtin and (name is not None or description is not None):
-            raise Conflict(f"{template.name!r} is built in and cannot be changed.", "Duplicate it, and change that.")
+            raise Conflict(
+                f"{template.name!r} is built in and cannot be changed.", "Duplicate it, and change the copy."
+            )
         _refuse(check_template(name or "", description or "", template.spec))
         if name is not None:
-            if not name:
-                name = generated_name(template.spec)
-            template = msgspec.structs.replace(template, name=free_name(name, self._names() - {template.name}))
+            name = free_name(name or generated_name(template.spec), self._names() - {template.name})
+            template = msgspec.structs.replace(template, name=name, updated_at=now())
         if description is not None:
-            template = msgspec.structs.replace(template, description=description)
-        if name is not None or description is not None:
-            template = msgspec.structs.replace(template, updated_at=now())
-        if favorite is not None:
-            template = msgspec.structs.replace(template, favorite=favorite)
-        return self.count_use(template) if used else self._keep(template)
+            template = msgspec.structs.replace(template, description=description, updated_at=now())
+        if request.favorite is not None:
+            template = msgspec.structs.replace(template, favorite=request.favorite)
+        return self.count_use(template) if request.used else self._keep(template)
 
     def count_use(self, template: Template) -> Template:
-        """One more use, now."""
+        """Count one more use, now."""
         return self._keep(msgspec.structs.replace(template, use_count=template.use_count + 1, last_used_at=now()))
 
     def duplicate(self, text: str) -> Template:
@@ -134,14 +138,14 @@ class Shelf:
         return self._keep_new(self._new(original.spec, self._free(original.name), original.description))
 
     def delete(self, text: str) -> Template:
-        """Take a template away; `restore` brings it back.
+        """Remove a template; `restore` brings it back.
 
         Raises:
-            Conflict: it is built-in.
+            Conflict: it is built in.
         """
         template = self.find(text)
         if template.builtin:
-            raise Conflict(f"{template.name!r} is built in and cannot be deleted.", "It takes no room.")
+            raise Conflict(f"{template.name!r} is built in and cannot be deleted.", "Leave it: it needs no disk space.")
         self._store.remove_template(template.id)
         del self._templates[template.id]
         return template
@@ -150,7 +154,7 @@ class Shelf:
         """Bring a deleted template back as it was.
 
         Raises:
-            Conflict: it is there.
+            Conflict: it was not deleted.
             InvalidInput: it is not one that could have been deleted.
         """
         if template.id in self._templates:
@@ -158,71 +162,60 @@ class Shelf:
         _refuse(check_template(template.name, template.description, template.spec))
         return self._keep_new(msgspec.structs.replace(template, name=self._free(template.name), builtin=False))
 
-    async def bring_in(self, text: str) -> ImportResult:
-        """Take in the good entries of a file's content in one write; the others are refused with their reasons.
+    async def add_from_file(self, text: str) -> ImportResult:
+        """Add the good entries of a file's content in one write; the others are refused with their reasons.
 
         Raises:
             FormatError: it is no template file.
-            Conflict: there is no room for so many; none came in.
+            Conflict: there is no room for so many; none was added.
         """
         good, refused = await asyncio.to_thread(read_import, text)
-        # From here to the end nothing waits: no other template can take a name.
+        # Nothing is awaited from here on: no other template can take a name.
         names, new = self._names(), dict[str, Template]()
         for entry in good:
             template = self._new(entry.spec, free_name(entry.name, names), entry.description, new)
             names.add(template.name)
             new[template.id] = msgspec.structs.replace(template, favorite=entry.favorite)
         imported = tuple(new.values())
-        self._see_that_there_is_room(imported)
+        self._require_room(imported)
         self._store.add_templates(imported)
         self._templates |= new
         return ImportResult(imported=tuple(map(self._with_missing, imported)), refused=tuple(refused))
 
-    def tell(self) -> None:
-        """Tell everyone who listens what there is now."""
-        self._publish(TemplatesChanged(self.known()))
-
-    async def _look(self) -> None:
-        """One look at a time, at most so long: who comes meanwhile waits for the same."""
-        if self._looking is None or self._looking.done():
+    async def _check(self) -> None:
+        """Check the references: one check at a time, awaited for so long at most; who comes meanwhile awaits the same."""
+        if self._checking is None or self._checking.done():
             specs = [template.spec for template in self._templates.values()]
 
-            def look() -> None:
+            def check() -> None:
                 for spec in specs:
                     self.references.refresh(spec)
 
-            self._looking = in_daemon_thread(look, "references")
-        done, _ = await asyncio.wait({self._looking}, timeout=LOOK_SECONDS)
-        for look_done in done:
-            look_done.result()
+            self._checking = in_daemon_thread(check, "references")
+        done, _ = await asyncio.wait({self._checking}, timeout=CHECK_SECONDS)
+        for finished in done:
+            finished.result()
 
-    def _see_that_there_is_room(self, new: Sequence[Template]) -> None:
-        size = len(msgspec.json.encode(new))
-        taken = len(msgspec.json.encode(list(self._templates.values())))
-        if size + taken > ROOM:
+    def _require_room(self, new: Sequence[Template]) -> None:
+        added = len(msgspec.json.encode(new))
+        present = len(msgspec.json.encode(list(self._templates.values())))
+        if added + present > TEMPLATES_BYTES:
             raise Conflict(
-                f"There is no room: all templates together may have {ROOM >> 10} KiB, these have {taken >> 10} KiB and the"
-                f" new {size >> 10} KiB.",
+                f"There is no room: all templates together may have {size(TEMPLATES_BYTES)}, these have {size(present)} "
+                f"and the new {size(added)}.",
                 "Export those that you do not use, and delete them here.",
             )
 
-    def _new(self, spec: dict[str, Any], name: str, description: str, ids: Collection[str] = ()) -> Template:
-        """A template that is not kept yet, under a free name. `ids`: more that are taken."""
+    def _new(self, spec: dict[str, Any], name: str, description: str, taken: Collection[str] = ()) -> Template:
+        """A template that is not kept yet. `name`: a free one. `taken`: more ids that are taken."""
         moment = now()
-        new = new_id(self._templates)
-        while new in ids:
-            new = new_id(self._templates)
+        template_id = new_id({*self._templates, *taken})
         return Template(
-            id=new,
-            name=name,
-            spec=spec,
-            description=description,
-            created_at=moment,
-            updated_at=moment,
+            id=template_id, name=name, spec=spec, description=description, created_at=moment, updated_at=moment
         )
 
     def _keep_new(self, template: Template) -> Template:
-        self._see_that_there_is_room([template])
+        self._require_room([template])
         return self._keep(template)
 
     def _keep(self, template: Template) -> Template:
@@ -236,7 +229,7 @@ class Shelf:
     def _names(self) -> set[str]:
         return {template.name for template in self._templates.values()}
 
-    def _shown(self) -> tuple[Template, ...]:
+    def _sorted(self) -> tuple[Template, ...]:
         return tuple(self._with_missing(template) for template in sort_templates(list(self._templates.values())))
 
     def _with_missing(self, template: Template) -> Template:
@@ -253,4 +246,4 @@ def _with_use(builtin: Template, stored: Template | None) -> Template:
 
 def _refuse(reasons: list[str]) -> None:
     if reasons:
-        raise InvalidInput(" ".join(reasons), "Set it right and try again.")
+        raise InvalidInput(" ".join(reasons), "Correct this and try again.")

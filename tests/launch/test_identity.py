@@ -7,7 +7,7 @@ import sys
 
 import msgspec
 
-from saetui.launch.identity import boot_id, identify, is_deaf_to, open_process, send_if_caught, send_signal
+from saetui.launch.identity import boot_id, identify, lives_without_handler, open_process, send_if_caught, send_signal
 
 
 def test_a_process_is_its_pid_its_start_and_its_boot() -> None:
@@ -53,14 +53,14 @@ def test_a_process_that_does_not_wait_for_a_signal_does_not_die_of_it() -> None:
     )
     assert child.stdin is not None and child.stdout is not None
     who = identify(child.pid)
-    assert who is not None and is_deaf_to(who, signal.SIGUSR1)
+    assert who is not None and lives_without_handler(who, signal.SIGUSR1)
     send_if_caught(who, signal.SIGUSR1)
     child.stdin.write("lives\n")
     child.stdin.flush()
     assert [child.stdout.readline() for _ in range(2)] == ["lives\n", "waits\n"]
-    assert not is_deaf_to(who, signal.SIGUSR1)
+    assert not lives_without_handler(who, signal.SIGUSR1)
     send_if_caught(who, signal.SIGUSR1)
     assert child.stdout.readline() == "heard\n"
     child.communicate("\n")
-    assert child.returncode == 0 and not is_deaf_to(who, signal.SIGUSR1)
+    assert child.returncode == 0 and not lives_without_handler(who, signal.SIGUSR1)
     send_if_caught(who, signal.SIGUSR1)

@@ -17,7 +17,7 @@ from saetui.formats.sealed import seal
 from saetui.home import Home
 from saetui.jobs.job import Status
 from saetui.protocol.messages import GetJobs, GetStatus
-from saetui.supervisor.descriptors import CLIENT_LIMIT
+from saetui.supervisor.listener import CLIENT_LIMIT
 from tests.conditions import eventually
 from tests.reliability.abuses import ABUSES
 from tests.reliability.machine import ReliableMachine, check_job, descriptors_of, is_reachable, memory_kib
@@ -54,19 +54,19 @@ def test_two_hundred_clients_that_do_everything_wrong_harm_nobody(machine: Relia
 
 def test_more_clients_than_there_is_room_for_are_turned_away_and_jobs_still_start(machine: ReliableMachine) -> None:
     machine.start()
-    crowd = []
+    clients = []
     for _ in range(CLIENT_LIMIT + 100):
         client = socket.socket(socket.AF_UNIX)
         client.connect(str(machine.home.socket))
-        crowd.append(client)
+        clients.append(client)
     log = machine.home.supervisor_log
     eventually(lambda: "clients are turned away" in log.read_text())
-    for client in crowd[:50]:
+    for client in clients[:50]:
         client.close()
     eventually(lambda: is_reachable(machine))
     job = machine.submit(steps=5)
     machine.until(job.id, Status.COMPLETED)
-    for client in crowd:
+    for client in clients:
         client.close()
 
 

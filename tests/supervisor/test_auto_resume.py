@@ -19,8 +19,8 @@ def test_a_killed_job_goes_on_by_itself_where_that_is_switched_on_and_not_for_ev
     machine.start()
     machine.prefer(auto_resume=True, auto_resume_tries=2, auto_resume_delay=0.05)
     job = machine.submit()
-    for tries in (0, 1, 2):
-        eventually(partial(at_try, machine, job.id, tries))
+    for resumes in (0, 1, 2):
+        eventually(partial(at_attempt, machine, job.id, resumes))
         os.kill(machine.processes(job.id)[1], signal.SIGKILL)
         eventually(lambda: machine.job(job.id).status is not Status.RUNNING)
     failed = machine.until(job.id, Status.FAILED)
@@ -33,12 +33,12 @@ def test_a_killed_job_goes_on_by_itself_where_that_is_switched_on_and_not_for_ev
     assert machine.until(job.id, Status.STOPPED).error is None
 
 
-def at_try(machine: Machine, job_id: str, number: int) -> bool:
+def at_attempt(machine: Machine, job_id: str, number: int) -> bool:
     job = machine.job(job_id)
     return job.status is Status.RUNNING and job.resumes == number
 
 
-def waiting_for_its_next_try(machine: Machine) -> Job:
+def waiting_for_its_next_attempt(machine: Machine) -> Job:
     """A job that was killed, and that starts again in an hour."""
     machine.start()
     machine.prefer(auto_resume=True, auto_resume_delay=3600)
@@ -48,11 +48,11 @@ def waiting_for_its_next_try(machine: Machine) -> Job:
     return machine.until(job.id, Status.FAILED)
 
 
-def test_a_job_waits_for_its_next_try_over_a_supervisors_death_and_not_when_it_is_switched_off(
+def test_a_job_waits_for_its_next_attempt_over_a_supervisors_death_and_not_when_it_is_switched_off(
     machine: Machine,
 ) -> None:
-    job = waiting_for_its_next_try(machine)
-    assert job.error is not None and "by itself after 3600 s (try 1 of 3)" in (job.error.suggestion or "")
+    job = waiting_for_its_next_attempt(machine)
+    assert job.error is not None and "by itself after 1h00m (attempt 1 of 3)" in (job.error.suggestion or "")
     machine.kill()
     machine.start()
     machine.prefer(auto_resume_delay=0)
@@ -62,8 +62,8 @@ def test_a_job_waits_for_its_next_try_over_a_supervisors_death_and_not_when_it_i
     assert "by itself" not in ((machine.until(job.id, Status.FAILED).error or job.error).suggestion or "")
 
 
-def test_a_job_that_waits_for_its_next_try_is_kept_from_it_by_a_stop(machine: Machine) -> None:
-    job = waiting_for_its_next_try(machine)
+def test_a_job_that_waits_for_its_next_attempt_is_kept_from_it_by_a_stop(machine: Machine) -> None:
+    job = waiting_for_its_next_attempt(machine)
     assert job.error is not None and "unless it is stopped" in (job.error.suggestion or "")
     machine.stop(job.id)
     stays = machine.job(job.id)

@@ -1,4 +1,4 @@
-"""Nothing that goes on beside the requests ends the service by failing; it is reported, and tried again."""
+"""Nothing that goes on beside the requests ends the service by failing; it is reported, and begins again."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import pytest
 from saetui.supervisor.background import Background
 
 
-async def test_work_that_fails_is_begun_again_after_a_pause_that_grows(caplog: pytest.LogCaptureFixture) -> None:
+async def test_work_that_fails_begins_again_after_a_pause_that_grows(caplog: pytest.LogCaptureFixture) -> None:
     background = Background(first_pause=0.001)
-    tries: list[float] = []
+    attempts: list[float] = []
     recovered = asyncio.Event()
 
     async def work() -> None:
-        tries.append(asyncio.get_running_loop().time())
-        if len(tries) < 6:
+        attempts.append(asyncio.get_running_loop().time())
+        if len(attempts) < 6:
             raise OSError(24, "Too many open files")
         recovered.set()
         await asyncio.Event().wait()
 
     background.repeat("sampling", work)
     await asyncio.wait_for(recovered.wait(), 5)
-    pauses = [after - before for before, after in itertools.pairwise(tries)]
+    pauses = [after - before for before, after in itertools.pairwise(attempts)]
     assert pauses[4] > pauses[1] > 0.001
     failures = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [bool(record.exc_info) for record in failures] == [True, False, False, False, False], (
@@ -35,7 +35,7 @@ async def test_work_that_fails_is_begun_again_after_a_pause_that_grows(caplog: p
     background.close()
 
 
-async def test_work_that_should_never_end_and_does_is_begun_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_work_that_should_never_end_and_does_begins_again(caplog: pytest.LogCaptureFixture) -> None:
     background = Background(first_pause=0.001)
     begun = 0
     twice = asyncio.Event()

@@ -111,7 +111,7 @@ def test_a_queued_job_that_is_paused_does_not_start_until_it_is_resumed(machine:
     machine.until(second.id, Status.COMPLETED)
 
 
-def test_a_job_that_starts_with_a_pause_wished_holds_before_it_trains(machine: Machine) -> None:
+def test_a_job_that_is_to_be_paused_at_its_start_holds_before_it_trains(machine: Machine) -> None:
     machine.start()
     job = machine.submit()
     machine.until(job.id, Status.STARTING, Status.RUNNING)
@@ -123,7 +123,7 @@ def test_a_job_that_starts_with_a_pause_wished_holds_before_it_trains(machine: M
     machine.until(job.id, Status.STOPPED)
 
 
-def test_a_pause_that_was_recorded_but_never_told_is_told_by_the_next_supervisor(machine: Machine) -> None:
+def test_a_pause_that_was_recorded_but_never_sent_is_sent_by_the_next_supervisor(machine: Machine) -> None:
     machine.start()
     job = machine.submit()
     machine.until_step(job.id, 2)
@@ -205,7 +205,7 @@ def test_a_retry_starts_from_nothing_and_keeps_only_the_log(machine: Machine) ->
     machine.start()
     job = machine.submit(steps=20)
     first = machine.until(job.id, Status.COMPLETED)
-    machine.run(job.id).log.write_text("what the first try printed\n")
+    machine.run(job.id).log.write_text("what the first attempt printed\n")
     machine.run(job.id).result("layer_1.resid_post").mkdir(parents=True)
     ask(RetryJobs((job.id,)), machine.home)
     fresh = machine.job(job.id)
@@ -215,7 +215,7 @@ def test_a_retry_starts_from_nothing_and_keeps_only_the_log(machine: Machine) ->
     assert kinds(machine, job.id).count("started") == 1
     assert steps_recorded(machine, job.id) == list(range(1, 21))
     assert not machine.run(job.id).sae.exists()
-    assert machine.run(job.id).log.read_text().startswith("what the first try printed")
+    assert machine.run(job.id).log.read_text().startswith("what the first attempt printed")
     assert not list(machine.run(job.id).path.glob(".*"))
 
 
@@ -262,7 +262,7 @@ def test_a_refusal_names_job_state_and_way_out_and_nothing_is_done_to_the_others
     machine.until(running.id, Status.STOPPED)
 
 
-def test_a_trainer_that_knows_no_wishes_is_not_killed_by_them(machine: Machine) -> None:
+def test_a_trainer_without_a_control_file_is_not_killed_by_its_signal(machine: Machine) -> None:
     machine.start()
     job = machine.submit(trainer.KNOWS_NO_WISHES)
     machine.until_step(job.id, 2)

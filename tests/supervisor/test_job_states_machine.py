@@ -83,11 +83,11 @@ class Life(RuleBasedStateMachine):
             self.jobs.append(self.machine.submit(steps=steps, name=f"job {len(self.jobs)}").id)
 
     @rule(pick=PICK, unload=st.booleans())
-    def pause(self, pick: int, release: bool) -> None:
+    def pause(self, pick: int, unload: bool) -> None:
         self.ask_for(
-            JobCommand.UNLOAD if release else JobCommand.PAUSE,
+            JobCommand.UNLOAD if unload else JobCommand.PAUSE,
             pick,
-            lambda job: self.machine.pause(job.id, unload=release),
+            lambda job: self.machine.pause(job.id, unload=unload),
         )
 
     @rule(pick=PICK)
@@ -164,7 +164,7 @@ class Life(RuleBasedStateMachine):
             self.check_history(ended)
 
     def check_history(self, job: Job) -> None:
-        """No row is missing or doubled, over all tries; each try that said how it ended said it once."""
+        """No row is missing or doubled, over all attempts; each attempt reported its end at most once."""
         run = self.machine.run(job.id)
         reader = MetricReader(run.training_metrics)
         reader.poll()

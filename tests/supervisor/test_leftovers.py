@@ -320,4 +320,4 @@ def test_a_log_of_the_supervisor_that_is_no_file_does_not_keep_it_from_serving(m
     machine.start()
     job = machine.submit(steps=1)
     eventually(lambda: machine.job(job.id).status is Status.COMPLETED)
-    assert "there is no log" in machine.log.read_text()
+    assert "cannot write its log" in machine.log.read_text()

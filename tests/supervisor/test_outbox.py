@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saetui.supervisor.outbox import Outbox, Overflow
+from saetui.supervisor.broadcast import Outbox, Overflow
 
 
 def change(job: str, number: int, size: int = 0) -> bytes:

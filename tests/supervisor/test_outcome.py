@@ -28,7 +28,7 @@ def job(status: Status) -> Job:
     )
 
 
-def said(outcome: str, **data: Any) -> LoggedEvent:
+def reported(outcome: str, **data: Any) -> LoggedEvent:
     return LoggedEvent(time="then", kind="ended", message="", step=3, data={"outcome": outcome, **data})
 
 
@@ -40,9 +40,9 @@ def run_with(path: Path, *, code: int | None = None, killer: int | None = None, 
 
 
 @pytest.mark.parametrize("outcome", ["completed", "stopped", "failed"])
-def test_the_trainers_own_word_counts_before_its_exit_code(tmp_path: Path, outcome: str) -> None:
+def test_the_trainers_own_report_counts_before_its_exit_code(tmp_path: Path, outcome: str) -> None:
     run = run_with(tmp_path, killer=signal.SIGSEGV)
-    assert judge(job(Status.RUNNING), run, said(outcome)).status.value == outcome
+    assert judge(job(Status.RUNNING), run, reported(outcome)).status.value == outcome
 
 
 def test_out_of_memory_says_what_to_make_smaller(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_no_exit_and_another_boot_is_lost_and_no_exit_alone_is_not_known(tmp_pat
         who = {"pid": 1, "start": 1, "boot": boot}
         run.identity.write_text(json.dumps({"runner": who, "trainer": who}))
         assert judge(job(Status.RUNNING), run, None).status is status
-    assert judge(job(Status.RUNNING), run, said("completed")).status is Status.COMPLETED
+    assert judge(job(Status.RUNNING), run, reported("completed")).status is Status.COMPLETED
 
 
 def test_a_damaged_exit_file_is_as_good_as_none(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_a_last_word_counts_until_the_job_starts_again(run: RunDirectory) -> Non
     assert progress.ended is None and progress.started
 
 
-def test_what_earlier_tries_left_is_not_shown_as_progress_of_this_one(run: RunDirectory) -> None:
+def test_what_earlier_attempts_left_is_not_shown_as_progress_of_this_one(run: RunDirectory) -> None:
     begin(run)
     events = EventLog(run.events)
     events.append("ended", "", step=40, data={"outcome": "failed"})

@@ -56,7 +56,7 @@ def test_an_end_while_there_was_no_supervisor_is_known_to_the_next(machine: Mach
     assert error is not None and "SIGKILL" in error.message
 
 
-def test_nothing_queued_starts_while_an_adopted_job_holds_the_device(machine: Machine) -> None:
+def test_nothing_queued_starts_while_a_recovered_job_holds_the_device(machine: Machine) -> None:
     machine.start()
     running, waiting = machine.submit(), machine.submit(steps=1)
     machine.until_step(running.id, 1)
@@ -154,7 +154,7 @@ def test_a_job_is_rebuilt_from_its_spec_alone(machine: Machine) -> None:
     assert (rebuilt.id, rebuilt.status, rebuilt.step) == (job.id, Status.COMPLETED, 3)
 
 
-def test_half_of_a_submission_that_nobody_was_told_of_is_removed(machine: Machine) -> None:
+def test_half_of_a_submission_that_was_never_acknowledged_is_removed(machine: Machine) -> None:
     machine.start()
     job = machine.submit(steps=1)
     machine.until(job.id, Status.COMPLETED)

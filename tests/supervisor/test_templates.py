@@ -13,22 +13,36 @@ from saetui.formats.durable import write_durably
 from saetui.jobs.job import Status
 from saetui.jobs.template_files import export_text
 from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
-from saetui.protocol import messages as m
+from saetui.protocol.messages import (
+    Change,
+    DeleteTemplate,
+    DuplicateTemplate,
+    EditTemplate,
+    Event,
+    GetJobs,
+    GetStatus,
+    GetTemplates,
+    ImportTemplates,
+    RestoreTemplate,
+    SaveTemplate,
+    Submit,
+    TemplatesChanged,
+)
 from saetui.supervisor import store as store_module
-from saetui.supervisor import templates as shelf_module
+from saetui.supervisor import templates as templates_module
 from saetui.supervisor.store import Store
-from saetui.supervisor.templates import Shelf
+from saetui.supervisor.templates import Templates
 from tests.supervisor.conftest import Machine
 
 SPEC = {"architecture": "topk", "hyperparameters": {"k": 16}}
 
 
 def listed(machine: Machine) -> list[Template]:
-    return list(ask(m.GetTemplates(), machine.home).templates)
+    return list(ask(GetTemplates(), machine.home).templates)
 
 
 def saved(machine: Machine, name: str = "") -> Template:
-    return ask(m.SaveTemplate(SPEC, name=name), machine.home).template
+    return ask(SaveTemplate(SPEC, name=name), machine.home).template
 
 
 def test_the_built_in_templates_are_there_and_can_only_be_favourites(machine: Machine) -> None:
@@ -36,10 +50,10 @@ def test_the_built_in_templates_are_there_and_can_only_be_favourites(machine: Ma
     builtin = BUILTIN_TEMPLATES[0]
     assert {template.id for template in listed(machine)} == {template.id for template in BUILTIN_TEMPLATES}
     with pytest.raises(Conflict, match="built in"):
-        ask(m.EditTemplate(builtin.id, name="other"), machine.home)
+        ask(EditTemplate(builtin.id, name="other"), machine.home)
     with pytest.raises(Conflict, match="built in"):
-        ask(m.DeleteTemplate(builtin.id), machine.home)
-    assert ask(m.EditTemplate(builtin.id, favorite=True), machine.home).template.favorite
+        ask(DeleteTemplate(builtin.id), machine.home)
+    assert ask(EditTemplate(builtin.id, favorite=True), machine.home).template.favorite
     machine.kill()
     machine.start()
     assert listed(machine)[0].id == builtin.id and listed(machine)[0].favorite
@@ -49,29 +63,29 @@ def test_names_are_generated_and_taken_ones_get_a_number(machine: Machine) -> No
     machine.start()
     first, second = saved(machine), saved(machine)
     assert first.name == "topk_8x_100000steps" and second.name == first.name + "_2"
-    copy = ask(m.DuplicateTemplate(first.id), machine.home).template
+    copy = ask(DuplicateTemplate(first.id), machine.home).template
     assert copy.name == first.name + "_3" and copy.spec == first.spec and not copy.builtin
-    renamed = ask(m.EditTemplate(second.name, name="mine", description="why"), machine.home).template
+    renamed = ask(EditTemplate(second.name, name="mine", description="why"), machine.home).template
     assert (renamed.id, renamed.name, renamed.description) == (second.id, "mine", "why")
-    same = ask(m.EditTemplate("mine", name="mine"), machine.home).template
+    same = ask(EditTemplate("mine", name="mine"), machine.home).template
     assert same.name == "mine"
 
 
 def test_a_deleted_template_can_be_brought_back(machine: Machine) -> None:
     machine.start()
     template = saved(machine, "mine")
-    deleted = ask(m.DeleteTemplate("mine"), machine.home).template
+    deleted = ask(DeleteTemplate("mine"), machine.home).template
     with pytest.raises(NotFound):
-        ask(m.DeleteTemplate("mine"), machine.home)
-    assert ask(m.RestoreTemplate(deleted), machine.home).template == template
+        ask(DeleteTemplate("mine"), machine.home)
+    assert ask(RestoreTemplate(deleted), machine.home).template == template
     with pytest.raises(Conflict):
-        ask(m.RestoreTemplate(deleted), machine.home)
+        ask(RestoreTemplate(deleted), machine.home)
 
 
 def test_a_template_that_is_wrong_is_refused_with_every_reason(machine: Machine) -> None:
     machine.start()
     with pytest.raises(InvalidInput) as caught:
-        ask(m.SaveTemplate({"layerz": 1}, name="../x", description="d" * 501), machine.home)
+        ask(SaveTemplate({"layerz": 1}, name="../x", description="d" * 501), machine.home)
     assert all(word in caught.value.message for word in ("layerz", "../x", "501"))
     assert len(listed(machine)) == len(BUILTIN_TEMPLATES)
 
@@ -80,35 +94,35 @@ def test_good_entries_of_a_file_come_in_and_bad_ones_are_refused_with_a_reason(m
     machine.start()
     saved(machine, "mine")
     text = export_text([saved(machine, "mine"), saved(machine, "other")]).replace('"other"', '"bad/name"')
-    result = ask(m.ImportTemplates(text), machine.home).result
+    result = ask(ImportTemplates(text), machine.home).result
     assert [template.name for template in result.imported] == ["mine_2_2"]
     assert [entry.name for entry in result.refused] == ["bad/name"]
     with pytest.raises(FormatError):
-        ask(m.ImportTemplates("not json"), machine.home)
+        ask(ImportTemplates("not json"), machine.home)
 
 
 def test_a_template_that_is_not_there_makes_no_job(machine: Machine) -> None:
     machine.start()
     with pytest.raises(NotFound, match="nothing"):
-        ask(m.Submit(machine.spec(steps=1), template="nothing"), machine.home)
-    assert ask(m.GetJobs(), machine.home).jobs == ()
+        ask(Submit(machine.spec(steps=1), template="nothing"), machine.home)
+    assert ask(GetJobs(), machine.home).jobs == ()
 
 
-def test_a_use_is_counted_and_everyone_is_told(machine: Machine) -> None:
+def test_a_use_is_counted_and_everyone_hears_of_it(machine: Machine) -> None:
     machine.start()
     template = saved(machine, "mine")
     with BlockingClient.connect(machine.home) as client:
         news = client.news()
         next(news)
         spec = machine.spec(steps=1)
-        job = ask(m.Submit(spec, template=template.id), machine.home).job
-        told = (
+        job = ask(Submit(spec, template=template.id), machine.home).job
+        published = (
             found
             for event in news
-            if isinstance(event, m.Event) and isinstance(event.change, m.TemplatesChanged)
+            if isinstance(event, Event) and isinstance(event.change, TemplatesChanged)
             for found in event.change.templates
         )
-        used = next(found for found in told if found.id == template.id and found.use_count)
+        used = next(found for found in published if found.id == template.id and found.use_count)
     assert used.use_count == 1 and used.last_used_at is not None
     machine.until(job.id, Status.COMPLETED)
 
@@ -128,10 +142,10 @@ def many(number: int, **spec: object) -> str:
     return export_text(entries)
 
 
-async def test_an_import_is_one_write_and_a_subscription_looks_through_nothing(
+async def test_an_import_is_one_write_and_a_subscription_checks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[m.Change] = []
+    published: list[Change] = []
     written: list[Path] = []
 
     def counting(path: Path, data: bytes, *arguments: Any, **named: Any) -> None:
@@ -139,19 +153,19 @@ async def test_an_import_is_one_write_and_a_subscription_looks_through_nothing(
         write_durably(path, data, *arguments, **named)
 
     store = Store(tmp_path / "saetui.json")
-    shelf = Shelf(store, told.append)
+    templates = Templates(store, published.append)
     monkeypatch.setattr(store_module, "write_durably", counting)
-    result = await shelf.bring_in(many(700))
+    result = await templates.add_from_file(many(700))
     assert len(result.imported) == 700 and result.refused == ()
     assert written == [tmp_path / "templates.json", tmp_path / "templates.json.previous"]
-    scans = shelf.references.scans
-    assert len(shelf.known()) == 700 + len(BUILTIN_TEMPLATES) and shelf.references.scans == scans == 0
-    # Looked at, each reference is looked through once, and then no more.
-    shown = await shelf.all()
+    scans = templates.references.scans
+    assert len(templates.known()) == 700 + len(BUILTIN_TEMPLATES) and templates.references.scans == scans == 0
+    # Each reference is checked once, and then no more.
+    shown = await templates.checked()
     assert sum(template.missing == ("dataset",) for template in shown) == 700
-    scans = shelf.references.scans
-    await shelf.all()
-    assert shelf.references.scans == scans
+    scans = templates.references.scans
+    await templates.checked()
+    assert templates.references.scans == scans
     assert {template.name for template in Store(tmp_path / "saetui.json").templates()} == {
         template.name for template in result.imported
     }
@@ -161,35 +175,35 @@ def test_others_are_answered_while_many_templates_come_in(machine: Machine) -> N
     machine.start()
     text = many(700)
     with BlockingClient.connect(machine.home) as other, BlockingClient.connect(machine.home) as importing:
-        imported = threading.Thread(target=lambda: importing.request(m.ImportTemplates(text)))
+        imported = threading.Thread(target=lambda: importing.request(ImportTemplates(text)))
         imported.start()
         answered = 0
         while imported.is_alive():
-            other.request(m.GetStatus(), timeout=10)
+            other.request(GetStatus(), timeout=10)
             answered += 1
         assert answered > 1
     assert len(listed(machine)) == 700 + len(BUILTIN_TEMPLATES)
 
 
-def test_who_listens_is_told_what_is_missing_as_soon_as_that_is_known(machine: Machine) -> None:
+def test_what_is_missing_is_published_as_soon_as_it_is_known(machine: Machine) -> None:
     machine.start()
     with BlockingClient.connect(machine.home) as client:
         news = client.news()
         next(news)
-        ask(m.SaveTemplate({**SPEC, "dataset": {"source": "/no/such/text"}}, name="mine"), machine.home)
+        ask(SaveTemplate({**SPEC, "dataset": {"source": "/no/such/text"}}, name="mine"), machine.home)
         for event in news:
-            if isinstance(event, m.Event) and isinstance(event.change, m.TemplatesChanged):
+            if isinstance(event, Event) and isinstance(event.change, TemplatesChanged):
                 mine = next((found for found in event.change.templates if found.name == "mine"), None)
                 if mine is not None and mine.missing == ("dataset",):
                     break
 
 
-def test_more_templates_than_can_be_told_at_once_are_refused_whole(machine: Machine) -> None:
+def test_more_templates_than_can_be_published_at_once_are_refused_whole(machine: Machine) -> None:
     machine.start()
     text = many(600, model=str(Path("m" * 240, "m" * 240)))
-    ask(m.ImportTemplates(text), machine.home)
+    ask(ImportTemplates(text), machine.home)
     with pytest.raises(Conflict, match="no room"):
-        ask(m.ImportTemplates(text), machine.home)
+        ask(ImportTemplates(text), machine.home)
     assert len(listed(machine)) == 600 + len(BUILTIN_TEMPLATES)
 
 
@@ -197,12 +211,12 @@ async def test_a_disk_that_never_answers_keeps_neither_the_list_nor_the_leaving_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stuck = threading.Event()
-    monkeypatch.setattr(shelf_module, "LOOK_SECONDS", 0.05)
-    shelf = Shelf(Store(tmp_path / "saetui.json"), lambda change: None)
-    monkeypatch.setattr(shelf.references, "refresh", lambda spec: stuck.wait())
+    monkeypatch.setattr(templates_module, "CHECK_SECONDS", 0.05)
+    templates = Templates(Store(tmp_path / "saetui.json"), lambda change: None)
+    monkeypatch.setattr(templates.references, "refresh", lambda spec: stuck.wait())
     before = threading.active_count()
     for _ in range(5):
-        assert len(await shelf.all()) == len(BUILTIN_TEMPLATES)
+        assert len(await templates.checked()) == len(BUILTIN_TEMPLATES)
     assert threading.active_count() == before + 1
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "references")
     stuck.set()

@@ -308,7 +308,7 @@ def test_a_job_that_is_thought_to_have_ended_is_not_started_beside_its_living_tr
     assert machine.job(job.id).status is Status.FAILED
     _, training = machine.living(job.id)
     for again in (machine.resume, partial(retry, machine), partial(delete, machine)):
-        with pytest.raises(Conflict, match=f"lives still.*{training}|lives still"):
+        with pytest.raises(Conflict, match=f"still lives.*{training}|still lives"):
             again(job.id)
     os.kill(training, signal.SIGTERM)
     eventually(lambda: not lives(training))

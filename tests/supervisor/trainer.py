@@ -1,4 +1,4 @@
-"""A trainer without torch: it writes what a real one writes and does what is wished. The job's seed says how it behaves."""
+"""A trainer without torch: it writes what a real one writes and obeys its control file. The job's seed says how it behaves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOT_FINITE = {"kind": "training", "message": "The loss is not finite.", "suggest
 
 
 class Trainer:
-    """One try of one job."""
+    """One attempt of one job."""
 
     def __init__(self, directory: str) -> None:
         self.run = RunDirectory(Path(directory)).entered()
@@ -30,7 +30,7 @@ class Trainer:
         self.mode: int = spec["seed"]
         self.num_steps: int = spec["hyperparameters"]["num_steps"]
         self.sites = [f"layer_{layer}.{point}" for layer in spec["layers"] for point in spec["hook_points"]]
-        signal.signal(signal.SIGTERM, self._wish_to_stop)
+        signal.signal(signal.SIGTERM, self._stop_wanted)
         if self.mode != KNOWS_NO_WISHES:
             signal.signal(signal.SIGUSR1, lambda _number, _frame: None)
         self.events = EventLog(self.run.events)
@@ -98,7 +98,7 @@ class Trainer:
         )
 
     def _holds(self) -> DesiredState:
-        """Do what is wished until that is to go on, to stop, or to free the memory."""
+        """Obey the control file until it says to go on, to stop, or to free the memory."""
         if self.mode == KNOWS_NO_WISHES:
             return DesiredState.RUN
         holding = False
@@ -117,7 +117,7 @@ class Trainer:
             signal.sigtimedwait([], 0.01)
         return DesiredState.RUN
 
-    def _wish_to_stop(self, number: int, frame: object) -> None:
+    def _stop_wanted(self, number: int, frame: object) -> None:
         self.stop = True
 
 

@@ -12,14 +12,13 @@ import pytest
 from saetui.client.blocking import ask
 from saetui.errors import HomeError
 from saetui.jobs.job import Job, Status
-from saetui.launch.shortage import Waiting
 from saetui.protocol.messages import GetJobs, RetryJobs
 from tests.conditions import eventually
 from tests.supervisor.conftest import Machine
 
 
 @pytest.fixture
-def crowded(tmp_path: Path) -> Iterator[Machine]:
+def small(tmp_path: Path) -> Iterator[Machine]:
     """A machine whose home lies on a small disk with few inodes."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -50,29 +49,29 @@ def free(taken: list[Path]) -> None:
         path.unlink()
 
 
-def test_starts_go_well_on_a_disk_without_inodes_and_what_waits_goes_on_when_there_are_some(crowded: Machine) -> None:
-    crowded.start()
-    again, running = crowded.submit(steps=3), crowded.submit()
-    crowded.until(again.id, Status.COMPLETED)
-    crowded.until(running.id, Status.RUNNING)
-    ask(RetryJobs((again.id,)), crowded.home)
-    started = crowded.job(running.id)
+def test_starts_go_well_on_a_disk_without_inodes_and_what_waits_goes_on_when_there_are_some(small: Machine) -> None:
+    small.start()
+    again, running = small.submit(steps=3), small.submit()
+    small.until(again.id, Status.COMPLETED)
+    small.until(running.id, Status.RUNNING)
+    ask(RetryJobs((again.id,)), small.home)
+    started = small.job(running.id)
     taken: list[Path] = []
     for _ in range(3):
-        fill(crowded, taken)
-        crowded.kill()
-        crowded.start()
-        assert crowded.job(running.id).status is Status.RUNNING
-        assert crowded.job(again.id).status is Status.QUEUED
-    crowded.until_step(running.id, started.step + 20)
-    fill(crowded, taken)
+        fill(small, taken)
+        small.kill()
+        small.start()
+        assert small.job(running.id).status is Status.RUNNING
+        assert small.job(again.id).status is Status.QUEUED
+    small.until_step(running.id, started.step + 20)
+    fill(small, taken)
     with pytest.raises(HomeError):
-        crowded.submit(steps=1)
-    assert sorted(path.name for path in crowded.home.runs.iterdir()) == sorted([again.id, running.id])
+        small.submit(steps=1)
+    assert sorted(path.name for path in small.home.runs.iterdir()) == sorted([again.id, running.id])
     free(taken)
-    crowded.stop(running.id)
-    crowded.until(running.id, Status.STOPPED)
-    crowded.until(again.id, Status.COMPLETED)
+    small.stop(running.id)
+    small.until(running.id, Status.STOPPED)
+    small.until(again.id, Status.COMPLETED)
 
 
 @pytest.mark.parametrize("point", ["launch.spawn=enospc", "launch.spawn=eagain", "launch.spawn=emfile"])
@@ -158,15 +157,3 @@ def test_a_file_in_the_way_of_a_job_is_that_jobs_failure(machine: Machine) -> No
     for job in waiting:
         assert machine.until(job.id, Status.FAILED).error is not None
     machine.until(running.id, Status.STOPPED)
-
-
-def test_a_job_that_waits_is_tried_again_after_ever_longer_times_up_to_a_minute() -> None:
-    now = 0.0
-    waiting = Waiting(lambda: now)
-    delays = [waiting.put_off("a", "no room") for _ in range(8)]
-    assert delays == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert waiting.waits("a") and not waiting.waits("b") and "no room" in (waiting.word("a") or "")
-    now = 60.0
-    assert not waiting.waits("a")
-    waiting.done("a")
-    assert waiting.word("a") is None and waiting.put_off("a", "no room") == 1

@@ -8,7 +8,7 @@ from saetui import failpoints
 from saetui.errors import HomeError
 from saetui.jobs.job import Status
 from saetui.jobs.preferences import Preferences
-from saetui.supervisor.migrations import SCHEMA_VERSION
+from saetui.supervisor.schema import SCHEMA_VERSION
 from saetui.supervisor.store import Opening, Store, previous_generation
 from tests.supervisor.test_store import template
 

@@ -16,7 +16,7 @@ from saetui.errors import SupervisorError
 from saetui.jobs.job import Status
 from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, FrameDecoder, encode, from_supervisor
 from saetui.protocol.messages import DeviceChanged, Event, Failure, FromSupervisor, GetStatus, Hello, Welcome
-from saetui.supervisor.descriptors import CLIENT_LIMIT, FEWEST_CLIENTS, room_for_clients
+from saetui.supervisor.listener import CLIENT_LIMIT, FEWEST_CLIENTS, client_limit
 from tests.conditions import eventually, lives
 from tests.reliability.machine import descriptors_of
 from tests.supervisor.conftest import Machine
@@ -32,14 +32,14 @@ def first_answer(client: socket.socket) -> FromSupervisor | None:
     return None
 
 
-def crowd(machine: Machine, number: int) -> list[socket.socket]:
+def many_clients(machine: Machine, number: int) -> list[socket.socket]:
     clients = []
     for _ in range(number):
         client = socket.socket(socket.AF_UNIX)
         client.connect(str(machine.home.socket))
         # One that is turned away already finds the word waiting to be read.
         with contextlib.suppress(BrokenPipeError):
-            client.sendall(encode(Hello(client="crowd"), TO_SUPERVISOR_LIMIT))
+            client.sendall(encode(Hello(client="one of many"), TO_SUPERVISOR_LIMIT))
         clients.append(client)
     return clients
 
@@ -47,13 +47,13 @@ def crowd(machine: Machine, number: int) -> list[socket.socket]:
 def test_a_hundred_clients_and_64_descriptors(machine: Machine) -> None:
     machine.files = 64
     pid = machine.start()
-    clients = crowd(machine, 100)
+    clients = many_clients(machine, 100)
     answers = [first_answer(client) for client in clients]
     served = sum(isinstance(answer, Welcome) for answer in answers)
     refused = [answer for answer in answers if isinstance(answer, Failure)]
     # The test's own look whether the supervisor is there may still have had a place.
     assert served in (23, 24) and served + len(refused) == 100, "nobody is left without a word"
-    assert all("as many clients as it can take" in answer.message and answer.kind == "busy" for answer in refused)
+    assert all("as many clients as it can serve" in answer.message and answer.kind == "busy" for answer in refused)
     for client in clients:
         client.close()
     # The device is sampled and jobs are started as ever.
@@ -72,7 +72,7 @@ def test_a_supervisor_without_any_descriptor_left_says_so_and_recovers(machine: 
         limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         # Less than it has open already: whatever wants one more is refused.
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors_of(pid) - 2, limits[1]))
-        clients = crowd(machine, 30)
+        clients = many_clients(machine, 30)
         answers = [first_answer(client) for client in clients]
         assert all(isinstance(answer, Failure) for answer in answers)
         assert "no file descriptor left" in str(answers[0])
@@ -102,7 +102,7 @@ def test_the_number_of_clients_follows_the_limit() -> None:
     try:
         for soft, expected in ((1024, CLIENT_LIMIT), (64, 24), (32, FEWEST_CLIENTS)):
             resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, before[1]), before[1]))
-            assert room_for_clients() == expected
+            assert client_limit() == expected
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 

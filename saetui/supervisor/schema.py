@@ -1,9 +1,14 @@
-"""What the files of the store hold, when such a file cannot be used, and what is lost with it."""
+"""What the files of the store hold in each version, how an older file becomes a newer one, and what is lost with one.
+
+Schema 1: jobs and templates. Schema 2: preferences, and the queue has an order of its own (`queue_rank`). Schema 3: the
+templates have a file of their own, into which the store has moved them before it migrates the jobs' file.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -13,19 +18,23 @@ from saetui.formats.times import now
 from saetui.jobs.damage import DamagedFile
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.templates import Template
-from saetui.supervisor.generations import Recovery, WhyUnreadable
-from saetui.supervisor.migrations import SCHEMA_VERSION
+from saetui.supervisor.generations import Generations, WhyUnreadable
 from saetui.supervisor.record import Record
+
+SCHEMA_VERSION = 3
+
+Tables = dict[str, dict[str, Any]]
+"""A file as TinyDB lays it out: table, number, document."""
 
 
 class Version(msgspec.Struct):
-    """Of the schema that a file has."""
+    """The schema of a file."""
 
     version: int
 
 
 class JobsFile(msgspec.Struct):
-    """saetui.json as TinyDB lays it out: table, number, document. `templates`: until schema 2."""
+    """saetui.json as TinyDB lays it out. `templates`: until schema 2."""
 
     meta: dict[str, Version]
     jobs: dict[str, Record] = {}
@@ -52,15 +61,34 @@ _OLDER = {
 }
 
 
+def migrate(tables: Tables) -> int:
+    """Bring a jobs' file to this version, in place. Returns the version that it had."""
+    (meta,) = tables["meta"].values()
+    found = int(meta["version"])
+    for step in _STEPS[found - 1 :]:
+        step(tables)
+    meta["version"] = SCHEMA_VERSION
+    return found
+
+
+def _give_ranks(tables: Tables) -> None:
+    """Version 1 started queued jobs in the order in which they were made."""
+    queued = [record["job"] for record in tables.get("jobs", {}).values() if record["job"]["status"] == "queued"]
+    for rank, job in enumerate(sorted(queued, key=lambda job: str(job["created_at"])), start=1):
+        job["queue_rank"] = rank
+
+
+def _drop_templates(tables: Tables) -> None:
+    tables.pop("templates", None)
+
+
+_STEPS: tuple[Callable[[Tables], None], ...] = (_give_ranks, _drop_templates)
+
+
 def why_unreadable(path: Path, kind: type[Kind]) -> WhyUnreadable:
-    """What tells why a content of a file cannot be used.
+    """A function that says why the content of a file cannot be used.
 
-    Args:
-        path: how the file is called in errors.
-        kind: what it must hold.
-
-    Returns:
-        A function that raises HomeError for a file of a newer saetui: that is left as it is.
+    The function raises HomeError for a file of a newer saetui, which is left as it is.
     """
 
     def why(content: bytes) -> str | None:
@@ -80,17 +108,11 @@ def why_unreadable(path: Path, kind: type[Kind]) -> WhyUnreadable:
     return why
 
 
-def losses_of(path: Path, found: Recovery, *, known: bool) -> tuple[DamagedFile, ...]:
-    """What is to be said of a file.
-
-    Args:
-        path: of the file.
-        found: what was found of it.
-        known: it must have been there, by what else there is.
-    """
+def losses_of(path: Path, found: Generations, *, expected: bool) -> tuple[DamagedFile, ...]:
+    """What the user must know about a file. `expected`: other files show that it must have been there."""
     if found.sound:
         cost = "nothing: the file itself is sound, and this was its second generation"
-    elif found.stepped_in:
+    elif found.previous_in_use:
         cost = _OLDER[path.name]
     else:
         cost = _LOST[path.name]
@@ -98,7 +120,7 @@ def losses_of(path: Path, found: Recovery, *, known: bool) -> tuple[DamagedFile,
         DamagedFile(time=now(), file=str(moved.path), reason=moved.reason, moved_to=str(moved.to), lost=cost)
         for moved in found.moved
     ]
-    # One that was moved aside explains already why the file is not there.
-    if not losses and not found.sound and known:
+    # A file that was moved aside explains already why it is not there.
+    if not losses and not found.sound and expected:
         losses.append(DamagedFile(time=now(), file=str(path), reason="it was gone", moved_to=None, lost=cost))
     return tuple(losses)
