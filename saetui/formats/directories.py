@@ -62,9 +62,7 @@ def replace_directory(directory: Path, files: Mapping[str, bytes], *, point: str
 def sweep_new(parent: Path, name: str | None = None) -> None:
     """Remove what killed writers of `new_directory` left in a directory to which nobody else writes now.
 
-    Args:
-        parent: a directory of saetui's own, never one that the user chose.
-        name: remove only what was to get this name.
+    The directory is one of saetui's own, never one that the user chose. `name`: remove only what was to get this name.
     """
     wanted = r".+" if name is None else re.escape(name)
     for path in list(parent.glob(".*.new")):
