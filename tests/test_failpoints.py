@@ -44,6 +44,8 @@ def test_every_point_is_passed_somewhere_and_every_place_has_a_point() -> None:
             continue
         source = path.read_text()
         found |= set(re.findall(r'\b(?:hit|cut)\("([a-z.]+)"', source))
+        found |= {f"{prefix}.append" for prefix in re.findall(r'\bappend_whole\(.*\bpoint="([a-z.]+)"', source)}
+        source = re.sub(r"\bappend_whole\(.*", "", source)
         for prefix in re.findall(r'\bpoint(?:: str)? ?= ?"([a-z.]+)"', source):
             found |= {f"{prefix}.{step}" for step in ("write", "fsync", "rename", "directory")}
     assert found == POINTS
