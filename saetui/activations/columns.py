@@ -1,4 +1,4 @@
-"""The rows of parquet and arrow files, batch by batch, with the column of the text alone; pyarrow reads them."""
+"""The rows of parquet and Arrow files, batch by batch, with the column of the text alone. pyarrow reads them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ from saetui.activations.fields import CHATS, DEFAULT, TOKENS, field_names
 from saetui.activations.text_rows import Row, Unreadable
 from saetui.sources.text_files import FileKind, SourceFile, UnusableFile
 
-__all__ = ["read_columns"]
-
 _ROWS = 1024
 _BATCH_BYTES = 2**24
 _READ_BYTES = 2**20
 _FILE_FORMAT = b"ARROW1"
-"""Begins Arrow's file format (Feather), which pandas, polars and R write; its stream format has no mark."""
+"""The mark of Arrow's file format (Feather), which pandas, polars and R write. Its stream format has no mark."""
 _OLD_FEATHER = b"FEA1"
 
 
 def read_columns(file: SourceFile, field: str) -> Iterator[Row]:
-    """Reads the rows of a file, of each the column of the text: `row 7` and a dict with that column.
+    """Read the rows of a file: "row 7" and a dict with the column of the text.
 
     Args:
-        file: what to read.
-        field: the field of the text, as in fields.py.
+        file: the file.
+        field: the field of the text; see fields.py.
 
     Raises:
-        UnusableFile: the file is damaged, or it has no such column.
+        UnusableFile: the file is damaged, or has no such column.
     """
     arrow: Any = import_module("pyarrow")
     number = 0
@@ -44,7 +42,7 @@ def read_columns(file: SourceFile, field: str) -> Iterator[Row]:
 
 def _row(arrow: Any, name: str, value: Any) -> object:
     if _is_tokens(arrow, value.type) and value.is_valid and len(value.values):
-        # As Python's own numbers they would take many times as long.
+        # Python's own numbers would take many times as long.
         return {name: value.values.to_numpy(zero_copy_only=False)}
     try:
         return {name: value.as_py()}
@@ -57,10 +55,10 @@ def _parquet(file: SourceFile, field: str) -> Iterator[tuple[str, Any]]:
     with parquet.ParquetFile(file.path, buffer_size=_READ_BYTES) as opened:
         name = _column(file, field, opened.schema_arrow)
         groups = [opened.metadata.row_group(number) for number in range(opened.metadata.num_row_groups)]
-        # So that long texts do not come by the thousand; the other columns make it an upper bound.
+        # Fewer rows at a time where texts are long. The bytes of the other columns make this an upper bound.
         row_bytes = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
         rows = max(1, min(_ROWS, _BATCH_BYTES // max(1, row_bytes)))
-        # Of a column with fields inside it only the one that is asked for is read.
+        # Of a column with fields inside, only the field of the text is read.
         wanted = field if name == field.split(".")[0] else name
         for batch in opened.iter_batches(batch_size=rows, columns=[wanted]):
             yield name, batch.column(0)
@@ -88,7 +86,7 @@ def _arrow(file: SourceFile, field: str) -> Iterator[tuple[str, Any]]:
 
 
 def _column(file: SourceFile, field: str, schema: Any) -> str:
-    """The name of the column that holds the text, or in whose fields it lies.
+    """The name of the column that holds the text, itself or in a field inside it.
 
     Raises:
         UnusableFile: there is none.
@@ -115,11 +113,11 @@ def _has(kind: Any, path: list[str]) -> bool:
 
 
 def _fields(kind: Any) -> dict[str, object]:
-    """The fields inside a column, by name; empty where it has none."""
+    """The names of the fields inside a column, as keys."""
     arrow: Any = import_module("pyarrow")
     return {inner.name: None for inner in kind} if arrow.types.is_struct(kind) else {}
 
 
 def _is_tokens(arrow: Any, kind: Any) -> bool:
     lists = (arrow.types.is_list, arrow.types.is_large_list, arrow.types.is_fixed_size_list)
-    return any(of(kind) for of in lists) and arrow.types.is_integer(kind.value_type)
+    return any(is_kind(kind) for is_kind in lists) and arrow.types.is_integer(kind.value_type)

@@ -1,4 +1,4 @@
-"""What of a row is its document: the field that is asked for, or where the default is not there, what trainers call it."""
+"""Which field of a row holds its document: the one that is asked for or, without the default one, a field that trainers use."""
 
 from __future__ import annotations
 
@@ -8,33 +8,32 @@ from itertools import islice
 import numpy as np
 
 from saetui.activations.chats import as_messages
-
-__all__ = ["CHATS", "DEFAULT", "TOKENS", "field_names", "find_field", "holds_tokens"]
+from saetui.formats.paths import escaped
 
 DEFAULT = "text"
-"""The field that is read where none is asked for."""
+"""The field that is read when the user names none."""
 TOKENS = ("input_ids", "tokens")
 """Fields of rows that are tokenised already: Hugging Face's name, and SAELens's."""
 CHATS = ("messages", "conversations")
 """Fields of conversations: the chat templates' name, and ShareGPT's."""
 _FIELDS = 20
-"""So many are named where the one with the text is missing."""
+"""The most fields that a message names."""
 
 
 def find_field(row: Mapping[str, object], field: str) -> tuple[str, object] | None:
-    """The name and the value of the document's field; None where the row has none.
+    """The name and the value of the field with the document. None where the row has none.
 
     Args:
         row: a row.
-        field: its name, or a path of names with dots between them (`meta.text`). Where the row has no field of the default
-            name, its tokens or its conversation are taken.
+        field: its name, or a path of names with dots between them (`meta.text`). A row without a field of the default name
+            gives its tokens or its conversation instead.
     """
     if field in row:
         return field, row[field]
     inside: object = row
     for name in field.split("."):
-        inside = inside.get(name, _Nothing) if isinstance(inside, dict) else _Nothing
-    if inside is not _Nothing:
+        inside = inside.get(name, _Missing) if isinstance(inside, dict) else _Missing
+    if inside is not _Missing:
         return field, inside
     if field != DEFAULT:
         return None
@@ -44,8 +43,8 @@ def find_field(row: Mapping[str, object], field: str) -> tuple[str, object] | No
     return next(((name, row[name]) for name in CHATS if as_messages(row.get(name)) is not None), None)
 
 
-class _Nothing:
-    """Stands for a field that is not there: None is a value."""
+class _Missing:
+    """Stands for a missing field, because None is a value."""
 
 
 def holds_tokens(value: object) -> bool:
@@ -56,8 +55,8 @@ def holds_tokens(value: object) -> bool:
 
 
 def field_names(row: Mapping[str, object]) -> list[str]:
-    """The names of a row's fields, and of those inside them, in words that can be written down."""
-    return [_printable(name) for name in islice(_names(row), _FIELDS)]
+    """The names of a row's fields and of the fields inside them, cut and escaped for a message."""
+    return [escaped(name[:50]) for name in islice(_names(row), _FIELDS)]
 
 
 def _names(row: Mapping[str, object]) -> Iterator[str]:
@@ -66,7 +65,3 @@ def _names(row: Mapping[str, object]) -> Iterator[str]:
             yield from (f"{name}.{inside}" for inside in value)
         else:
             yield name
-
-
-def _printable(name: str) -> str:
-    return name[:50].encode(errors="backslashreplace").decode()

@@ -9,41 +9,44 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
+from saetui.activations.chunks import describe_byte
 from saetui.activations.fields import find_field, holds_tokens
-from saetui.activations.json_stream import DamagedJson, iterate_json
-from saetui.activations.plain_text import describe_byte
 from saetui.sources.text_files import COPY_AGAIN, HEAD_BYTES, FileKind, SourceFile, UnusableFile, require_text
 
-__all__ = ["Row", "Unreadable", "read_rows"]
-
 _LONGEST_ROW = 2**28
-"""Bytes of a line of JSON: a document of 256 MiB is longer than any book."""
+"""Bytes of a line, or characters of a value, of JSON: 256 MiB are longer than any book."""
 _LONGEST_CSV_ROW = 2**24
-"""Characters of a row of CSV: less than one of JSON, because an open quote makes one row of many."""
-_CHUNK = 2**18
+"""Characters of a row of CSV. Fewer than of JSON, because an open quote makes one row of many."""
+_CHUNK = 2**20
+_BETWEEN_VALUES = " \t\r\n,"
+_END_OF_VALUE = frozenset('}]"')
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Instead of the value of a row, what is wrong with it."""
+    """Stands for the value of a row that cannot be read."""
 
     problem: str
 
 
 Row = tuple[str, object]
-"""Where a row is in its file, as in "line 7", and its value; or an `Unreadable`."""
+"""Where a row is in its file, such as "line 7", and its value or an `Unreadable`."""
+
+
+class DamagedJson(ValueError):
+    """The text stops being JSON. The message says where."""
 
 
 def read_rows(file: SourceFile, stream: BinaryIO, text_field: str) -> Iterator[Row]:
-    """Reads the rows of a file that is neither plain text nor has columns.
+    """Read the rows of a file that is neither plain text nor has columns.
 
     Args:
-        file: what to read.
+        file: the file.
         stream: its bytes, uncompressed.
         text_field: the field of the text.
 
     Raises:
-        UnusableFile: it is binary, damaged, or in another encoding.
+        UnusableFile: the file is binary, damaged, or in another encoding.
     """
     head = stream.read(HEAD_BYTES)
     require_text(file, head)
@@ -56,10 +59,10 @@ def read_rows(file: SourceFile, stream: BinaryIO, text_field: str) -> Iterator[R
 
 
 def _is_one_value(head: bytes) -> bool:
-    """Whether what is called lines of JSON is an array, or objects that go over several lines, as its beginning tells."""
+    """Whether a file of JSON lines begins like an array, or like objects that go over several lines."""
     text = _text_of(head)
-    first, _, behind = text.partition("\n")
-    second = next((line for line in behind.split("\n") if line.strip()), "")
+    first, _, rest = text.partition("\n")
+    second = next((line for line in rest.split("\n") if line.strip()), "")
     if isinstance(_parsed(second), dict):
         return False  # The first line is a bad row.
     return text.startswith("[") or (_parsed(first) is None and _is_open(first))
@@ -77,7 +80,7 @@ def _parsed(line: str) -> object:
 
 
 def _is_open(line: str) -> bool:
-    """Whether a line is the beginning of an object that goes on in the next one."""
+    """Whether a line is the beginning of an object that continues on the next line."""
     try:
         json.loads(line)
     except json.JSONDecodeError as error:
@@ -99,7 +102,7 @@ def _json_lines(stream: BinaryIO) -> Iterator[Row]:
             continue
         else:
             row = _line_of_json(line)
-        # A long line is not kept next to its text, nor the text next to the following line.
+        # A long line is freed before its text is used, and the text before the next line is read.
         line = b""
         yield f"line {number}", row
         row = None
@@ -107,7 +110,7 @@ def _json_lines(stream: BinaryIO) -> Iterator[Row]:
 
 def _line_of_json(line: bytes) -> object:
     try:
-        # A mark stands at the beginning of each file that was put into this one.
+        # Where files were joined, a mark stands at the beginning of each.
         return json.loads(line.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         return Unreadable(f"{describe_byte(line, error)} (is the file in Latin-1?)")
@@ -116,7 +119,7 @@ def _line_of_json(line: bytes) -> object:
 
 
 def _json(file: SourceFile, stream: BinaryIO, text_field: str, *, in_array: bool) -> Iterator[Row]:
-    # Bytes that are not UTF-8 become characters that no text has: the row that has them is bad, not the file.
+    # Bytes that are not UTF-8 become characters that no text has, so that only their row is bad and not the file.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape")
     number = 0
     try:
@@ -127,12 +130,65 @@ def _json(file: SourceFile, stream: BinaryIO, text_field: str, *, in_array: bool
     except DamagedJson as error:
         raise UnusableFile(f"{file.path} is damaged: {error}.", COPY_AGAIN) from error
     finally:
-        # Whoever opened the stream closes it.
+        # The caller closes the stream.
         text.detach()
 
 
+def iterate_json(stream: TextIO) -> Iterator[object]:
+    """Read consecutive values, and of arrays the elements, one by one, so that the file may be larger than memory.
+
+    Raises:
+        DamagedJson: the text stops being JSON, or a value is too long for memory.
+    """
+    decoder = json.JSONDecoder(parse_int=_integer)
+    buffer, position, done, ended = "", 0, 0, False
+    inside = False
+    want = _CHUNK
+    while True:
+        while position < len(buffer) and buffer[position] in _BETWEEN_VALUES:
+            position += 1
+        if buffer[position : position + 1] == ("]" if inside else "["):
+            inside = not inside
+            position += 1
+            continue
+        try:
+            # A number at the end of the buffer may continue in the file; objects, arrays and texts end in a mark.
+            value, end = decoder.raw_decode(buffer, position)
+            complete = ended or end < len(buffer) or buffer[end - 1] in _END_OF_VALUE
+        except RecursionError as error:
+            raise DamagedJson(f"the value at character {done + position} is nested too deeply") from error
+        except ValueError:
+            complete = False
+        if complete:
+            yield value
+            position, want = end, _CHUNK
+            continue
+        if ended:
+            if position >= len(buffer) and not inside:
+                return
+            raise DamagedJson(f"it stops being JSON at character {done + position}")
+        if len(buffer) - position > _LONGEST_ROW:
+            raise DamagedJson(
+                f"the value at character {done + position} does not end within {_LONGEST_ROW:,} characters"
+            )
+        # An element longer than the buffer is parsed again only when twice as much of it is there.
+        more = stream.read(want)
+        want *= 2
+        ended = not more
+        done += position
+        buffer, position = buffer[position:] + more, 0
+
+
+def _integer(digits: str) -> int | float:
+    """A number. One of thousands of digits, which Python refuses as a guard, becomes infinity."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
+
+
 def _rows_of(value: object, text_field: str) -> Iterator[object]:
-    """The rows of an object that holds columns, as pandas writes them (`{"text": [...]}`, `{"text": {"0": ...}}`); else itself."""
+    """The rows of an object of columns, as pandas writes it (`{"text": [...]}`, `{"text": {"0": ...}}`); else the value."""
     found = find_field(value, text_field) if isinstance(value, dict) else None
     column = found[1] if found is not None else None
     if isinstance(column, dict) and column and all(name.isdecimal() for name in column):
@@ -145,18 +201,18 @@ def _rows_of(value: object, text_field: str) -> Iterator[object]:
 
 
 def _is_column(values: list[object]) -> bool:
-    """Whether these are texts, rows of tokens or conversations, and not one of them."""
+    """Whether these are several texts, rows of tokens or conversations, and not a single one."""
     return any(isinstance(value, (str, list)) for value in values) and not holds_tokens(values)
 
 
 def _csv(file: SourceFile, stream: BinaryIO) -> Iterator[Row]:
-    # The module's own limit of 128 KiB a field is shorter than many a document.
+    # The module's own limit of 128 KiB a field is shorter than many documents.
     csv.field_size_limit(2**31 - 1)
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
         yield from _csv_rows(_CsvLines(file, text), "\t" if file.kind is FileKind.TSV else ",")
     finally:
-        # Whoever opened the stream closes it.
+        # The caller closes the stream.
         text.detach()
 
 
@@ -173,7 +229,7 @@ def _csv_rows(lines: _CsvLines, delimiter: str) -> Iterator[Row]:
             yield place, Unreadable(str(error))
             continue
         if lines.ended:
-            # A row that is whole asks for no line behind it.
+            # A complete row does not ask for another line.
             raise lines.refusal("opens a quote that is never closed")
         if not row:
             continue
@@ -186,7 +242,7 @@ def _csv_rows(lines: _CsvLines, delimiter: str) -> Iterator[Row]:
 
 
 class _CsvLines(Iterator[str]):
-    """The lines of a CSV file, as many to a row as its quotes ask for: one that is not closed would take all."""
+    """The lines of a CSV file. An open quote would take all of them into one row, so a row has a longest length."""
 
     def __init__(self, file: SourceFile, text: TextIO) -> None:
         self.ended = False
@@ -194,7 +250,7 @@ class _CsvLines(Iterator[str]):
         self._lines, self._row_began, self._row_characters = 0, 1, 0
 
     def begin_row(self) -> int:
-        """Says that the next line begins a row, and returns its number."""
+        """Begin a row with the next line, and return the line's number."""
         self._row_began, self._row_characters = self._lines + 1, 0
         return self._row_began
 
@@ -209,8 +265,8 @@ class _CsvLines(Iterator[str]):
             raise StopIteration
         return line
 
-    def refusal(self, what: str) -> UnusableFile:
+    def refusal(self, problem: str) -> UnusableFile:
         return UnusableFile(
-            f"{self._file.path} cannot be read: the row that begins in line {self._row_began} {what}.",
+            f"{self._file.path} cannot be read: the row that begins in line {self._row_began} {problem}.",
             "Close the quote (a quote inside a quoted field is written twice), or convert the file to .jsonl.",
         )

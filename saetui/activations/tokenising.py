@@ -19,7 +19,7 @@ from typing import BinaryIO, cast
 
 from tokenizers import Tokenizer
 
-from saetui.activations.text import Reading
+from saetui.activations.documents import Reading
 from saetui.activations.token_writer import Packing, Written, write_contexts
 from saetui.child_processes import tied_to
 from saetui.errors import DatasetError, SaetuiError

@@ -18,8 +18,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from saetui.activations.chats import ChatTemplate
+from saetui.activations.documents import Reading
 from saetui.activations.fields import DEFAULT
-from saetui.activations.text import Reading
 from saetui.activations.token_cache import find_or_make
 from saetui.activations.token_writer import KEPT, Packing, Written, write_contexts
 from saetui.activations.tokenising import write_contexts_in_process

@@ -88,7 +88,7 @@ def test_without_a_template_what_was_said_is_read_as_paragraphs_and_that_is_told
 ) -> None:
     data = prepare(write(tmp_path / "a.jsonl", jsonl("messages", TURNS)))
     assert prepare.text(data).startswith("the cat\n\nthe riverthe cat")
-    assert "for the tokenizer has no chat template" in data.notes[0]
+    assert "because the tokenizer has no chat template" in data.notes[0]
 
 
 def test_another_template_makes_other_tokens(chatting: PreTrainedTokenizerFast, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from saetui.activations.text import Piece, Reading, read_pieces
+from saetui.activations.chunks import Chunk
+from saetui.activations.documents import Reading, read_chunks
 from saetui.activations.tokens import TokenDataset, prepare_tokens
 from saetui.errors import DatasetError
 from saetui.sources.dataset_files import find_dataset_files
@@ -84,7 +85,7 @@ def test_text_that_is_not_utf_8_is_a_bad_row(prepare: Preparer, tmp_path: Path) 
     assert "row 41: bytes, not UTF-8 text" in str(data.left_out)
 
 
-def test_long_rows_come_a_few_at_a_time_and_in_pieces(prepare: Preparer, tmp_path: Path) -> None:
+def test_long_rows_come_a_few_at_a_time_and_in_chunks(prepare: Preparer, tmp_path: Path) -> None:
     long = "the cat jumps over the river " * 100_000
     path = tmp_path / "a.parquet"
     table = pyarrow.table({"text": [f"{number} {long}" for number in range(40)]})
@@ -92,9 +93,9 @@ def test_long_rows_come_a_few_at_a_time_and_in_pieces(prepare: Preparer, tmp_pat
     del table
     (file,) = find_dataset_files(str(path)).files
     before, most, documents = pyarrow.total_allocated_bytes(), 0, 0
-    for piece in read_pieces(file, Reading()):
-        assert isinstance(piece, Piece) and len(piece.text) < 2**21
-        documents += piece.ends_document
+    for chunk in read_chunks(file, Reading()):
+        assert isinstance(chunk, Chunk) and len(chunk.text) < 2**21
+        documents += chunk.ends_document
         most = max(most, pyarrow.total_allocated_bytes() - before)
     assert documents == 40
     assert most < 60 * 2**20, f"{most} of 111 MiB"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saetui.activations.plain_text import _before_half_a_character
-from saetui.activations.text import BadRow, Piece, Reading, read_pieces
+from saetui.activations.chunks import BadRow, Chunk, _before_half_a_character
+from saetui.activations.documents import Reading, read_chunks
 from saetui.sources.text_files import FileKind, SourceFile, UnusableFile
 from tests.activations.preparing import LINES, Preparer, write
 
@@ -19,10 +19,10 @@ LINE = b"a line of ordinary text here\n"
 def read(path: Path, content: bytes, *, optional: bool = False) -> tuple[str, list[str]]:
     """The text of a file, and why rows of it are bad."""
     path.write_bytes(content)
-    found = list(read_pieces(SourceFile(path, FileKind.TEXT, optional=optional), Reading()))
-    pieces = [piece for piece in found if isinstance(piece, Piece)]
-    assert all(piece.ends_document == (piece is pieces[-1]) for piece in pieces)
-    return "".join(piece.text for piece in pieces), [row.reason for row in found if isinstance(row, BadRow)]
+    found = list(read_chunks(SourceFile(path, FileKind.TEXT, optional=optional), Reading()))
+    chunks = [chunk for chunk in found if isinstance(chunk, Chunk)]
+    assert all(chunk.ends_document == (chunk is chunks[-1]) for chunk in chunks)
+    return "".join(chunk.text for chunk in chunks), [row.reason for row in found if isinstance(row, BadRow)]
 
 
 def test_a_bad_line_of_a_large_text_is_left_out_and_told_with_its_place(tmp_path: Path) -> None:

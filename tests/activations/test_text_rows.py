@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saetui.activations import json_stream
-from saetui.activations.json_stream import DamagedJson, iterate_json
+from saetui.activations import text_rows
+from saetui.activations.text_rows import DamagedJson, iterate_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -20,7 +20,7 @@ VALUES = st.recursive(
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that values lie across the ends of chunks."""
-    monkeypatch.setattr(json_stream, "_CHUNK", 3)
+    monkeypatch.setattr(text_rows, "_CHUNK", 3)
 
 
 @given(st.lists(VALUES), st.sampled_from([None, 2]))
@@ -46,7 +46,7 @@ def test_text_that_stops_being_json_is_damaged(text: str) -> None:
 
 
 def test_a_value_is_not_sought_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_stream, "_LONGEST", 1000)
+    monkeypatch.setattr(text_rows, "_LONGEST_ROW", 1000)
     stream = io.StringIO('[1, {"a" "b"' + "x" * 1_000_000)
     with pytest.raises(DamagedJson, match="at character 4 does not end"):
         list(iterate_json(stream))

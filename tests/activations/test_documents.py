@@ -12,7 +12,8 @@ import pytest
 
 from saetui import bundled
 from saetui.activations import text_rows
-from saetui.activations.text import Piece, Reading, read_pieces
+from saetui.activations.chunks import Chunk
+from saetui.activations.documents import Reading, read_chunks
 from saetui.errors import DatasetError
 from saetui.sources.dataset_files import find_dataset_files
 from tests.activations.preparing import CONTENTS, LINES, Preparer, csv_text, jsonl, rows, write
@@ -50,7 +51,7 @@ def test_a_directory_is_read_with_all_below_it_in_the_order_of_names(prepare: Pr
     assert "not read" not in text
 
 
-def test_a_large_file_of_text_is_one_document_in_pieces(prepare: Preparer, tmp_path: Path) -> None:
+def test_a_large_file_of_text_is_one_document_in_chunks(prepare: Preparer, tmp_path: Path) -> None:
     text = "\n".join(f"line {number} with ünïcödé — text" for number in range(30_000)) + "\n"
     data = prepare(write(tmp_path / "large.txt", text))
     assert data.documents == 1
@@ -59,7 +60,7 @@ def test_a_large_file_of_text_is_one_document_in_pieces(prepare: Preparer, tmp_p
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".json", ".csv"])
-def test_a_long_row_is_one_document_in_pieces(suffix: str, tmp_path: Path) -> None:
+def test_a_long_row_is_one_document_in_chunks(suffix: str, tmp_path: Path) -> None:
     long = " ".join(f"word {number} with ünïcödé — text" for number in range(100_000))
     content = {
         ".txt": long,
@@ -68,12 +69,12 @@ def test_a_long_row_is_one_document_in_pieces(suffix: str, tmp_path: Path) -> No
         ".csv": "text\n" + "".join(f'"{text}"\n' for text in [long, *LINES]),
     }
     (file,) = find_dataset_files(str(write(tmp_path / f"data{suffix}", content[suffix]))).files
-    pieces = [piece for piece in read_pieces(file, Reading()) if isinstance(piece, Piece)]
-    last = next(number for number, piece in enumerate(pieces) if piece.ends_document)
-    assert "".join(piece.text for piece in pieces[: last + 1]) == long
-    assert max(len(piece.text) for piece in pieces) < 2**21
-    assert all(piece.text.startswith(" ") for piece in pieces[1 : last + 1]), "cut between words"
-    assert [piece.text for piece in pieces[last + 1 :]] == (LINES if suffix != ".txt" else [])
+    chunks = [chunk for chunk in read_chunks(file, Reading()) if isinstance(chunk, Chunk)]
+    last = next(number for number, chunk in enumerate(chunks) if chunk.ends_document)
+    assert "".join(chunk.text for chunk in chunks[: last + 1]) == long
+    assert max(len(chunk.text) for chunk in chunks) < 2**21
+    assert all(chunk.text.startswith(" ") for chunk in chunks[1 : last + 1]), "cut between words"
+    assert [chunk.text for chunk in chunks[last + 1 :]] == (LINES if suffix != ".txt" else [])
 
 
 def test_a_line_longer_than_memory_is_a_bad_row(
