@@ -1,4 +1,4 @@
-"""The errors that saetui shows to its users: each has a kind, a message, and a way out."""
+"""The errors that saetui shows to its users: each has a kind, a message and a way out."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import ClassVar
 
 
 class SaetuiError(Exception):
-    """Something went wrong that a user can understand and act on.
+    """An error that a user can understand and correct.
 
     Attributes:
         kind: a stable word for programs (`error.kind` with `--json`).
-        message: one sentence that names the thing and the value.
-        suggestion: what to do about it, or None where nothing can be said.
+        message: one sentence that names the field or file, and the value.
+        suggestion: what to do, or None.
     """
 
     kind: ClassVar[str] = "error"
@@ -23,25 +23,25 @@ class SaetuiError(Exception):
 
 
 class InvalidInput(SaetuiError):
-    """What was asked for is wrong in itself: an unknown field, a bad type, a value out of its limits."""
+    """The request is wrong by itself: an unknown field, a wrong type, a value outside its limits."""
 
     kind = "invalid_input"
 
 
 class ModelError(SaetuiError):
-    """The language model cannot be read, or lacks what was asked of it."""
+    """The language model cannot be read, or lacks something that the request needs."""
 
     kind = "model"
 
 
 class DatasetError(SaetuiError):
-    """The text cannot be read, or there is too little of it."""
+    """The text cannot be read, or is too short."""
 
     kind = "dataset"
 
 
 class FormatError(SaetuiError):
-    """A file or directory is not what it should be: damaged, foreign, or of another version."""
+    """A file or directory is damaged, foreign, or of another version."""
 
     kind = "format"
 
@@ -53,13 +53,13 @@ class HomeError(SaetuiError):
 
 
 class NotFound(SaetuiError):
-    """No job, template or site answers to that name."""
+    """No job, template or site has this name."""
 
     kind = "not_found"
 
 
 class Conflict(SaetuiError):
-    """The request is sound but does not go with the present state: a name taken, a job already ended."""
+    """The request is sound but not possible now: a name is taken, a job has ended."""
 
     kind = "conflict"
 
@@ -71,18 +71,18 @@ class SupervisorError(SaetuiError):
 
 
 class Busy(SupervisorError):
-    """The supervisor cannot take one more client just now."""
+    """The supervisor cannot accept another client at the moment."""
 
     kind = "busy"
 
 
 class ProtocolError(SaetuiError):
-    """The other end of the socket sent what this version cannot understand."""
+    """The other end of the socket sent something that this version cannot read."""
 
     kind = "protocol"
 
 
 class TrainingError(SaetuiError):
-    """A training could not go on."""
+    """A training could not continue."""
 
     kind = "training"

@@ -1,4 +1,4 @@
-"""Text from anywhere, made fit for a terminal: control characters written out, widths counted in cells."""
+"""Text from any source, made safe for a terminal: control characters escaped, widths counted in cells."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LINE_BREAKS = str.maketrans("\t\n\r", "   ")
 
 
 def plain(text: str) -> str:
-    """The text with everything that a terminal would act on written out (`\\x1b`), line ends included.
+    """The text with everything escaped (`\\x1b`) that a terminal would act on, line ends included.
 
-    Direction marks and zero-width characters are written out too: they make one text look like another. Combining marks
-    beyond the second on one letter are dropped: they climb out of their line.
+    Direction marks and zero-width characters are escaped too, because they make one text look like another. Combining
+    marks beyond the second on a letter are dropped, because they reach into other lines.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -32,22 +32,22 @@ def plain(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """As `plain`, with each tab and line end turned to a blank."""
+    """As `plain`, with a blank for each tab and line end."""
     return plain(text.translate(_LINE_BREAKS))
 
 
 def log_line(line: str) -> str:
-    """One line of a log: as `plain`, with its tabs expanded and its line end taken off."""
+    """One line of a log: as `plain`, with tabs expanded and without its line end."""
     return plain(line.rstrip("\r\n").expandtabs(8))
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal a plain text takes: wide characters take two, combining ones none."""
+    """The width of a plain text in cells of a terminal: wide characters count two, combining ones none."""
     return cell_len(text)
 
 
 def fit(text: str, width: int, *, right: bool = False) -> str:
-    """The text in exactly `width` cells: cut with an ellipsis, or filled with blanks (on the left with `right`)."""
+    """The text in exactly `width` cells: cut with an ellipsis, or padded with blanks (on the left with `right`)."""
     if width <= 0:
         return ""
     length = cell_len(text)
@@ -58,5 +58,5 @@ def fit(text: str, width: int, *, right: bool = False) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """The text, cut with an ellipsis where it is wider than `width` cells."""
+    """The text, cut with an ellipsis if it is wider than `width` cells."""
     return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)).rstrip() + ELLIPSIS

@@ -1,4 +1,4 @@
-"""JSON objects that carry a checksum of themselves, so that a flipped bit is noticed and never read as a value.
+"""JSON objects with a checksum of themselves, so that a flipped bit is never read as a value.
 
 The last member of the object is `"crc"`: the CRC-32 of every byte before it (and before its comma), in eight
 hexadecimal digits. The file stays JSON that anybody can read.
@@ -21,7 +21,7 @@ __all__ = ["SEAL", "Damaged", "check_seal", "decode_sealed", "seal"]
 SEAL = "crc"
 _SEAL = re.compile(rb',?\s*"crc":\s*"([0-9a-f]{8})"\s*\}\s*')
 _SEAL_LENGTH = 64
-"""More bytes than a seal takes, white space included."""
+"""More bytes than a seal has, white space included."""
 
 
 class Damaged(msgspec.ValidationError):
@@ -49,10 +49,10 @@ def check_seal(content: bytes) -> bool:
 
 
 def decode_sealed(content: bytes, kind: type[T]) -> T:
-    """What a sealed object says. One without a seal (of an older saetui) may have no member that is not known.
+    """Read a sealed object. An object without a seal, of an older saetui, may have no unknown members.
 
     Raises:
-        msgspec.DecodeError: it is damaged, or no such object.
+        msgspec.DecodeError: it is damaged, or another kind of object.
     """
     try:
         if not check_seal(content):
@@ -60,7 +60,7 @@ def decode_sealed(content: bytes, kind: type[T]) -> T:
                 kind.__struct_encode_fields__
             )
             if unknown:
-                # It may be the seal itself that was hit.
+                # The damage may have hit the seal itself.
                 raise Damaged(f"it has an unknown member {', '.join(sorted(unknown))}")
         return msgspec.json.decode(content, type=kind)
     except (UnicodeDecodeError, RecursionError) as error:

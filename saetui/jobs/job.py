@@ -1,4 +1,4 @@
-"""A job as everyone sees it: its state, its progress, its latest figures."""
+"""A job, as the supervisor, clients and `--json` show it: its state, progress and latest metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saetui.formats.names import site_name
 
 
 class Status(str, Enum):
-    """The states of a job. `lost`: the machine went down under it."""
+    """The states of a job. `lost`: the machine went down while the job ran."""
 
     QUEUED = "queued"
     STARTING = "starting"
@@ -25,12 +25,12 @@ class Status(str, Enum):
 
     @property
     def ended(self) -> bool:
-        """Nothing more happens to the job by itself."""
+        """Whether the job has ended; only a resume or a retry changes that."""
         return self in ENDED
 
 
 class DesiredState(str, Enum):
-    """What the user wants of a job that lives: to go on, to hold with everything in memory, or to free that too."""
+    """What the user wants of a running job: to run, to pause with everything in memory, or to pause without."""
 
     RUN = "run"
     PAUSE = "pause"
@@ -38,7 +38,7 @@ class DesiredState(str, Enum):
 
 
 ENDED = frozenset({Status.COMPLETED, Status.STOPPED, Status.FAILED, Status.LOST})
-LIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STOPPING})
+ACTIVE = frozenset({Status.STARTING, Status.RUNNING, Status.PAUSED, Status.STOPPING})
 
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.STARTING, Status.PAUSED, Status.STOPPED, Status.FAILED}),
@@ -48,10 +48,10 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.STOPPING: ENDED,
     **{status: frozenset({Status.QUEUED}) for status in ENDED},
 }
-"""Which state may follow which.
+"""The states that may follow each state.
 
-queued → paused: it is held back, without a process. starting → queued: nothing had been started yet. running → queued:
-it freed its memory for a pause that was taken back meanwhile. paused → queued: it had freed its memory.
+queued → paused: it is held back, without a process. starting → queued: nothing was started yet. running → queued: it freed
+its memory for a pause that was cancelled meanwhile. paused → queued: it had freed its memory.
 """
 
 
@@ -64,19 +64,19 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One job, as printed by `--json` and sent to clients. Times are ISO 8601 in UTC; what does not exist is None.
+    """One job. Times are ISO 8601 in UTC; a value that does not exist is None.
 
     Attributes:
         progress: finished steps over all steps, 0 to 1.
-        tokens_per_second: over a moving window; None unless the job runs.
-        metrics: the latest value of each metric, for each site.
+        tokens_per_second: over a moving window, while the job runs.
+        metrics: the latest values of each site.
         desired_state: the last request; `pause` or `release` until the job is resumed. `wish` in JSON.
-        unloaded: paused without a process: its memory is free, and it goes on from its checkpoint through the queue.
+        unloaded: paused without a process: its memory is free, and it continues from its checkpoint through the queue.
             `released` in JSON.
-        queue_rank: its place among the queued ones, lowest first; None unless it is queued.
+        queue_rank: its place among the queued jobs, lowest first.
         after: the id of the job that must complete before this one starts.
-        degraded: what the training has to do without for now (no room for a checkpoint), or None.
-        resumes: how often it was started again by itself since a person last started it.
+        degraded: what the training lacks at present (no room for a checkpoint).
+        resumes: how often it was resumed automatically since a person last started it.
     """
 
     id: str
@@ -106,20 +106,17 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sites(self) -> tuple[str, ...]:
-        """The names of the job's sites, one SAE each: `layer_2.resid_post`."""
+        """The names of the job's sites, each with one SAE: `layer_2.resid_post`."""
         return tuple(site_name(layer, point) for layer in self.layers for point in self.hook_points)
 
     @property
     def holds_device(self) -> bool:
-        """A process of the job lives."""
-        return self.status in LIVE and not self.unloaded
+        """Whether a process of the job runs."""
+        return self.status in ACTIVE and not self.unloaded
 
     @property
     def state(self) -> str:
-        """The state in a word, with what is on its way or amiss: `pausing` is a running job that shall pause.
-
-        `waiting`: queued, and not before another job has completed.
-        """
+        """The status, or a more exact word: `pausing` is running and asked to pause; `waiting` is queued after another job."""
         if self.status is Status.QUEUED and self.after is not None:
             return "waiting"
         if self.status in (Status.STARTING, Status.RUNNING) and self.desired_state is not DesiredState.RUN:
@@ -132,10 +129,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def queue_order(jobs: Iterable[Job]) -> list[Job]:
-    """Those that wait in the queue, the next one first."""
+    """The queued jobs, the next one first."""
     return sorted((job for job in jobs if job.status is Status.QUEUED), key=queue_key)
 
 
 def queue_key(job: Job) -> tuple[int, str]:
-    """What the queue is ordered by."""
+    """The sort key of the queue."""
     return job.queue_rank or 0, job.created_at

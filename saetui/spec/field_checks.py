@@ -86,14 +86,14 @@ def unknown_fields(
     return problems
 
 
-def check_name(field: str, value: object) -> list[Problem]:
+def name(field: str, value: object) -> list[Problem]:
     """The value must be an allowed name."""
     if isinstance(value, str) and is_name(value):
         return []
     return [wrong(field, value, "is not a name.", f"A name is {NAME_RULE}; or leave it out.")]
 
 
-def check_text(field: str, value: object) -> list[Problem]:
+def text(field: str, value: object) -> list[Problem]:
     """The value must be a text that is not empty."""
     if not isinstance(value, str) or not value.strip():
         return [wrong(field, value, "must be a text.", HOW_TO_GIVE.get(field))]
@@ -102,7 +102,7 @@ def check_text(field: str, value: object) -> list[Problem]:
     return [] if reason is None else [Problem(field=field, message=reason, suggestion=HOW_TO_GIVE.get(field))]
 
 
-def check_choice(choices: tuple[str, ...]) -> Check:
+def choice(choices: tuple[str, ...]) -> Check:
     """The value must be one of some texts."""
 
     def check(field: str, value: object) -> list[Problem]:
@@ -113,7 +113,7 @@ def check_choice(choices: tuple[str, ...]) -> Check:
     return check
 
 
-def check_whole(low: int, high: int) -> Check:
+def whole(low: int, high: int) -> Check:
     """The value must be a whole number within limits."""
 
     def check(field: str, value: object) -> list[Problem]:
@@ -124,17 +124,17 @@ def check_whole(low: int, high: int) -> Check:
     return check
 
 
-def check_layers(field: str, value: object) -> list[Problem]:
+def layers(field: str, value: object) -> list[Problem]:
     """The value must be a list of different layer numbers."""
     if not isinstance(value, (list, tuple)):
         return [wrong(field, value, "must be a list of layer numbers.", "For example [2] or [1, 2].")]
-    problems = [problem for layer in value for problem in check_whole(0, LAYER_LIMIT)(field, layer)]
+    problems = [problem for layer in value for problem in whole(0, LAYER_LIMIT)(field, layer)]
     if not problems and len(set(value)) < len(value):
         problems.append(wrong(field, value, "names a layer twice.", "Name each layer once."))
     return problems
 
 
-def check_hook_points(field: str, value: object) -> list[Problem]:
+def hook_points(field: str, value: object) -> list[Problem]:
     """The value must be a list of different hook points."""
     if not isinstance(value, (list, tuple)) or not value:
         return [wrong(field, value, "must be a list of hook points.", f"Choose from {', '.join(HOOK_POINTS)}.")]
@@ -144,13 +144,13 @@ def check_hook_points(field: str, value: object) -> list[Problem]:
             meaning, nearest = _NOT_OFFERED[str(point)]
             problems.append(wrong(field, point, f"is {meaning}, which is not offered.", nearest))
         else:
-            problems += check_choice(HOOK_POINTS)(field, point)
+            problems += choice(HOOK_POINTS)(field, point)
     if not problems and len(set(value)) < len(value):
         problems.append(wrong(field, value, "names a hook point twice.", "Name each once."))
     return problems
 
 
-def check_device(field: str, value: object) -> list[Problem]:
+def device(field: str, value: object) -> list[Problem]:
     """The value must be the name of a device."""
     if isinstance(value, str) and (value in ("auto", "cpu", "cuda") or value.removeprefix("cuda:").isdigit()):
         return []

@@ -9,29 +9,11 @@ import msgspec
 
 from saetui.formats.names import site_name
 from saetui.sources.dataset_files import EVERYTHING
+from saetui.spec import field_checks as check
 from saetui.spec.architectures import ARCHITECTURES, allowed_hook_points, default_hook_points
-from saetui.spec.field_checks import (
-    HOW_TO_GIVE,
-    Check,
-    check_choice,
-    check_device,
-    check_hook_points,
-    check_layers,
-    check_name,
-    check_text,
-    check_whole,
-    shown,
-    unknown_fields,
-    wrong,
-)
-from saetui.spec.hyperparameters import (
-    HYPERPARAMETERS,
-    Hyperparameter,
-    Value,
-    complete,
-    linked_problem,
-    without_effect,
-)
+from saetui.spec.field_checks import HOW_TO_GIVE, Check, shown, unknown_fields, wrong
+from saetui.spec.hyperparameter import Hyperparameter, Value
+from saetui.spec.hyperparameters import HYPERPARAMETERS, complete, linked_problem, without_effect
 from saetui.spec.problems import Problem, Severity, SpecError, errors_of, warnings_of
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -115,9 +97,9 @@ def check_fields(raw: Mapping[str, Any], *, partial: bool = False) -> list[Probl
         partial: any field may be missing, as in a template.
     """
     problems = unknown_fields(raw, SPEC_FIELDS, elsewhere=_ELSEWHERE)
-    for name, check in _CHECKS.items():
+    for name, check_field in _CHECKS.items():
         if raw.get(name) is not None:
-            problems += check(name, raw[name])
+            problems += check_field(name, raw[name])
         elif not partial and name in ("model", "dataset"):
             problems.append(Problem(field=name, message="is missing.", suggestion=HOW_TO_GIVE[name]))
     dataset = raw.get("dataset")
@@ -203,22 +185,22 @@ def _check_dataset(field: str, value: object) -> list[Problem]:
     problems = unknown_fields(value, DATASET_FIELDS, prefix=f"{field}.")
     for name in ("source", "split", "text_field"):
         if name in value:
-            problems += check_text(f"{field}.{name}", value[name])
+            problems += check.text(f"{field}.{name}", value[name])
     if "context_length" in value:
-        problems += check_whole(*CONTEXT_LIMITS)(f"{field}.context_length", value["context_length"])
+        problems += check.whole(*CONTEXT_LIMITS)(f"{field}.context_length", value["context_length"])
     return problems
 
 
 _CHECKS: dict[str, Check] = {
-    "name": check_name,
-    "model": check_text,
-    "revision": check_text,
+    "name": check.name,
+    "model": check.text,
+    "revision": check.text,
     "dataset": _check_dataset,
-    "layers": check_layers,
-    "hook_points": check_hook_points,
-    "architecture": check_choice(ARCHITECTURES),
-    "device": check_device,
-    "dtype": check_choice(DTYPES),
-    "seed": check_whole(0, 2**63 - 1),
-    "start_from": check_text,
+    "layers": check.layers,
+    "hook_points": check.hook_points,
+    "architecture": check.choice(ARCHITECTURES),
+    "device": check.device,
+    "dtype": check.choice(DTYPES),
+    "seed": check.whole(0, 2**63 - 1),
+    "start_from": check.text,
 }
