@@ -23,6 +23,7 @@ if not __package__:
     # A script in isolated mode: the directory above the package is not searched, be it a checkout or site-packages.
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120 (no pathlib)
 from saetui.formats.durable import seal, write_durably
+from saetui.formats.run_files import EXIT, IDENTITY, LOG, LOG_HEADER
 
 if not __package__:
     # Nothing else is loaded from there.
@@ -37,13 +38,10 @@ WATCH_SECONDS = 2.0
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT)
 
-LOG = "trainer.log"
 LOG_BYTES = 64 << 20
 """A library that warns at every step must not fill the disk: a longer log loses its oldest part …"""
 LOG_BYTES_KEPT = 16 << 20
 """… down to about so much."""
-LOG_HEADER = "[saetui removed {:20d} bytes of this log]\n"
-"""The first line of a log that lost its oldest part, always of the same length; rundir/log.py reads it."""
 
 
 def main(arguments: list[str]) -> int:
@@ -69,7 +67,7 @@ def main(arguments: list[str]) -> int:
     for number in FORWARDED:
         signal.signal(number, lambda _number, _frame: os.kill(trainer, signal.SIGTERM))
     watch(trainer)
-    write("identity.json", {"runner": identity(os.getpid()), "trainer": identity(trainer)})
+    write(IDENTITY, {"runner": identity(os.getpid()), "trainer": identity(trainer)})
     signal.pthread_sigmask(signal.SIG_UNBLOCK, FORWARDED)
     status = wait_for(trainer)
     killer = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
@@ -93,7 +91,7 @@ def sweep() -> None:
     """Remove the temporary files of an earlier runner of this job that was killed; no other runner writes here now."""
     with os.scandir(".") as entries:
         for entry in entries:
-            if entry.name.startswith((".identity.json.", ".exit.json.")) and entry.name.endswith(".tmp"):
+            if entry.name.startswith((f".{IDENTITY}.", f".{EXIT}.")) and entry.name.endswith(".tmp"):
                 try:
                     os.remove(entry.path)
                 except OSError as error:
@@ -241,7 +239,7 @@ def count_memory_kills() -> int:
 def write_exit(code: int | None, killer: int | None, out_of_memory: bool) -> None:
     """Record how the trainer ended."""
     ended_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    write("exit.json", {"code": code, "signal": killer, "out_of_memory": out_of_memory, "ended_at": ended_at})
+    write(EXIT, {"code": code, "signal": killer, "out_of_memory": out_of_memory, "ended_at": ended_at})
 
 
 def write(name: str, content: object) -> None:

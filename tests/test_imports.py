@@ -53,6 +53,7 @@ def test_the_runner_loads_nothing_outside_the_standard_library() -> None:
         "saetui",
         "saetui.formats",
         "saetui.formats.durable",
+        "saetui.formats.run_files",
         "saetui.failpoints",
     }
     assert names <= set(sys.stdlib_module_names) | set(sys.builtin_module_names)

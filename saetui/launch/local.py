@@ -15,7 +15,6 @@ from saetui.home import Home
 from saetui.launch.identity import opened, read_identities
 from saetui.launch.locks import try_lock
 from saetui.launch.presence import JOB_VARIABLE, belongs, find_living
-from saetui.rundir.control import CONTROL
 from saetui.rundir.layout import RunDirectory, require_own_directory
 
 TRAINER = (sys.executable, "-m", "saetui.training")
@@ -72,7 +71,7 @@ def _lives(home: Home, run: RunDirectory) -> bool:
 
 
 def _require_usable(run: RunDirectory) -> None:
-    for path in (run.spec, run.identity, run.exit, run.log, run.events, run.path / CONTROL):
+    for path in (run.spec, run.identity, run.exit, run.log, run.events, run.control):
         if os.path.lexists(path) and not path.is_file():
             raise OSError(errno.EEXIST, "something that is no file is in the way", str(path))
     if not run.spec.exists():

@@ -18,10 +18,6 @@ from saetui.jobs.job import DesiredState
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
 
-__all__ = ["CONTROL", "Control", "DesiredState", "read_control", "write_control"]
-
-CONTROL = "control.json"
-
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
     """The requests to one trainer.
@@ -44,14 +40,13 @@ def read_control(run: RunDirectory) -> Control:
     Raises:
         FormatError: the file is damaged.
     """
-    path = run.path / CONTROL
     try:
-        return decode_sealed(read_regular(path), Control)
+        return decode_sealed(read_regular(run.control), Control)
     except FileNotFoundError:
         return Control()
     except (OSError, msgspec.DecodeError) as error:
         raise FormatError(
-            f"{path.absolute()} cannot be read: {error}.", "Pause or resume the job; this writes the file again."
+            f"{run.control.absolute()} cannot be read: {error}.", "Pause or resume the job; this writes the file again."
         ) from error
 
 
@@ -61,4 +56,4 @@ def write_control(run: RunDirectory, control: Control) -> None:
     Raises:
         OSError: the disk is full or not writable; the old requests stay.
     """
-    write_durably(run.path / CONTROL, seal(msgspec.json.encode(control)))
+    write_durably(run.control, seal(msgspec.json.encode(control)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,11 @@ import msgspec
 
 from saetui.errors import FormatError
 from saetui.failpoints import hit
+from saetui.formats import run_files
 from saetui.formats.durable import fsync_directory, write_durably
 from saetui.formats.names import SAE_CONFIG, Entry
 from saetui.formats.regular import read_regular
 from saetui.formats.sealed import check_seal
-
-SPEC = "spec.json"
-SPEC_CHECKSUM = "spec.json.sha256"
-JOB_COPY = "job.json"
-METRICS = "metrics"
-CHECKPOINTS = "checkpoints"
-SUBMISSION = ".submission"
-"""Marks a directory whose job is not acknowledged yet: written first, with the job's id, and removed with the acknowledgement."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +37,32 @@ class RunDirectory:
         """The job's id."""
         return self.job_id or self.path.name
 
-    spec = Entry(SPEC)
+    spec = Entry(run_files.SPEC)
     """As submitted, with every default; never changed."""
-    spec_checksum = Entry(SPEC_CHECKSUM)
+    spec_checksum = Entry(run_files.SPEC_CHECKSUM)
     """The checksum of the spec, in the format of sha256sum."""
-    identity = Entry("identity.json")
+    identity = Entry(run_files.IDENTITY)
     """The processes that run the job; written by the runner."""
-    exit = Entry("exit.json")
+    exit = Entry(run_files.EXIT)
     """How the trainer ended; written by the runner."""
-    lock = Entry("run.lock")
+    lock = Entry(run_files.LOCK)
     """Locked (flock) for as long as a process of the job lives."""
-    submission = Entry(SUBMISSION)
-    job_copy = Entry(JOB_COPY)
+    submission = Entry(run_files.SUBMISSION)
+    control = Entry(run_files.CONTROL)
+    """The requests to the trainer; written by the supervisor."""
+    job_copy = Entry(run_files.JOB_COPY)
     """A sealed copy of the job's record; written by the supervisor."""
-    log = Entry("trainer.log")
-    events = Entry("events.jsonl")
-    metrics = Entry(METRICS)
-    training_metrics = Entry(f"{METRICS}/training.rows")
+    log = Entry(run_files.LOG)
+    events = Entry(run_files.EVENTS)
+    metrics = Entry(run_files.METRICS)
+    training_metrics = Entry(f"{run_files.METRICS}/training.rows")
     """For each site, once each log interval."""
-    evaluation_metrics = Entry(f"{METRICS}/evaluation.rows")
+    evaluation_metrics = Entry(f"{run_files.METRICS}/evaluation.rows")
     """For each site, on held-out text."""
-    job_metrics = Entry(f"{METRICS}/job.rows")
+    job_metrics = Entry(f"{run_files.METRICS}/job.rows")
     """For the whole job: speed, tokens, memory, time. Its only site is called `job`."""
-    checkpoints = Entry(CHECKPOINTS)
-    sae = Entry("sae")
+    checkpoints = Entry(run_files.CHECKPOINTS)
+    sae = Entry(run_files.SAE)
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
@@ -114,12 +110,7 @@ class RunDirectory:
             hit("run.rename")
             os.rename(hidden, self.path)
         except BaseException:
-            for directory in (made.metrics, made.checkpoints):
-                if directory.is_dir():
-                    directory.rmdir()
-            for file in (made.spec, made.spec_checksum, made.submission):
-                file.unlink(missing_ok=True)
-            hidden.rmdir()
+            shutil.rmtree(hidden, ignore_errors=True)
             raise
         hit("run.directory")
         fsync_directory(self.path.parent)
@@ -153,7 +144,7 @@ class RunDirectory:
 def recorded_id(directory: Path) -> str | None:
     """The id in the sealed copy of a job's record; None where a directory has no such copy, or a damaged one."""
     try:
-        content = read_regular(directory / JOB_COPY)
+        content = read_regular(directory / run_files.JOB_COPY)
         return msgspec.json.decode(content, type=_JobCopy).job.id if check_seal(content) else None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
@@ -187,4 +178,4 @@ def _write_mark(path: Path, job_id: str) -> None:
 
 
 def _checksum_line(spec: bytes) -> bytes:
-    return f"{hashlib.sha256(spec).hexdigest()}  {SPEC}\n".encode()
+    return f"{hashlib.sha256(spec).hexdigest()}  {run_files.SPEC}\n".encode()

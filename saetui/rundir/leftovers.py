@@ -17,7 +17,8 @@ from saetui.failpoints import hit
 from saetui.formats.directories import remove_tree
 from saetui.formats.names import ID_PATTERN, is_id
 from saetui.formats.regular import read_regular
-from saetui.rundir.layout import CHECKPOINTS, JOB_COPY, METRICS, SPEC, SPEC_CHECKSUM, SUBMISSION, recorded_id
+from saetui.formats.run_files import CHECKPOINTS, JOB_COPY, METRICS, SPEC, SPEC_CHECKSUM, SUBMISSION
+from saetui.rundir.layout import recorded_id
 
 _NEW = re.compile(rf"\.({ID_PATTERN})\.new")
 _DELETED = re.compile(rf"\.({ID_PATTERN})\.[0-9a-f]{{8}}\.deleted")

@@ -14,8 +14,9 @@ import re
 import stat
 from pathlib import Path
 
-HEADER = re.compile(rb"\[saetui removed +(\d+) bytes of this log\]\n")
-"""The first line of a log whose oldest part was removed; written by runner.py."""
+from saetui.formats.run_files import LOG_HEADER
+
+HEADER = re.compile(re.escape(LOG_HEADER).replace(re.escape("{:20d}"), r" *(\d+)").encode())
 
 CHUNK_BYTES = 1 << 20
 LINE_BYTES = 64 << 10

@@ -12,12 +12,13 @@ import msgspec
 from saetui.errors import FormatError
 from saetui.formats.directories import remove_tree
 from saetui.formats.durable import fsync_directory
+from saetui.formats.run_files import CHECKPOINTS, CONTROL, EVENTS, EXIT, IDENTITY, METRICS, SAE
 from saetui.jobs.job import DesiredState
 from saetui.rundir.control import Control, read_control, write_control
 from saetui.rundir.layout import RunDirectory
 from saetui.supervisor.record import Record
 
-REMOVED = ("metrics", "checkpoints", "sae", "events.jsonl", "control.json", "identity.json", "exit.json")
+REMOVED = (METRICS, CHECKPOINTS, SAE, EVENTS, CONTROL, IDENTITY, EXIT)
 """What a start from the beginning removes. The log stays: it says how the earlier attempt ended."""
 
 _EARLIER = re.compile(rf"\.earlier\.(({'|'.join(map(re.escape, REMOVED))})\.)?[0-9a-f]{{8}}\.deleted")

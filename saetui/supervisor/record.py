@@ -14,7 +14,7 @@ from saetui.formats.names import plain_name
 from saetui.formats.regular import read_regular
 from saetui.formats.sealed import decode_sealed, seal
 from saetui.jobs.job import Job, Status
-from saetui.rundir.layout import JOB_COPY, RunDirectory, require_own_directory
+from saetui.rundir.layout import RunDirectory, require_own_directory
 
 CPU = "cpu"
 
@@ -51,7 +51,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 def copy_path(run: RunDirectory) -> Path:
     """The copy of the record, from which a lost store is rebuilt."""
-    return run.path / JOB_COPY
+    return run.job_copy
 
 
 def write_copy(record: Record) -> None:

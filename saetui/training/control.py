@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from saetui.errors import FormatError
-from saetui.rundir.control import Control, DesiredState, read_control
+from saetui.jobs.job import DesiredState
+from saetui.rundir.control import Control, read_control
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
 

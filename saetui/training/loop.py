@@ -7,7 +7,7 @@ from enum import Enum
 from statistics import fmean
 
 from saetui.failpoints import hit
-from saetui.rundir.control import DesiredState
+from saetui.jobs.job import DesiredState
 from saetui.rundir.metrics import MetricReader
 from saetui.training.checkpoint import LoopState, Means
 from saetui.training.control import Requests, StopRequested

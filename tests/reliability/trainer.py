@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from saetui.jobs.job import DesiredState
 from saetui.rundir.checkpoints import list_checkpoints, new_checkpoint, newest_sound, sweep
-from saetui.rundir.control import DesiredState
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricWriter
 from saetui.training.control import Requests

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from saetui.errors import FormatError
-from saetui.rundir.control import CONTROL, Control, DesiredState, read_control, write_control
+from saetui.formats.run_files import CONTROL
+from saetui.jobs.job import DesiredState
+from saetui.rundir.control import Control, read_control, write_control
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from saetui.home import Home
+from saetui.jobs.job import DesiredState
 from saetui.rundir.checkpoints import list_checkpoints
-from saetui.rundir.control import Control, DesiredState, write_control
+from saetui.rundir.control import Control, write_control
 from saetui.rundir.events import LoggedEvent, read_events
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.retention import Retention
