@@ -1,4 +1,4 @@
-"""What all sparse autoencoders share: parameters, their start, the step's hooks, and exact micro-batches.
+"""What all sparse autoencoders share: parameters, their start, and the hooks that a training step calls.
 
 Symbols as in the papers: x (B, d_in), W_enc (d_in, F), W_dec (F, d_out), n_i = ‖W_dec[i]‖,
 h = (x − b_dec)·W_enc + b_enc, z = f(h) ≥ 0, x̂ = z·W_dec + b_dec. All in normalised units (normalization.py).
@@ -14,19 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from saetui.errors import InvalidInput
-from saetui.sae.centre import centre_of
 from saetui.sae.dead import DeadSet
 from saetui.sae.kernels.dense import row_blocks
+from saetui.sae.kernels.weights import KernelOptions, Weights
 from saetui.sae.losses import BatchStatistics, Losses
+from saetui.sae.options import Option, Options, Sizes, read_options
 
-DecoderNorm = Literal["unit", "free"]
 Centre = Literal["mean", "geometric_median"]
 Path = Literal["auto", "dense", "sparse"]
-Option = bool | int | float | str | list[int] | tuple[int, ...] | None
 
 ENCODER_START = 0.1
-"""Norm of W_enc's columns at the start. At 1 a ReLU's first x̂ is many times as long as x, and the first steps and Adam's
-moments go into undoing that. Measured on the bundled model (1,000 steps of 512 tokens, 1,024 latents; FVU, L0): gated .050,
+"""Norm of W_enc's columns at the start. At 1 the first x̂ of a ReLU is many times as long as x, and the first steps and Adam's
+moments are spent on undoing that. Measured on the bundled model (1,000 steps of 512 tokens, 1,024 latents; FVU, L0): gated .050,
 89 instead of .068, 89; jumprelu .052, 73 instead of .061, 101; standard .059, 95 instead of .063, 122; topk at k = 8 .180
 instead of .182. A step towards what SAELens does, which starts both sides at 0.1."""
 
@@ -35,7 +34,7 @@ class WholeBatch(NamedTuple):
     """What a micro-batch must know of the batch that it is a part of, for its gradient to be that of the whole.
 
     Attributes:
-        residual_mean_square: mean over tokens and coordinates of (x − x̂)², shape (): AuxK's normaliser.
+        residual_mean_square: mean over tokens and coordinates of (x − x̂)², shape (), by which AuxK is divided.
         floor: what an activation must exceed to be among those that the batch keeps, shape ().
         tokens: of the whole batch; 0 where nothing depends on it.
     """
@@ -46,67 +45,64 @@ class WholeBatch(NamedTuple):
 
 
 class SparseAutoencoder(nn.Module, ABC):
-    """A sparse autoencoder (or transcoder: input and target may differ, in width too).
+    """A sparse autoencoder (or a transcoder, whose input and target differ, in width too).
 
-    A new architecture is one file: a subclass with `encode` and `loss`, and a line in registry.py. Its own
-    parameters are made in its `__init__` after the base's, in float32; whatever must hold after each optimiser step
-    (a threshold kept ≥ 0) goes into `after_step`.
+    A new architecture is one file: a subclass with `encode` and `loss`, its options, and a line in registry.py. Its own
+    parameters are made in `make_parameters` after those of the base, in float32. What must hold after each step of the
+    optimiser (a threshold kept ≥ 0) is restored in `after_step`.
 
     Attributes:
         architecture: its name.
         centres_input: whether b_dec is subtracted from x before the encoder (not in transcoders).
+        options_type: the type of its options.
+        options: those that it was built with, and the defaults.
         compute_dtype: dtype of the dense products, None for that of the weights. Weights, losses and gradients
             stay float32.
     """
 
     architecture: ClassVar[str]
     centres_input: ClassVar[bool] = True
+    options_type: ClassVar[type[Options]] = Options
+    options: Options
 
     W_enc: nn.Parameter
     W_dec: nn.Parameter
     b_enc: nn.Parameter
     b_dec: nn.Parameter
 
-    def __init__(
-        self,
-        d_in: int,
-        d_out: int,
-        latents: int,
-        generator: torch.Generator,
-        *,
-        decoder_norm: DecoderNorm = "unit",
-        firing_threshold: float = 0.0,
-    ) -> None:
-        """Random unit rows in W_dec, W_enc = W_decᵀ·`ENCODER_START`, biases 0; see `initialise_bias`.
+    def __init__(self, d_in: int, d_out: int, latents: int, generator: torch.Generator, **options: Option) -> None:
+        """A new SAE on the CPU.
 
         Args:
             d_in: width of the input.
             d_out: width of the target.
             latents: F.
             generator: on the CPU, so that one seed gives one SAE on every device.
-            decoder_norm: "unit" keeps the rows of W_dec at norm 1, "free" leaves them alone.
-            firing_threshold: a latent fires on a token when its activation exceeds this.
+            options: the fields of `options_type`.
 
         Raises:
-            InvalidInput: a size below 1, or an unknown `decoder_norm`.
+            InvalidInput: a size below 1, an option that is unknown, missing, or cannot be.
         """
         super().__init__()
-        for name, size in (("d_in", d_in), ("d_out", d_out), ("latents", latents)):
+        sizes = Sizes(d_in, d_out, latents)
+        for name, size in zip(sizes._fields, sizes, strict=True):
             if size < 1:
                 raise InvalidInput(f"{name} is {size}.", "It must be at least 1.")
-        if decoder_norm not in ("unit", "free"):
-            raise InvalidInput(f"decoder_norm is {decoder_norm!r}.", "Choose unit or free.")
-        self.d_in, self.d_out, self.latents = d_in, d_out, latents
-        self.decoder_norm: DecoderNorm = decoder_norm
-        self.firing_threshold = firing_threshold
+        self.d_in, self.d_out, self.latents = sizes
+        self.options = read_options(self.architecture, self.options_type, sizes, options)
         self.compute_dtype: torch.dtype | None = None
-        rows = torch.randn(latents, d_out, generator=generator)
-        self.W_dec = nn.Parameter(rows / rows.norm(dim=1, keepdim=True))
-        self.b_enc = nn.Parameter(torch.zeros(latents))
-        self.b_dec = nn.Parameter(torch.zeros(d_out))
-        self._make_encoder(generator)
+        self.make_parameters(generator)
 
-    def _make_encoder(self, generator: torch.Generator) -> None:
+    def make_parameters(self, generator: torch.Generator) -> None:
+        """Random unit rows in W_dec, W_enc = W_decᵀ·`ENCODER_START`, biases 0; see `initialise_bias`."""
+        rows = torch.randn(self.latents, self.d_out, generator=generator)
+        self.W_dec = nn.Parameter(rows / rows.norm(dim=1, keepdim=True))
+        self.b_enc = nn.Parameter(torch.zeros(self.latents))
+        self.b_dec = nn.Parameter(torch.zeros(self.d_out))
+        self.make_encoder(generator)
+
+    def make_encoder(self, generator: torch.Generator) -> None:
+        """W_enc, where the encoder has weights of its own."""
         if self.centres_input and self.d_in == self.d_out:
             columns = self.W_dec.detach().t().contiguous()
         else:
@@ -117,7 +113,7 @@ class SparseAutoencoder(nn.Module, ABC):
 
     @property
     def encoder_weight(self) -> Tensor:
-        """W_enc, or what stands for it where the weights are tied: shape (d_in, F)."""
+        """W_enc, or the transposed decoder where the weights are tied: shape (d_in, F)."""
         return self.W_enc
 
     @property
@@ -127,7 +123,7 @@ class SparseAutoencoder(nn.Module, ABC):
 
     @property
     def sparsity_hyperparameter(self) -> str | None:
-        """The hyperparameter that `sparsity_coefficient` is the warmed-up value of: l1_alpha, l0_alpha, or None."""
+        """The hyperparameter whose warmed-up value `sparsity_coefficient` is: l1_alpha, l0_alpha, or None."""
         return None
 
     @property
@@ -136,20 +132,20 @@ class SparseAutoencoder(nn.Module, ABC):
         return {}
 
     @property
-    def options(self) -> dict[str, Option]:
-        """The keyword arguments that this SAE was made with."""
-        return {"decoder_norm": self.decoder_norm, "firing_threshold": self.firing_threshold}
-
-    @property
     def finished_state(self) -> dict[str, Tensor]:
-        """The tensors by which the SAE is used once it is trained, by name: what an export is made of."""
+        """The tensors by which the SAE is used once it is trained, by name: what an export writes."""
         return dict(self.state_dict())
 
     @property
     def description(self) -> dict[str, Option]:
-        """Architecture, sizes and options: what `build_from` makes the same SAE of. JSON."""
+        """Architecture, sizes and options, from which `build_from` makes the same SAE. JSON."""
         sizes = {"d_in": self.d_in, "d_out": self.d_out, "latents": self.latents}
-        return {"architecture": self.architecture, **sizes, **self.options}
+        return {"architecture": self.architecture, **sizes, **self.options.description}
+
+    def weights(self) -> Weights:
+        """What the kernels take: the parameters themselves, and how to compute with them."""
+        options = KernelOptions(self.centres_input, self.options.firing_threshold, self.compute_dtype)
+        return Weights(self.encoder_weight, self.encoder_bias, self.W_dec, self.b_dec, self.decoder_norms(), options)
 
     def initialise_bias(self, tokens: Tensor, method: Centre = "mean", *, inputs: Tensor | None = None) -> None:
         """Sets b_dec to the centre of the first tokens (of the target, in a transcoder).
@@ -159,13 +155,15 @@ class SparseAutoencoder(nn.Module, ABC):
         Args:
             tokens: normalised, shape (n, d_out).
             method: the mean, or the geometric median, which a few huge tokens do not move.
-            inputs: the same tokens' inputs, shape (n, d_in), where those are another thing (in a transcoder): b_enc
-                then takes their offset away.
+            inputs: the inputs of the same tokens, shape (n, d_in), in a transcoder: b_enc then takes their offset away.
+
+        Raises:
+            InvalidInput: no tokens, or an unknown method.
         """
         with torch.no_grad():
-            self.b_dec.copy_(centre_of(tokens, method).to(self.b_dec))
+            self.b_dec.copy_(_centre_of(tokens, method).to(self.b_dec))
             if inputs is not None and not self.centres_input:
-                self.b_enc.copy_(-(centre_of(inputs, method).to(self.b_enc) @ self.encoder_weight))
+                self.b_enc.copy_(-(_centre_of(inputs, method).to(self.b_enc) @ self.encoder_weight))
 
     def pre_activations(self, x: Tensor) -> Tensor:
         """h for x (B, d_in): shape (B, F), differentiable in everything, x included."""
@@ -186,11 +184,16 @@ class SparseAutoencoder(nn.Module, ABC):
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
-        """`forward` without gradients, a block of rows at a time: the codes of all of them are never there at once."""
+        """`forward` without gradients, a block of rows at a time: the codes of all rows never exist at once."""
         x_hat = x.new_empty(x.shape[0], self.d_out)
         for rows in row_blocks(x, self.latents):
             x_hat[rows] = self(x[rows])
         return x_hat
+
+    def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
+        """What z·W_dec + b_dec is to predict, shape (B, d_out): the target, and where there is none x itself."""
+        del self
+        return x if target is None else target
 
     @abstractmethod
     def loss(
@@ -208,7 +211,7 @@ class SparseAutoencoder(nn.Module, ABC):
         Args:
             x: normalised activations, shape (B, d_in).
             target: what is to be predicted, shape (B, d_out); None for x itself.
-            sparsity_coefficient: of the sparsity penalty, warm-up included; architectures without one ignore it.
+            sparsity_coefficient: of the sparsity penalty, warm-up included; architectures without a penalty ignore it.
             dead: the latents that are dead, for the architecture's own means against it; None while there are none.
             whole_batch: facts of the batch that x is a micro-batch of; None where x is all of it.
             path: which products to use; "auto" chooses by density. The result is the same.
@@ -234,19 +237,19 @@ class SparseAutoencoder(nn.Module, ABC):
         return False
 
     def observe(self, statistics: BatchStatistics) -> None:
-        """Remembers of a batch that was trained on what must outlast it; nothing, for most architectures."""
+        """Called after the backward pass: keeps what must outlast the batch; nothing, for most architectures."""
         del statistics
 
     def before_step(self) -> None:
-        """To be called between the gradient and its clipping: keeps unit rows on their sphere, to first order."""
-        if self.decoder_norm == "unit" and self.W_dec.grad is not None:
+        """Called before the gradient is clipped: removes its part along unit rows, which so stay unit to first order."""
+        if self.options.decoder_norm == "unit" and self.W_dec.grad is not None:
             with torch.no_grad():
                 rows, gradient = self.W_dec, self.W_dec.grad
                 gradient.addcmul_(rows, (gradient * rows).sum(1, keepdim=True), value=-1.0)
 
     def after_step(self) -> None:
-        """To be called after the optimiser's step: unit rows are made so again."""
-        if self.decoder_norm == "unit":
+        """Called after the optimiser's step: makes unit rows exactly so again."""
+        if self.options.decoder_norm == "unit":
             with torch.no_grad():
                 self.W_dec.div_(self.W_dec.norm(dim=1, keepdim=True).clamp_min_(1e-12))
 
@@ -262,4 +265,29 @@ class SparseAutoencoder(nn.Module, ABC):
 
     def decoder_norms(self) -> Tensor | None:
         """n_i, shape (F,), differentiable; None with `decoder_norm: unit`, where all are 1."""
-        return None if self.decoder_norm == "unit" else self.W_dec.norm(dim=1)
+        return None if self.options.decoder_norm == "unit" else self.W_dec.norm(dim=1)
+
+
+def _centre_of(tokens: Tensor, method: Centre) -> Tensor:
+    """The mean or geometric median of tokens (n, d): shape (d,), float64."""
+    if tokens.shape[0] == 0:
+        raise InvalidInput("There are no tokens to take the centre of.", "Give at least one batch.")
+    if method == "mean":
+        return tokens.to(torch.float64).mean(0)
+    if method == "geometric_median":
+        return _geometric_median(tokens)
+    raise InvalidInput(f"The centre {method!r} is unknown.", "Choose mean or geometric_median.")
+
+
+def _geometric_median(tokens: Tensor, iterations: int = 100, tolerance: float = 1e-6) -> Tensor:
+    """The point with the least sum of distances to tokens (n, d), by Weiszfeld's iteration: shape (d,), float64."""
+    points = tokens.to(torch.float64)
+    centre = points.mean(0)
+    for _ in range(iterations):
+        weights = (points - centre).norm(dim=1).clamp_min(1e-12).reciprocal()
+        moved = (weights[:, None] * points).sum(0) / weights.sum()
+        shift = (moved - centre).norm()
+        centre = moved
+        if shift <= tolerance * centre.norm().clamp_min(1e-12):
+            break
+    return centre

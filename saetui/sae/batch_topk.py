@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from saetui.sae.base import DecoderNorm, Path, WholeBatch
+from saetui.sae.base import Path, WholeBatch
 from saetui.sae.kernels.dense import pre_activations, row_blocks
 from saetui.sae.kernels.selection import Above, LargestOfAll, Selection, floor_of, largest_values
 from saetui.sae.kernels.sparse import places_above
@@ -38,31 +38,9 @@ class BatchTopKSAE(TopKSAE):
     threshold_batches: Tensor
     calibrated: Tensor | None
 
-    def __init__(
-        self,
-        d_in: int,
-        d_out: int,
-        latents: int,
-        generator: torch.Generator,
-        *,
-        k: int,
-        aux_k: int | None = None,
-        aux_k_alpha: float = 1 / 32,
-        decoder_norm: DecoderNorm = "unit",
-        firing_threshold: float = 0.0,
-    ) -> None:
-        """As topk; k is the average over a batch."""
-        super().__init__(
-            d_in,
-            d_out,
-            latents,
-            generator,
-            k=k,
-            aux_k=aux_k,
-            aux_k_alpha=aux_k_alpha,
-            decoder_norm=decoder_norm,
-            firing_threshold=firing_threshold,
-        )
+    def make_parameters(self, generator: torch.Generator) -> None:
+        """As topk, and the threshold with its count."""
+        super().make_parameters(generator)
         self.register_buffer("threshold", torch.zeros(()))
         self.register_buffer("threshold_batches", torch.zeros((), dtype=torch.int64))
         self.calibrated = None
@@ -94,7 +72,7 @@ class BatchTopKSAE(TopKSAE):
         del sparsity_coefficient
         path: Path = "dense" if x.device.type != "cpu" else "auto"
         with torch.no_grad():
-            return self.losses_of(Above(self.cutoff), x, x if target is None else target, None, None, path)
+            return self.losses_of(Above(self.cutoff), x, target, None, None, path)
 
     @torch.no_grad()
     def batch_floor(self, parts: Sequence[Tensor]) -> Tensor:

@@ -53,9 +53,9 @@ def take_over(sae: SparseAutoencoder, normalization: Normalization, target: Norm
     weights["b_dec"] = weights["b_dec"] * target.scale
     if "W_skip" in weights:
         weights["W_skip"] = weights["W_skip"] * (target.scale / normalization.scale)
-    if sae.decoder_norm == "unit":
+    if sae.options.decoder_norm == "unit":
         _make_unit(sae, weights)
-    if getattr(sae, "tie_weights", False):
+    if sae.description.get("tie_weights"):
         difference = (weights["W_enc"] - weights["W_dec"].t()).abs().max()
         if float(difference) > _SPREAD:
             raise InvalidInput("The SAE to start from has an encoder of its own.", "Set tie_weights to off.")
@@ -94,7 +94,7 @@ def _make_unit(sae: SparseAutoencoder, weights: dict[str, Tensor]) -> None:
     """Moves the norms of the decoder's rows into the encoder, in place."""
     norms = weights["W_dec"].norm(dim=1).clamp_min(1e-12)
     uniform = float((norms.max() - norms.min()) / norms.mean()) <= _SPREAD
-    if not uniform and sae.architecture in _BY_SIZE and sae.options.get("k") is not None:
+    if not uniform and sae.architecture in _BY_SIZE and sae.description.get("k") is not None:
         raise InvalidInput(
             "The SAE to start from has decoder rows of different norms, by which it would choose other latents "
             "if they were made unit ones.",

@@ -1,110 +1,78 @@
-"""`jumprelu`: a learnt threshold for each latent (Rajamanoharan et al. 2024, arXiv 2407.14435)."""
+"""`jumprelu`: a learnt threshold for each latent (Rajamanoharan et al. 2024, arXiv 2407.14435).
+
+Transcoders with thresholds, as other tools make them (Gemma Scope 2 among them), are read, judged and written, but not trained.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, get_args
 
 import torch
 from torch import Tensor, nn
 
 from saetui.errors import InvalidInput
-from saetui.sae.base import DecoderNorm, Option, Path, WholeBatch
 from saetui.sae.dead import DeadSet
-from saetui.sae.kernels.jumprelu_dense import dense_outcome
-from saetui.sae.kernels.jumprelu_sparse import sparse_outcome, window_floor
-from saetui.sae.kernels.pre_activation_loss import pre_activation_loss
-from saetui.sae.kernels.relu_losses import encoder_of
-from saetui.sae.kernels.sparse_layers import is_sparse
-from saetui.sae.kernels.straight_through import jump
-from saetui.sae.losses import BatchStatistics, Losses
-from saetui.sae.relu import ReluSAE
+from saetui.sae.kernels.dead_latents import pre_activation_loss
+from saetui.sae.kernels.threshold import SparsityMode, ThresholdOptions, jump, threshold_losses, window_floor
+from saetui.sae.kernels.weights import Outcome, Weights
+from saetui.sae.options import Sizes
+from saetui.sae.relu import ReluOptions, ReluSAE
 
-SparsityMode = Literal["step", "quadratic", "tanh"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class JumpReLUOptions(ReluOptions):
+    """Those of all ReLU architectures, and:
+
+    Attributes:
+        sparsity_mode: which penalty.
+        l0_target: active latents a token that `quadratic` aims at.
+        bandwidth: ε of the straight-through gradients, in units of h.
+        initial_threshold: θ at the start, in units of h.
+        pre_activation_alpha: coefficient of Σ relu(θ − h)·n over the dead latents, which pulls them back; 0 for
+            none (Anthropic, January 2025, has 3e-6 for a reconstruction error summed over d).
+    """
+
+    sparsity_mode: SparsityMode = "step"
+    l0_target: float = 50.0
+    bandwidth: float = 0.05
+    initial_threshold: float = 0.01
+    pre_activation_alpha: float = 0.0
+
+    def fitted(self, sizes: Sizes) -> Self:
+        """Refuses an unknown mode, and a number out of its range."""
+        if self.sparsity_mode not in get_args(SparsityMode):
+            raise InvalidInput(f"sparsity_mode is {self.sparsity_mode!r}.", "Choose step, quadratic or tanh.")
+        for name in ("bandwidth", "l0_target"):
+            if not getattr(self, name) > 0:
+                raise InvalidInput(f"{name} is {getattr(self, name)}.", "It must be above 0.")
+        for name in ("initial_threshold", "pre_activation_alpha"):
+            if not getattr(self, name) >= 0:
+                raise InvalidInput(f"{name} is {getattr(self, name)}.", "It must be at least 0.")
+        return super().fitted(sizes)
 
 
 class JumpReLUSAE(ReluSAE):
     """z = h·1[h > θ] (not relu(h − θ)); loss = recon + sparsity_coefficient · penalty, by `sparsity_mode`.
 
-    step: L0, the mean over tokens of Σ 1[h > θ]. quadratic: the mean of (2/l0_target)(l0 − l0_target)² (Gemma Scope 2).
-    tanh: the mean of Σ tanh(4·z_i·n_i) (Anthropic, January 2025). θ gets straight-through gradients (straight_through.py).
+    step: L0, the mean over tokens of Σ 1[h > θ]. quadratic: the mean of (2/l0_target)(L0 − l0_target)² (Gemma Scope 2).
+    tanh: the mean of Σ tanh(4·z_i·n_i) (Anthropic, January 2025). θ has straight-through gradients (kernels/threshold.py).
     It is a float32 parameter itself, not its logarithm, which Adam barely moves.
     """
 
     architecture = "jumprelu"
+    options_type = JumpReLUOptions
+    options: JumpReLUOptions
     threshold: nn.Parameter
 
-    def __init__(
-        self,
-        d_in: int,
-        d_out: int,
-        latents: int,
-        generator: torch.Generator,
-        *,
-        decoder_norm: DecoderNorm = "unit",
-        firing_threshold: float = 0.0,
-        ghost_gradients: bool = False,
-        sparsity_mode: SparsityMode = "step",
-        l0_target: float = 50.0,
-        bandwidth: float = 0.05,
-        initial_threshold: float = 0.01,
-        pre_activation_alpha: float = 0.0,
-    ) -> None:
-        """As the base; and:
-
-        Args:
-            d_in: see the base.
-            d_out: see the base.
-            latents: see the base.
-            generator: see the base.
-            decoder_norm: see the base.
-            firing_threshold: see the base.
-            ghost_gradients: see the base.
-            sparsity_mode: which penalty.
-            l0_target: active latents a token that `quadratic` aims at.
-            bandwidth: ε of the straight-through gradients, in units of h.
-            initial_threshold: θ at the start, in units of h.
-            pre_activation_alpha: coefficient of Σ relu(θ − h)·n over the dead latents, which pulls them back; 0 for
-                none (Anthropic, January 2025, has 3e-6 for a reconstruction error summed over d).
-
-        Raises:
-            InvalidInput: an unknown mode, or a number out of its range.
-        """
-        super().__init__(
-            d_in,
-            d_out,
-            latents,
-            generator,
-            decoder_norm=decoder_norm,
-            firing_threshold=firing_threshold,
-            ghost_gradients=ghost_gradients,
-        )
-        if sparsity_mode not in get_args(SparsityMode):
-            raise InvalidInput(f"sparsity_mode is {sparsity_mode!r}.", "Choose step, quadratic or tanh.")
-        for name, value in (("bandwidth", bandwidth), ("l0_target", l0_target)):
-            if not value > 0:
-                raise InvalidInput(f"{name} is {value}.", "It must be above 0.")
-        for name, value in (("initial_threshold", initial_threshold), ("pre_activation_alpha", pre_activation_alpha)):
-            if not value >= 0:
-                raise InvalidInput(f"{name} is {value}.", "It must be at least 0.")
-        self.sparsity_mode: SparsityMode = sparsity_mode
-        self.l0_target = l0_target
-        self.bandwidth = bandwidth
-        self.initial_threshold = initial_threshold
-        self.pre_activation_alpha = pre_activation_alpha
-        self.threshold = nn.Parameter(torch.full((latents,), float(initial_threshold)))
-
-    @property
-    def options(self) -> dict[str, Option]:
-        """The keyword arguments that this SAE was made with."""
-        return {
-            **super().options,
-            "sparsity_mode": self.sparsity_mode,
-            "l0_target": self.l0_target,
-            "bandwidth": self.bandwidth,
-            "initial_threshold": self.initial_threshold,
-            "pre_activation_alpha": self.pre_activation_alpha,
-        }
+    def make_parameters(self, generator: torch.Generator) -> None:
+        """As the base, and θ."""
+        super().make_parameters(generator)
+        self.threshold = nn.Parameter(torch.full((self.latents,), float(self.options.initial_threshold)))
 
     @property
     def sparsity_hyperparameter(self) -> str | None:
@@ -116,44 +84,27 @@ class JumpReLUSAE(ReluSAE):
         """θ learns √d_in times as fast: it is √d_in larger than in the papers' units, and Adam moves it by the rate."""
         return {"threshold": math.sqrt(self.d_in)}
 
+    @property
+    def sparse_floor(self) -> Tensor | float:
+        """Where the windows of θ begin, shape (F,)."""
+        return window_floor(self.threshold, self.options.bandwidth)
+
     def encode(self, x: Tensor) -> Tensor:
         """h·1[h > θ] for x (B, d_in): shape (B, F)."""
         h = self.pre_activations(x)
-        z, _ = jump(h, self.threshold.expand_as(h), self.bandwidth)
+        z, _ = jump(h, self.threshold.expand_as(h), self.options.bandwidth)
         return z
 
-    def loss(
-        self,
-        x: Tensor,
-        target: Tensor | None = None,
-        *,
-        sparsity_coefficient: float = 0.0,
-        dead: DeadSet | None = None,
-        whole_batch: WholeBatch | None = None,
-        path: Path = "auto",
-    ) -> Losses:
-        """Terms: recon, sparsity, and aux (pre-activation loss and ghosts) where there is one. See the base."""
-        y = x if target is None else target
-        if path == "auto":
-            encoder, floor = encoder_of(self, self.b_enc), window_floor(self.threshold, self.bandwidth)
-            path = "sparse" if is_sparse(x, encoder, floor) else "dense"
-        outcome = (sparse_outcome if path == "sparse" else dense_outcome)(self, x, y)
-        terms = {"recon": outcome.recon, "sparsity": sparsity_coefficient * outcome.penalty}
-        aux = []
-        if self.pre_activation_alpha > 0:
-            aux.append(self.pre_activation_alpha * self._pre_activation_loss(x, dead))
-        if self.ghost_gradients:
-            aux.append(self.ghost_term(x, outcome.residual, dead))
-        if aux:
-            terms["aux"] = torch.stack(aux).sum()
-        statistics = BatchStatistics(
-            tokens=x.shape[0],
-            errors=outcome.residual.square().sum(1),
-            l1=outcome.l1,
-            fired=outcome.fired,
-            not_zero=outcome.active,
-        )
-        return Losses(terms, statistics)
+    def outcome(
+        self, x: Tensor, y: Tensor, weights: Weights, dead: DeadSet | None, *, sparse: bool
+    ) -> tuple[Outcome, list[Tensor]]:
+        """Error and penalty; and the pre-activation loss where it has a coefficient."""
+        options = self.options
+        how = ThresholdOptions(options.sparsity_mode, options.l0_target, options.bandwidth)
+        outcome = threshold_losses(x, y, weights, self.threshold, how, sparse=sparse)
+        if options.pre_activation_alpha > 0:
+            return outcome, [options.pre_activation_alpha * self._pre_activation_loss(x, weights, dead)]
+        return outcome, []
 
     def after_step(self) -> None:
         """As the base; and thresholds below 0, which would let negative activations through, become 0."""
@@ -165,17 +116,49 @@ class JumpReLUSAE(ReluSAE):
         """As the base; θ is the living latents' mean in proportion to the encoder's norm, so that it is as selective."""
         return {**super().resampled_values(living, share), "threshold": share * self.threshold[living].mean()}
 
-    def _pre_activation_loss(self, x: Tensor, dead: DeadSet | None) -> Tensor:
+    def _pre_activation_loss(self, x: Tensor, weights: Weights, dead: DeadSet | None) -> Tensor:
         """The mean over tokens of Σ relu(θ − h)·n over the dead latents, shape (); 0 while nothing is dead."""
         if dead is None:
             return x.new_zeros(())
-        norms = self.decoder_norms()
         return pre_activation_loss(
             x,
-            self.encoder_weight.index_select(1, dead.indices),
-            self.b_enc.index_select(0, dead.indices),
+            weights.W_enc.index_select(1, dead.indices),
+            weights.b_enc.index_select(0, dead.indices),
             self.threshold.index_select(0, dead.indices),
-            centre=self.b_dec if self.centres_input else None,
-            norms=None if norms is None else norms.index_select(0, dead.indices),
+            centre=weights.b_in,
+            norms=None if weights.norms is None else weights.norms.index_select(0, dead.indices),
             dtype=self.compute_dtype,
         )
+
+
+class JumpReLUTranscoder(JumpReLUSAE):
+    """ŷ = z·W_dec + b_dec with z = h·1[h > θ], h = x·W_enc + b_enc."""
+
+    architecture = "jumprelu_transcoder"
+    centres_input = False
+
+    def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
+        """The target, which must be given."""
+        if target is None:
+            raise InvalidInput(f"{self.architecture} was given no target.", "Give it what it is to predict.")
+        return target
+
+
+class JumpReLUSkipTranscoder(JumpReLUTranscoder):
+    """The same with a linear path beside it: ŷ = z·W_dec + b_dec + x·W_skip."""
+
+    architecture = "jumprelu_skip_transcoder"
+    W_skip: nn.Parameter
+
+    def make_parameters(self, generator: torch.Generator) -> None:
+        """As jumprelu; W_skip (d_in, d_out) is 0."""
+        super().make_parameters(generator)
+        self.W_skip = nn.Parameter(torch.zeros(self.d_in, self.d_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """ŷ for x (B, d_in): shape (B, d_out)."""
+        return super().forward(x) + x @ self.W_skip
+
+    def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
+        """What is left for the latents to predict: the target less the linear path."""
+        return super().goal(x, target) - x @ self.W_skip

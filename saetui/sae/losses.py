@@ -1,12 +1,14 @@
-"""What one batch says: the named terms of its loss, and the counts that metrics and dead latents are made of."""
+"""The figures of one batch: the named terms of its loss, and the counts for metrics and dead latents."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from saetui.sae.kernels.weights import Outcome
 
 
 @dataclass(frozen=True)
@@ -88,5 +90,20 @@ def combine(parts: Iterable[Losses]) -> Losses:
         fired=torch.stack([part.statistics.fired for part in everyone]).sum(0),
         smallest_kept=torch.stack(smallest).min() if smallest else None,
         not_zero=torch.stack(not_zero).sum() if not_zero else None,
+    )
+    return Losses(terms, statistics)
+
+
+def penalised(outcome: Outcome, sparsity_coefficient: float, aux: Sequence[Tensor] = ()) -> Losses:
+    """The losses of an architecture with a sparsity penalty: recon, sparsity, and the sum of the auxiliary terms where there are any."""
+    terms = {"recon": outcome.recon, "sparsity": sparsity_coefficient * outcome.penalty}
+    if aux:
+        terms["aux"] = torch.stack(list(aux)).sum()
+    statistics = BatchStatistics(
+        tokens=outcome.residual.shape[0],
+        errors=outcome.residual.square().sum(1),
+        l1=outcome.l1,
+        fired=outcome.fired,
+        not_zero=outcome.active,
     )
     return Losses(terms, statistics)

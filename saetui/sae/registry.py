@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import torch
 
 from saetui.errors import InvalidInput
-from saetui.sae.base import Option, SparseAutoencoder
+from saetui.sae.base import SparseAutoencoder
 from saetui.sae.batch_topk import BatchTopKSAE
 from saetui.sae.gated import GatedSAE
 from saetui.sae.jumprelu import JumpReLUSAE
 from saetui.sae.matryoshka import MatryoshkaSAE
+from saetui.sae.options import Option
 from saetui.sae.skip import SkipSAE
 from saetui.sae.skip_transcoder import SkipTranscoder
 from saetui.sae.standard import StandardSAE
@@ -42,30 +43,24 @@ def build(
         d_out: width of the target; the same for all but transcoders.
         latents: F.
         generator: a CPU generator: the same seed, the same SAE.
-        options: those of the architecture's class.
+        options: the fields of the architecture's options (`ARCHITECTURES[architecture].options_type`).
 
     Raises:
-        InvalidInput: an unknown architecture or option, or a value that cannot be.
+        InvalidInput: an unknown architecture, an option that is unknown, missing, or cannot be.
     """
     kind = ARCHITECTURES.get(architecture)
     if kind is None:
         raise InvalidInput(
             f"The architecture {architecture!r} is unknown.", f"Choose one of {', '.join(ARCHITECTURES)}."
         )
-    try:
-        return kind(d_in, d_out, latents, generator, **options)  # type: ignore[arg-type]  # each class checks its own
-    except TypeError as wrong:
-        raise InvalidInput(
-            f"{architecture} cannot be built with {', '.join(options) or 'no options'}: {wrong}.",
-            "See the options in the class's docstring.",
-        ) from wrong
+    return kind(d_in, d_out, latents, generator, **options)
 
 
 def build_from(description: Mapping[str, Option], generator: torch.Generator | None = None) -> SparseAutoencoder:
-    """The SAE that a `description` is of, with weights anew.
+    """A new SAE as a `description` describes it.
 
     Raises:
-        InvalidInput: the description lacks a size or names what is not known.
+        InvalidInput: the description lacks a size, or names something unknown.
     """
     options = dict(description)
     architecture = options.pop("architecture", None)

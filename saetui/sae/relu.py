@@ -1,75 +1,90 @@
-"""What the architectures with a gate of their own for each latent share: standard, jumprelu, gated."""
+"""What the architectures share whose latents each fire by their own pre-activation: standard, skip, jumprelu, gated."""
 
 from __future__ import annotations
 
-import torch
+from abc import abstractmethod
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from saetui.sae.base import DecoderNorm, Option, SparseAutoencoder
+from saetui.sae.base import Path, SparseAutoencoder, WholeBatch
 from saetui.sae.dead import DeadSet
-from saetui.sae.ghost import ghost_loss
+from saetui.sae.kernels.dead_latents import ghost_loss
 from saetui.sae.kernels.dense import pre_activations
+from saetui.sae.kernels.sparse_layers import is_sparse
+from saetui.sae.kernels.weights import Outcome, Weights
+from saetui.sae.losses import Losses, penalised
+from saetui.sae.options import Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReluOptions(Options):
+    """Those of all architectures, and:
+
+    Attributes:
+        ghost_gradients: give dead latents a gradient through exp(h) (kernels/dead_latents.py).
+    """
+
+    ghost_gradients: bool = False
 
 
 class ReluSAE(SparseAutoencoder):
-    """An SAE whose latents fire each by its own pre-activation: with a sparsity penalty, and ghosts of dead latents."""
+    """loss = recon + sparsity_coefficient · penalty + aux, where aux is the architecture's own terms and the ghosts'."""
 
-    def __init__(
-        self,
-        d_in: int,
-        d_out: int,
-        latents: int,
-        generator: torch.Generator,
-        *,
-        decoder_norm: DecoderNorm = "unit",
-        firing_threshold: float = 0.0,
-        ghost_gradients: bool = False,
-    ) -> None:
-        """As the base; and:
-
-        Args:
-            d_in: see the base.
-            d_out: see the base.
-            latents: see the base.
-            generator: see the base.
-            decoder_norm: see the base.
-            firing_threshold: see the base.
-            ghost_gradients: give dead latents a gradient through exp(h) (ghost.py).
-        """
-        super().__init__(d_in, d_out, latents, generator, decoder_norm=decoder_norm, firing_threshold=firing_threshold)
-        self.ghost_gradients = ghost_gradients
-
-    @property
-    def options(self) -> dict[str, Option]:
-        """The keyword arguments that this SAE was made with."""
-        return {**super().options, "ghost_gradients": self.ghost_gradients}
+    options_type = ReluOptions
+    options: ReluOptions
 
     @property
     def sparsity_hyperparameter(self) -> str | None:
         """`l1_alpha`: the penalty is an L1."""
         return "l1_alpha"
 
-    def dead_pre_activations(self, x: Tensor, dead: DeadSet, *, centre: Tensor | None) -> Tensor:
-        """h of the dead latents alone, differentiable but for x: shape (B, count).
+    @abstractmethod
+    def outcome(
+        self, x: Tensor, y: Tensor, weights: Weights, dead: DeadSet | None, *, sparse: bool
+    ) -> tuple[Outcome, list[Tensor]]:
+        """Errors, penalty and counts of one batch, and auxiliary terms of its own, each of shape ().
 
         Args:
             x: shape (B, d_in).
-            dead: which latents.
-            centre: b_dec, attached or not, or None where x is not centred.
+            y: what is to be predicted, shape (B, d_out).
+            weights: of this SAE.
+            dead: the dead latents.
+            sparse: whether to compute the entries above `sparse_floor` alone.
         """
+
+    @property
+    def sparse_floor(self) -> Tensor | float:
+        """Pre-activations below it, one number or one for each latent, have neither value nor gradient."""
+        return 0.0
+
+    def loss(
+        self,
+        x: Tensor,
+        target: Tensor | None = None,
+        *,
+        sparsity_coefficient: float = 0.0,
+        dead: DeadSet | None = None,
+        whole_batch: WholeBatch | None = None,
+        path: Path = "auto",
+    ) -> Losses:
+        """Terms: recon, sparsity, and aux where there is one."""
+        y, weights = self.goal(x, target), self.weights()
+        sparse = is_sparse(x, weights, self.sparse_floor) if path == "auto" else path == "sparse"
+        outcome, aux = self.outcome(x, y, weights, dead, sparse=sparse)
+        if self.options.ghost_gradients:
+            aux.append(self._ghost_term(x, outcome.residual, dead))
+        return penalised(outcome, sparsity_coefficient, aux)
+
+    def dead_pre_activations(self, x: Tensor, dead: DeadSet) -> Tensor:
+        """h of the dead latents alone, shape (B, count): differentiable in their encoder, not in x and b_dec."""
         columns = self.encoder_weight.index_select(1, dead.indices)
         bias = self.encoder_bias.index_select(0, dead.indices)
+        centre = self.b_dec.detach() if self.centres_input else None
         return pre_activations(x, columns, bias, centre, self.compute_dtype)
 
-    def ghost_term(self, x: Tensor, residual: Tensor, dead: DeadSet | None) -> Tensor:
-        """The ghosts' loss, shape (); 0 while nothing is dead.
-
-        Args:
-            x: shape (B, d_in).
-            residual: y − x̂, detached, shape (B, d_out).
-            dead: the dead latents.
-        """
+    def _ghost_term(self, x: Tensor, residual: Tensor, dead: DeadSet | None) -> Tensor:
+        """The loss of the ghosts, shape (); 0 while nothing is dead."""
         if dead is None:
             return residual.new_zeros(())
-        h = self.dead_pre_activations(x, dead, centre=self.b_dec.detach() if self.centres_input else None)
-        return ghost_loss(h, self.W_dec.index_select(0, dead.indices), residual)
+        return ghost_loss(self.dead_pre_activations(x, dead), self.W_dec.index_select(0, dead.indices), residual)

@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from saetui.errors import InvalidInput
-from saetui.sae.base import DecoderNorm, Option, Path, SparseAutoencoder, WholeBatch
+from saetui.sae.base import Path, SparseAutoencoder, WholeBatch
 from saetui.sae.dead import DeadSet
+from saetui.sae.kernels.selected import AuxK, selected_losses
 from saetui.sae.kernels.selection import LargestOfEach, Selection
 from saetui.sae.kernels.sparse import sparse_is_faster
-from saetui.sae.kernels.topk_dense import dense_outcome
-from saetui.sae.kernels.topk_sparse import AuxK, sparse_outcome
 from saetui.sae.losses import BatchStatistics, Losses
+from saetui.sae.options import Options, Sizes
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopKOptions(Options):
+    """Those of all architectures, and:
+
+    Attributes:
+        k: latents active on a token (on average, where the choice is over a batch).
+        aux_k: dead latents that reconstruct the residual; None for d_out // 2 (the paper's appendix A.2).
+        aux_k_alpha: coefficient of that term; 0 turns it off.
+    """
+
+    k: int | None
+    aux_k: int | None = None
+    aux_k_alpha: float = 1 / 32
+
+    def fitted(self, sizes: Sizes) -> Self:
+        """Fills in aux_k. Refuses k or aux_k below 1, and k above the number of latents."""
+        if self.k is None or not 1 <= self.k <= sizes.latents:
+            raise InvalidInput(f"k is {self.k} with {sizes.latents} latents.", f"Choose 1 to {sizes.latents}.")
+        aux_k = max(1, sizes.d_out // 2) if self.aux_k is None else self.aux_k
+        if aux_k < 1:
+            raise InvalidInput(f"aux_k is {aux_k}.", "Choose at least 1, or set aux_k_alpha to 0.")
+        return replace(super().fitted(sizes), aux_k=aux_k)
 
 
 class TopKSAE(SparseAutoencoder):
@@ -20,56 +49,23 @@ class TopKSAE(SparseAutoencoder):
 
     With `decoder_norm: free` the choice is still by h: the norm then says how much a latent adds, h whether
     it is chosen. (SAELens chooses by h·n_i. With unit rows the two are one.)
+
+    AuxK is aux_k_alpha · min(dead/aux_k, 1) · mean((ê − e)²) / mean(e²): the aux_k largest of h among the dead latents,
+    through relu, give ê = z_aux·W_dec for the detached residual e = x − x̂.
     """
 
     architecture = "topk"
-
-    def __init__(
-        self,
-        d_in: int,
-        d_out: int,
-        latents: int,
-        generator: torch.Generator,
-        *,
-        k: int,
-        aux_k: int | None = None,
-        aux_k_alpha: float = 1 / 32,
-        decoder_norm: DecoderNorm = "unit",
-        firing_threshold: float = 0.0,
-    ) -> None:
-        """As the base; and:
-
-        Args:
-            d_in: see the base.
-            d_out: see the base.
-            latents: see the base.
-            generator: see the base.
-            k: latents active on a token.
-            aux_k: dead latents that reconstruct the residual; None for d_out // 2 (the paper's appendix A.2).
-            aux_k_alpha: coefficient of that term; 0 turns it off.
-            decoder_norm: see the base.
-            firing_threshold: see the base.
-
-        Raises:
-            InvalidInput: k or aux_k is below 1, or k above the number of latents.
-        """
-        super().__init__(d_in, d_out, latents, generator, decoder_norm=decoder_norm, firing_threshold=firing_threshold)
-        if not 1 <= k <= latents:
-            raise InvalidInput(f"k is {k} with {latents} latents.", f"Choose 1 to {latents}.")
-        if aux_k is not None and aux_k < 1:
-            raise InvalidInput(f"aux_k is {aux_k}.", "Choose at least 1, or set aux_k_alpha to 0.")
-        self.k = k
-        self.aux_k = max(1, d_out // 2) if aux_k is None else aux_k
-        self.aux_k_alpha = aux_k_alpha
+    options_type = TopKOptions
+    options: TopKOptions
 
     @property
-    def options(self) -> dict[str, Option]:
-        """The keyword arguments that this SAE was made with."""
-        return {**super().options, "k": self.k, "aux_k": self.aux_k, "aux_k_alpha": self.aux_k_alpha}
+    def k(self) -> int:
+        """Latents that may be active on a token."""
+        return self.latents if self.options.k is None else self.options.k
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """The prefixes of the latents that reconstruct each for themselves: all latents, and nothing else."""
+        """The prefixes of the latents that each reconstruct alone: all latents, and nothing else."""
         return (self.latents,)
 
     def selection(self, tokens: int, whole_batch: WholeBatch | None) -> Selection:
@@ -96,30 +92,25 @@ class TopKSAE(SparseAutoencoder):
         whole_batch: WholeBatch | None = None,
         path: Path = "auto",
     ) -> Losses:
-        """Terms: recon, and aux unless `aux_k_alpha` is 0. See the base for the arguments.
-
-        aux = aux_k_alpha · min(dead/aux_k, 1) · mean((ê − e)²) / mean(e²): the aux_k largest of h among the dead
-        latents, through relu, give ê = z_aux·W_dec for the detached residual e = x − x̂.
-        """
+        """Terms: recon, and aux unless `aux_k_alpha` is 0."""
         del sparsity_coefficient
-        selection = self.selection(x.shape[0], whole_batch)
-        return self.losses_of(selection, x, x if target is None else target, dead, whole_batch, path)
+        return self.losses_of(self.selection(x.shape[0], whole_batch), x, target, dead, whole_batch, path)
 
     def losses_of(
         self,
         selection: Selection,
         x: Tensor,
-        y: Tensor,
+        target: Tensor | None,
         dead: DeadSet | None,
         whole_batch: WholeBatch | None,
         path: Path,
     ) -> Losses:
-        """`loss` with the given selection of latents, and y (B, d_out) as the target."""
-        aux = self._aux(dead, whole_batch)
+        """`loss` with the given selection of latents."""
+        y, aux = self.goal(x, target), self._aux(dead, whole_batch)
         sparse = sparse_is_faster(self.k, self.latents) if path == "auto" else path == "sparse"
-        outcome = (sparse_outcome if sparse else dense_outcome)(self, x, y, selection, self.widths, aux)
+        outcome = selected_losses(x, y, self.weights(), selection, self.widths, aux, sparse=sparse)
         terms = {"recon": outcome.recon}
-        if self.aux_k_alpha > 0:
+        if self.options.aux_k_alpha > 0:
             terms["aux"] = outcome.aux
         statistics = BatchStatistics(
             tokens=x.shape[0],
@@ -133,14 +124,15 @@ class TopKSAE(SparseAutoencoder):
 
     def needs_batch_residual(self, dead: DeadSet | None) -> bool:
         """While latents are dead AuxK divides by it."""
-        return dead is not None and self.aux_k_alpha > 0
+        return dead is not None and self.options.aux_k_alpha > 0
 
     def _aux(self, dead: DeadSet | None, whole_batch: WholeBatch | None) -> AuxK | None:
-        if dead is None or self.aux_k_alpha <= 0:
+        aux_k, alpha = self.options.aux_k, self.options.aux_k_alpha
+        if dead is None or aux_k is None or alpha <= 0:
             return None
         return AuxK(
             dead=dead.indices,
-            count=min(self.aux_k, dead.count),
-            coefficient=self.aux_k_alpha * min(dead.count / self.aux_k, 1.0),
+            count=min(aux_k, dead.count),
+            coefficient=alpha * min(dead.count / aux_k, 1.0),
             residual_mean_square=None if whole_batch is None else whole_batch.residual_mean_square,
         )

@@ -1,61 +1,53 @@
-"""`transcoder`: predicts an MLP's output from its input (Dunefsky et al. 2024, arXiv 2406.11944)."""
+"""`transcoder`: predicts the output of an MLP from its input (Dunefsky et al. 2024, arXiv 2406.11944)."""
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
 from saetui.errors import InvalidInput
-from saetui.sae.base import DecoderNorm, Option, Path, WholeBatch
+from saetui.sae.base import Path, WholeBatch
 from saetui.sae.dead import DeadSet
-from saetui.sae.kernels.relu_losses import l1_losses
-from saetui.sae.losses import BatchStatistics, Losses
-from saetui.sae.topk import TopKSAE
+from saetui.sae.kernels.relu import relu_losses
+from saetui.sae.kernels.sparse_layers import is_sparse
+from saetui.sae.losses import Losses, penalised
+from saetui.sae.options import Sizes
+from saetui.sae.topk import TopKOptions, TopKSAE
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranscoderOptions(TopKOptions):
+    """Those of topk. Without a k every latent may be active, and an L1 penalty holds them down; AuxK is then not used."""
+
+    k: int | None = None
+
+    def fitted(self, sizes: Sizes) -> Self:
+        """As topk's, and k stays None."""
+        if self.k is not None:
+            return super().fitted(sizes)
+        return replace(replace(self, k=sizes.latents).fitted(sizes), k=None)
 
 
 class Transcoder(TopKSAE):
     """ŷ = z·W_dec + b_dec for h = x·W_enc + b_enc; sparse by the k largest, with AuxK, or by an L1 penalty.
 
-    The target is another thing than the input, and always named: nothing is ever compared with x by default.
+    The target is not the input, and must always be given: nothing is ever compared with x by default.
     """
 
     architecture = "transcoder"
     centres_input = False
-
-    def __init__(
-        self,
-        d_in: int,
-        d_out: int,
-        latents: int,
-        generator: torch.Generator,
-        *,
-        k: int | None = None,
-        aux_k: int | None = None,
-        aux_k_alpha: float = 1 / 32,
-        decoder_norm: DecoderNorm = "unit",
-        firing_threshold: float = 0.0,
-    ) -> None:
-        """As topk; but without a k every latent may be active, and an L1 penalty holds them down.
-
-        AuxK goes with k: without one, the two options of it are kept and not used.
-        """
-        super().__init__(
-            d_in,
-            d_out,
-            latents,
-            generator,
-            k=latents if k is None else k,
-            aux_k=aux_k,
-            aux_k_alpha=aux_k_alpha,
-            decoder_norm=decoder_norm,
-            firing_threshold=firing_threshold,
-        )
-        self.by_l1 = k is None
+    options_type = TranscoderOptions
+    options: TranscoderOptions
 
     @property
-    def options(self) -> dict[str, Option]:
-        """The keyword arguments that this SAE was made with."""
-        return {**super().options, "k": None if self.by_l1 else self.k}
+    def by_l1(self) -> bool:
+        """Whether a penalty and no k makes the codes sparse."""
+        return self.options.k is None
 
     @property
     def sparsity_hyperparameter(self) -> str | None:
@@ -65,6 +57,14 @@ class Transcoder(TopKSAE):
     def encode(self, x: Tensor) -> Tensor:
         """z for x (B, d_in), dense: shape (B, F)."""
         return self.pre_activations(x).relu() if self.by_l1 else super().encode(x)
+
+    def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
+        """The target, which must be given."""
+        if target is None:
+            raise InvalidInput(
+                f"{self.architecture} was given no target.", "Give it what it is to predict: the MLP's output."
+            )
+        return target
 
     def loss(
         self,
@@ -81,29 +81,12 @@ class Transcoder(TopKSAE):
         Raises:
             InvalidInput: no target.
         """
-        y = self._named(target)
-        if self.by_l1:
-            return self._l1_loss(x, y, sparsity_coefficient, path)
-        return super().loss(x, y, dead=dead, whole_batch=whole_batch, path=path)
+        if not self.by_l1:
+            return super().loss(x, target, dead=dead, whole_batch=whole_batch, path=path)
+        y, weights = self.goal(x, target), self.weights()
+        sparse = is_sparse(x, weights, 0.0) if path == "auto" else path == "sparse"
+        return penalised(relu_losses(x, y, weights, sparse=sparse), sparsity_coefficient)
 
     def needs_batch_residual(self, dead: DeadSet | None) -> bool:
         """As topk; by L1 every term is a plain mean over tokens."""
         return not self.by_l1 and super().needs_batch_residual(dead)
-
-    def _named(self, target: Tensor | None) -> Tensor:
-        if target is None:
-            raise InvalidInput(
-                f"{self.architecture} was given no target.", "Give it what it is to predict: the MLP's output."
-            )
-        return target
-
-    def _l1_loss(self, x: Tensor, y: Tensor, coefficient: float, path: Path) -> Losses:
-        outcome = l1_losses(self, x, y, path)
-        statistics = BatchStatistics(
-            tokens=x.shape[0],
-            errors=outcome.residual.square().sum(1),
-            l1=outcome.l1.detach() * x.shape[0],
-            fired=outcome.fired,
-            not_zero=outcome.active,
-        )
-        return Losses({"recon": outcome.recon, "sparsity": coefficient * outcome.l1}, statistics)

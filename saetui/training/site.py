@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -10,27 +9,23 @@ import torch
 from torch import Tensor
 
 from saetui.activations import Site, Splice
-from saetui.catalog.starts import find_starts
 from saetui.sae import (
     Candidates,
     DeadLatents,
     IntervalSums,
     Losses,
     SparseAutoencoder,
-    build,
     build_from,
     combine,
     resample_dead,
     reset_moments,
 )
-from saetui.sae.continuing import take_over
-from saetui.sae.formats.layouts import load_sae
 from saetui.spec.settings import Settings
 from saetui.spec.training_spec import TrainingSpec
 from saetui.training.checkpoint import SiteState
 from saetui.training.gradient_step import gradient_step
 from saetui.training.optimizers import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
-from saetui.training.options import sae_options
+from saetui.training.options import new_sae, site_generator
 from saetui.training.out_of_memory import Chunks
 from saetui.training.pairs import Measured, Pair, Units, measure_units, pair_of
 from saetui.training.schedules import learning_rate, sparsity_factor
@@ -47,7 +42,7 @@ class SiteTrainer:
     Attributes:
         pair: what is read, and what is predicted.
         units: those of input and target.
-        micro_batch: how many tokens are worked through at a time, as far as the memory goes.
+        micro_batch: how many tokens the SAE works on at a time; fewer after the memory was short.
     """
 
     def __init__(
@@ -68,7 +63,7 @@ class SiteTrainer:
             settings: the run's numbers.
             sae: on its device.
             units: of input and target.
-            sinks: leaves sinks out of what is learned from.
+            sinks: keeps sinks out of the training.
             compute_dtype: of the dense products; None for float32.
         """
         self.pair = pair
@@ -86,7 +81,7 @@ class SiteTrainer:
         self._gradients = 0
         self._non_finite = torch.tensor(NEVER, dtype=torch.int64, device=self.device)
         # Each site draws from its own generator, so that sites trained together equal sites trained alone.
-        self._generator = torch.Generator().manual_seed(_site_seed(spec.seed, pair.name))
+        self._generator = site_generator(spec.seed, pair.name)
 
     @classmethod
     def fresh(
@@ -108,7 +103,7 @@ class SiteTrainer:
             sample: raw activations of training text by site, shape (n, d), without end.
             device: where to train.
             compute_dtype: of the dense products; None for float32.
-            progress: is told the share of the measuring that is done.
+            progress: called with the share of the measuring that is done.
         """
         units, first = measure_units(
             pairs, settings.normalize_activations, sample, settings.max_activation_norm, progress
@@ -117,7 +112,7 @@ class SiteTrainer:
         for pair in pairs:
             mine = units[pair.name]
             rows = ordinary_rows(pair, mine, first)
-            sae = _new_sae(pair, spec, settings, mine, rows).to(device)
+            sae = new_sae(pair, spec, settings, mine, rows).to(device)
             sinks = SinkFilter(pair, mine, {site: values[:1].to(device) for site, values in rows.items()})
             trainers[pair.name] = cls(pair, spec, settings, sae, mine, sinks, compute_dtype)
         return trainers
@@ -164,7 +159,7 @@ class SiteTrainer:
         return int(self._dead.mask.sum())
 
     def step(self, batch: Mapping[str, Tensor], step: int) -> None:
-        """Learn from one batch; waits for the device only where dead latents are read.
+        """Trains on one batch. Waits for the device only where dead latents are read.
 
         Args:
             batch: raw activations by site, shape (batch_size, d); rows belong together.
@@ -208,7 +203,7 @@ class SiteTrainer:
         """
         metrics = {**self._sums.read(), **self._sinks.read()}
         if self._settings.skip_coeff is not None:
-            # The loss sees an error that the copied share makes smaller; what is shown judges decode(z) alone.
+            # The loss has an error that the copied share makes smaller; the metric is that of decode(z) alone.
             metrics["recon_loss"] /= (1.0 - self._settings.skip_coeff) ** 2
         metrics["dead"] = float(self.dead)
         metrics["dead_fraction"] = metrics["dead"] / self.latents
@@ -231,14 +226,14 @@ class SiteTrainer:
         return self._sinks.share
 
     def measure(self, rows: Mapping[str, Tensor]) -> Measured:
-        """What the SAE makes of raw inputs, sinks or not; nothing is learned."""
+        """Losses and counts on raw inputs, sinks included, without training."""
         x, target = self._normalised(rows)
         goals = [None] * len(self._chunks(x)) if target is None else self._chunks(target)
         losses = combine([self.sae.measure(*chunk) for chunk in zip(self._chunks(x), goals, strict=True)])
         return self._judged(rows, x if target is None else target, losses)
 
     def inputs(self, rows: Mapping[str, Tensor]) -> Tensor:
-        """What the SAE reads of raw activations by site: normalised, shape (n, d_in)."""
+        """The SAE's normalised inputs, made from raw activations by site: shape (n, d_in)."""
         return self._normalised(rows)[0]
 
     def reconstruct(self, raw: Tensor) -> Tensor:
@@ -274,7 +269,7 @@ class SiteTrainer:
         return SiteState(tensors, values)
 
     def _normalised(self, rows: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Input and, where it is another thing, target of each token."""
+        """The input of each token and, in a transcoder, its target."""
         x = self.units.source.normalise(self.pair.input_of(rows).to(self.device))
         if not self.pair.is_transcoder:
             return x, None
@@ -285,7 +280,7 @@ class SiteTrainer:
         return Measured.of(self.units, target, raw, losses)
 
     def _chunks(self, rows: Tensor) -> Sequence[Tensor]:
-        """No more at a time than in a step: an evaluation must not need more memory."""
+        """As large as a step's micro-batches: an evaluation must not need more memory than a step."""
         return torch.split(rows, self.micro_batch.size or len(rows))
 
     def _sparsity_coefficient(self, step: int) -> float:
@@ -293,7 +288,7 @@ class SiteTrainer:
         return 0.0 if full is None else full * sparsity_factor(self._settings, step)
 
     def _note_non_finite(self, losses: Losses, norm: Tensor, step: int) -> None:
-        # A gradient that is not finite makes weights so, which only the next loss would show: too late for a checkpoint.
+        # After a gradient that is not finite the weights are not either. The next loss would show it too late for a checkpoint.
         sound = torch.isfinite(losses.total.detach()) & torch.isfinite(norm)
         self._non_finite.masked_fill_((self._non_finite == NEVER) & ~sound, step)
 
@@ -305,33 +300,6 @@ class SiteTrainer:
         resets = resample_dead(self.sae, dead, x, self._generator, target)
         reset_moments(self._optimizer, resets)
         self._dead.revive(resets[0].indices)
-
-
-def _new_sae(
-    pair: Pair, spec: TrainingSpec, settings: Settings, units: Units, first: Mapping[str, Tensor]
-) -> SparseAutoencoder:
-    """From scratch, or from the SAE that the spec names; on the CPU: one seed, one SAE, whatever the device.
-
-    Raises:
-        SaetuiError: the SAE to start from cannot be read, or is of another kind.
-    """
-    generator = torch.Generator().manual_seed(_site_seed(spec.seed, pair.name))
-    inputs = units.source.normalise(pair.input_of(first).cpu())
-    targets = units.target.normalise(pair.target_of(first).cpu())
-    options = sae_options(spec.architecture, settings)
-    sae = build(spec.architecture, inputs.shape[1], targets.shape[1], settings.latents, generator, **options)
-    if spec.start_from is None:
-        sae.initialise_bias(targets, inputs=inputs if pair.is_transcoder else None)
-    else:
-        start = find_starts(spec.start_from, spec.sites)[pair.name]
-        take_over(sae, units.source, units.target, load_sae(start))
-    return sae
-
-
-def _site_seed(seed: int, site: str) -> int:
-    """The same for a site whatever other sites its job has."""
-    digest = hashlib.blake2b(f"{seed} {site}".encode(), digest_size=7).digest()
-    return int.from_bytes(digest, "little")
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The steps of a training: a batch from the stream, one step at every site, and what memory they are given."""
+"""The steps of a training: a batch from the stream, a step at every site, and less at a time when memory is short."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from saetui.display.figures import size
 from saetui.errors import TrainingError
 from saetui.rundir.checkpoints import newest_sound
 from saetui.sae import SparseAutoencoder
@@ -18,19 +19,19 @@ from saetui.training.tensor_file import size_of
 
 
 class Sizes(NamedTuple):
-    """In what pieces the work is done: tokens for each site, and contexts for the model (None: all at once)."""
+    """How much is worked on at a time: tokens by site, and contexts of the model (None: all at once)."""
 
     tokens: dict[str, int]
     contexts: int | None
 
 
 class Steps:
-    """Takes steps, each whole or to be taken up again exactly where it broke off.
+    """Takes steps. A step that fails at one site can be continued exactly where it failed.
 
     Attributes:
         done: finished steps.
-        position: where the stream stood after them; an extraction that is broken off leaves the stream anywhere.
-        ahead: sites that have taken the next step already, when another one broke it off.
+        position: of the stream after them; an interrupted extraction leaves the stream itself anywhere.
+        ahead: sites that have already taken the next step when another site failed.
         sizes: as of the last finished step.
     """
 
@@ -46,10 +47,10 @@ class Steps:
         self.sizes = self._sizes_now()
 
     def resume(self, state: LoopState) -> None:
-        """Go on as the loop did that wrote a checkpoint."""
+        """Continues from the state of the loop that wrote a checkpoint."""
         self.ahead = set(state.ahead)
-        for site, size in state.micro_batches.items():
-            self._trainers[site].micro_batch.size = size
+        for site, tokens in state.micro_batches.items():
+            self._trainers[site].micro_batch.size = tokens
         if state.contexts is not None:
             self._prepared.extractor.chunks.size = state.contexts
             self._stream.restore(self.position)
@@ -60,7 +61,7 @@ class Steps:
 
         Raises:
             StopRequested: while activations were read; the step is not begun.
-            OutOfMemory: not even the smallest piece fits; some sites may be ahead.
+            OutOfMemory: not even the smallest chunk fits; some sites may be ahead.
             TrainingError: the loss is not finite.
         """
         with self._requests.interruptible():
@@ -75,19 +76,19 @@ class Steps:
         self.position = self._stream.state()
         self.sizes = self._sizes_now()
         if self._immediate:
-            # Elsewhere it would wait for the device at every step; there each log and each save looks.
+            # On a GPU this would wait for the device at every step; there it is done for each log and each save.
             self.refuse_non_finite()
 
     def read_anew(self) -> bool:
-        """Whether the memory was short for the model; then the buffer is read again, all of it in pieces of one size:
-        in a run that is resumed in the middle of it, it will be too."""
+        """Whether the memory was short for the model. If so the buffer is read again, all of it in chunks of one size, because
+        a run that is resumed in the middle of the buffer reads it so too."""
         if not self._report_shortages(None, self._prepared.extractor.chunks):
             return False
         self._stream.restore(self.position)
         return True
 
     def refuse_non_finite(self) -> None:
-        """See that nothing non-finite is logged as progress or saved as good. Waits for the device.
+        """Refuses to log or to save what is not finite. Waits for the device.
 
         Raises:
             TrainingError: with the step, its tokens, and the last sound checkpoint.
@@ -106,15 +107,15 @@ class Steps:
             )
 
     def too_large(self, error: OutOfMemory, *, saved: bool) -> OutOfMemory:
-        """The failure with what it was that did not fit, and what would."""
+        """The failure, with what did not fit and what would fit."""
         latents, count = self._prepared.settings.latents, len(self._trainers)
         kept = f"saved after step {self.done}" if saved else "nothing could be saved"
         largest = max(_bytes_trained(trainer.sae) for trainer in self._trainers.values())
         if count > 1:
             spared = min(count - 1, max(1, math.ceil((error.needed or 0) / largest)))
-            fits = f"{count - spared} of the {count} sites would fit: each takes {largest / 1e6:.0f} MB"
+            fits = f"{count - spared} of the {count} sites would fit: each takes {size(largest)}"
         else:
-            fits = f"{max(1, latents // 2)} latents would take {largest / 2e6:.0f} MB less"
+            fits = f"{max(1, latents // 2)} latents would take {size(largest / 2)} less"
         return OutOfMemory(
             f"Out of memory at step {self.done + 1}, training {count} SAEs of {latents} latents "
             f"at {', '.join(self._trainers)} ({kept}): {error.message}",
@@ -129,7 +130,7 @@ class Steps:
         return batch
 
     def _report_shortages(self, site: str | None, chunks: Chunks) -> bool:
-        """Say where the memory was short; whether it was."""
+        """Logs where the memory was short, and returns whether it was."""
         shortages = chunks.shortages()
         for shortage in shortages:
             self._prepared.recorder.event(
@@ -142,10 +143,10 @@ class Steps:
 
     def _sizes_now(self) -> Sizes:
         sizes = {site: trainer.micro_batch.size for site, trainer in self._trainers.items()}
-        tokens = {site: size for site, size in sizes.items() if size is not None}
+        tokens = {site: tokens for site, tokens in sizes.items() if tokens is not None}
         return Sizes(tokens, self._prepared.extractor.chunks.size)
 
 
 def _bytes_trained(sae: SparseAutoencoder) -> int:
-    """Weights, their gradients and two moments."""
+    """Of the weights, their gradients and two moments."""
     return 4 * sum(size_of(parameter) for parameter in sae.parameters())

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from saetui.sae import SparseAutoencoder, build
-from saetui.sae.base import ENCODER_START, Option
+from saetui.sae.base import ENCODER_START
+from saetui.sae.options import Option
 
 
 @pytest.fixture(autouse=True)

@@ -52,21 +52,21 @@ def jumprelu(
     h = centred @ p["W_enc"] + p["b_enc"]
     theta = p["threshold"]
     on = (h > theta).double().detach()
-    kernel = ((((h - theta) / sae.bandwidth).abs() < 0.5).double() / sae.bandwidth).detach()
+    kernel = ((((h - theta) / sae.options.bandwidth).abs() < 0.5).double() / sae.options.bandwidth).detach()
     moved = theta - theta.detach()
     step = on - kernel * moved
     z = h * on - kernel * theta.detach() * moved
     x_hat = z @ p["W_dec"] + p["b_dec"]
-    n = p["W_dec"].norm(dim=1) if sae.decoder_norm == "free" else torch.ones_like(theta)
+    n = p["W_dec"].norm(dim=1) if sae.options.decoder_norm == "free" else torch.ones_like(theta)
     l0 = step.sum(1)
     penalty = {
         "step": l0.mean(),
-        "quadratic": (2.0 / sae.l0_target * (l0 - sae.l0_target) ** 2).mean(),
+        "quadratic": (2.0 / sae.options.l0_target * (l0 - sae.options.l0_target) ** 2).mean(),
         "tanh": torch.tanh(4.0 * z * n).sum(1).mean(),
-    }[sae.sparsity_mode]
+    }[sae.options.sparsity_mode]
     terms = {"recon": ((x_hat - y) ** 2).mean(), "sparsity": alpha * penalty}
     if dead is not None:
-        terms["aux"] = sae.pre_activation_alpha * ((theta - h).relu() * n)[:, dead].sum(1).mean()
+        terms["aux"] = sae.options.pre_activation_alpha * ((theta - h).relu() * n)[:, dead].sum(1).mean()
     return differentiate(terms, p)
 
 
@@ -78,7 +78,7 @@ def gated(sae: SparseAutoencoder, x: Tensor, alpha: float) -> Rendering:
     z = (pi > 0) * (p["r_mag"].exp() * a + p["b_mag"]).relu()
     x_hat = z @ p["W_dec"] + p["b_dec"]
     by_gate = pi.relu() @ p["W_dec"].detach() + p["b_dec"].detach()
-    n = p["W_dec"].detach().norm(dim=1) if sae.decoder_norm == "free" else torch.ones_like(p["b_gate"])
+    n = p["W_dec"].detach().norm(dim=1) if sae.options.decoder_norm == "free" else torch.ones_like(p["b_gate"])
     terms = {
         "recon": ((x_hat - x) ** 2).mean(),
         "sparsity": alpha * (pi.relu() * n).sum(1).mean(),

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from saetui.errors import InvalidInput
 from saetui.sae import DeadSet, SparseAutoencoder, build, build_from
-from saetui.sae.base import ENCODER_START, Option
+from saetui.sae.base import ENCODER_START
+from saetui.sae.options import Option
 from saetui.training.gradient_step import accumulate
 from tests.sae.conftest import stirred
 from tests.sae.reference import assert_close
@@ -161,7 +162,7 @@ def test_gradients_are_contiguous_so_that_fused_adam_takes_them(
 def test_what_cannot_be_built_is_refused_by_name(generator: torch.Generator) -> None:
     with pytest.raises(InvalidInput, match="'relu' is unknown"):
         build("relu", 8, 8, 16, generator)
-    with pytest.raises(InvalidInput, match="l1"):
+    with pytest.raises(InvalidInput, match="standard has no option l1"):
         build("standard", 8, 8, 16, generator, l1=3)
     with pytest.raises(InvalidInput, match="latents is 0"):
         build("standard", 8, 8, 0, generator)

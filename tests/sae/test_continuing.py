@@ -11,9 +11,9 @@ from torch import Tensor
 
 from saetui.errors import InvalidInput
 from saetui.sae import Normalization, build, export_result
-from saetui.sae.base import Option
 from saetui.sae.continuing import take_over
 from saetui.sae.formats.layouts import load_sae
+from saetui.sae.options import Option
 from tests.sae.conftest import stirred
 from tests.sae.test_export import METADATA, with_threshold
 
@@ -49,7 +49,7 @@ def test_it_computes_the_same_in_new_units(
     x_hat = (TARGET_NOW if transcodes else NOW).restore(new(NOW.normalise(x)), x)
     wanted = loaded.reconstruct(x)
     assert float((x_hat - wanted).detach().abs().max()) <= 2e-5 * float(wanted.detach().abs().max())
-    if new.decoder_norm == "unit":
+    if new.options.decoder_norm == "unit":
         assert torch.allclose(new.W_dec.norm(dim=1), torch.ones(80), atol=1e-5)
 
 

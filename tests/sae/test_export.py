@@ -19,7 +19,7 @@ from saetui.sae import (
     export_saelens,
     load_saelens,
 )
-from saetui.sae.base import Option
+from saetui.sae.options import Option
 from tests.sae.conftest import stirred
 
 METADATA = ExportMetadata(
@@ -104,7 +104,7 @@ def test_skip_is_refused_with_the_reason_and_kept_in_our_own_format(
         export_saelens(tmp_path / "sae", sae, normalization, METADATA)
     assert export_result(tmp_path / "sae", sae, normalization, METADATA) == refused.value.message
     loaded = load_saelens(tmp_path / "sae")
-    assert (loaded.layout, loaded.sae.architecture, loaded.sae.options["skip_coeff"]) == ("saetui", "skip", 0.1)
+    assert (loaded.layout, loaded.sae.architecture, loaded.sae.description["skip_coeff"]) == ("saetui", "skip", 0.1)
     wanted = normalization.restore(sae(normalization.normalise(x)), x)
     assert torch.allclose(loaded.reconstruct(x), wanted, rtol=1e-5, atol=1e-4)
 

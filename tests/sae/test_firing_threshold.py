@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from saetui.sae import IntervalSums
-from saetui.sae.base import Option, Path
+from saetui.sae.base import Path
 from saetui.sae.losses import combine
+from saetui.sae.options import Option
 from saetui.sae.registry import ARCHITECTURES
 from saetui.training.gradient_step import accumulate
 from tests.sae.conftest import stirred

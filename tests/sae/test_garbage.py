@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from saetui.sae import DeadSet
-from saetui.sae.base import Option, Path
+from saetui.sae.base import Path
+from saetui.sae.options import Option
 from tests.sae.conftest import stirred
 
 EVERY: list[tuple[str, dict[str, Option]]] = [

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from saetui.errors import InvalidInput
 from saetui.sae import DeadSet, JumpReLUSAE
-from saetui.sae.base import Option, Path
+from saetui.sae.base import Path
+from saetui.sae.options import Option
 from saetui.training.gradient_step import accumulate
 from tests.sae import reference
 from tests.sae.conftest import stirred

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from saetui.errors import FormatError, InvalidInput
 from saetui.sae import Normalization, export_result, load_saelens
-from saetui.sae.base import Option
 from saetui.sae.formats.layouts import LAYOUTS, load_sae
+from saetui.sae.options import Option
 from tests.sae.conftest import stirred
 from tests.sae.test_export import METADATA, with_threshold
 

@@ -70,4 +70,4 @@ def test_widths_that_are_no_prefixes_are_refused(widths: list[int], generator: t
 
 
 def test_few_latents_have_fewer_default_widths(generator: torch.Generator) -> None:
-    assert build("matryoshka", 4, 4, 6, generator, k=2).options["widths"] == [1, 2, 3, 6]
+    assert build("matryoshka", 4, 4, 6, generator, k=2).description["widths"] == [1, 2, 3, 6]

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from saetui.sae import SparseAutoencoder, build
 from saetui.sae.base import ENCODER_START, Path
-from saetui.sae.kernels.relu_losses import encoder_of
 from saetui.sae.kernels.sparse_layers import encode_above, is_sparse
 from saetui.sae.losses import Losses
 from tests.sae.reference import assert_close
@@ -71,7 +70,7 @@ def test_the_sparse_path_equals_the_dense_one(
         assert_close(gradients[name], gradient, f"gradient of {name}")
     z = sae.encode(x).detach()
     for losses in (dense, sparse):
-        assert torch.equal(losses.statistics.fired, (z > sae.firing_threshold).sum(0))
+        assert torch.equal(losses.statistics.fired, (z > sae.options.firing_threshold).sum(0))
         assert int(losses.statistics.active) == int((z > 0).sum())
     assert_close(sparse.statistics.l1, dense.statistics.l1, "l1")
 
@@ -81,7 +80,7 @@ def test_the_path_follows_the_batchs_density_and_nothing_else(architecture: str,
     x = torch.randn(700, 12, generator=generator)
     for shift, path in ((-2.5, "sparse"), (0.0, "dense")):
         sae = made(architecture, {}, shift, torch.Generator().manual_seed(3))
-        assert is_sparse(x, encoder_of(sae, sae.encoder_bias), 0.0) == (path == "sparse")
+        assert is_sparse(x, sae.weights(), 0.0) == (path == "sparse")
         _, chosen = taken(sae, x, "auto")
         _, again = taken(sae, x, "sparse" if path == "sparse" else "dense")
         assert all(torch.equal(chosen[name], again[name]) for name in chosen), "bit for bit"
@@ -125,7 +124,7 @@ def test_products_in_bfloat16_stay_near_the_exact_ones(generator: torch.Generato
 def test_only_what_exceeds_the_floor_is_kept(generator: torch.Generator) -> None:
     sae = made("standard", {}, -1.0, generator)
     x = torch.randn(1100, 12, generator=generator)
-    h, pattern = encode_above(x, encoder_of(sae, sae.b_enc), 0.4)
+    h, pattern = encode_above(x, sae.weights(), 0.4)
     whole = sae.pre_activations(x)
     assert h.shape[0] == int((whole > 0.4).sum())
     assert torch.allclose(whole[pattern.codes.rows, pattern.codes.indices], h, atol=1e-6)

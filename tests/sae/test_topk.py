@@ -107,5 +107,5 @@ def test_impossible_options_are_refused(generator: torch.Generator) -> None:
         build("topk", 8, 8, 16, generator, k=17)
     with pytest.raises(InvalidInput, match="aux_k is 0"):
         build("topk", 8, 8, 16, generator, k=2, aux_k=0)
-    with pytest.raises(InvalidInput, match="required"):
+    with pytest.raises(InvalidInput, match="required option k"):
         build("topk", 8, 8, 16, generator)

@@ -47,7 +47,7 @@ def penalised(sae: SparseAutoencoder, x: Tensor, y: Tensor, alpha: float) -> Ren
     p, x, y = leaves(sae), x.double(), y.double()
     z = _pre_activations(sae, p, x).relu()
     y_hat = z @ p["W_dec"] + p["b_dec"] + _skip(p, x)
-    n = p["W_dec"].norm(dim=1) if sae.decoder_norm == "free" else 1.0
+    n = p["W_dec"].norm(dim=1) if sae.options.decoder_norm == "free" else 1.0
     return differentiate({"recon": ((y_hat - y) ** 2).mean(), "sparsity": alpha * (z * n).sum(1).mean()}, p)
 
 

@@ -7,11 +7,10 @@ gradient. That sum is W_enc·Σ∂h = W_enc·∂b_enc: a product of a matrix and
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 from saetui.formats.step_sizes import BLOCK_ENTRIES, BLOCK_ROWS
 
@@ -107,106 +106,3 @@ class _PreActivations(torch.autograd.Function):
         grad_W_enc = product(centred.t(), grad_h, ctx.dtype)
         grad_b_in = -torch.mv(W_enc, grad_b_enc) if ctx.centred else None
         return None, grad_W_enc, grad_b_enc, grad_b_in, None
-
-
-class ReluOutcome(NamedTuple):
-    """What `relu_losses` gives back.
-
-    Attributes:
-        recon: mean over tokens and coordinates of (x̂ − y)², shape ().
-        l1: mean over tokens of Σ z·n, shape ().
-        residual: y − x̂, detached, shape (B, d_out).
-        fired: tokens on which each latent fired, int64, shape (F,).
-        active: entries of z that are not 0, shape ().
-    """
-
-    recon: Tensor
-    l1: Tensor
-    residual: Tensor
-    fired: Tensor
-    active: Tensor
-
-
-def relu_losses(
-    x: Tensor,
-    target: Tensor,
-    W_enc: Tensor,
-    b_enc: Tensor,
-    W_dec: Tensor,
-    b_dec: Tensor,
-    *,
-    norms: Tensor | None,
-    centre: bool,
-    firing_threshold: float,
-    dtype: torch.dtype | None,
-) -> ReluOutcome:
-    """Reconstruction error and L1 of a ReLU autoencoder, by five dense products forward and backward.
-
-    Args:
-        x: shape (B, d_in); gets no gradient.
-        target: shape (B, d_out); gets a gradient where it needs one.
-        W_enc: shape (d_in, F).
-        b_enc: shape (F,).
-        W_dec: shape (F, d_out).
-        b_dec: shape (d_out,).
-        norms: n_i of the penalty, shape (F,), or None for 1 everywhere.
-        centre: whether b_dec is subtracted from x (not in a transcoder).
-        firing_threshold: above it a latent counts as having fired.
-        dtype: of the products, or None for that of the tensors.
-    """
-    arguments = (x, target, W_enc, b_enc, W_dec, b_dec, norms, centre, firing_threshold, dtype)
-    return ReluOutcome(*_ReluLosses.apply(*arguments))  # type: ignore[no-untyped-call]  # torch's apply
-
-
-class _ReluLosses(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        target: Tensor,
-        W_enc: Tensor,
-        b_enc: Tensor,
-        W_dec: Tensor,
-        b_dec: Tensor,
-        norms: Tensor | None,
-        centre: bool,
-        firing_threshold: float,
-        dtype: torch.dtype | None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        centred = x - b_dec if centre else x
-        z = product(centred, W_enc, dtype, b_enc).relu_()
-        residual = target - product(z, W_dec, dtype, b_dec)
-        recon = residual.square().mean()
-        sums = z.sum(0)
-        l1 = (sums.sum() if norms is None else sums.dot(norms)) / x.shape[0]
-        fired = count_above(z, firing_threshold)
-        active = fired.sum() if firing_threshold == 0.0 else count_above(z, 0.0).sum()
-        ctx.save_for_backward(centred, z, residual, sums, W_enc, W_dec, norms)
-        ctx.centre, ctx.dtype = centre, dtype
-        ctx.mark_non_differentiable(residual, fired, active)
-        return recon, l1, residual, fired, active
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> Any:
-        return _relu_backward(ctx, gradients[0], gradients[1])
-
-
-def _relu_backward(ctx: Any, grad_recon: Tensor, grad_l1: Tensor) -> tuple[Tensor | None, ...]:
-    centred, z, residual, sums, W_enc, W_dec, norms = ctx.saved_tensors
-    grad_l1 = grad_l1 / z.shape[0]
-    grad_x_hat = residual * (grad_recon * (-2.0 / residual.numel()))
-    penalty = grad_l1.expand(z.shape[1]) if norms is None else grad_l1 * norms
-    back = in_dtype(W_dec.t(), ctx.dtype)
-    grad_W_enc, grad_b_enc = W_enc.new_zeros(W_enc.shape), torch.zeros_like(sums)
-    for rows in row_blocks(z):
-        # The penalty enters as the product's bias: no pass of its own over (B, F).
-        grad_h = mask_where_inactive(product(grad_x_hat[rows], back, ctx.dtype, penalty), z[rows])
-        add_product(grad_W_enc, centred[rows].t(), grad_h, ctx.dtype)
-        grad_b_enc += grad_h.sum(0)
-    grad_W_dec = product(z.t(), grad_x_hat, ctx.dtype)
-    grad_b_dec = grad_x_hat.sum(0)
-    if ctx.centre:
-        grad_b_dec -= torch.mv(W_enc, grad_b_enc)
-    grad_norms = None if norms is None else sums * grad_l1
-    grad_target = -grad_x_hat if ctx.needs_input_grad[1] else None
-    return None, grad_target, grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec, grad_norms, None, None, None

@@ -7,12 +7,12 @@ dense product finds the entries, and all others cost N instead of B·F. h is nev
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from saetui.sae.kernels.dense import product
+from saetui.sae.kernels.dense import in_dtype, product
 from saetui.sae.kernels.sparse import (
     ByLatent,
     Codes,
@@ -24,6 +24,7 @@ from saetui.sae.kernels.sparse import (
     transposed_gradient,
     weight_gradient,
 )
+from saetui.sae.kernels.weights import Weights
 
 # Tokens encoded at a time: enough for the product's full speed, few enough for their h to stay near the cache.
 _TOKENS = 512
@@ -69,27 +70,7 @@ class Pattern:
         return (z.detach() > 0.0).sum()
 
 
-class Encoder(NamedTuple):
-    """What makes pre-activations: h = (x − b_in)·W_enc + b_enc.
-
-    Attributes:
-        W_enc: shape (d_in, F).
-        b_enc: shape (F,), or None for 0.
-        b_in: what is subtracted from x, shape (d_in,), or None.
-        dtype: of the product, or None for that of the tensors.
-    """
-
-    W_enc: Tensor
-    b_enc: Tensor | None
-    b_in: Tensor | None
-    dtype: torch.dtype | None
-
-    def centred(self, x: Tensor) -> Tensor:
-        """x − b_in."""
-        return x if self.b_in is None else x - self.b_in
-
-
-def is_sparse(x: Tensor, encoder: Encoder, floor: Tensor | float) -> bool:
+def is_sparse(x: Tensor, weights: Weights, floor: Tensor | float) -> bool:
     """Whether so few pre-activations of this batch exceed the floor that the sparse path is the faster one.
 
     Some tokens, spread over the batch, are encoded to see. The answer depends on nothing but weights and batch, so that a
@@ -97,29 +78,29 @@ def is_sparse(x: Tensor, encoder: Encoder, floor: Tensor | float) -> bool:
 
     Args:
         x: shape (B, d_in).
-        encoder: of the pre-activations.
+        weights: of the SAE.
         floor: a number, or one for each latent, shape (F,).
     """
     if x.device.type != "cpu":
         return False
     with torch.no_grad():
-        some = encoder.centred(x[:: max(1, x.shape[0] // _PROBE)][:_PROBE])
-        above = product(some, encoder.W_enc, encoder.dtype, encoder.b_enc) > floor
+        some = weights.centred(x[:: max(1, x.shape[0] // _PROBE)][:_PROBE])
+        above = product(some, weights.W_enc, weights.options.dtype, weights.b_enc) > floor
         return int(above.sum()) < _DENSITY * above.numel()
 
 
-def encode_above(x: Tensor, encoder: Encoder, floor: Tensor | float) -> tuple[Tensor, Pattern]:
+def encode_above(x: Tensor, weights: Weights, floor: Tensor | float) -> tuple[Tensor, Pattern]:
     """The pre-activations that exceed the floor, differentiable in the encoder's weights, not in x: shape (N,).
 
     Args:
         x: shape (B, d_in).
-        encoder: of the pre-activations.
+        weights: of the SAE.
         floor: a number, or one for each latent, shape (F,); no gradient flows to it.
     """
     with torch.no_grad():
-        centred = encoder.centred(x)
-        pattern = Pattern(_codes(centred, encoder, floor), encoder.W_enc.shape[1])
-    h: Tensor = _Encode.apply(centred, pattern, encoder.W_enc, encoder.b_enc, encoder.b_in)  # type: ignore[no-untyped-call]  # torch's apply
+        centred = weights.centred(x)
+        pattern = Pattern(_codes(centred, weights, floor), weights.W_enc.shape[1])
+    h: Tensor = _Encode.apply(centred, pattern, weights.W_enc, weights.b_enc, weights.b_in)  # type: ignore[no-untyped-call]  # torch's apply
     return h, pattern
 
 
@@ -137,11 +118,10 @@ def reconstruction(z: Tensor, pattern: Pattern, W_dec: Tensor, b_dec: Tensor, ta
     return recon, residual
 
 
-def _codes(centred: Tensor, encoder: Encoder, floor: Tensor | float) -> Codes:
-    W_enc = encoder.W_enc if encoder.dtype is None else encoder.W_enc.to(encoder.dtype)
-    found = [
-        codes_above(product(some, W_enc, encoder.dtype, encoder.b_enc), floor) for some in torch.split(centred, _TOKENS)
-    ]
+def _codes(centred: Tensor, weights: Weights, floor: Tensor | float) -> Codes:
+    dtype = weights.options.dtype
+    W_enc = in_dtype(weights.W_enc, dtype)
+    found = [codes_above(product(some, W_enc, dtype, weights.b_enc), floor) for some in torch.split(centred, _TOKENS)]
     starts = [found[0].starts[:1]]
     entries = 0
     for block in found:
@@ -155,10 +135,10 @@ def _codes(centred: Tensor, encoder: Encoder, floor: Tensor | float) -> Codes:
 class _Encode(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, centred: Tensor, pattern: Pattern, W_enc: Tensor, b_enc: Tensor | None, b_in: Tensor | None
+        ctx: Any, centred: Tensor, pattern: Pattern, W_enc: Tensor, b_enc: Tensor, b_in: Tensor | None
     ) -> Tensor:
         ctx.save_for_backward(centred, W_enc)
-        ctx.pattern, ctx.biased, ctx.is_centred = pattern, b_enc is not None, b_in is not None
+        ctx.pattern, ctx.centred = pattern, b_in is not None
         # A tensor of its own: ctx holds the pattern, and must not hold what holds ctx, or only the garbage collector frees both.
         return pattern.codes.values.detach()
 
@@ -169,8 +149,8 @@ class _Encode(torch.autograd.Function):
         pattern: Pattern = ctx.pattern
         grad_W_enc = transposed_gradient(grad_h, pattern.entries, centred)
         grad_b_enc = pattern.by_latent(grad_h)
-        grad_b_in = -torch.mv(W_enc, grad_b_enc) if ctx.is_centred else None
-        return None, None, grad_W_enc, grad_b_enc if ctx.biased else None, grad_b_in
+        grad_b_in = -torch.mv(W_enc, grad_b_enc) if ctx.centred else None
+        return None, None, grad_W_enc, grad_b_enc, grad_b_in
 
 
 class _Reconstruct(torch.autograd.Function):

@@ -1,19 +1,21 @@
-"""The sparse path of the top-k family: one dense product for h; decoding and all gradients cost L0 of F.
+"""z = the entries of h that a selection keeps: reconstruction error of nested prefixes of the latents, and AuxK.
 
-Nothing of shape (B, F) but h itself is made, and h is freed within the forward pass; nothing of shape (B, k, d) at all.
+The sparse way makes one dense product, for h; decoding and all gradients cost L0 of F. Nothing of shape (B, F) but h itself
+is made, and h is freed within the forward pass; nothing of shape (B, k, d) is made at all. The dense way, left to autograd, is
+for high k, and the reference for the sparse one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from saetui.sae.kernels.dense import mask_where_inactive, product
-from saetui.sae.kernels.selection import Selection
+from saetui.sae.kernels.dense import count_above, mask_where_inactive, pre_activations, product
+from saetui.sae.kernels.selection import LargestOfEach, Selection
 from saetui.sae.kernels.sparse import (
     Codes,
     by_latent,
@@ -26,11 +28,9 @@ from saetui.sae.kernels.sparse import (
     transposed_gradient,
     weight_gradient,
 )
+from saetui.sae.kernels.weights import KernelOptions, Weights
 
-if TYPE_CHECKING:
-    from saetui.sae.base import SparseAutoencoder
-
-# The mean-square residual that AuxK divides by, kept away from 0: an SAE that is perfect has nothing to revive for.
+# AuxK divides by the mean-square residual, which is kept away from 0: a perfect SAE has nothing left to explain.
 _TINY = 1e-12
 
 
@@ -42,7 +42,7 @@ class AuxK:
         dead: the dead latents, shape (n,).
         count: how many of them each token uses, at most n.
         coefficient: alpha · min(n / aux_k, 1).
-        residual_mean_square: that of the whole batch, shape (), or None to take it from the residual at hand.
+        residual_mean_square: that of the whole batch, shape (); None to take it from the residual of this one.
     """
 
     dead: Tensor
@@ -56,8 +56,8 @@ class AuxK:
         return (residual.square().mean() if mean_square is None else mean_square).clamp_min(_TINY)
 
 
-class TopKOutcome(NamedTuple):
-    """Both paths' result; each of shape () but `errors` and `fired`, and only the first two differentiable.
+class SelectedOutcome(NamedTuple):
+    """Each of shape () but `errors` and `fired`; only the first two are differentiable.
 
     Attributes:
         recon: mean over prefixes (one: all latents), tokens and coordinates of (x̂ − y)².
@@ -65,7 +65,7 @@ class TopKOutcome(NamedTuple):
         errors: ‖x̂ − y‖² of each token with all latents, shape (B,).
         l1: Σ z·n.
         fired: tokens on which each latent fired, int64, shape (F,).
-        active: entries of z that are not 0, shape ().
+        active: entries of z that are not 0.
         smallest: the smallest activation that was kept; infinite where none was.
     """
 
@@ -78,34 +78,76 @@ class TopKOutcome(NamedTuple):
     smallest: Tensor
 
 
-def sparse_outcome(
-    sae: SparseAutoencoder, x: Tensor, y: Tensor, selection: Selection, widths: Sequence[int], aux: AuxK | None
-) -> TopKOutcome:
+def selected_losses(
+    x: Tensor,
+    y: Tensor,
+    weights: Weights,
+    selection: Selection,
+    widths: Sequence[int],
+    aux: AuxK | None,
+    *,
+    sparse: bool,
+) -> SelectedOutcome:
     """Reconstruction error and AuxK of one batch.
 
     Args:
-        sae: the weights.
         x: shape (B, d_in); gets no gradient.
-        y: the target, shape (B, d_out); gets a gradient if it asks for one.
+        y: the target, shape (B, d_out); gets a gradient where it needs one.
+        weights: of the SAE.
         selection: which entries of h are kept.
-        widths: the nested prefixes of the latents that reconstruct each for themselves, ascending, the last F.
+        widths: the nested prefixes of the latents that each reconstruct alone, ascending, the last F.
         aux: the auxiliary term, or None while nothing is dead.
+        sparse: which way to take.
     """
-    weights = (sae.encoder_weight, sae.b_enc, sae.W_dec, sae.b_dec)
-    recon, aux_term, errors, values, indices = _SparseTopK.apply(  # type: ignore[no-untyped-call]  # torch's
-        x, y, *weights, sae.centres_input, selection, tuple(widths), aux, sae.compute_dtype
+    return (_sparse if sparse else _dense)(x, y, weights, selection, widths, aux)
+
+
+def _dense(
+    x: Tensor, y: Tensor, weights: Weights, selection: Selection, widths: Sequence[int], aux: AuxK | None
+) -> SelectedOutcome:
+    W_dec, norms, (_, threshold, dtype) = weights.W_dec, weights.norms, weights.options
+    h = pre_activations(x, weights.W_enc, weights.b_enc, weights.b_in, dtype)
+    z = selection.dense(h)
+    residual, recons, start = y - weights.b_dec, [], 0
+    for width in widths:
+        # product, not residual.addmm: its operands may have another dtype.
+        residual = residual - product(z[:, start:width], W_dec[start:width], dtype)
+        recons.append(residual.square().mean())
+        start = width
+    recon = torch.stack(recons).mean()
+    aux_term = recon.new_zeros(())
+    if aux is not None:
+        e = residual.detach()
+        z_aux = LargestOfEach(aux.count).dense(h[:, aux.dead])
+        e_hat = product(z_aux, W_dec[aux.dead], dtype)
+        aux_term = aux.coefficient * (e_hat - e).square().mean() / aux.normaliser(e)
+    with torch.no_grad():
+        sums = z.sum(0)
+        l1 = sums.sum() if norms is None else sums.dot(norms)
+        fired = count_above(z, threshold)
+        active = fired.sum() if threshold == 0.0 else count_above(z, 0.0).sum()
+        smallest = torch.where(z > 0, z, torch.inf).min()
+        errors = residual.square().sum(1)
+    return SelectedOutcome(recon, aux_term, errors, l1, fired, active, smallest)
+
+
+def _sparse(
+    x: Tensor, y: Tensor, weights: Weights, selection: Selection, widths: Sequence[int], aux: AuxK | None
+) -> SelectedOutcome:
+    W_enc, b_enc, W_dec, b_dec, norms, options = weights
+    recon, aux_term, errors, values, indices = _Sparse.apply(  # type: ignore[no-untyped-call]  # torch's
+        x, y, W_enc, b_enc, W_dec, b_dec, options, selection, tuple(widths), aux
     )
     with torch.no_grad():
-        fired = sums_by_latent((values > sae.firing_threshold).to(torch.int64), indices, sae.latents)
-        active = fired.sum() if sae.firing_threshold == 0.0 else (values > 0.0).sum()
-        norms = sae.decoder_norms()
+        fired = sums_by_latent((values > options.firing_threshold).to(torch.int64), indices, W_dec.shape[0])
+        active = fired.sum() if options.firing_threshold == 0.0 else (values > 0.0).sum()
         l1 = values.sum() if norms is None else (values * norms[indices]).sum()
         nothing = values.new_full((1,), torch.inf)
         smallest = torch.cat([torch.where(values > 0, values, torch.inf), nothing]).min()
-    return TopKOutcome(recon, aux_term, errors, l1, fired, active, smallest)
+    return SelectedOutcome(recon, aux_term, errors, l1, fired, active, smallest)
 
 
-class _SparseTopK(torch.autograd.Function):
+class _Sparse(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
@@ -115,14 +157,13 @@ class _SparseTopK(torch.autograd.Function):
         b_enc: Tensor,
         W_dec: Tensor,
         b_dec: Tensor,
-        centre: bool,
+        options: KernelOptions,
         selection: Selection,
         widths: tuple[int, ...],
         aux: AuxK | None,
-        dtype: torch.dtype | None,
     ) -> tuple[Tensor, ...]:
-        centred = x - b_dec if centre else x
-        h = product(centred, W_enc, dtype, b_enc)
+        centred = x - b_dec if options.centre else x
+        h = product(centred, W_enc, options.dtype, b_enc)
         codes = selection.codes(h)
         if len(widths) > 1:
             codes = by_prefix(codes, widths)
@@ -136,12 +177,12 @@ class _SparseTopK(torch.autograd.Function):
         aux_term = recon.new_zeros(())
         ctx.aux_codes = None
         if aux is not None:
-            ctx.aux_codes, error = _aux_forward(h, residual[-1], W_dec, aux, dtype)
+            ctx.aux_codes, error = _aux_forward(h, residual[-1], W_dec, aux, options.dtype)
             ctx.aux_error = error
             ctx.aux_factor = aux.coefficient / aux.normaliser(residual[-1])
             aux_term = error.square().mean() * ctx.aux_factor
         ctx.save_for_backward(centred, residual, *codes, W_enc, W_dec)
-        ctx.centre, ctx.aux, ctx.dtype = centre, aux, dtype
+        ctx.options, ctx.aux = options, aux
         ctx.mark_non_differentiable(errors, codes.values, codes.indices)
         return recon, aux_term, errors, codes.values, codes.indices
 
@@ -166,14 +207,14 @@ class _SparseTopK(torch.autograd.Function):
                 ):
                     whole.add_(part)
             else:
-                dead, z = ctx.aux.dead, ctx.aux_codes
-                grad_h = mask_where_inactive(product(grad_e_hat, W_dec[dead].t(), ctx.dtype), z)
-                grad_W_dec.index_add_(0, dead, product(z.t(), grad_e_hat, ctx.dtype))
-                grad_W_enc.index_add_(1, dead, product(centred.t(), grad_h, ctx.dtype))
+                dead, z, dtype = ctx.aux.dead, ctx.aux_codes, ctx.options.dtype
+                grad_h = mask_where_inactive(product(grad_e_hat, W_dec[dead].t(), dtype), z)
+                grad_W_dec.index_add_(0, dead, product(z.t(), grad_e_hat, dtype))
+                grad_W_enc.index_add_(1, dead, product(centred.t(), grad_h, dtype))
                 grad_b_enc.index_add_(0, dead, grad_h.sum(0))
-        if ctx.centre:
+        if ctx.options.centre:
             grad_b_dec -= torch.mv(W_enc, grad_b_enc)
-        return None, grad_y, grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec, None, None, None, None, None
+        return None, grad_y, grad_W_enc, grad_b_enc, grad_W_dec, grad_b_dec, None, None, None, None
 
 
 def _aux_forward(

@@ -1,4 +1,4 @@
-"""The pre-activation loss of jumprelu's dead latents (Anthropic, January 2025), a block of rows at a time."""
+"""Losses that give dead latents a gradient: ghost gradients, and the pre-activation loss."""
 
 from __future__ import annotations
 
@@ -8,6 +8,32 @@ import torch
 from torch import Tensor
 
 from saetui.sae.kernels.dense import add_product, in_dtype, product, row_blocks
+
+# exp(h) of a latent that has fired again since the dead ones were last counted must not overflow float32.
+_LARGEST_PRE_ACTIVATION = 30.0
+_TINY = 1e-8
+
+
+def ghost_loss(h: Tensor, rows: Tensor, residual: Tensor) -> Tensor:
+    """The ghost term (Anthropic, Circuits Updates of January 2024), shape ().
+
+    The dead latents, with exp(h) in place of relu(h), give g = exp(h)·W_dec. For each token g is scaled (by a factor
+    that carries no gradient) to half the norm of the residual e = x − x̂. The term is the mean over tokens of
+    mean((g − e)²), scaled (again without gradient) to the token's own reconstruction error. All factors are of one
+    token alone, so micro-batches add up to the batch. Only parameters of dead latents get a gradient.
+
+    Args:
+        h: pre-activations of the n dead latents, shape (B, n).
+        rows: their decoder rows, shape (n, d_out).
+        residual: e, detached, shape (B, d_out).
+    """
+    ghost = h.clamp(max=_LARGEST_PRE_ACTIVATION).exp() @ rows
+    with torch.no_grad():
+        halving = residual.norm(dim=1, keepdim=True) / (2.0 * ghost.norm(dim=1, keepdim=True) + _TINY)
+    error = (ghost * halving - residual).square().mean(1)
+    with torch.no_grad():
+        scale = residual.square().mean(1) / (error + _TINY)
+    return torch.mean(error * scale)
 
 
 def pre_activation_loss(
@@ -20,9 +46,9 @@ def pre_activation_loss(
     norms: Tensor | None,
     dtype: torch.dtype | None,
 ) -> Tensor:
-    """The mean over tokens of Σ relu(θ − h)·n over some latents, shape (); differentiable in all but x.
+    """The mean over tokens of Σ relu(θ − h)·n over some latents (Anthropic, January 2025), shape (); differentiable in all but x.
 
-    Its gradients are worked out with it: what is kept for them is as large as the latents' weights, not (B, n).
+    The gradients are computed with it, a block of rows at a time: what is kept is as large as the latents' weights, not (B, n).
 
     Args:
         x: shape (B, d_in).
