@@ -11,8 +11,9 @@ from torch import Tensor
 
 from saetui.display.figures import percent
 from saetui.errors import InvalidInput
-from saetui.sae.base import Option, SparseAutoencoder
+from saetui.sae.base import SparseAutoencoder
 from saetui.sae.dead import DeadLatents
+from saetui.sae.options import Option
 from saetui.sae.planted import PlantedDictionary, PlantedMap, recovered
 from saetui.sae.registry import ARCHITECTURES, build
 from saetui.sae.skip_transcoder import SkipTranscoder

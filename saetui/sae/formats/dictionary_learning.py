@@ -53,7 +53,7 @@ def export_dictionary_learning(directory: Path, loaded: LoadedSAE) -> None:
             "layer": loaded.metadata.get("hook_layer"),
             "lm_name": loaded.metadata.get("model_name"),
             "submodule_name": loaded.metadata.get("hf_hook_name"),
-            "k": sae.options.get("k"),
+            "k": sae.description.get("k"),
         },
         "buffer": {"ctx_len": loaded.metadata.get("context_size"), "d_submodule": sae.d_in},
     }
@@ -90,7 +90,7 @@ def _batch_topk(sae: SparseAutoencoder, raw: dict[str, Tensor]) -> Written:
 
 
 def _matryoshka(sae: SparseAutoencoder, raw: dict[str, Tensor]) -> Written:
-    widths = sae.options["widths"]
+    widths = sae.description["widths"]
     assert isinstance(widths, list), "checked where the SAE is built"
     sizes = torch.tensor([upper - lower for lower, upper in zip((0, *widths), widths)], dtype=torch.int64)
     weights = {name: raw[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
@@ -112,7 +112,7 @@ def _linear(raw: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _k_and(threshold: Tensor, sae: SparseAutoencoder) -> dict[str, Tensor]:
-    k = sae.options["k"]
+    k = sae.description["k"]
     assert isinstance(k, int), "checked where the SAE is built"
     return {"k": torch.tensor(k, dtype=torch.int32), "threshold": threshold}
 

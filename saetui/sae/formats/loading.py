@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from saetui.errors import FormatError, InvalidInput
-from saetui.sae.base import Option, SparseAutoencoder
+from saetui.sae.base import SparseAutoencoder
 from saetui.sae.formats.checksums import require_unchanged
 from saetui.sae.formats.conventions import apply_conventions, centre_input, modern_config
 from saetui.sae.formats.export import OWN_FORMAT
 from saetui.sae.formats.files import AGAIN, CONFIG_FILE, WEIGHTS_FILE, read_json, read_tensors, whole_number
-from saetui.sae.jumprelu_transcoder import JumpReLUSkipTranscoder, JumpReLUTranscoder
+from saetui.sae.jumprelu import JumpReLUSkipTranscoder, JumpReLUTranscoder
 from saetui.sae.normalization import Normalization
+from saetui.sae.options import Option
 from saetui.sae.registry import build, build_from
 
 Layout = Literal["saelens", "saetui", "sparsify", "gemma_scope", "gemma_scope_2", "llama_scope"]
@@ -161,7 +162,7 @@ def as_trained(loaded: LoadedSAE) -> SparseAutoencoder:
     sae = loaded.sae
     if not isinstance(description, dict) or sae.architecture != "jumprelu":
         return sae
-    wanted = {**description, "decoder_norm": sae.options["decoder_norm"]}
+    wanted = {**description, "decoder_norm": sae.description["decoder_norm"]}
     weights = dict(sae.state_dict())
     threshold = weights.pop("threshold")
     sizes = {"d_in": sae.d_in, "d_out": sae.d_out, "latents": sae.latents}
@@ -178,7 +179,7 @@ def _built(architecture: str, d_in: int, d_out: int, latents: int, options: Mapp
     foreign = _ONLY_READ.get(architecture)
     if foreign is None:
         return build(architecture, d_in, d_out, latents, torch.Generator(), **options)
-    return foreign(d_in, d_out, latents, torch.Generator(), **options)  # type: ignore[arg-type]  # decoder_norm alone
+    return foreign(d_in, d_out, latents, torch.Generator(), **options)
 
 
 _ONLY_READ: Mapping[str, type[JumpReLUTranscoder]] = {

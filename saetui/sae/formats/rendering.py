@@ -126,7 +126,7 @@ def _check_transcoder(sae: SparseAutoencoder, units: Normalization, target: Norm
         raise InvalidInput(
             "SAELens's skip transcoder gives its linear path the raw input; this one was trained on layer_norm.", KEEP
         )
-    if units.kind == "layer_norm" and sae.options.get("k") is not None:
+    if units.kind == "layer_norm" and sae.description.get("k") is not None:
         raise InvalidInput("SAELens has no transcoder that keeps the k largest after layer_norm.", KEEP)
 
 
@@ -144,7 +144,7 @@ def _topk(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
 
 
 def _transcoder(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
-    if sae.options.get("k") is None:
+    if sae.description.get("k") is None:
         return "transcoder", {"d_out": sae.d_out}
     if sae.d_in != sae.d_out:
         raise InvalidInput(
@@ -156,7 +156,7 @@ def _transcoder(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
 
 
 def _skip_transcoder(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
-    if sae.options.get("k") is not None:
+    if sae.description.get("k") is not None:
         raise InvalidInput(
             "SAELens has no skip transcoder that keeps the k largest: its own is a ReLU.",
             f"Export to sparsify, which has it, or train by l1_alpha. {KEEP}",
@@ -172,7 +172,7 @@ def _skip(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
 
 
 def _k(sae: SparseAutoencoder) -> int:
-    k = sae.options["k"]
+    k = sae.description["k"]
     assert isinstance(k, int), "checked where the SAE is built"
     return k
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 
 from saetui.errors import FormatError, InvalidInput
-from saetui.sae.base import Option, SparseAutoencoder
+from saetui.sae.base import SparseAutoencoder
 from saetui.sae.formats.files import (
     AGAIN,
     CONFIG_FILE,
@@ -22,6 +22,7 @@ from saetui.sae.formats.files import (
 from saetui.sae.formats.loading import LoadedSAE, as_trained, decoder_norm_of
 from saetui.sae.formats.rendering import folded
 from saetui.sae.normalization import Normalization
+from saetui.sae.options import Option
 from saetui.sae.registry import build
 
 SPARSIFY_WEIGHTS = "sae.safetensors"
@@ -55,7 +56,7 @@ def export_sparsify(directory: Path, loaded: LoadedSAE) -> None:
         OSError: the disk refuses; nothing is left behind.
     """
     sae = loaded.sae
-    k = sae.options.get("k")
+    k = sae.description.get("k")
     if sae.architecture not in ("topk", "transcoder", "skip_transcoder") or k is None:
         raise InvalidInput(
             f"sparsify has nothing for {as_trained(loaded).architecture}{'' if sae.centres_input else ' by l1_alpha'}: "
@@ -78,7 +79,7 @@ def export_sparsify(directory: Path, loaded: LoadedSAE) -> None:
     config = {
         "activation": "topk",
         "expansion_factor": max(1, sae.latents // sae.d_in),
-        "normalize_decoder": sae.options["decoder_norm"] == "unit",
+        "normalize_decoder": sae.description["decoder_norm"] == "unit",
         "num_latents": sae.latents,
         "k": k,
         "multi_topk": False,

@@ -14,7 +14,7 @@ import torch
 from saetui.errors import InvalidInput, ModelError, SaetuiError
 from saetui.home import Home
 from saetui.sae import ExportMetadata, Normalization, build, export_result
-from saetui.sae.base import Option
+from saetui.sae.options import Option
 from saetui.training.tasks.evaluate import judge
 
 WIDTH = 128
