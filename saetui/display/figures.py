@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from saetui.formats.times import parse
 
 ABSENT = "–"
+_SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def count(value: int | None) -> str:
@@ -70,11 +71,18 @@ def size(amount: float | None) -> str:
     if amount is None:
         return ABSENT
     scaled, unit = float(amount), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
+    for larger in _SIZE_UNITS[1:]:
         if abs(scaled) < 1023.95:
             break
         scaled, unit = scaled / 1024, larger
     return f"{scaled:.0f} {unit}" if unit == "B" or abs(scaled) >= 100 else f"{scaled:.1f} {unit}"
+
+
+def size_of(part: float, whole: float) -> str:
+    """A part of a number of bytes, both in the unit of the whole and equally wide: ` 3.1/15.5 GiB`."""
+    text, unit = size(whole).split(" ")
+    scaled = part / 1024.0 ** _SIZE_UNITS.index(unit)
+    return f"{scaled:.{len(text.partition('.')[2])}f}".rjust(len(text)) + f"/{text} {unit}"
 
 
 def duration(seconds: float | None) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from saetui.display.figures import ABSENT, ago, count, duration, number, percent, short_count, size
+from saetui.display.figures import ABSENT, ago, count, duration, number, percent, short_count, size, size_of
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=timezone.utc)
 
@@ -61,6 +61,14 @@ def test_durations_have_two_units(seconds: float, text: str) -> None:
 )
 def test_sizes_have_a_unit(amount: float, text: str) -> None:
     assert size(amount) == text
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [(1 << 30, 3 << 29, "1.0/1.5 GiB"), (1 << 29, 31 << 29, " 0.5/15.5 GiB"), (1 << 20, 200 << 20, "  1/200 MiB")],
+)
+def test_a_part_of_a_size_has_the_unit_and_the_width_of_the_whole(part: int, whole: int, text: str) -> None:
+    assert size_of(part, whole) == text
 
 
 @pytest.mark.parametrize(
