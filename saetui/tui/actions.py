@@ -1,8 +1,8 @@
-"""Everything that a key can do, in one table: it drives bindings, footer, help, palette and the documentation.
+"""Everything that a key can do, in one table, which makes bindings, footer, help and palette.
 
-An action's handler is the method `action_<id>` of the screen or widget whose scope it is in. What destroys has a
-capital letter and asks first. Nothing uses ctrl+m, ctrl+i, ctrl+h, alt+enter or shift+enter: terminals fold them
-into other keys.
+An action's handler is the method `action_<id>` of the screen or widget whose scope it is in. Destructive actions have a
+capital letter and ask first. No action uses ctrl+m, ctrl+i, ctrl+h, alt+enter or shift+enter: terminals fold them into
+other keys.
 """
 
 from __future__ import annotations
@@ -14,51 +14,32 @@ from enum import Enum
 from textual.binding import Binding
 
 
-class Scope(str, Enum):
-    """Where an action is to be had: everywhere, on one screen, or in one kind of widget."""
+class Scope(Enum):
+    """Where an action can be used: everywhere, on one screen, or in one kind of widget. With its title in the help."""
 
-    APP = "app"
-    JOBS = "jobs"
-    JOB = "job"
-    NEW = "new"
-    TEMPLATES = "templates"
-    SETTINGS = "settings"
-    FORM = "form"
-    CHOICE = "choice"
-    GRID = "grid"
-    FOLD = "fold"
-    START = "start"
-    PICK = "pick"
-    WORDS = "words"
-    REPORT = "report"
-    HELP = "help"
-    LIST = "list"
-    CHART = "chart"
-    LOG = "log"
-    DIALOG = "dialog"
+    APP = ("app", "Everywhere")
+    JOBS = ("jobs", "Jobs")
+    JOB = ("job", "Job")
+    NEW = ("new", "New training")
+    TEMPLATES = ("templates", "Templates")
+    SETTINGS = ("settings", "Settings")
+    FORM = ("form", "Forms")
+    CHOICE = ("choice", "Choices")
+    GRID = ("grid", "Layers and hook points")
+    FOLD = ("fold", "Hidden settings")
+    START = ("start", "Start button")
+    PICK = ("pick", "Choosing from a list")
+    WORDS = ("words", "Dialogs with text")
+    REPORT = ("report", "Reports")
+    HELP = ("help", "Help")
+    LIST = ("list", "Lists")
+    CHART = ("chart", "Charts")
+    LOG = ("log", "Text")
+    DIALOG = ("dialog", "Dialogs")
 
-
-SCOPE_TITLES = {
-    Scope.APP: "Everywhere",
-    Scope.JOBS: "Jobs",
-    Scope.JOB: "Job",
-    Scope.NEW: "New training",
-    Scope.TEMPLATES: "Templates",
-    Scope.SETTINGS: "Settings",
-    Scope.FORM: "Forms",
-    Scope.CHOICE: "Choices",
-    Scope.GRID: "Layers and hook points",
-    Scope.FOLD: "Folded settings",
-    Scope.START: "Start button",
-    Scope.PICK: "Choosing from a list",
-    Scope.WORDS: "Dialogs with text",
-    Scope.REPORT: "Reports",
-    Scope.HELP: "Help",
-    Scope.LIST: "Lists",
-    Scope.CHART: "Charts",
-    Scope.LOG: "Text",
-    Scope.DIALOG: "Dialogs",
-}
+    def __init__(self, key: str, title: str) -> None:
+        self.key = key
+        self.title = title
 
 
 @dataclass(frozen=True)
@@ -70,13 +51,13 @@ class Action:
         keys: Textual's key names, comma-separated; the first one is shown.
         label: one or two words, for the footer.
         help: one sentence, for help and palette.
-        footer: shown in the footer while its scope is on.
-        destructive: loses work; it must be confirmed.
-        everywhere: works also while a text field has the focus (a control key).
+        footer: shown in the footer while its scope is active.
+        destructive: loses work, so it must be confirmed.
+        everywhere: also works while a text field has the focus (a control key).
     """
 
-    id: str
     scope: Scope
+    id: str
     keys: str
     label: str
     help: str
@@ -87,7 +68,7 @@ class Action:
     @property
     def binding_id(self) -> str:
         """Stable name of the binding, for key maps: `jobs.stop`."""
-        return f"{self.scope.value}.{self.id}"
+        return f"{self.scope.key}.{self.id}"
 
     @property
     def shown_keys(self) -> str:
@@ -95,139 +76,135 @@ class Action:
         return " ".join(show_key(key) for key in self.keys.split(","))
 
 
-_A, _J, _O, _N, _T = Scope.APP, Scope.JOBS, Scope.JOB, Scope.NEW, Scope.TEMPLATES
-_L, _C, _G, _D = Scope.LIST, Scope.CHART, Scope.LOG, Scope.DIALOG
-_F, _H, _R, _U, _B = Scope.FORM, Scope.CHOICE, Scope.GRID, Scope.FOLD, Scope.START
-
 ACTIONS: tuple[Action, ...] = (
-    Action("open", _J, "enter", "open", "Open the highlighted job: charts, sites, checkpoints, events, log, settings.", True),
-    Action("new", _J, "n", "new", "Set up a new training.", True),
-    Action("templates", _J, "t", "templates", "Look at the templates: apply, save, import, export.", True),
-    Action("pause", _J, "p", "pause/resume", "Pause the marked jobs, or the highlighted one; if they are paused, let them go on.", True),
-    Action("resume", _J, "r", "resume", "Let paused jobs go on, and stopped, failed or lost ones from their newest checkpoint.", True),
-    Action("stop", _J, "S", "stop", "Stop the marked jobs, or the highlighted one; each saves a checkpoint and its SAE.", True, True),
-    Action("delete", _J, "D", "delete", "Delete the marked jobs, or the highlighted one, with everything they wrote.", True, True),
-    Action("retry", _J, "R", "retry", "Train ended jobs again from the start; what the earlier try made is removed.", True, True),
-    Action("unload", _J, "u", "unload", "Pause jobs and free their memory; they go on from a checkpoint, through the queue."),
-    Action("checkpoint", _J, "b", "save now", "Save a checkpoint of the marked jobs, or the highlighted one, now."),
-    Action("earlier", _J, "less_than_sign", "earlier", "Start queued jobs one place earlier."),
-    Action("later", _J, "greater_than_sign", "later", "Start queued jobs one place later."),
-    Action("mark", _J, "space", "mark", "Mark the highlighted job, to act on several at once."),
-    Action("mark_all", _J, "a", "mark all", "Mark all jobs that are shown, or none."),
-    Action("mark_state", _J, "A", "mark alike", "Mark all jobs in the highlighted one's state, or none of them."),
-    Action("filter", _J, "slash", "filter", "Show only jobs whose name, state, model or architecture has these letters.", True),
-    Action("demo", _J, "d", "demo", "Train a small SAE on the bundled model and text: a few minutes, nothing to download.", True),
-    Action("sort", _J, "o", "order", "Order the jobs by the next column: newest, state, name, loss, FVU."),
-    Action("clone", _J, "e", "edit copy", "Open the form filled with the highlighted job's settings."),
-    Action("make_template", _J, "m", "template", "Save the highlighted job's settings as a template."),
-    Action("copy", _J, "y", "copy", "Copy the path of the highlighted job's directory."),
-    Action("log_axis", _J, "l", "log axis", "Show loss and FVU on a logarithmic axis."),
-    Action("smooth", _J, "s", "smooth", "Smooth the curves: off, a little, much."),
-    Action("pane_1", _J, "1", "jobs", "Go to the list."),
-    Action("pane_2", _J, "2", "charts", "Open the charts of the highlighted job."),
-    Action("pane_1", _O, "1", "charts", "Curves of everything that is measured."),
-    Action("pane_2", _O, "2", "sites", "The latest figures of every site."),
-    Action("pane_3", _O, "3", "checkpoints", "What has been saved."),
-    Action("pane_4", _O, "4", "events", "What has happened."),
-    Action("pane_5", _O, "5", "log", "What the trainer printed."),
-    Action("pane_6", _O, "6", "settings", "What the job was asked to do."),
-    Action("next_pane", _O, "right_square_bracket", "next", "The next tab."),
-    Action("previous_pane", _O, "left_square_bracket", "previous", "The previous tab."),
-    Action("pause", _O, "p", "pause/resume", "Pause this job; if it is paused, let it go on.", True),
-    Action("resume", _O, "r", "resume", "Let it go on: from where it holds, or from its newest checkpoint.", True),
-    Action("stop", _O, "S", "stop", "Stop this job; it saves a checkpoint and its SAE.", True, True),
-    Action("delete", _O, "D", "delete", "Delete this job with everything it wrote.", True, True),
-    Action("retry", _O, "R", "retry", "Train it again from the start; what the earlier try made is removed.", True, True),
-    Action("unload", _O, "u", "unload", "Pause it and free its memory; it goes on from a checkpoint, through the queue."),
-    Action("checkpoint", _O, "b", "save now", "Save a checkpoint now."),
-    Action("earlier", _O, "less_than_sign", "earlier", "Start it one place earlier."),
-    Action("later", _O, "greater_than_sign", "later", "Start it one place later."),
-    Action("log_axis", _O, "l", "log axis", "Show loss and FVU on a logarithmic axis.", True),
-    Action("smooth", _O, "s", "smooth", "Smooth the curves: off, a little, much.", True),
-    Action("sites", _O, "v", "each site", "Show the mean of all sites, or a curve for each.", True),
-    Action("clone", _O, "e", "edit copy", "Open the form filled with this job's settings."),
-    Action("make_template", _O, "m", "template", "Save this job's settings as a template."),
-    Action("copy", _O, "y", "copy", "Copy what this tab shows: settings as JSON, the marked line, or the job's directory.", True),
-    Action("start", _N, "ctrl+g,f5", "start", "Start the training, if everything is in order; else go to what is not.", True, everywhere=True),
-    Action("load_template", _N, "ctrl+o", "load", "Fill the form from a template.", True, everywhere=True),
-    Action("save_template", _N, "ctrl+s", "save", "Save the form as a template.", True, everywhere=True),
-    Action("advanced", _N, "ctrl+t", "advanced", "Show or hide all advanced settings.", True, everywhere=True),
-    Action("reset_field", _N, "ctrl+r", "default", "Put the focused field back to its default.", True, everywhere=True),
-    Action("reset_form", _N, "ctrl+n", "empty form", "Begin again with defaults (ctrl+z brings back what was there).", everywhere=True),
-    Action("undo_form", _N, "ctrl+z", "undo", "Bring back the form as it was before it was loaded or emptied.", everywhere=True),
-    Action("apply", _T, "enter", "use", "Open the form filled from the highlighted template.", True),
-    Action("filter", _T, "slash", "search", "Show only templates with these letters.", True),
-    Action("new", _T, "n", "new", "Set up a new training; the form can be saved as a template."),
-    Action("favorite", _T, "f", "favourite", "Make it a favourite, or an ordinary one again.", True),
-    Action("rename", _T, "r", "rename", "Give it another name or description.", True),
-    Action("duplicate", _T, "d", "duplicate", "Make a copy of it.", True),
-    Action("delete", _T, "D", "delete", "Delete it (z brings it back).", True, True),
-    Action("undo", _T, "z", "undo", "Take back the last change of the list.", True),
-    Action("import_file", _T, "i", "import", "Bring templates in from a JSON file.", True),
-    Action("export_file", _T, "e", "export", "Write the marked templates, or the highlighted one, to a JSON file.", True),
-    Action("mark", _T, "space", "mark", "Mark the highlighted template, for export."),
-    Action("mark_all", _T, "a", "mark all", "Mark all templates that are shown, or none."),
-    Action("copy", _T, "y", "copy", "Copy it as JSON."),
-    Action("next_value", Scope.SETTINGS, "right,l,space,enter", "change", "The next value of the highlighted setting.", True),
-    Action("previous_value", Scope.SETTINGS, "left,h", "back", "The value before."),
-    Action("reset_value", Scope.SETTINGS, "x", "default", "Put the highlighted setting back to its default.", True),
-    Action("next_field", _F, "down,enter", "next", "The next field."),
-    Action("previous_field", _F, "up", "before", "The field before."),
-    Action("next_section", _F, "pagedown", "next section", "The first field of the next section."),
-    Action("previous_section", _F, "pageup", "section before", "The first field of the section before."),
-    Action("pick", _F, "f4", "choose", "Choose the model or dataset from a list (enter does it too)."),
-    Action("next_choice", _H, "right,l,space", "next", "The next choice."),
-    Action("previous_choice", _H, "left,h", "before", "The choice before."),
-    Action("next_row", _H, "j", "down", "The next field."),
-    Action("previous_row", _H, "k", "up", "The field before."),
-    Action("select_item", _R, "space,enter", "select", "Select it, or not."),
-    Action("all", _R, "a", "all", "Select all."),
-    Action("clear", _R, "x", "clear", "Select none."),
-    Action("left", _R, "left,h", "left", "To the left."),
-    Action("right", _R, "right,l", "right", "To the right."),
-    Action("up", _R, "up,k", "up", "The row above, or the field before."),
-    Action("down", _R, "down,j", "down", "The row below, or the next field."),
-    Action("fold", _U, "enter,space,right,left", "open", "Show what is folded away here, or hide it."),
-    Action("press", _B, "enter,space", "start", "Start the training."),
-    Action("pick_next", Scope.PICK, "down", "down", "The next line."),
-    Action("pick_before", Scope.PICK, "up", "up", "The line before."),
-    Action("cancel", Scope.PICK, "escape", "cancel", "Choose nothing."),
-    Action("next_word", Scope.WORDS, "down", "next", "The next field."),
-    Action("word_before", Scope.WORDS, "up", "before", "The field before."),
-    Action("cancel", Scope.WORDS, "escape", "cancel", "Leave everything as it is."),
-    Action("copy", Scope.REPORT, "y", "copy", "Copy it."),
-    Action("close", Scope.REPORT, "escape,q,enter", "close", "Close it."),
-    Action("close", Scope.HELP, "escape,q,question_mark,f1", "close", "Back to the screen beneath."),
-    Action("cursor_down", _L, "j,down", "down", "The next line."),
-    Action("cursor_up", _L, "k,up", "up", "The line before."),
-    Action("first", _L, "g,home", "top", "The first line."),
-    Action("last", _L, "G,end", "end", "The last line."),
-    Action("page_down", _L, "pagedown,ctrl+d", "page down", "A page further."),
-    Action("page_up", _L, "pageup,ctrl+u", "page up", "A page back."),
-    Action("inspect_left", _C, "left", "inspect", "Read the values one column to the left."),
-    Action("inspect_right", _C, "right", "inspect", "Read the values one column to the right."),
-    Action("zoom_in", _C, "plus", "zoom in", "Show half as many steps, around the inspected one or the newest."),
-    Action("zoom_out", _C, "minus", "zoom out", "Show twice as many steps."),
-    Action("zoom_all", _C, "equals_sign", "all", "Show all steps again."),
-    Action("expand", _C, "enter", "enlarge", "Give the focused chart all the room, or put it back."),
-    Action("search", _G, "slash", "search", "Find letters in the text.", True),
-    Action("next_match", _G, "n", "next match", "The next line with these letters."),
-    Action("previous_match", _G, "N", "match before", "The line before with these letters."),
-    Action("follow", _G, "f", "follow", "Stay at the end as new lines come.", True),
-    Action("wrap", _G, "w", "wrap", "Break long lines, or cut them.", True),
-    Action("back", _A, "escape", "back", "Back to where you came from; leaves a filter or a zoom first.", True),
-    Action("palette", _A, "ctrl+p,colon", "commands", "Find an action by its name.", True),
-    Action("help", _A, "question_mark,f1", "help", "The keys that work here.", True),
-    Action("theme", _A, "f2", "theme", "The next colour theme."),
-    Action("ascii", _A, "f3", "ASCII charts", "Draw charts with ASCII letters, or with braille dots."),
-    Action("settings", _A, "comma", "settings", "Theme, refresh rate, and whether killed jobs are started again by themselves."),
-    Action("leave", _A, "q", "leave", "Leave saetui. Jobs go on without it.", True),
-    Action("focus_next", _A, "tab", "next pane", "Go to the next pane or field."),
-    Action("focus_previous", _A, "shift+tab", "pane before", "Go to the pane or field before."),
-    Action("yes", _D, "y", "yes", "Do it."),
-    Action("no", _D, "n,escape", "no", "Leave everything as it is."),
-    Action("left", _D, "left,h", "", "The button to the left."),
-    Action("right", _D, "right,l", "", "The button to the right."),
+    Action(Scope.JOBS, "open", "enter", "open", "Open the highlighted job: charts, sites, checkpoints, events, log, settings.", True),
+    Action(Scope.JOBS, "new", "n", "new", "Set up a new training.", True),
+    Action(Scope.JOBS, "templates", "t", "templates", "Open the templates: use, save, import, export.", True),
+    Action(Scope.JOBS, "pause", "p", "pause/resume", "Pause the marked jobs, or the highlighted one; resume them if they are paused.", True),
+    Action(Scope.JOBS, "resume", "r", "resume", "Resume paused jobs, and stopped, failed or lost ones from their newest checkpoint.", True),
+    Action(Scope.JOBS, "stop", "S", "stop", "Stop the marked jobs, or the highlighted one; each saves a checkpoint and its SAE.", True, True),
+    Action(Scope.JOBS, "delete", "D", "delete", "Delete the marked jobs, or the highlighted one, with everything they wrote.", True, True),
+    Action(Scope.JOBS, "retry", "R", "retry", "Train ended jobs again from the start; the results of the earlier attempt are removed.", True, True),
+    Action(Scope.JOBS, "unload", "u", "unload", "Pause jobs and free their memory; they resume from a checkpoint, through the queue."),
+    Action(Scope.JOBS, "checkpoint", "b", "save now", "Save a checkpoint of the marked jobs, or the highlighted one, now."),
+    Action(Scope.JOBS, "earlier", "less_than_sign", "earlier", "Start queued jobs one place earlier."),
+    Action(Scope.JOBS, "later", "greater_than_sign", "later", "Start queued jobs one place later."),
+    Action(Scope.JOBS, "mark", "space", "mark", "Mark the highlighted job, to act on several jobs at once."),
+    Action(Scope.JOBS, "mark_all", "a", "mark all", "Mark all listed jobs, or unmark them."),
+    Action(Scope.JOBS, "mark_state", "A", "mark alike", "Mark all jobs in the same state as the highlighted one, or unmark them."),
+    Action(Scope.JOBS, "filter", "slash", "filter", "List only jobs whose name, state, model or architecture contains a text.", True),
+    Action(Scope.JOBS, "demo", "d", "demo", "Train a small SAE on the bundled model and text: a few minutes, nothing to download.", True),
+    Action(Scope.JOBS, "sort", "o", "order", "Order the jobs by the next of: state, newest, name, loss, FVU."),
+    Action(Scope.JOBS, "clone", "e", "edit copy", "Open the form with the highlighted job's settings."),
+    Action(Scope.JOBS, "make_template", "m", "template", "Save the highlighted job's settings as a template."),
+    Action(Scope.JOBS, "copy", "y", "copy", "Copy the path of the highlighted job's directory."),
+    Action(Scope.JOBS, "log_axis", "l", "log axis", "Show loss and FVU on a logarithmic axis."),
+    Action(Scope.JOBS, "smooth", "s", "smooth", "Smooth the curves: off, a little, much."),
+    Action(Scope.JOBS, "pane_1", "1", "jobs", "Go to the list."),
+    Action(Scope.JOBS, "pane_2", "2", "charts", "Open the charts of the highlighted job."),
+    Action(Scope.JOB, "pane_1", "1", "charts", "Curves of all metrics."),
+    Action(Scope.JOB, "pane_2", "2", "sites", "The newest figures of each site."),
+    Action(Scope.JOB, "pane_3", "3", "checkpoints", "The saved checkpoints."),
+    Action(Scope.JOB, "pane_4", "4", "events", "The events of the training."),
+    Action(Scope.JOB, "pane_5", "5", "log", "The output of the trainer."),
+    Action(Scope.JOB, "pane_6", "6", "settings", "The settings of the job."),
+    Action(Scope.JOB, "next_pane", "right_square_bracket", "next", "The next tab."),
+    Action(Scope.JOB, "previous_pane", "left_square_bracket", "previous", "The previous tab."),
+    Action(Scope.JOB, "pause", "p", "pause/resume", "Pause this job; resume it if it is paused.", True),
+    Action(Scope.JOB, "resume", "r", "resume", "Resume this job: where it is paused, or from its newest checkpoint.", True),
+    Action(Scope.JOB, "stop", "S", "stop", "Stop this job; it saves a checkpoint and its SAE.", True, True),
+    Action(Scope.JOB, "delete", "D", "delete", "Delete this job with everything it wrote.", True, True),
+    Action(Scope.JOB, "retry", "R", "retry", "Train it again from the start; the results of the earlier attempt are removed.", True, True),
+    Action(Scope.JOB, "unload", "u", "unload", "Pause it and free its memory; it resumes from a checkpoint, through the queue."),
+    Action(Scope.JOB, "checkpoint", "b", "save now", "Save a checkpoint now."),
+    Action(Scope.JOB, "earlier", "less_than_sign", "earlier", "Start it one place earlier."),
+    Action(Scope.JOB, "later", "greater_than_sign", "later", "Start it one place later."),
+    Action(Scope.JOB, "log_axis", "l", "log axis", "Show loss and FVU on a logarithmic axis.", True),
+    Action(Scope.JOB, "smooth", "s", "smooth", "Smooth the curves: off, a little, much.", True),
+    Action(Scope.JOB, "sites", "v", "each site", "Show the mean of all sites, or a curve for each.", True),
+    Action(Scope.JOB, "clone", "e", "edit copy", "Open the form with this job's settings."),
+    Action(Scope.JOB, "make_template", "m", "template", "Save this job's settings as a template."),
+    Action(Scope.JOB, "copy", "y", "copy", "Copy from this tab: the settings as JSON, the highlighted line, or the path of the job's directory.", True),
+    Action(Scope.NEW, "start", "ctrl+g,f5", "start", "Start the training; where something is wrong, go to the first error.", True, everywhere=True),
+    Action(Scope.NEW, "load_template", "ctrl+o", "load", "Fill the form from a template.", True, everywhere=True),
+    Action(Scope.NEW, "save_template", "ctrl+s", "save", "Save the form as a template.", True, everywhere=True),
+    Action(Scope.NEW, "advanced", "ctrl+t", "advanced", "Show or hide all advanced settings.", True, everywhere=True),
+    Action(Scope.NEW, "reset_field", "ctrl+r", "default", "Reset the focused field to its default.", True, everywhere=True),
+    Action(Scope.NEW, "reset_form", "ctrl+n", "empty form", "Empty the form (ctrl+z brings its content back).", everywhere=True),
+    Action(Scope.NEW, "undo_form", "ctrl+z", "undo", "Bring back the form as it was before it was loaded or emptied.", everywhere=True),
+    Action(Scope.TEMPLATES, "apply", "enter", "use", "Open the form with the highlighted template.", True),
+    Action(Scope.TEMPLATES, "filter", "slash", "search", "List only templates that contain a text.", True),
+    Action(Scope.TEMPLATES, "new", "n", "new", "Set up a new training; the form can be saved as a template."),
+    Action(Scope.TEMPLATES, "favorite", "f", "favourite", "Make it a favourite, or an ordinary template again.", True),
+    Action(Scope.TEMPLATES, "rename", "r", "rename", "Change its name and description.", True),
+    Action(Scope.TEMPLATES, "duplicate", "d", "duplicate", "Make a copy of it.", True),
+    Action(Scope.TEMPLATES, "delete", "D", "delete", "Delete it (z brings it back).", True, True),
+    Action(Scope.TEMPLATES, "undo", "z", "undo", "Undo the last change of the list.", True),
+    Action(Scope.TEMPLATES, "import_file", "i", "import", "Import templates from a JSON file.", True),
+    Action(Scope.TEMPLATES, "export_file", "e", "export", "Export the marked templates, or the highlighted one, to a JSON file.", True),
+    Action(Scope.TEMPLATES, "mark", "space", "mark", "Mark the highlighted template, for export."),
+    Action(Scope.TEMPLATES, "mark_all", "a", "mark all", "Mark all listed templates, or unmark them."),
+    Action(Scope.TEMPLATES, "copy", "y", "copy", "Copy it as JSON."),
+    Action(Scope.SETTINGS, "next_value", "right,l,space,enter", "change", "The next value of the highlighted setting.", True),
+    Action(Scope.SETTINGS, "previous_value", "left,h", "back", "The previous value of the highlighted setting."),
+    Action(Scope.SETTINGS, "reset_value", "x", "default", "Reset the highlighted setting to its default.", True),
+    Action(Scope.FORM, "next_field", "down,enter", "next", "The next field."),
+    Action(Scope.FORM, "previous_field", "up", "previous", "The previous field."),
+    Action(Scope.FORM, "next_section", "pagedown", "next section", "The first field of the next section."),
+    Action(Scope.FORM, "previous_section", "pageup", "previous section", "The first field of the previous section."),
+    Action(Scope.FORM, "pick", "f4", "choose", "Choose the model or dataset from a list (as enter does)."),
+    Action(Scope.CHOICE, "next_choice", "right,l,space", "next", "The next choice."),
+    Action(Scope.CHOICE, "previous_choice", "left,h", "previous", "The previous choice."),
+    Action(Scope.CHOICE, "next_row", "j", "down", "The next field."),
+    Action(Scope.CHOICE, "previous_row", "k", "up", "The previous field."),
+    Action(Scope.GRID, "select_item", "space,enter", "select", "Select it, or unselect it."),
+    Action(Scope.GRID, "all", "a", "all", "Select all."),
+    Action(Scope.GRID, "clear", "x", "clear", "Select none."),
+    Action(Scope.GRID, "left", "left,h", "left", "Go left."),
+    Action(Scope.GRID, "right", "right,l", "right", "Go right."),
+    Action(Scope.GRID, "up", "up,k", "up", "The row above, or the previous field."),
+    Action(Scope.GRID, "down", "down,j", "down", "The row below, or the next field."),
+    Action(Scope.FOLD, "fold", "enter,space,right,left", "open", "Show the hidden settings of this section, or hide them."),
+    Action(Scope.START, "press", "enter,space", "start", "Start the training."),
+    Action(Scope.PICK, "pick_next", "down", "down", "The next line."),
+    Action(Scope.PICK, "pick_before", "up", "up", "The previous line."),
+    Action(Scope.PICK, "cancel", "escape", "cancel", "Close without a choice."),
+    Action(Scope.WORDS, "next_word", "down", "next", "The next field."),
+    Action(Scope.WORDS, "word_before", "up", "previous", "The previous field."),
+    Action(Scope.WORDS, "cancel", "escape", "cancel", "Close without a change."),
+    Action(Scope.REPORT, "copy", "y", "copy", "Copy this text."),
+    Action(Scope.REPORT, "close", "escape,q,enter", "close", "Close this dialog."),
+    Action(Scope.HELP, "close", "escape,q,question_mark,f1", "close", "Close the help."),
+    Action(Scope.LIST, "cursor_down", "j,down", "down", "The next line."),
+    Action(Scope.LIST, "cursor_up", "k,up", "up", "The previous line."),
+    Action(Scope.LIST, "first", "g,home", "top", "The first line."),
+    Action(Scope.LIST, "last", "G,end", "end", "The last line."),
+    Action(Scope.LIST, "page_down", "pagedown,ctrl+d", "page down", "A page further."),
+    Action(Scope.LIST, "page_up", "pageup,ctrl+u", "page up", "A page back."),
+    Action(Scope.CHART, "inspect_left", "left", "inspect", "Read the values one column further left."),
+    Action(Scope.CHART, "inspect_right", "right", "inspect", "Read the values one column further right."),
+    Action(Scope.CHART, "zoom_in", "plus", "zoom in", "Show half as many steps, around the inspected one or the newest."),
+    Action(Scope.CHART, "zoom_out", "minus", "zoom out", "Show twice as many steps."),
+    Action(Scope.CHART, "zoom_all", "equals_sign", "all", "Show all steps."),
+    Action(Scope.CHART, "expand", "enter", "enlarge", "Give the focused chart all the room, or put it back."),
+    Action(Scope.LOG, "search", "slash", "search", "Find a text.", True),
+    Action(Scope.LOG, "next_match", "n", "next match", "The next line that contains the text."),
+    Action(Scope.LOG, "previous_match", "N", "previous match", "The previous line that contains the text."),
+    Action(Scope.LOG, "follow", "f", "follow", "Follow the end as new lines come.", True),
+    Action(Scope.LOG, "wrap", "w", "wrap", "Wrap long lines, or cut them.", True),
+    Action(Scope.APP, "back", "escape", "back", "Back to the previous screen; leaves a filter or a zoom first.", True),
+    Action(Scope.APP, "palette", "ctrl+p,colon", "commands", "Find an action by its name.", True),
+    Action(Scope.APP, "help", "question_mark,f1", "help", "The keys of this screen.", True),
+    Action(Scope.APP, "theme", "f2", "theme", "The next colour theme."),
+    Action(Scope.APP, "ascii", "f3", "ASCII charts", "Draw charts with ASCII letters, or with braille dots."),
+    Action(Scope.APP, "settings", "comma", "settings", "Theme, refresh rate, and whether jobs that were killed are resumed automatically."),
+    Action(Scope.APP, "leave", "q", "leave", "Leave saetui. Jobs go on without it.", True),
+    Action(Scope.APP, "focus_next", "tab", "next pane", "Go to the next pane or field."),
+    Action(Scope.APP, "focus_previous", "shift+tab", "previous pane", "Go to the previous pane or field."),
+    Action(Scope.DIALOG, "yes", "y", "yes", "Do it."),
+    Action(Scope.DIALOG, "no", "n,escape", "no", "Close without a change."),
+    Action(Scope.DIALOG, "left", "left,h", "", "The button to the left."),
+    Action(Scope.DIALOG, "right", "right,l", "", "The button to the right."),
 )  # fmt: skip
 
 BY_BINDING: dict[str, Action] = {action.binding_id: action for action in ACTIONS}

@@ -1,4 +1,4 @@
-"""Axes: nice limits that seldom move, ticks, and labels that say what the numbers are (a constant 1e-9 is not 0.0)."""
+"""Axes: round limits that seldom move, ticks, and labels with enough digits (a constant 1e-9 is not 0.0)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _SMALLEST = 1e-300
-"""What differs by less is drawn as constant: numbers have no room for ticks between."""
+"""Values that differ by less are drawn as constant: floating point has no room for ticks between them."""
 
 _STEADY = 0.45
-"""Limits stay while the values lie within them and fill this share: moving them redraws the whole chart."""
+"""Limits stay while the values lie within them and fill this share: new limits redraw the whole chart."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The limits of one axis, in the numbers that are drawn (logarithms on a logarithmic one), and its ticks."""
+    """The limits and ticks of one axis, in drawn numbers (logarithms on a logarithmic axis)."""
 
     low: float
     high: float
@@ -24,7 +24,7 @@ class Axis:
     log: bool = False
 
     def share(self, value: float) -> float:
-        """Where a drawn number lies: 0 at the low end, 1 at the high end."""
+        """The place of a drawn number: 0 at the low end, 1 at the high end."""
         return (value - self.low) / (self.high - self.low)
 
 
@@ -39,7 +39,7 @@ def value_axis(
         ticks: about how many ticks there is room for.
         log: logarithmic: `low`, `high` and `ticks` are powers of ten.
         zero: the axis begins at 0 where no value is below (not on a logarithmic one).
-        before: the axis as it was; kept while it still suits.
+        before: the previous axis; kept while it fits.
     """
     if log:
         smallest, largest = math.log10(smallest), math.log10(largest)

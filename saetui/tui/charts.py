@@ -1,8 +1,8 @@
 """Curves drawn in letters. The only file that knows plotext.
 
-plotext is given little and sound data: values that are not finite are gaps, logarithms are taken here, each column gets
-its smallest and largest value, and nothing lies outside the viewport (a spike far outside it exhausts its memory).
-It draws the curves alone; axes and labels are made here, of steady width, so that few cells change as a curve grows.
+plotext gets little data, and only finite numbers: other values are gaps, logarithms are taken here, each column gets its
+smallest and largest value, and no point lies outside the viewport (a spike far outside exhausts plotext's memory).
+It draws the curves alone; axes and labels are made here, of fixed width, so that few cells change as a curve grows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GUTTER = 8
 """Cells left of the curves: labels of up to seven letters, then the axis."""
 
 Role = str
-"""What a piece of a chart is: `label`, `axis`, `inspect`, `curve-1` …, `faint` (what is beneath a smoothed curve)."""
+"""The kind of a piece of a chart: `label`, `axis`, `inspect`, `curve-1` …, `faint` (the curve under a smoothed one)."""
 
 Line = list[tuple[str, Role]]
 
@@ -30,7 +30,7 @@ class Curve:
 
     Attributes:
         role: its colour, e.g. `curve-1`.
-        label: what it is, for the legend.
+        label: for the legend.
     """
 
     steps: Sequence[int]
@@ -50,7 +50,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class View:
-    """What of the curves is shown, and how.
+    """The part of the curves that is shown, and how.
 
     Attributes:
         first: the step at the left edge.
@@ -73,7 +73,7 @@ class View:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn chart: its lines, and its value axis (to be given back, so that it stays where it is)."""
+    """A drawn chart: its lines, and its value axis (for the next drawing, so that the axis stays in place)."""
 
     lines: list[Line]
     axis: Axis | None
@@ -93,7 +93,7 @@ def draw_chart(
 
     Args:
         curves: drawn in this order, later ones on top.
-        view: what to show.
+        view: the part to show.
         width: cells; below 16 nothing can be drawn.
         height: cells, axis included; below 3 nothing can be drawn.
         before: the value axis of the last drawing.
@@ -107,11 +107,11 @@ def draw_chart(
     shown = [_reduce(curve, view, columns if view.ascii else 2 * columns) for curve in curves]
     values = [value for _, segments in shown for segment in segments for _, value in segment]
     if not values:
-        return Chart(_empty_lines(view, columns, rows, step_labels), None)
-    axis = value_axis(
-        _raised(min(values), view.log), _raised(max(values), view.log), _tick_room(rows), log=view.log, zero=view.zero,
-        before=before,
-    )  # fmt: skip
+        blank: list[Line] = [[(" " * columns, "label")] for _ in range(rows)]
+        return Chart(_with_axes(blank, None, view, columns, rows, step_labels), None)
+    smallest, largest = (10.0**value if view.log else value for value in (min(values), max(values)))
+    ticks = max(1, min(5, (rows - 1) // 2))
+    axis = value_axis(smallest, largest, ticks, log=view.log, zero=view.zero, before=before)
     canvas = _plot(shown, axis, view, columns, rows)
     if view.inspect is not None:
         canvas = _with_inspection(canvas, view, columns)
@@ -119,7 +119,7 @@ def draw_chart(
 
 
 def smoothed(values: Sequence[float], weight: float) -> list[float]:
-    """Exponential moving average, corrected for its start (as in Adam); what is not finite stays and is left out."""
+    """Exponential moving average, corrected for its start (as in Adam); values that are not finite stay and do not count."""
     result: list[float] = []
     average, seen = 0.0, 0.0
     for value in values:
@@ -138,12 +138,8 @@ _Segment = list[tuple[float, float]]
 _Reduced = tuple[Role, list[_Segment]]
 
 
-def _raised(number: float, log: bool) -> float:
-    return 10.0**number if log else number
-
-
 def _reduce(curve: Curve, view: View, columns: int) -> _Reduced:
-    """The smallest and largest value of each column; a column that has only values that cannot be drawn is a gap."""
+    """The smallest and largest value of each column; a column without a value that can be drawn is a gap."""
     steps, values = curve.steps, curve.values
     start = max(0, bisect_left(steps, view.first) - 1)
     stop = min(len(steps), bisect_right(steps, view.last) + 1)
@@ -177,7 +173,7 @@ def _extent(values: Sequence[float], log: bool) -> tuple[float, float] | None:
 
 
 def _append(segment: _Segment, step: float, extent: tuple[float, float]) -> None:
-    """Two points, the one nearer to where the line comes from first."""
+    """Two points, the one nearer to the previous point first."""
     low, high = extent
     if low == high:
         segment.append((step, low))
@@ -218,7 +214,7 @@ def _plot(shown: Sequence[_Reduced], axis: Axis, view: View, columns: int, rows:
 
 
 def _read_line(text: str, roles: dict[int, Role], columns: int) -> Line:
-    """What plotext built, with roles in place of its colours."""
+    """A line of plotext's output, with roles in place of its colours."""
     pieces: Line = []
     role = "label"
     used = 0
@@ -258,15 +254,6 @@ def _grouped(letters: Line) -> Line:
         else:
             pieces.append((letter, role))
     return pieces
-
-
-def _tick_room(rows: int) -> int:
-    return max(1, min(5, (rows - 1) // 2))
-
-
-def _empty_lines(view: View, columns: int, rows: int, step_labels: bool) -> list[Line]:
-    blank: list[Line] = [[(" " * columns, "label")] for _ in range(rows)]
-    return _with_axes(blank, None, view, columns, rows, step_labels)
 
 
 def _with_axes(

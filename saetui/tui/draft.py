@@ -1,11 +1,9 @@
-"""What stands in the form of a new training: texts as they were typed. It knows no widget."""
+"""The content of the form of a new training: texts as they were typed. Knows no widget."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Union
-
-import msgspec
 
 from saetui.display.figures import plain_number
 from saetui.errors import InvalidInput
@@ -23,18 +21,18 @@ DEFAULT_DATASET = "bundled:stdlib"
 
 
 class Draft:
-    """The form's content. An empty text stands for the default; linked hyperparameters are set one at a time.
+    """The form's content. An empty text stands for the default; of linked hyperparameters only one is set.
 
-    What the chosen architecture does not use is kept, so that trying another one loses nothing.
+    Values that the chosen architecture does not use are kept, so that trying another architecture loses nothing.
 
     Attributes:
-        layers: chosen layers, ascending; None while nobody chose, which stands for the middle one.
+        layers: chosen layers, ascending; None until the user chooses, which stands for the middle one.
         template: the id of the template that it was loaded from.
     """
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {"model": DEFAULT_MODEL, "dataset.source": DEFAULT_DATASET}
-        self.architecture = ARCHITECTURE_FIELD.usual
+        self.architecture = ARCHITECTURE_FIELD.default
         self.layers: tuple[int, ...] | None = None
         self.hook_points: tuple[str, ...] = ("resid_post",)
         self.template: str | None = None
@@ -48,11 +46,11 @@ class Draft:
         return draft
 
     def text(self, field: str) -> str:
-        """What was typed there; empty: nothing."""
+        """The text of a field; empty: the default."""
         return self.architecture if field == "architecture" else self._texts.get(field, "")
 
     def set_text(self, field: str, text: str) -> tuple[str, ...]:
-        """Type something. Returns the linked fields that it emptied."""
+        """Type a text. Returns the linked fields that this emptied."""
         if field == "architecture":
             self._choose_architecture(text)
             return ()
@@ -69,27 +67,27 @@ class Draft:
         return tuple(emptied)
 
     def set_default(self, field: str) -> None:
-        """Put one field back to what an empty form has."""
+        """Reset one field to its value in an empty form."""
         if field == "architecture":
-            self._choose_architecture(ARCHITECTURE_FIELD.usual)
+            self._choose_architecture(ARCHITECTURE_FIELD.default)
         else:
             self.set_text(field, {"model": DEFAULT_MODEL, "dataset.source": DEFAULT_DATASET}.get(field, ""))
 
     def raw(self) -> dict[str, Any]:
-        """The spec as JSON values, without what was left empty and what cannot be read as a value."""
+        """The spec as JSON values, without empty fields and texts that are not values."""
         return self._read()[0]
 
     def typing_problems(self) -> list[Problem]:
-        """What was typed that is no value at all."""
+        """Texts that are not values."""
         return self._read()[1]
 
     def problems(self) -> list[Problem]:
-        """Everything that is wrong with the fields, without a look at the machine."""
+        """Everything that is wrong with the fields, without checking the machine."""
         raw, unreadable = self._read()
         return unreadable + check_fields(raw)
 
     def settings(self, d_in: int) -> Settings | None:
-        """The numbers of the run, as far as the fields are sound; None where they say nothing certain."""
+        """The numbers of the run; None while a field is wrong."""
         raw, unreadable = self._read()
         if unreadable or errors_of(check_fields(raw)):
             return None
@@ -99,12 +97,12 @@ class Draft:
             return None
 
     def load(self, raw: Mapping[str, Any], d_in: int | None = None) -> None:
-        """Fill the form from a spec or template. Where it names no model or dataset, those in the form stay.
+        """Fill the form from a spec or template; if that names no model or dataset, those in the form stay.
 
         Args:
             raw: a spec as JSON values.
-            d_in: the width of its model. With it, numbers that only follow from others (a warm-up of 1 % of the run) are
-                left open again, so that they go on following.
+            d_in: the width of its model. If given, numbers that follow from others (a warm-up of 1 % of the run) are
+                left empty again, so that they go on following.
         """
         kept = {name: text for name, text in self._texts.items() if name in ("model", "dataset.source")}
         self._texts = kept
@@ -112,18 +110,18 @@ class Draft:
             if value is not None:
                 self._texts[field] = _as_text(value)
         for info in MODEL_FIELDS:
-            if info.usual and self._texts.get(info.field) == info.usual:
+            if info.default and self._texts.get(info.field) == info.default:
                 del self._texts[info.field]
-        self.architecture = str(raw.get("architecture") or ARCHITECTURE_FIELD.usual)
+        self.architecture = str(raw.get("architecture") or ARCHITECTURE_FIELD.default)
         layers, points = raw.get("layers"), raw.get("hook_points")
         self.layers = tuple(sorted(layers)) if layers else None
         self.hook_points = tuple(points) if points else default_hook_points(self.architecture)
         self._load_hyperparameters(raw.get("hyperparameters") or {})
         if d_in is not None:
-            self._forget_consequences(d_in)
+            self._empty_derived(d_in)
 
     def _choose_architecture(self, name: str) -> None:
-        """Hook points that nobody changed follow the architecture."""
+        """Hook points that the user has not changed follow the architecture."""
         if self.hook_points == default_hook_points(self.architecture):
             self.hook_points = default_hook_points(name)
         self.architecture = name
@@ -135,16 +133,16 @@ class Draft:
                 continue
             self._texts[PREFIX + name] = row.show(value)
 
-    def _forget_consequences(self, d_in: int) -> None:
-        """Empty what has the value that it would have anyway."""
+    def _empty_derived(self, d_in: int) -> None:
+        """Empty the fields whose value follows from others anyway."""
         rows = for_architecture(self.architecture)
         open_rows = [row for row in rows if row.none_means and not siblings(row.name, self.architecture)]
         given = {row.name: self._texts.pop(PREFIX + row.name, "") for row in open_rows}
         settings = self.settings(d_in)
-        worked_out = {} if settings is None else msgspec.structs.asdict(settings)
+        derived = {} if settings is None else settings.values
         for row in open_rows:
             text = given[row.name]
-            if text and text != row.show(worked_out.get(row.name)):
+            if text and text != row.show(derived.get(row.name)):
                 self._texts[PREFIX + row.name] = text
 
     def _read(self) -> tuple[dict[str, Any], list[Problem]]:
@@ -176,7 +174,7 @@ class Draft:
 
     def _hyperparameters(self, problems: list[Problem]) -> dict[str, Value]:
         values: dict[str, Value] = {}
-        known = self.architecture if self.architecture in ARCHITECTURES else ARCHITECTURE_FIELD.usual
+        known = self.architecture if self.architecture in ARCHITECTURES else ARCHITECTURE_FIELD.default
         for row in for_architecture(known):
             text = self._texts.get(PREFIX + row.name, "")
             if not text:

@@ -1,59 +1,58 @@
-"""A look at the machine for a draft: is its model here, its text, and do they go together? Reads files."""
+"""Checks a draft against this machine: are its model and its text here, and does the training fit? Reads files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from textual.suggester import Suggester
 
 from saetui.catalog.datasets import DatasetInfo, find_dataset
 from saetui.catalog.models import ModelInfo, find_model
 from saetui.client.estimate import estimate_on_this_machine
-from saetui.display import figures
+from saetui.display.figures import size
 from saetui.errors import DatasetError, ModelError
-from saetui.formats.paths import why_no_path
 from saetui.protocol.messages import DeviceReading
 from saetui.sources.dataset_files import EVERYTHING
 from saetui.spec.estimates import Estimate
 from saetui.spec.problems import Problem, Severity, errors_of
 from saetui.spec.validation import check_everything, complete_spec
+from saetui.tui.draft import Draft
+from saetui.tui.run_figures import derived_values
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was found.
+class DraftCheck:
+    """The result of a check.
 
     Attributes:
         problems: of fields and machine together.
         model, dataset: None where they are not here.
-        foretold: memory and time; None while something is wrong.
+        estimate: memory and time; None while there is an error.
     """
 
-    problems: tuple[Problem, ...]
-    model: ModelInfo | None
-    dataset: DatasetInfo | None
-    foretold: Estimate | None = None
+    problems: tuple[Problem, ...] = ()
+    model: ModelInfo | None = None
+    dataset: DatasetInfo | None = None
+    estimate: Estimate | None = None
 
 
-NOTHING_SEEN = Look((), None, None)
+UNCHECKED = DraftCheck()
 
 
-def look_at(
+def check_draft(
     raw: Mapping[str, Any],
     unreadable: tuple[Problem, ...] = (),
-    before: Look = NOTHING_SEEN,
+    before: DraftCheck = UNCHECKED,
     device: DeviceReading | None = None,
-) -> Look:
+) -> DraftCheck:
     """Check a draft against the machine. Not for an event loop: it reads files.
 
     Args:
         raw: the spec as JSON values.
-        unreadable: what was typed that is no value, and so is not in `raw`.
-        before: what was found last; its dataset is not measured again.
-        device: how the machine is now, for the estimate.
+        unreadable: problems with texts that are not values and so not in `raw`.
+        before: the last check; its dataset is not measured again.
+        device: the machine now, for the estimate.
     """
     problems = (*unreadable, *check_everything(raw))
     dataset = raw.get("dataset")
@@ -63,43 +62,39 @@ def look_at(
     if measured is None or (measured.source, measured.split) != (source, split or EVERYTHING):
         measured = _dataset_of(source, split)
     model = model_of(raw.get("model"), raw.get("revision"))
-    foretold = None
+    estimate = None
     if model is not None and not errors_of(problems):
         try:
-            foretold = estimate_on_this_machine(complete_spec(raw).spec, model, device)
-            problems = (*problems, *too_large(foretold, device))
+            estimate = estimate_on_this_machine(complete_spec(raw).spec, model, device)
+            problems = (*problems, *_too_large(estimate, device))
         except ModelError as error:
             damaged = Problem(field="model", message=error.message, suggestion=error.suggestion, kind=error.kind)
             problems = (*problems, damaged)
-    return Look(problems, model, measured, foretold)
-
-
-def too_large(foretold: Estimate, device: DeviceReading | None) -> Iterator[Problem]:
-    """What to say of a training that does not fit: forbidden where it never can, a warning where others are in its way."""
-    if foretold.fits is not False or foretold.available_bytes is None:
-        return
-    never = device is not None and device.memory_total is not None and foretold.total_bytes > device.memory_total
-    room = (
-        f"{figures.size(device.memory_total)} of this machine"
-        if never and device is not None
-        else (f"{figures.size(foretold.available_bytes)} that are free now")
-    )
-    yield Problem(
-        field="hyperparameters.expansion_factor",
-        message=f"the training needs about {figures.size(foretold.total_bytes)}, more than the {room}.",
-        suggestion=foretold.suggestion,
-        severity=Severity.ERROR if never else Severity.WARNING,
-    )
+    return DraftCheck(problems, model, measured, estimate)
 
 
 def model_of(reference: object, revision: object = None) -> ModelInfo | None:
-    """A model, or None where there is none of that name; why not is among the problems."""
+    """The model of this name, or None; the reason is among the problems."""
     if not isinstance(reference, str) or not reference.strip():
         return None
     try:
         return find_model(reference, revision if isinstance(revision, str) else None)
     except ModelError:
         return None
+
+
+def filled_draft(before: Draft, spec: Mapping[str, Any], template: str | None) -> Draft:
+    """A draft from a spec or template; where that names no model or dataset, those of the draft `before` stay."""
+    draft = Draft()
+    for field in ("model", "dataset.source"):
+        draft.set_text(field, before.text(field))
+    model = model_of(spec.get("model") or draft.text("model"), spec.get("revision"))
+    draft.load(spec, None if model is None else model.hidden_size)
+    draft.template = template
+    generated = derived_values(draft, model).get("name", "")
+    if generated and re.fullmatch(re.escape(generated) + r"(_\d+)?", draft.text("name")):
+        draft.set_text("name", "")  # nobody typed it, so it goes on following the rest
+    return draft
 
 
 def _dataset_of(source: object, split: object) -> DatasetInfo | None:
@@ -111,36 +106,56 @@ def _dataset_of(source: object, split: object) -> DatasetInfo | None:
         return None
 
 
-class PathSuggester(Suggester):
-    """Completes known names, then paths of this machine; `→` accepts."""
-
-    def __init__(self, known: tuple[str, ...] = ()) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-        self._known = known
-
-    async def get_suggestion(self, value: str) -> str | None:
-        if not value:
-            return None
-        for name in self._known:
-            if name.startswith(value) and name != value:
-                return name
-        return complete_path(value) if value.startswith(("/", "~", ".")) else None
-
-
-def complete_path(text: str) -> str | None:
-    """The first path that begins with a text; directories end in a slash."""
-    if why_no_path(text) is not None:
-        return None
-    head, slash, start = text.rpartition("/")
-    folder = Path(head or ("/" if slash else ".")).expanduser()
-    try:
-        names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
-    except OSError:
-        return None
-    shown = [name for name in names if name.startswith(start) and (start or not name.startswith("."))]
-    return f"{head}{slash}{shown[0]}" if shown and name_is_plain(shown[0]) else None
+def _too_large(estimate: Estimate, device: DeviceReading | None) -> Iterator[Problem]:
+    """A training that does not fit: an error where it never can, a warning where other processes take the memory."""
+    if estimate.fits is not False or estimate.available_bytes is None:
+        return
+    total = None if device is None else device.memory_total
+    never = total is not None and estimate.total_bytes > total
+    room = f"{size(total)} of this machine" if never else f"{size(estimate.available_bytes)} that are free now"
+    yield Problem(
+        field="hyperparameters.expansion_factor",
+        message=f"the training needs about {size(estimate.total_bytes)}, more than the {room}.",
+        suggestion=estimate.suggestion,
+        severity=Severity.ERROR if never else Severity.WARNING,
+    )
 
 
-def name_is_plain(name: str) -> bool:
-    """Whether a file's name can be shown in an input as it is."""
-    return name.isprintable()
+class KnownProblems:
+    """What is known to be wrong with a draft that is being edited.
+
+    Attributes:
+        last: the last check.
+        current: nothing was edited since the last check.
+    """
+
+    def __init__(self) -> None:
+        self.last = UNCHECKED
+        self.current = False
+        self._machine: tuple[Problem, ...] = ()  # found by the last check alone, not by the fields
+        self._edited: set[str] = set()  # fields that have changed since
+        self._refusal: tuple[Problem, ...] = ()
+
+    def edit(self, field: str) -> None:
+        """A field was edited."""
+        self._refusal = ()
+        self._edited.add(field)
+
+    def take(self, check: DraftCheck, draft: Draft) -> None:
+        """A check of the draft as it is now."""
+        by_fields = draft.problems()
+        self._machine = tuple(problem for problem in check.problems if problem not in by_fields)
+        self._edited.clear()
+        self.last, self.current = check, True
+
+    def refuse(self, problems: Iterable[Problem]) -> None:
+        """The supervisor refused the draft."""
+        self._refusal = tuple(problems)
+
+    def of(self, draft: Draft) -> Sequence[Problem]:
+        """All problems after a check; before it, those of the fields, and earlier ones of fields that have not changed."""
+        if self._refusal:
+            return self._refusal
+        if self.current:
+            return self.last.problems
+        return [*draft.problems(), *(old for old in self._machine if old.field not in self._edited)]

@@ -1,9 +1,9 @@
 """Sends the cells that changed and no others.
 
-Textual crops what it sends of a changed region on the right only: each change costs its whole line, from the left edge
-of its widget, and each piece sets both its colours anew. For a slow line that is ten times too much, so saetui's screens
-use this compositor, which crops on both sides and sets only what differs. It replaces two private names of Textual
-(`Screen._compositor`, `Compositor.render_partial_update`); a test holds that the screen shows the same.
+Textual crops a changed region on the right only: each change costs its whole line, from the left edge of its widget, and
+each piece sets both its colours anew. For a slow line that is ten times too much, so saetui's screens use this
+compositor, which crops on both sides and sets only the differences. It replaces two private names of Textual
+(`Screen._compositor`, `Compositor.render_partial_update`); a test checks that the screen shows the same.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ExactUpdate(ChopsUpdate):
     def render_segments(self, console: Console) -> str:
         system = console._color_system
         parts: list[str] = []
-        now = _Look()
+        now = _LetterStyle()
         for y, first, behind in self.spans:
             for end, (start, strip) in zip(self.chop_ends[y], self.chops[y].items()):
                 if strip is None or start >= behind or end <= first:
@@ -41,13 +41,13 @@ class ExactUpdate(ChopsUpdate):
                 left = max(start, first)
                 parts.append(Control.move_to(left, y).segment.text)
                 for text, style, _ in strip.crop(left - start, min(end, behind) - start):
-                    look = _look(style or _NO_STYLE, system)
-                    parts += (look.after(now), text)
-                    now = look
+                    wanted = _letter_style(style or _NO_STYLE, system)
+                    parts += (wanted.sequence_after(now), text)
+                    now = wanted
         return "".join([*parts, "\x1b[0m"]) if parts else ""
 
 
-class _Look:
+class _LetterStyle:
     """How a terminal shows letters: its attributes and two colours, as the numbers of an SGR sequence."""
 
     def __init__(self, attributes: str = "", foreground: str = "39", background: str = "49") -> None:
@@ -55,10 +55,10 @@ class _Look:
         self.foreground = foreground
         self.background = background
 
-    def after(self, before: _Look) -> str:
-        """The sequence that makes this look of another: only what differs. Attributes can only be taken back all."""
+    def sequence_after(self, before: _LetterStyle) -> str:
+        """The sequence that changes another style into this one. Attributes can only be reset all together."""
         if before.attributes != self.attributes:
-            before = _Look(self.attributes)
+            before = _LetterStyle(self.attributes)
             numbers = ["0", *([self.attributes] if self.attributes else [])]
         else:
             numbers = []
@@ -73,10 +73,10 @@ _ATTRIBUTES = (("bold", "1"), ("dim", "2"), ("italic", "3"), ("underline", "4"),
 
 
 @lru_cache(maxsize=1024)
-def _look(style: Style, system: ColorSystem | None) -> _Look:
+def _letter_style(style: Style, system: ColorSystem | None) -> _LetterStyle:
     attributes = ";".join(code for name, code in _ATTRIBUTES if getattr(style, name))
     if system is None:
-        return _Look(attributes)
+        return _LetterStyle(attributes)
     foreground = style.color.downgrade(system).get_ansi_codes(True) if style.color else ("39",)
     background = style.bgcolor.downgrade(system).get_ansi_codes(False) if style.bgcolor else ("49",)
-    return _Look(attributes, ";".join(foreground), ";".join(background))
+    return _LetterStyle(attributes, ";".join(foreground), ";".join(background))

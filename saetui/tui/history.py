@@ -1,4 +1,4 @@
-"""The history of one job, read bit by bit from its directory: curves and events. Polled in a thread, read in the app."""
+"""The history of one job, read from its directory as it grows: curves and events. Polled in a thread, read in the app."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ JOB_SITE = "job"
 
 @dataclass(frozen=True)
 class Metric:
-    """One chart: which column of which log.
+    """The metric of a chart: which column of which log.
 
     Attributes:
         whole_job: in the log of the whole job, not of each site.
-        log_scale: makes sense on a logarithmic axis.
-        zero: its axis begins at 0.
-        share: a share of 1, read as a percentage.
-        held_out: its values on held-out text are drawn with it.
+        log_scale: may have a logarithmic axis.
+        zero: the axis begins at 0.
+        share: a share of 1, shown as a percentage.
+        held_out: the values on held-out text are drawn too.
     """
 
     column: str
@@ -47,7 +47,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("learning_rate", "learning rate", zero=True),
     Metric("tokens_per_second", "tokens/s", whole_job=True, zero=True),
 )
-"""In the order of the charts; the first four are the ones beside the list."""
+"""In the order of the charts; the first four are drawn beside the list."""
 
 _Key = tuple[str, str]
 
@@ -70,7 +70,7 @@ class History:
         job: its id.
         events: all events so far, oldest first.
         trouble: why the metrics cannot be read, or "".
-        poll_seconds: what the last poll cost.
+        poll_seconds: the duration of the last poll.
     """
 
     def __init__(self, job: str, run: RunDirectory, sites: Sequence[str]) -> None:
@@ -89,7 +89,7 @@ class History:
         self._event_reader = EventReader(run.events)
 
     def poll(self) -> bool:
-        """Read what is new; whether there was anything. Does nothing while another thread still polls."""
+        """Read new rows and events. Returns whether there were any. Does nothing while another thread still polls."""
         if not self._polling.acquire(blocking=False):
             return False
         try:
@@ -115,7 +115,7 @@ class History:
         return bool(any(rows) or new)
 
     def curves(self, metric: Metric, *, each_site: bool = False) -> list[Curve]:
-        """What a chart shows: the mean over sites or a curve for each, and where there is one the held-out curve."""
+        """The curves of a chart: the mean over sites or a curve for each, and the held-out curve if there is one."""
         read = self._read
         if metric.whole_job:
             steps, values = read.whole_job.get(metric.column, ([], []))
@@ -136,7 +136,7 @@ class History:
         return curves
 
     def latest(self, site: str) -> dict[str, float]:
-        """The newest figures of a site: of the training, and under `eval_…` on held-out text."""
+        """The newest figures of a site: of the training, and as `eval_…` on held-out text."""
         return self._read.latest.get(site, {})
 
     @property
@@ -174,7 +174,7 @@ class History:
 
 
 def short_site(site: str, among: Sequence[str]) -> str:
-    """As little of a site's name as tells it from the others: `layer 2`, or `2.mlp_out` with several hook points."""
+    """The part of a site's name that differs from the others: `layer 2`, or `2.mlp_out` with several hook points."""
     layer, _, point = site.removeprefix("layer_").partition(".")
     points = {name.partition(".")[2] for name in among}
     layers = {name.partition(".")[0] for name in among}

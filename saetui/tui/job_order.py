@@ -1,4 +1,4 @@
-"""Which jobs are listed, and in which order."""
+"""The jobs that are listed, and their order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saetui.jobs.job import Job, Status, queue_key
 
 
 class Order(str, Enum):
-    """How the list is ordered; the key `o` goes to the next."""
+    """The order of the list; the key `o` goes to the next."""
 
     STATE = "state"
     NEWEST = "newest"
@@ -26,15 +26,15 @@ class Order(str, Enum):
 
 
 def listed(jobs: Iterable[Job], order: Order, text: str = "") -> list[Job]:
-    """The jobs that a filter lets through, in order."""
+    """The jobs that contain all words of a filter, in order."""
     words = text.lower().split()
-    found = [job for job in jobs if all(word in _haystack(job) for word in words)]
+    found = [job for job in jobs if all(word in _searched_text(job) for word in words)]
     newest_first = sorted(found, key=lambda job: job.created_at, reverse=True)
     return sorted(newest_first, key=_KEYS[order])
 
 
 def mean_metric(job: Job, name: str) -> float | None:
-    """The mean of a metric over the job's sites, where it exists."""
+    """The mean of a metric over the job's sites; None where no site has it."""
     values = [figures[name] for figures in job.metrics.values() if name in figures]
     return sum(values) / len(values) if values else None
 
@@ -43,7 +43,7 @@ _STATE_RANK = {Status.RUNNING: 0, Status.PAUSED: 0, Status.STOPPING: 0, Status.S
 
 
 def _by_state(job: Job) -> tuple[int, tuple[int, str]]:
-    """Live ones first, then the queue in its order, then what has ended, newest first."""
+    """Running and paused jobs first, then the queue in its order, then ended jobs, the newest first."""
     rank = _STATE_RANK.get(job.status, 2)
     return rank, queue_key(job) if rank == 1 else (0, "")
 
@@ -65,5 +65,5 @@ _KEYS: dict[Order, Callable[[Job], Any]] = {
 }
 
 
-def _haystack(job: Job) -> str:
+def _searched_text(job: Job) -> str:
     return " ".join((job.name, job.id, job.state, job.status.value, job.architecture, job.model, *job.sites)).lower()

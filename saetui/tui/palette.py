@@ -1,4 +1,4 @@
-"""The command palette: the same actions as the keys, found by their words."""
+"""The command palette: the actions of the keys, found by their words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 
-from saetui.tui.actions import BY_BINDING, SCOPE_TITLES, Action, Scope
+from saetui.tui.actions import BY_BINDING, Action, Scope
 
 _NOT_OFFERED = {"palette", "focus_next", "focus_previous", "back"}
 _NO_MOVEMENT = {Scope.LIST, Scope.DIALOG}
@@ -50,7 +50,7 @@ class ActionCommands(Provider):
 
 
 def _title(action: Action) -> str:
-    return f"{SCOPE_TITLES[action.scope]}: {action.label}"
+    return f"{action.scope.title}: {action.label}"
 
 
 def _help(action: Action) -> str:

@@ -1,11 +1,9 @@
-"""What a form's numbers come to: how many SAEs of what size, and how long. Only what follows; nothing is guessed."""
+"""The figures that follow from a form: how many SAEs of which size, and for how long. Nothing is guessed."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
@@ -20,13 +18,13 @@ from saetui.tui.fields import PREFIX
 
 @dataclass(frozen=True, kw_only=True)
 class RunFigures:
-    """What will be trained.
+    """The size of a training.
 
     Attributes:
         sites: SAEs, one for each layer × hook point.
         parameters: of one SAE.
-        active: latents that may fire for a token, where the architecture sets that.
-        steps, tokens, checkpoints: None while they wait for the length of the dataset.
+        active: latents that may fire for a token, if the architecture sets it.
+        steps, tokens, checkpoints: None while they depend on the unknown length of the dataset.
     """
 
     sites: int
@@ -78,8 +76,8 @@ def run_figures(draft: Draft, model: ModelInfo | None) -> RunFigures | None:
     )
 
 
-def worked_out(draft: Draft, model: ModelInfo | None) -> dict[str, str]:
-    """For every field that may be left empty because its value follows from others: that value, as people read it."""
+def derived_values(draft: Draft, model: ModelInfo | None) -> dict[str, str]:
+    """The values of fields that may be left empty because they follow from others, as people read them."""
     figures = run_figures(draft, model)
     if figures is None or model is None:
         return {}
@@ -94,7 +92,7 @@ def worked_out(draft: Draft, model: ModelInfo | None) -> dict[str, str]:
         shown["num_steps"] = grouped(figures.steps)
         shown["num_tokens"] = grouped(figures.tokens)
     named = {PREFIX + name: text for name, text in shown.items()} | {"name": _job_name(draft, model)}
-    return named | _settled(draft.settings(model.hidden_size))
+    return named | _settings_values(draft.settings(model.hidden_size))
 
 
 def _job_name(draft: Draft, model: ModelInfo) -> str:
@@ -105,13 +103,12 @@ def _job_name(draft: Draft, model: ModelInfo) -> str:
 
 
 def grouped(number: int) -> str:
-    """A whole number that can be read at a glance and still be typed: 16,384."""
+    """A whole number that is easy to read and can still be typed: 16,384."""
     return f"{number:,}" if number >= 10_000 else str(number)
 
 
-def _settled(settings: Settings | None) -> dict[str, str]:
+def _settings_values(settings: Settings | None) -> dict[str, str]:
     if settings is None:
         return {}
-    known: Mapping[str, Any] = msgspec.structs.asdict(settings)
     names = ("warmup_steps", "sparsity_warmup_steps", "aux_k", "micro_batch_size", "dead_neuron_window")
-    return {PREFIX + name: grouped(known[name]) for name in names if known.get(name) is not None}
+    return {PREFIX + name: grouped(settings.values[name]) for name in names if settings.values.get(name) is not None}

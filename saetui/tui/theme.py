@@ -1,4 +1,4 @@
-"""Colours: dark slate with emerald, what each state looks like, and what a terminal with few colours gets."""
+"""Colours: dark slate with emerald, a style for each state, and a theme for terminals with few colours."""
 
 from __future__ import annotations
 
@@ -13,66 +13,69 @@ from saetui.jobs.preferences import THEMES
 
 
 @dataclass(frozen=True)
-class Look:
-    """How a state is shown. The glyph and the word say it without colour."""
+class StateStyle:
+    """How a job's state is shown. The glyph and the word tell it without colour too."""
 
     glyph: str
     word: str
     variable: str
 
 
-LOOKS: Mapping[Status, Look] = {
-    Status.QUEUED: Look("◌", "queued", "state-queued"),
-    Status.STARTING: Look("◔", "starting", "state-starting"),
-    Status.RUNNING: Look("●", "running", "state-running"),
-    Status.PAUSED: Look("‖", "paused", "state-paused"),
-    Status.STOPPING: Look("◕", "stopping", "state-stopping"),
-    Status.COMPLETED: Look("✓", "completed", "state-completed"),
-    Status.STOPPED: Look("■", "stopped", "state-stopped"),
-    Status.FAILED: Look("✗", "failed", "state-failed"),
-    Status.LOST: Look("?", "lost", "state-lost"),
+STATE_STYLES: Mapping[Status, StateStyle] = {
+    Status.QUEUED: StateStyle("◌", "queued", "state-queued"),
+    Status.STARTING: StateStyle("◔", "starting", "state-starting"),
+    Status.RUNNING: StateStyle("●", "running", "state-running"),
+    Status.PAUSED: StateStyle("‖", "paused", "state-paused"),
+    Status.STOPPING: StateStyle("◕", "stopping", "state-stopping"),
+    Status.COMPLETED: StateStyle("✓", "completed", "state-completed"),
+    Status.STOPPED: StateStyle("■", "stopped", "state-stopped"),
+    Status.FAILED: StateStyle("✗", "failed", "state-failed"),
+    Status.LOST: StateStyle("?", "lost", "state-lost"),
 }
 
-_ON_ITS_WAY = {
+_BETWEEN_STATES = {
     "pausing": "state-paused",
     "unloading": "state-paused",
     "resuming": "state-running",
     "degraded": "state-stopping",
 }
-"""States between two states, or amiss: the colour of what comes."""
+"""States between two others have the colour of the next one."""
 
 
-def look_of(job: Job) -> Look:
-    """How a job's state is shown, with what is on its way."""
-    look = LOOKS[job.status]
-    return Look(look.glyph, job.state, _ON_ITS_WAY.get(job.state, look.variable))
+def style_of(job: Job) -> StateStyle:
+    """How a job's state is shown; a requested change is shown too, before it has happened."""
+    style = STATE_STYLES[job.status]
+    return StateStyle(style.glyph, job.state, _BETWEEN_STATES.get(job.state, style.variable))
 
 
-VARIABLES: Mapping[str, str] = {
-    "state-queued": "#8aa4c0",
-    "state-starting": "#38bdf8",
-    "state-running": "#34d399",
-    "state-paused": "#facc15",
-    "state-stopping": "#fb923c",
-    "state-completed": "#86d98f",
-    "state-stopped": "#a8b3bf",
-    "state-failed": "#f87171",
-    "state-lost": "#c792ea",
-    "muted": "#7d8c9c",
-    "faint": "#44546a",
-    "line": "#2b3a4a",
-    "strong": "#f1f5f9",
-    "cursor": "#1d3b3a",
-    "curve-1": "#34d399",
-    "curve-2": "#60a5fa",
-    "curve-3": "#fbbf24",
-    "curve-4": "#f472b6",
-    "curve-5": "#22d3ee",
-    "curve-6": "#a78bfa",
-    "curve-7": "#fb923c",
-    "curve-8": "#a3e635",
+_COLOURS: Mapping[str, tuple[str, str]] = {
+    "state-queued": ("#8aa4c0", "ansi_bright_blue"),
+    "state-starting": ("#38bdf8", "ansi_cyan"),
+    "state-running": ("#34d399", "ansi_green"),
+    "state-paused": ("#facc15", "ansi_yellow"),
+    "state-stopping": ("#fb923c", "ansi_yellow"),
+    "state-completed": ("#86d98f", "ansi_green"),
+    "state-stopped": ("#a8b3bf", "ansi_default"),
+    "state-failed": ("#f87171", "ansi_red"),
+    "state-lost": ("#c792ea", "ansi_magenta"),
+    "muted": ("#7d8c9c", "ansi_bright_black"),
+    "faint": ("#44546a", "ansi_bright_black"),
+    "line": ("#2b3a4a", "ansi_bright_black"),
+    "strong": ("#f1f5f9", "ansi_default"),
+    "cursor": ("#1d3b3a", "ansi_bright_black"),
+    "curve-1": ("#34d399", "ansi_green"),
+    "curve-2": ("#60a5fa", "ansi_blue"),
+    "curve-3": ("#fbbf24", "ansi_yellow"),
+    "curve-4": ("#f472b6", "ansi_magenta"),
+    "curve-5": ("#22d3ee", "ansi_cyan"),
+    "curve-6": ("#a78bfa", "ansi_bright_magenta"),
+    "curve-7": ("#fb923c", "ansi_red"),
+    "curve-8": ("#a3e635", "ansi_bright_green"),
 }
-"""saetui's own CSS variables, as the default theme has them."""
+"""saetui's own CSS variables: for true colour, and for a terminal with 16 colours."""
+
+VARIABLES: Mapping[str, str] = {name: colour for name, (colour, _) in _COLOURS.items()}
+"""saetui's own variables in the default theme."""
 
 CURVES = tuple(f"curve-{index}" for index in range(1, 9))
 
@@ -106,31 +109,6 @@ SAETUI = Theme(
     },
 )
 
-_ANSI_STATES = {
-    "state-queued": "ansi_bright_blue",
-    "state-starting": "ansi_cyan",
-    "state-running": "ansi_green",
-    "state-paused": "ansi_yellow",
-    "state-stopping": "ansi_yellow",
-    "state-completed": "ansi_green",
-    "state-stopped": "ansi_default",
-    "state-failed": "ansi_red",
-    "state-lost": "ansi_magenta",
-    "muted": "ansi_bright_black",
-    "faint": "ansi_bright_black",
-    "line": "ansi_bright_black",
-    "strong": "ansi_default",
-    "cursor": "ansi_bright_black",
-    "curve-1": "ansi_green",
-    "curve-2": "ansi_blue",
-    "curve-3": "ansi_yellow",
-    "curve-4": "ansi_magenta",
-    "curve-5": "ansi_cyan",
-    "curve-6": "ansi_bright_magenta",
-    "curve-7": "ansi_red",
-    "curve-8": "ansi_bright_green",
-}
-
 SAETUI_ANSI = Theme(
     name="saetui-ansi",
     ansi=True,
@@ -147,7 +125,7 @@ SAETUI_ANSI = Theme(
     boost="ansi_default",
     variables={
         **BUILTIN_THEMES["ansi-dark"].variables,
-        **_ANSI_STATES,
+        **{name: ansi for name, (_, ansi) in _COLOURS.items()},
         "block-cursor-background": "ansi_green",
         "block-cursor-foreground": "ansi_black",
         "block-cursor-text-style": "none",
@@ -165,7 +143,7 @@ OFFERED_THEMES = tuple(name for name in THEMES if name != "auto")
 
 
 def theme_named(name: str) -> str:
-    """The theme that a preference means: `auto` is what the terminal can show, and NO_COLOR is always obeyed."""
+    """The theme of a preference: `auto` is the one that the terminal can show, and NO_COLOR always wins."""
     return theme_for_terminal() if name == "auto" or "NO_COLOR" in os.environ else name
 
 

@@ -1,4 +1,4 @@
-"""What charts show of a log: series of bounded length, however long the log, that keep every peak."""
+"""Series of a log for charts: of bounded length, however long the log, with every peak."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from saetui.rundir.rows import Block, Header, RowFollower, SiteRows
 
 POINTS = 8192
-"""Points of a series at most: a dozen for each column of a wide terminal, so that zooming in still finds some."""
+"""The most points of a series: a dozen for each column of a wide terminal, so that zooming in still finds some."""
 
 Series = tuple[Sequence[int], Sequence[float]]
 """Steps, which grow, and values."""
@@ -20,10 +20,10 @@ _Point = tuple[int, float]
 
 
 class Trace:
-    """One series. Once it is long, each stretch of it is its smallest and its largest value, at their own steps."""
+    """One series. A long one is divided into stretches, each kept as its smallest and largest value at their own steps."""
 
     def __init__(self, points: int = POINTS, expected: int = 0) -> None:
-        """`expected`: so many points are known to come; more may."""
+        """`expected`: so many points will come, possibly more."""
         self._limit = points - 3
         self._stretch = 1
         while 2 * expected >= self._limit * self._stretch and expected >= self._limit:
@@ -52,7 +52,7 @@ class Trace:
             self._last = steps[-1], values[-1]
 
     def series(self) -> Series:
-        """The points now, the last one among them; they do not change with the trace."""
+        """The points now, with the last one; they do not change with the trace."""
         steps, values = self._steps[:], self._values[:]
         newest = [*self._open, *([self._last] if self._last else [])]
         for step, value in newest:
@@ -62,7 +62,7 @@ class Trace:
         return steps, values
 
     def _widen(self, steps: Sequence[int], values: Sequence[float]) -> None:
-        """Take points into the stretch that is not full yet."""
+        """Add points to the stretch that is not full yet."""
         widened = self._open + [(steps[place], values[place]) for place in _extremes(values)]
         self._open = [widened[place] for place in _extremes([value for _, value in widened])]
         self._in_open += len(steps)
@@ -73,7 +73,7 @@ class Trace:
             self._open, self._in_open = [], 0
 
     def _halve(self) -> None:
-        """Make one stretch, two points, of each two."""
+        """Merge each two stretches into one of two points."""
         kept: list[int] = []
         for start in range(0, len(self._steps), 4):
             kept.extend(start + place for place in _extremes(self._values[start : start + 4]))
@@ -86,7 +86,7 @@ class TraceReader(RowFollower):
     """Follows a log and keeps a trace of each wanted column: of each site, and of the mean over all sites.
 
     Attributes:
-        newest: for each site the newest row: its step and what it holds.
+        newest: for each site the step and the values of its newest row.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -122,12 +122,12 @@ class TraceReader(RowFollower):
                     self._means[name].add(number, steps, values)
 
     def series(self, site: str, column: str) -> Series:
-        """One column of one site; empty where there is none."""
+        """One column of one site; empty if it does not exist."""
         trace = self._traces.get((site, column))
         return trace.series() if trace else ((), ())
 
     def mean(self, column: str) -> Series:
-        """The mean over all sites, at the steps that all have; of a single site that is its own series."""
+        """The mean over all sites, at the steps that all sites have; for a single site its own series."""
         if len(self.sites) == 1:
             return self.series(self.sites[0], column)
         means = self._means.get(column)
@@ -142,7 +142,7 @@ class _MeanTrace:
         self._waiting: list[tuple[list[int], list[float]]] = [([], []) for _ in range(sites)]
 
     def add(self, site: int, steps: Sequence[int], values: Sequence[float]) -> None:
-        """New points of one site; what all sites have is taken into the mean."""
+        """Add points of one site; steps that all sites have go into the mean."""
         self._waiting[site][0].extend(steps)
         self._waiting[site][1].extend(values)
         while shared := min(len(steps) for steps, _ in self._waiting):
@@ -157,7 +157,7 @@ class _MeanTrace:
             self._drop(shared)
 
     def _drop_unshared(self) -> int:
-        """Leave out the steps before the first that all can have; 1 when all have it."""
+        """Drop the steps before the first that all sites can have. Returns 1 if all have that one."""
         latest = max(steps[0] for steps, _ in self._waiting)
         for steps, values in self._waiting:
             late = sum(1 for step in steps if step < latest)
@@ -179,7 +179,7 @@ def _present(rows: SiteRows, column: int) -> tuple[Sequence[int], Sequence[float
 
 
 def _extremes(values: Sequence[float]) -> list[int]:
-    """The places of the smallest and the largest of some values, in order; what is not finite only where all is so."""
+    """The indices of the smallest and the largest value, in order. Values that are not finite count only if all are so."""
     finite = values if math.isfinite(sum(values)) else [value for value in values if math.isfinite(value)]
     if not finite:
         return [0]

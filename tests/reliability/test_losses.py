@@ -13,7 +13,7 @@ from saetui.jobs.damage import read_damage
 from saetui.jobs.job import Status
 from saetui.protocol.messages import GetJobs, GetTemplates, SaveTemplate
 from saetui.tui.app import SaetuiApp
-from saetui.tui.screens.confirm import ErrorScreen
+from saetui.tui.screens.dialog import ErrorScreen
 from tests.reliability.machine import ReliableMachine
 from tests.tui.pressing import screen_text, until
 

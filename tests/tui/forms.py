@@ -99,7 +99,7 @@ class FormReader:
     async def settled(self) -> None:
         """Wait until the machine has been asked about what stands there now."""
         await until(self.pilot, lambda: self.form.start.state.readiness in (Readiness.READY, Readiness.WRONG))
-        await until(self.pilot, lambda: self.screen.looked)
+        await until(self.pilot, lambda: self.screen.checked)
 
     async def go_to(self, field: str) -> None:
         """Put the focus on a field, as if by many tabs."""

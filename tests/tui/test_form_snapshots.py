@@ -66,6 +66,7 @@ def form_after(*keys: str, model: str = "./llama", **changes: Any) -> Before:
     async def before(pilot: Pilot[Any]) -> None:
         app = pilot.app
         assert isinstance(app, SaetuiApp)
+        await until(pilot, lambda: app.model.known)
         app.open_form({"model": model, "dataset": {"source": "./text.txt"}, **changes})
         await until(pilot, lambda: isinstance(app.screen, NewTrainingScreen))
         form = FormReader(pilot)

@@ -13,9 +13,9 @@ from saetui.jobs.preferences import PREFERENCES
 from saetui.protocol.messages import GetPreferences
 from saetui.rundir.checkpoints import list_checkpoints
 from saetui.tui.app import SaetuiApp
-from saetui.tui.screens.confirm import ConfirmScreen
+from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.job import JobScreen
-from saetui.tui.screens.job_keys import VERBS, can_be_asked
+from saetui.tui.screens.job_keys import ACTION_COMMANDS, can_be_asked
 from saetui.tui.screens.settings import STEPS, SettingsScreen, neighbour
 from saetui.tui.widgets.job_list import JobList
 from tests.supervisor import trainer
@@ -37,7 +37,7 @@ def status(app: SaetuiApp, job_id: str) -> Status:
 
 
 def listed(app: SaetuiApp) -> list[str]:
-    return [job.name for job in app.screen_stack[0].query_one(JobList).jobs]
+    return [job.name for job in app.screen_stack[0].query_one(JobList).items]
 
 
 async def test_a_job_is_paused_resumed_unloaded_and_resumed_by_keys(
@@ -59,7 +59,7 @@ async def test_a_job_is_paused_resumed_unloaded_and_resumed_by_keys(
         await until(pilot, lambda: list_checkpoints(machine.run(job.id).checkpoints))
         await pilot.press("u")
         await until(pilot, lambda: app.model.jobs[job.id].unloaded)
-        await until(pilot, lambda: "memory free" in screen_text(app.screen))
+        await until(pilot, lambda: "unloaded" in screen_text(app.screen))
         await pilot.press("r")
         await until(pilot, lambda: status(app, job.id) is Status.RUNNING)
     machine.stop(job.id)
@@ -212,7 +212,7 @@ async def test_settings_are_changed_by_keys_and_kept(machine: Machine, monkeypat
 )
 def test_only_what_can_be_done_is_offered(tmp_path: Path, name: str, keys: set[str]) -> None:
     job = next(job for job in restless_home(tmp_path) if job.name == name)
-    assert {action for action in VERBS if can_be_asked(action, [job])} == keys
+    assert {action for action in ACTION_COMMANDS if can_be_asked(action, [job])} == keys
 
 
 async def test_what_a_job_does_without_is_said(fixed_app: MakeApp, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from saetui.rundir.checkpoints import new_checkpoint
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.screens.job import JobScreen
 from saetui.tui.widgets.chart_grid import ChartGrid
-from saetui.tui.widgets.text_pane import TextPane
+from saetui.tui.widgets.text_pane import TextView
 from tests.tui.conftest import MakeApp
 from tests.tui.pressing import screen_text, until
 from tests.tui.runs import busy_home
@@ -34,7 +34,7 @@ async def opened(make: MakeApp, home: Path) -> AsyncIterator[tuple[Pilot[None], 
         screen = app.screen
         assert isinstance(screen, JobScreen)
         await until(pilot, lambda: not screen.query_one(ChartGrid).has_class("notice"))
-        await until(pilot, lambda: screen.query_one("#log", TextPane).line_count == 200)
+        await until(pilot, lambda: screen.query_one("#log", TextView).pane.line_count == 200)
         yield pilot, screen
 
 
@@ -43,7 +43,7 @@ async def opened(make: MakeApp, home: Path) -> AsyncIterator[tuple[Pilot[None], 
     [
         ("1", "learning rate"),
         ("2", "layer_3.resid_post"),
-        ("3", "2.0 MB"),
+        ("3", "1.9 MiB"),
         ("3", "0.1100    31.50"),
         ("4", "AuxK revives"),
         ("5", "step 1990"),
@@ -98,7 +98,7 @@ async def test_a_chart_can_have_all_the_room(fixed_app: MakeApp, tmp_path: Path)
 
 async def test_the_log_is_searched_from_the_end_round_to_the_start(fixed_app: MakeApp, tmp_path: Path) -> None:
     async with opened(fixed_app, tmp_path) as (pilot, screen):
-        log = screen.query_one("#log", TextPane)
+        log = screen.query_one("#log", TextView).pane
         await pilot.press("5", "slash", *"step 50", "enter")
         await until(pilot, lambda: "step 50" in log.current_text)
         first = log.current_text

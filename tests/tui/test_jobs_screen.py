@@ -14,7 +14,7 @@ from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import JobChanged, JobRemoved
 from saetui.tui.app import SaetuiApp, farewell
 from saetui.tui.job_order import Order, mean_metric
-from saetui.tui.screens.confirm import ConfirmScreen
+from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.job import JobScreen
 from saetui.tui.state import Model
 from saetui.tui.widgets.job_list import COLUMNS, JobList, layout
@@ -29,7 +29,7 @@ def job_list(app: SaetuiApp) -> JobList:
 
 
 def names(app: SaetuiApp) -> list[str]:
-    return [job.name for job in job_list(app).jobs]
+    return [job.name for job in job_list(app).items]
 
 
 def many_jobs(home: Path, count: int) -> list[Job]:
@@ -39,7 +39,7 @@ def many_jobs(home: Path, count: int) -> list[Job]:
 async def test_cursor_keys_move_and_stay_within_the_list(fixed_app: MakeApp, tmp_path: Path) -> None:
     app = fixed_app(many_jobs(tmp_path, 50))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: len(job_list(app).jobs) == 50)
+        await until(pilot, lambda: len(job_list(app).items) == 50)
         table = job_list(app)
         for keys, cursor in [("k", 0), ("jjj", 3), ("G", 49), ("j", 49), ("g", 0)]:
             await pilot.press(*keys)
@@ -60,7 +60,7 @@ async def test_the_list_has_the_focus_as_soon_as_there_are_jobs(tmp_path: Path) 
 async def test_the_cursor_stays_on_its_job_when_the_order_changes(fixed_app: MakeApp, tmp_path: Path) -> None:
     app = fixed_app(busy_home(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(job_list(app).jobs) == 7)
+        await until(pilot, lambda: len(job_list(app).items) == 7)
         await pilot.press("G")
         highlighted = job_list(app).highlighted
         await pilot.press("o", "o")
@@ -89,7 +89,7 @@ async def test_the_charts_are_those_of_the_highlighted_job(fixed_app: MakeApp, t
 async def test_a_filter_narrows_the_list_and_esc_widens_it_again(fixed_app: MakeApp, tmp_path: Path) -> None:
     app = fixed_app(busy_home(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(job_list(app).jobs) == 7)
+        await until(pilot, lambda: len(job_list(app).items) == 7)
         await pilot.press("slash", *"demo")
         assert names(app) == ["demo"]
         await pilot.press("enter")
@@ -101,7 +101,7 @@ async def test_a_filter_narrows_the_list_and_esc_widens_it_again(fixed_app: Make
 async def test_a_filter_that_finds_nothing_says_how_to_go_on(fixed_app: MakeApp, tmp_path: Path) -> None:
     app = fixed_app(busy_home(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(job_list(app).jobs) == 7)
+        await until(pilot, lambda: len(job_list(app).items) == 7)
         await pilot.press("slash", *"zzz")
         await until(pilot, lambda: "esc shows all again" in screen_text(app.screen))
 
@@ -109,7 +109,7 @@ async def test_a_filter_that_finds_nothing_says_how_to_go_on(fixed_app: MakeApp,
 async def test_stopping_is_asked_first_and_enter_means_no(fixed_app: MakeApp, tmp_path: Path) -> None:
     app = fixed_app(busy_home(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(job_list(app).jobs) == 7)
+        await until(pilot, lambda: len(job_list(app).items) == 7)
         await pilot.press("S")
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         await pilot.press("enter")
@@ -120,7 +120,7 @@ async def test_stopping_is_asked_first_and_enter_means_no(fixed_app: MakeApp, tm
 async def test_a_refused_request_is_shown_to_be_read(fixed_app: MakeApp, tmp_path: Path) -> None:
     app = fixed_app(busy_home(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(job_list(app).jobs) == 7)
+        await until(pilot, lambda: len(job_list(app).items) == 7)
         await pilot.press("S")
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         await pilot.press("y")
@@ -131,7 +131,7 @@ async def test_a_refused_request_is_shown_to_be_read(fixed_app: MakeApp, tmp_pat
 async def test_only_what_can_be_done_is_offered(fixed_app: MakeApp, tmp_path: Path, key: str, offered: bool) -> None:
     app = fixed_app([make_job(tmp_path, 1, Status.RUNNING)])
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: job_list(app).jobs)
+        await until(pilot, lambda: job_list(app).items)
         await pilot.press(key)
         await pilot.pause()
         assert isinstance(app.screen, ConfirmScreen) is offered
@@ -152,7 +152,7 @@ async def test_progress_is_shown_as_it_comes_and_removed_jobs_go(tmp_path: Path)
 async def test_a_lost_supervisor_is_said_and_old_figures_stay(fixed_app: MakeApp, tmp_path: Path) -> None:
     app = fixed_app(busy_home(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(job_list(app).jobs) == 7)
+        await until(pilot, lambda: len(job_list(app).items) == 7)
         app.lose(SupervisorError("The supervisor does not answer."))
         await until(pilot, lambda: "connecting again" in screen_text(app.screen))
         assert len(names(app)) == 7
@@ -168,7 +168,7 @@ async def test_the_wanted_job_is_highlighted(tmp_path: Path) -> None:
 async def test_enter_opens_the_job_and_esc_comes_back(fixed_app: MakeApp, tmp_path: Path) -> None:
     app = fixed_app(busy_home(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: len(job_list(app).jobs) == 7)
+        await until(pilot, lambda: len(job_list(app).items) == 7)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, JobScreen))
         await pilot.press("escape")
@@ -181,7 +181,7 @@ async def test_hostile_names_neither_break_the_layout_nor_arrive_raw(
 ) -> None:
     app = fixed_app(busy_home(tmp_path))
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: len(job_list(app).jobs) == 7)
+        await until(pilot, lambda: len(job_list(app).items) == 7)
         strips = app.screen._compositor.render_strips()
         assert all(strip.cell_length == size[0] for strip in strips)
         text = screen_text(app.screen)

@@ -9,7 +9,7 @@ import pytest
 from saetui.client.link import Link
 from saetui.jobs.job import Status
 from saetui.tui.app import SaetuiApp
-from saetui.tui.screens.confirm import ConfirmScreen
+from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.job import JobScreen
 from saetui.tui.widgets.chart_grid import ChartGrid
 from tests.supervisor.conftest import Machine, machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saetui.tui.log_tail import TAIL_BYTES, LogTail
+from saetui.tui.job_texts import TAIL_BYTES, LogTail
 
 
 def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:

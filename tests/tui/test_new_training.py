@@ -18,8 +18,9 @@ from saetui.tui.screens.new_training import NewTrainingScreen
 from saetui.tui.screens.pick import PickScreen
 from saetui.tui.screens.save_template import SaveTemplateScreen
 from saetui.tui.widgets.field_help import FieldHelp
-from saetui.tui.widgets.field_row import FieldInput, FieldRow
+from saetui.tui.widgets.field_row import FieldRow
 from saetui.tui.widgets.form_section import FoldRow
+from saetui.tui.widgets.inputs import FieldInput
 from saetui.tui.widgets.start_row import StartRow
 from saetui.tui.widgets.training_summary import TrainingSummary
 from tests.tui.fixed import FixedSource
@@ -249,7 +250,7 @@ class TestErrors:
             await form.type("x")
             await form.go_to("name")
             await form.pilot.press("ctrl+g")
-            await until(form.pilot, lambda: form.form.start.state.words() == "2 things to repair")
+            await until(form.pilot, lambda: form.form.start.state.words() == "2 errors to correct")
             await until(form.pilot, lambda: form.focused == "hyperparameters.batch_size")
 
     async def test_a_folded_field_opens_when_it_is_wrong(self, tmp_path: Path) -> None:

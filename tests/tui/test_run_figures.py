@@ -5,7 +5,7 @@ from __future__ import annotations
 from saetui.catalog.models import ModelInfo
 from saetui.tui.draft import Draft
 from saetui.tui.fields import PREFIX
-from saetui.tui.run_figures import run_figures, worked_out
+from saetui.tui.run_figures import derived_values, run_figures
 
 MODEL = ModelInfo(
     reference="some/model",
@@ -47,18 +47,18 @@ def test_nothing_is_said_while_a_field_is_wrong_or_the_model_unknown() -> None:
     assert run_figures(draft_with(batch_size="many"), MODEL) is None
     assert run_figures(draft_with(k="9000"), MODEL) is None
     assert run_figures(Draft(), None) is None
-    assert worked_out(draft_with(batch_size="many"), MODEL) == {}
+    assert derived_values(draft_with(batch_size="many"), MODEL) == {}
 
 
 def test_a_length_in_passes_is_not_guessed_in_steps() -> None:
     figures = run_figures(draft_with(num_epochs="2"), MODEL)
     assert figures is not None
     assert (figures.steps, figures.tokens, figures.checkpoints) == (None, None, None)
-    assert PREFIX + "num_steps" not in worked_out(draft_with(num_epochs="2"), MODEL)
+    assert PREFIX + "num_steps" not in derived_values(draft_with(num_epochs="2"), MODEL)
 
 
 def test_what_follows_is_worked_out_for_every_open_field() -> None:
-    known = worked_out(draft_with(num_tokens="8192000", top_k_sparsity="1"), MODEL)
+    known = derived_values(draft_with(num_tokens="8192000", top_k_sparsity="1"), MODEL)
     assert known[PREFIX + "num_steps"] == "2000"
     assert known[PREFIX + "latent_dim"] == "6144"
     assert known[PREFIX + "k"] == "61"

@@ -17,7 +17,7 @@ from saetui.tui.screens.jobs import JobsScreen
 from saetui.tui.widgets.chart_grid import ChartGrid
 from saetui.tui.widgets.job_list import JobList
 from saetui.tui.widgets.job_notice import JobNotice
-from saetui.tui.widgets.text_pane import TextPane
+from saetui.tui.widgets.text_pane import TextView
 from tests.tui.conftest import MakeApp
 from tests.tui.pressing import screen_text, until
 from tests.tui.runs import RunMaker, busy_home, make_job, restless_home
@@ -183,7 +183,7 @@ def test_one_job(
 ) -> None:
     async def ready(pilot: Pilot[Any]) -> None:
         await pressing("enter", then=lambda app: isinstance(app.screen, JobScreen) and has_charts(app))(pilot)
-        await until(pilot, lambda: pilot.app.screen.query_one("#log", TextPane).line_count)
+        await until(pilot, lambda: pilot.app.screen.query_one("#log", TextView).pane.line_count)
         await pressing(*keys, then=then, charts=False)(pilot)
 
     jobs: list[Job] = busy_home(tmp_path)

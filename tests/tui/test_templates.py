@@ -14,8 +14,9 @@ from textual.pilot import Pilot
 from saetui.client.link import Link
 from saetui.home import Home
 from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
+from saetui.protocol.messages import SaveTemplate
 from saetui.tui.app import SaetuiApp
-from saetui.tui.screens.confirm import ConfirmScreen
+from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.file_path import FilePathScreen, ImportReportScreen, refusal_lines
 from saetui.tui.screens.new_training import NewTrainingScreen
 from saetui.tui.screens.save_template import SaveTemplateScreen
@@ -52,7 +53,7 @@ class Templates:
 
     @property
     def shown(self) -> list[str]:
-        return [template.name for template in self.rows.templates]
+        return [template.name for template in self.rows.items]
 
     @property
     def preview(self) -> str:
@@ -69,7 +70,7 @@ class Templates:
 
     async def highlight(self, name: str) -> None:
         await self.pilot.press("g")
-        for _ in self.rows.templates:
+        for _ in self.rows.items:
             if self.rows.highlighted is not None and self.rows.highlighted.name == name:
                 return
             await self.pilot.press("j")
@@ -82,7 +83,7 @@ async def live_templates(home: Home, *saved: str) -> AsyncIterator[Templates]:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: app.model.templates != ())
         for name in saved:
-            await app.commands.save_template(SPEC, name, f"about {name}")
+            await app.request(SaveTemplate(SPEC, name, f"about {name}"))
         screen = Templates(pilot, app)
         await until(pilot, lambda: set(saved) <= set(screen.names))
         app.open_templates()
@@ -135,7 +136,7 @@ class TestLooking:
         async with fixed_templates() as screen:
             await screen.pilot.press("slash", *"zebra")
             await screen.pilot.pause()
-            assert "nothing has “zebra”" in text_of(screen.rows)
+            assert "no template contains “zebra”" in text_of(screen.rows)
 
     async def test_without_any_it_says_what_to_do(self) -> None:
         async with fixed_templates(()) as screen:

@@ -10,8 +10,8 @@ from textual.theme import Theme
 
 from saetui.jobs.job import Status
 from saetui.tui.app import SaetuiApp
-from saetui.tui.clipboard import LIMIT, copied_note
-from saetui.tui.theme import LOOKS, OFFERED_THEMES, OWN_THEMES, VARIABLES, theme_for_terminal
+from saetui.tui.terminal import CLIPBOARD_LIMIT, copied_note
+from saetui.tui.theme import OFFERED_THEMES, OWN_THEMES, STATE_STYLES, VARIABLES, theme_for_terminal
 from tests.tui.fixed import FixedSource
 from tests.tui.pressing import screen_text, until
 from tests.tui.runs import busy_home
@@ -32,9 +32,9 @@ def test_the_theme_suits_the_terminal(environment: dict[str, str], theme: str) -
 
 
 def test_every_state_has_a_glyph_and_a_word_of_its_own() -> None:
-    assert set(LOOKS) == set(Status)
-    assert len({look.glyph for look in LOOKS.values()}) == len(Status)
-    assert len({look.word for look in LOOKS.values()}) == len(Status)
+    assert set(STATE_STYLES) == set(Status)
+    assert len({style.glyph for style in STATE_STYLES.values()}) == len(Status)
+    assert len({style.word for style in STATE_STYLES.values()}) == len(Status)
 
 
 @pytest.mark.parametrize("theme", OWN_THEMES, ids=lambda theme: str(theme.name))
@@ -59,7 +59,7 @@ async def test_no_color_means_no_colour_at_all(tmp_path: Path, monkeypatch: pyte
 
 
 def test_too_long_a_text_is_not_copied_and_that_is_said() -> None:
-    note, severity = copied_note("x" * (LIMIT + 1), "The settings", {})
+    note, severity = copied_note("x" * (CLIPBOARD_LIMIT + 1), "The settings", {})
     assert severity == "warning"
     assert "too many" in note
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.screen import Screen
 
 from saetui.tui.exact_updates import ExactCompositor
-from saetui.tui.messages import ModelChanged
+from saetui.tui.shell import ModelChanged, Shell
 from saetui.tui.state import Model
 from saetui.tui.widgets.device_bar import DeviceBar
 from saetui.tui.widgets.key_line import KeyLine
-
-if TYPE_CHECKING:
-    from saetui.tui.app import SaetuiApp
-    from saetui.tui.commands import Commands
 
 Result = TypeVar("Result")
 
 
 class SaetuiScreen(Screen[Result]):
-    """A full screen. Subclasses compose what lies between the two lines, and redraw in `show_model`."""
+    """A full screen. Subclasses compose the part between the two lines, and redraw in `show_model`."""
 
     ESCAPE_TO_MINIMIZE: ClassVar[bool] = False
 
@@ -30,18 +26,14 @@ class SaetuiScreen(Screen[Result]):
         self._compositor = ExactCompositor()
 
     @property
-    def saetui(self) -> SaetuiApp:
-        return cast("SaetuiApp", self.app)
+    def shell(self) -> Shell:
+        """The app."""
+        return cast("Shell", self.app)
 
     @property
     def model(self) -> Model:
         """The newest state; read it, never change it."""
-        return self.saetui.model
-
-    @property
-    def commands(self) -> Commands:
-        """What may be asked of the supervisor."""
-        return self.saetui.commands
+        return self.shell.model
 
     def compose(self) -> ComposeResult:
         yield DeviceBar(self.model)
@@ -49,7 +41,7 @@ class SaetuiScreen(Screen[Result]):
         yield KeyLine()
 
     def compose_body(self) -> ComposeResult:
-        """What lies between the device's line and the keys."""
+        """The part between the device's line and the keys."""
         yield from ()
 
     def show_model(self) -> None:

@@ -8,35 +8,33 @@ from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.strip import Strip
-from textual.widgets import Static
 
-from saetui.tui.actions import BY_BINDING, SCOPE_TITLES, Action, Scope, bindings_for
+from saetui.tui.actions import BY_BINDING, Action, Scope, bindings_for
+from saetui.tui.screens.dialog import Dialog
 from saetui.tui.widgets.line_canvas import line
 from saetui.tui.widgets.line_list import LineList
 
 _KEYS_WIDTH = 10
 _LABEL_WIDTH = 14
+_FIRST_SCOPES = (
+    Scope.JOBS, Scope.JOB, Scope.NEW, Scope.TEMPLATES, Scope.CHART, Scope.LOG, Scope.LIST, Scope.APP,
+)  # fmt: skip
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Every key of the screen beneath, also those that have nothing to act on just now."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.HELP)]
+    BOX_CLASSES = "dialog help"
 
     def __init__(self, screen: Screen[Any]) -> None:
-        super().__init__()
+        super().__init__("", "↑ ↓ scroll   esc close")
         self._actions = actions_on(screen)
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog help"):
-            yield HelpList(self._actions)
-            yield Static("↑ ↓ scroll   esc close", classes="dialog-keys")
-
-    def action_close(self) -> None:
-        self.dismiss(None)
+    def compose_body(self) -> ComposeResult:
+        yield HelpList(self._actions)
 
 
 class HelpList(LineList):
@@ -47,10 +45,9 @@ class HelpList(LineList):
 
     def __init__(self, actions: Sequence[Action]) -> None:
         super().__init__()
-        self._groups = [
-            (scope, [action for action in actions if action.scope is scope])
-            for scope in sorted({action.scope for action in actions}, key=_scope_order)
-        ]
+        scopes = {action.scope for action in actions}
+        order = [scope for scope in (*_FIRST_SCOPES, *Scope) if scope in scopes]
+        self._groups = {scope: [action for action in actions if action.scope is scope] for scope in order}
         self._rows: list[Strip] = []
         self._width = 0
 
@@ -69,8 +66,8 @@ class HelpList(LineList):
         label, muted = self.colour("foreground"), self.colour("muted")
         room = max(20, width - _KEYS_WIDTH - _LABEL_WIDTH)
         rows: list[Strip] = []
-        for scope, actions in self._groups:
-            rows += [*([Strip([])] if rows else []), line((SCOPE_TITLES[scope], heading))]
+        for scope, actions in self._groups.items():
+            rows += [*([line()] if rows else []), line((scope.title, heading))]
             for action in actions:
                 for index, part in enumerate(wrap(action.help, room)):
                     keys, name = (action.shown_keys, action.label) if index == 0 else ("", "")
@@ -88,8 +85,3 @@ def actions_on(screen: Screen[Any]) -> list[Action]:
         for binding in bindings
     }
     return [action for binding_id, action in BY_BINDING.items() if binding_id in ids]
-
-
-def _scope_order(scope: Scope) -> int:
-    order = [Scope.JOBS, Scope.JOB, Scope.NEW, Scope.TEMPLATES, Scope.CHART, Scope.LOG, Scope.LIST, Scope.APP]
-    return order.index(scope) if scope in order else len(order)

@@ -1,24 +1,42 @@
-"""What is asked of jobs from the list or from a job's own screen: pause, resume, stop, retry, delete, order.
+"""Keys that act on jobs, from the list or from a job's own screen: pause, resume, stop, retry, delete, order, copy.
 
-Each key acts on those of its targets for which it can be done (jobs/commands.py says which), asks first where something is
-lost, and says what happens.
+Each key acts on those of its targets for which it is possible (jobs/commands.py), asks first where something would be lost,
+and says what happens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from textual import work
 
 from saetui.errors import SaetuiError
 from saetui.jobs.commands import JobCommand, can
 from saetui.jobs.job import Job, Status
-from saetui.protocol.messages import Place
+from saetui.protocol.messages import (
+    BaseRequest,
+    CheckpointJobs,
+    DeleteJobs,
+    ManyJobs,
+    MoveJobs,
+    PauseJobs,
+    Place,
+    ResumeJobs,
+    RetryJobs,
+    SaveTemplate,
+    StopJobs,
+)
+from saetui.rundir.layout import RunDirectory
 from saetui.tui.screens.base import SaetuiScreen
-from saetui.tui.screens.confirm import ConfirmScreen
+from saetui.tui.screens.dialog import ConfirmScreen
+from saetui.tui.widgets.chart_grid import ChartGrid
 
-VERBS: Mapping[str, tuple[JobCommand, ...]] = {
+ACTION_COMMANDS: Mapping[str, tuple[JobCommand, ...]] = {
     "pause": (JobCommand.PAUSE, JobCommand.RESUME),
     "unload": (JobCommand.UNLOAD,),
     "resume": (JobCommand.RESUME,),
@@ -29,12 +47,12 @@ VERBS: Mapping[str, tuple[JobCommand, ...]] = {
     "earlier": (JobCommand.MOVE,),
     "later": (JobCommand.MOVE,),
 }
-"""Action → what it asks of jobs. `pause` lets those go on that are paused, where none can be paused."""
+"""Action → the commands that it can give. `pause` resumes paused jobs where none can be paused."""
 
 
 @dataclass(frozen=True)
 class _Question:
-    """What is asked before something is lost; `one` and `several` say what happens then."""
+    """A question before something is lost; `one` and `several` say what would happen."""
 
     one: str
     several: str
@@ -43,16 +61,16 @@ class _Question:
 
 
 _STOP = _Question(
-    "It finishes its step, saves a checkpoint, and exports the SAE as it stands.",
-    "Each finishes its step, saves a checkpoint, and exports its SAE as it stands.",
+    "It finishes its step, saves a checkpoint, and exports the SAE as it is then.",
+    "Each finishes its step, saves a checkpoint, and exports its SAE as it is then.",
     "Stop",
     "Go on",
 )
 _RETRY = _Question(
-    "It is trained from the start. Metrics, events, checkpoints and SAEs of the earlier try are removed; its log is kept. "
-    "To go on from its newest checkpoint instead: r.",
-    "They are trained from the start. Metrics, events, checkpoints and SAEs of the earlier tries are removed; their logs "
-    "are kept. To go on from their newest checkpoints instead: r.",
+    "It is trained from the start. Metrics, events, checkpoints and SAEs of the earlier attempt are removed; its log is "
+    "kept. To go on from its newest checkpoint instead: r.",
+    "They are trained from the start. Metrics, events, checkpoints and SAEs of the earlier attempts are removed; their "
+    "logs are kept. To go on from their newest checkpoints instead: r.",
     "Retry",
     "Keep",
 )
@@ -67,99 +85,136 @@ _DELETE = _Question(
 def can_be_asked(action: str, jobs: Sequence[Job]) -> bool:
     """Whether a key has a job to act on."""
     return any(
-        can(verb, job) and not (action == "pause" and verb is JobCommand.RESUME and job.status is not Status.PAUSED)
-        for verb in VERBS[action]
+        can(command, job)
+        and not (action == "pause" and command is JobCommand.RESUME and job.status is not Status.PAUSED)
+        for command in ACTION_COMMANDS[action]
         for job in jobs
     )
 
 
 class JobKeys(SaetuiScreen[None]):
-    """A screen whose keys act on jobs: `targets` says which ones are meant."""
+    """A screen whose keys act on jobs, with charts of one of them."""
+
+    @property
+    def current_job(self) -> Job | None:
+        """The one job that is shown or highlighted."""
+        raise NotImplementedError
 
     def targets(self) -> list[Job]:
         """The jobs that a key acts on."""
-        raise NotImplementedError
+        return [self.current_job] if self.current_job is not None else []
 
     def hidden_marks(self) -> int:
-        """How many jobs are marked and not shown: keys leave them alone."""
+        """How many jobs are marked but not shown: keys leave them alone."""
         return 0
-
-    def done(self, verb: str) -> None:
-        """Something was asked of the supervisor."""
 
     @work
     async def action_pause(self) -> None:
-        going = self._able(JobCommand.PAUSE)
-        if going:
-            await self._ask("pause", going, self.commands.pause_jobs, "Pausing {}.")
+        running = self._able(JobCommand.PAUSE)
+        if running:
+            await self._ask(running, PauseJobs, "Pausing {}.")
             return
         paused = [job for job in self._able(JobCommand.RESUME) if job.status is Status.PAUSED]
-        await self._ask("resume", paused, self.commands.resume_jobs, "{} goes on.", "{} go on.")
+        await self._ask(paused, ResumeJobs, "Resuming {}.")
 
     @work
     async def action_unload(self) -> None:
-        async def unload(jobs: tuple[str, ...]) -> tuple[Job, ...]:
-            return await self.commands.pause_jobs(jobs, unload=True)
-
-        await self._ask("unload", self._able(JobCommand.UNLOAD), unload, "Pausing {} and freeing the memory.")
+        await self._ask(
+            self._able(JobCommand.UNLOAD), partial(PauseJobs, unload=True), "Pausing {} and freeing the memory."
+        )
 
     @work
     async def action_resume(self) -> None:
         jobs = self._able(JobCommand.RESUME)
-        waits = any(not job.holds_device for job in jobs)
-        words = ("{} goes on when it is its turn.", "{} go on when it is their turn.")
-        await self._ask("resume", jobs, self.commands.resume_jobs, *(words if waits else ("{} goes on.", "{} go on.")))
+        if all(job.holds_device for job in jobs):
+            await self._ask(jobs, ResumeJobs, "Resuming {}.")
+        else:
+            await self._ask(jobs, ResumeJobs, "{} is in the queue and resumes in turn.", "{} resume in turn.")
 
     @work
     async def action_checkpoint(self) -> None:
-        await self._ask(
-            "checkpoint",
-            self._able(JobCommand.CHECKPOINT),
-            self.commands.checkpoint_jobs,
-            "Saving a checkpoint of {}.",
-        )
+        await self._ask(self._able(JobCommand.CHECKPOINT), CheckpointJobs, "Saving a checkpoint of {}.")
 
     @work
     async def action_stop(self) -> None:
         jobs = self._able(JobCommand.STOP)
         detail = ""
         if jobs and not any(job.holds_device for job in jobs):
-            detail = "Not started yet: nothing is lost but the place in the queue."
+            detail = "Not started yet: only the place in the queue is lost."
             if any(job.step for job in jobs):
-                detail = "No process runs: what was saved last is what there is. r lets it go on from there."
+                detail = "No process is running: the last checkpoint is kept, and r resumes from it."
         if await self._confirmed(_STOP, jobs, detail=detail):
-            await self._ask("stop", jobs, self.commands.stop_jobs, "Stopping {}.")
+            await self._ask(jobs, StopJobs, "Stopping {}.")
 
     @work
     async def action_retry(self) -> None:
         jobs = self._able(JobCommand.RETRY)
         if await self._confirmed(_RETRY, jobs):
-            await self._ask("retry", jobs, self.commands.retry_jobs, "{} starts anew.", "{} start anew.")
+            await self._ask(jobs, RetryJobs, "Starting {} again.")
 
     @work
     async def action_delete(self) -> None:
-        targets = self.targets()
         jobs = self._able(JobCommand.DELETE)
-        rest = f" {len(targets) - len(jobs)} that still run or wait are left alone." if len(jobs) < len(targets) else ""
-        if await self._confirmed(_DELETE, jobs, more=rest):
-            await self._ask("delete", jobs, self.commands.delete_jobs, "Deleted {}.")
+        others = len(self.targets()) - len(jobs)
+        rest = (
+            f" {_jobs(others)} still running or waiting {'is' if others == 1 else 'are'} left alone." if others else ""
+        )
+        if await self._confirmed(_DELETE, jobs, more=rest) and await self._ask(jobs, DeleteJobs, "Deleted {}."):
+            self.deleted()
+
+    def deleted(self) -> None:
+        """The targets were deleted."""
 
     @work
     async def action_earlier(self) -> None:
-        await self._move(Place.UP)
+        await self._ask(self._able(JobCommand.MOVE), partial(MoveJobs, to=Place.UP))
 
     @work
     async def action_later(self) -> None:
-        await self._move(Place.DOWN)
+        await self._ask(self._able(JobCommand.MOVE), partial(MoveJobs, to=Place.DOWN))
 
-    async def _move(self, to: Place) -> None:
-        async def move(jobs: tuple[str, ...]) -> tuple[Job, ...]:
-            return await self.commands.move_jobs(jobs, to)
+    @work
+    async def action_clone(self) -> None:
+        spec = await self._read_spec()
+        if spec is not None:
+            self.shell.open_form(spec)
 
-        await self._ask("move", self._able(JobCommand.MOVE), move)
+    @work
+    async def action_make_template(self) -> None:
+        spec = await self._read_spec()
+        if spec is None:
+            return
+        spec.pop("name", None)
+        try:
+            template = (await self.shell.request(SaveTemplate(spec))).template
+        except SaetuiError as error:
+            self.shell.show_error(error, "The template was not saved")
+            return
+        self.notify(f"Saved as template {template.name}.", markup=False)
 
-    def _able(self, verb: JobCommand) -> list[Job]:
-        return [job for job in self.targets() if can(verb, job)]
+    def action_copy(self) -> None:
+        job = self.current_job
+        if job is not None:
+            self.shell.copy(job.directory, f"The path of {job.name}'s directory")
+
+    def action_log_axis(self) -> None:
+        self.query_one(ChartGrid).toggle_log()
+
+    def action_smooth(self) -> None:
+        self.query_one(ChartGrid).next_smoothing()
+
+    async def _read_spec(self) -> dict[str, Any] | None:
+        job = self.current_job
+        if job is None:
+            return None
+        try:
+            return await asyncio.to_thread(RunDirectory(Path(job.directory)).read_spec)
+        except SaetuiError as error:
+            self.shell.show_error(error, "The job's settings cannot be read")
+            return None
+
+    def _able(self, command: JobCommand) -> list[Job]:
+        return [job for job in self.targets() if can(command, job)]
 
     async def _confirmed(self, question: _Question, jobs: Sequence[Job], *, detail: str = "", more: str = "") -> bool:
         if not jobs:
@@ -167,35 +222,36 @@ class JobKeys(SaetuiScreen[None]):
         text = detail or (question.one if len(jobs) == 1 else question.several)
         more += _left_alone(self.hidden_marks())
         dialog = ConfirmScreen(f"{question.do} {_named(jobs)}?", text + more, do=question.do, cancel=question.cancel)
-        return await self.saetui.push_screen_wait(dialog)
+        return await self.app.push_screen_wait(dialog)
 
     async def _ask(
-        self,
-        verb: str,
-        jobs: Sequence[Job],
-        command: Callable[[tuple[str, ...]], Awaitable[tuple[Job, ...]]],
-        *words: str,
-    ) -> None:
-        """Ask it of the supervisor, and say so. `words`: for one job, and for several where that is another sentence."""
+        self, jobs: Sequence[Job], request: Callable[[tuple[str, ...]], BaseRequest[ManyJobs]], *notices: str
+    ) -> bool:
+        """Ask the supervisor, and say so. `notices`: for one job, and for several where that is another sentence."""
         if not jobs:
-            return
+            return False
         try:
-            await command(tuple(job.id for job in jobs))
+            await self.shell.request(request(tuple(job.id for job in jobs)))
         except SaetuiError as error:
-            self.saetui.tell(error)
-            return
-        self.done(verb)
-        if words:
-            said = words[-1 if len(jobs) > 1 else 0].format(_named(jobs))
-            self.notify(said + _left_alone(self.hidden_marks()), markup=False)
+            self.shell.show_error(error)
+            return False
+        if notices:
+            notice = notices[-1 if len(jobs) > 1 else 0].format(_named(jobs))
+            self.notify(notice + _left_alone(self.hidden_marks()), markup=False)
+        return True
+
+
+def _jobs(count: int) -> str:
+    return "1 job" if count == 1 else f"{count} jobs"
 
 
 def _named(jobs: Sequence[Job]) -> str:
-    return jobs[0].name if len(jobs) == 1 else f"{len(jobs)} jobs"
+    return jobs[0].name if len(jobs) == 1 else _jobs(len(jobs))
 
 
 def _left_alone(hidden: int) -> str:
     """A sentence on marked jobs that the filter hides; empty where there are none."""
     if not hidden:
         return ""
-    return f" {hidden} marked {'job' if hidden == 1 else 'jobs'} hidden by the filter {'is' if hidden == 1 else 'are'} left alone."
+    words = "1 marked job hidden by the filter is" if hidden == 1 else f"{hidden} marked jobs hidden by the filter are"
+    return f" {words} left alone."

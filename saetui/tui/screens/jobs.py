@@ -14,17 +14,17 @@ from textual.widgets import Input
 from saetui.errors import SaetuiError
 from saetui.jobs.job import Job, Status
 from saetui.jobs.templates import DEMO_NAME, DEMO_SPEC
+from saetui.protocol.messages import Submit
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.history import METRICS
-from saetui.tui.job_actions import clone_job, copy_directory, save_job_as_template
 from saetui.tui.job_order import Order, listed
-from saetui.tui.screens.job_keys import VERBS, JobKeys, can_be_asked
-from saetui.tui.widgets.asking_line import AskingLine
+from saetui.tui.screens.job_keys import ACTION_COMMANDS, JobKeys, can_be_asked
 from saetui.tui.widgets.chart_grid import ChartGrid
-from saetui.tui.widgets.job_line import JobLine
+from saetui.tui.widgets.inputs import AskingLine
+from saetui.tui.widgets.job_heading import JobLine
 from saetui.tui.widgets.job_list import JobList
+from saetui.tui.widgets.job_notice import Welcome
 from saetui.tui.widgets.line_list import LineList
-from saetui.tui.widgets.welcome import Welcome
 
 _BESIDE_FROM = 170
 """Cells from which on the charts stand beside the list."""
@@ -76,9 +76,9 @@ class JobsScreen(JobKeys):
         table = self.query_one(JobList)
         nothing = f"No job has “{self._filter}”. esc shows all again." if self._filter else ""
         table.show(jobs, self._marked, self._order, nothing, self.model.places())
-        wanted = self.saetui.wanted_job
+        wanted = self.shell.wanted_job
         if wanted is not None and table.highlight(wanted):
-            self.saetui.wanted_job = None
+            self.shell.wanted_job = None
             table.repaint()
         self._arrange()
         self._show_charts()
@@ -87,7 +87,7 @@ class JobsScreen(JobKeys):
         job = self.query_one(JobList).highlighted
         self.query_one(JobLine).show(job)
         grid = self.query_one(ChartGrid)
-        grid.ascii = self.saetui.ascii_charts
+        grid.ascii = self.shell.ascii_charts
         grid.show(job)
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:
@@ -109,7 +109,7 @@ class JobsScreen(JobKeys):
             return
         room = max(6, self.size.height - 2)
         filter_line = 1 if self.query_one(AskingLine).display else 0
-        rows = len(self.query_one(JobList).jobs) + 1 + filter_line
+        rows = len(self.query_one(JobList).items) + 1 + filter_line
         left.styles.height = min(max(rows, 4), max(5, int(room * 0.38)))
 
     def step_back(self) -> bool:
@@ -122,16 +122,17 @@ class JobsScreen(JobKeys):
             return True
         return self.query_one(ChartGrid).leave_mode()
 
+    @property
+    def current_job(self) -> Job | None:
+        return self.query_one(JobList).highlighted
+
     def targets(self) -> list[Job]:
         """The marked jobs that the list shows, or else the highlighted one: never a job that the filter hides."""
-        table = self.query_one(JobList)
-        marked = [job for job in table.jobs if job.id in self._marked]
-        if marked:
-            return marked
-        return [table.highlighted] if table.highlighted is not None else []
+        marked = [job for job in self.query_one(JobList).items if job.id in self._marked]
+        return marked or super().targets()
 
     def hidden_marks(self) -> int:
-        shown = {job.id for job in self.query_one(JobList).jobs}
+        shown = {job.id for job in self.query_one(JobList).items}
         return len(self._marked - shown)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -140,7 +141,7 @@ class JobsScreen(JobKeys):
             return True
         if action in _NEED_A_JOB and not self.model.jobs:
             return False
-        if action in VERBS:
+        if action in ACTION_COMMANDS:
             return can_be_asked(action, self.targets())
         if action == "demo":
             demos = [job for job in self.model.jobs.values() if job.name.startswith(DEMO_NAME)]
@@ -155,21 +156,21 @@ class JobsScreen(JobKeys):
             self.app.push_screen(JobScreen(job))
 
     def action_new(self) -> None:
-        self.saetui.open_form()
+        self.shell.open_form()
 
     def action_templates(self) -> None:
-        self.saetui.open_templates()
+        self.shell.open_templates()
 
     @work
     async def action_demo(self) -> None:
         try:
-            submitted = await self.commands.submit({"name": DEMO_NAME, **DEMO_SPEC})
+            submitted = await self.shell.request(Submit({"name": DEMO_NAME, **DEMO_SPEC}))
         except SaetuiError as error:
-            self.saetui.tell(error, "The demo cannot be started")
+            self.shell.show_error(error, "The demo cannot be started")
             return
-        self.saetui.wanted_job = submitted.job.id
-        self.saetui.show_now()
-        self.notify("The demo is on its way. You may leave at any time: it goes on.")
+        self.shell.wanted_job = submitted.job.id
+        self.shell.redraw()
+        self.notify("The demo is starting. It goes on when you leave saetui.")
 
     def action_mark(self) -> None:
         table = self.query_one(JobList)
@@ -179,7 +180,7 @@ class JobsScreen(JobKeys):
             table.move_to(table.cursor + 1)
 
     def action_mark_all(self) -> None:
-        shown = frozenset(job.id for job in self.query_one(JobList).jobs)
+        shown = frozenset(job.id for job in self.query_one(JobList).items)
         self._marked = frozenset() if shown <= self._marked else self._marked | shown
         self._show_list()
 
@@ -187,14 +188,13 @@ class JobsScreen(JobKeys):
         table = self.query_one(JobList)
         if table.highlighted is None:
             return
-        alike = frozenset(job.id for job in table.jobs if job.status is table.highlighted.status)
+        alike = frozenset(job.id for job in table.items if job.status is table.highlighted.status)
         self._marked = self._marked - alike if alike <= self._marked else self._marked | alike
         self._show_list()
 
-    def done(self, verb: str) -> None:
-        """Jobs that are deleted cannot stay marked; whatever else was done may be followed by more."""
-        if verb == "delete":
-            self._marked -= {job.id for job in self.query_one(JobList).jobs}
+    def deleted(self) -> None:
+        """Deleted jobs cannot stay marked; after any other action they do, as more actions may follow."""
+        self._marked -= {job.id for job in self.query_one(JobList).items}
 
     def action_sort(self) -> None:
         self._order = self._order.following
@@ -218,29 +218,6 @@ class JobsScreen(JobKeys):
         self._filter = ""
         self.query_one(JobList).focus()
         self._show_list()
-
-    @work
-    async def action_clone(self) -> None:
-        job = self.query_one(JobList).highlighted
-        if job is not None:
-            await clone_job(self.saetui, job)
-
-    @work
-    async def action_make_template(self) -> None:
-        job = self.query_one(JobList).highlighted
-        if job is not None:
-            await save_job_as_template(self.saetui, job)
-
-    def action_copy(self) -> None:
-        job = self.query_one(JobList).highlighted
-        if job is not None:
-            copy_directory(self.saetui, job)
-
-    def action_log_axis(self) -> None:
-        self.query_one(ChartGrid).toggle_log()
-
-    def action_smooth(self) -> None:
-        self.query_one(ChartGrid).next_smoothing()
 
     def action_pane_1(self) -> None:
         self.query_one(JobList).focus()

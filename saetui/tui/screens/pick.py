@@ -1,4 +1,4 @@
-"""Choosing one of several by typing a few of its letters; where that is allowed, something that is not in the list."""
+"""Choosing from a list by typing a few letters; where that is allowed, also a value that is not in the list."""
 
 from __future__ import annotations
 
@@ -6,45 +6,40 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.strip import Strip
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from saetui.catalog.datasets import list_datasets
 from saetui.catalog.models import list_models
-from saetui.display import figures
+from saetui.display.figures import size
 from saetui.display.text import fit, one_line, shorten
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.draft_check import PathSuggester
-from saetui.tui.widgets.field_row import FieldInput
+from saetui.tui.screens.dialog import Dialog
+from saetui.tui.widgets.inputs import FieldInput, PathSuggester
 from saetui.tui.widgets.line_canvas import filled, line
 from saetui.tui.widgets.line_list import LineList
+
+_LONGEST = 14
 
 
 @dataclass(frozen=True)
 class PickEntry:
-    """One thing to choose. `value` is the result; `label` and `detail` are shown."""
+    """One choice. `value` is the result; `label` and `detail` are shown."""
 
     value: str
     label: str
     detail: str = ""
 
 
-class PickScreen(ModalScreen["str | None"]):
-    """A list with a search. The result is the value chosen or typed; None: nothing."""
+class PickScreen(Dialog[str | None]):
+    """A list with a search. The result is the value chosen or typed; None: cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.PICK)]
     DEFAULT_CSS = """
-    PickScreen { align: center middle; }
-    PickScreen > .dialog { width: 76; max-width: 94%; height: auto; max-height: 80%; padding: 1 2; background: $surface; border: round $line; }
-    PickScreen FieldInput, PickScreen FieldInput:focus { width: 1fr; margin: 1 0; }
-    PickScreen PickList { height: auto; max-height: 14; }
-    PickScreen .dialog-title { color: $primary; text-style: bold; }
-    PickScreen .dialog-keys { color: $muted; margin-top: 1; }
+    PickScreen FieldInput { margin: 1 0; }
+    PickScreen PickList { height: auto; }
     """
 
     def __init__(
@@ -52,26 +47,23 @@ class PickScreen(ModalScreen["str | None"]):
     ) -> None:
         """
         Args:
-            title: what is being chosen.
-            entries: what there is.
+            title: of the dialog.
+            entries: the choices.
             free: what else may be typed, e.g. `the path of a directory`; empty: nothing else.
-            current: the value that stands there now.
-            nothing: said where there are no entries.
+            current: the present value.
+            nothing: shown where there are no entries.
         """
-        super().__init__()
-        self._heading = title
+        super().__init__(title, "⏎ choose   ↑↓ move   esc cancel" + ("   → complete a path" if free else ""))
         self._free = free
         self._list = PickList(entries, current, free, nothing)
-        self._input = FieldInput("", numeric=False, suggester=PathSuggester() if free else None)
-        self._input.placeholder = f"type to search, or {free}" if free else "type to search"
+        self._input = FieldInput(
+            placeholder=f"type to search, or {free}" if free else "type to search",
+            suggester=PathSuggester() if free else None,
+        )
 
-    def compose(self) -> ComposeResult:
-        keys = "⏎ choose   ↑↓ move   esc cancel" + ("   → complete a path" if self._free else "")
-        with Vertical(classes="dialog"):
-            yield Static(Text(one_line(self._heading)), classes="dialog-title")
-            yield self._input
-            yield self._list
-            yield Static(Text(keys), classes="dialog-keys")
+    def compose_body(self) -> ComposeResult:
+        yield self._input
+        yield self._list
 
     def on_mount(self) -> None:
         self._input.focus()
@@ -80,11 +72,9 @@ class PickScreen(ModalScreen["str | None"]):
         self._list.search(event.value)
 
     def on_input_submitted(self) -> None:
-        chosen = self._list.chosen()
-        if chosen is not None:
+        chosen = self._list.chosen() or (self._input.value.strip() if self._free else "")
+        if chosen:
             self.dismiss(chosen)
-        elif self._free and self._input.value.strip():
-            self.dismiss(self._input.value.strip())
 
     def action_pick_next(self) -> None:
         self._list.action_cursor_down()
@@ -92,29 +82,27 @@ class PickScreen(ModalScreen["str | None"]):
     def action_pick_before(self) -> None:
         self._list.action_cursor_up()
 
-    def action_cancel(self) -> None:
-        self.dismiss(None)
-
 
 class PickList(LineList, can_focus=False):
-    """The entries that have the typed letters."""
+    """The entries that contain the typed words."""
 
     def __init__(self, entries: Sequence[PickEntry], current: str, free: str, nothing: str) -> None:
         super().__init__()
-        self._all = tuple(entries)
-        self._shown = self._all
-        self._text = ""
-        self._free = free
+        self._entries = tuple(entries)
+        self._shown = self._entries
+        self._label_width = max(20, min(36, max((len(entry.label) for entry in entries), default=0) + 2))
+        self._no_match = f"⏎ takes it as {free}" if free else "no match"
         self._nothing = nothing
-        self.cursor = next((index for index, entry in enumerate(self._all) if entry.value == current), 0)
-        self.styles.height = max(1, min(14, len(self._all)))
+        self._text = ""
+        self.cursor = next((index for index, entry in enumerate(entries) if entry.value == current), 0)
+        self.styles.height = max(1, min(_LONGEST, len(entries)))
 
     def search(self, text: str) -> None:
-        """Show the entries in which every word of the text occurs."""
+        """Show the entries that contain every word of the text."""
         self._text = text
         words = text.lower().split()
         self._shown = tuple(
-            entry for entry in self._all if all(word in f"{entry.label} {entry.detail}".lower() for word in words)
+            entry for entry in self._entries if all(word in f"{entry.label} {entry.detail}".lower() for word in words)
         )
         self.cursor = 0
         self.repaint()
@@ -128,31 +116,20 @@ class PickList(LineList, can_focus=False):
 
     def row(self, index: int, width: int, selected: bool) -> Strip:
         entry = self._shown[index]
-        room = max(20, min(36, max((len(known.label) for known in self._all), default=0) + 2))
         on = "cursor" if selected else ""
-        return filled(
-            line(
-                ("▌ " if selected else "  ", self.colour("primary", on=on)),
-                (fit(entry.label, room), self.colour("strong" if selected else "foreground", bold=selected, on=on)),
-                ("  ", self.colour("muted", on=on)),
-                (shorten(entry.detail, max(0, width - room - 4)), self.colour("muted", on=on)),
-            ),
-            width,
-            self.colour("muted", on=on),
-        )
+        muted = self.colour("muted", on=on)
+        label = self.colour("strong" if selected else "foreground", bold=selected, on=on)
+        detail = shorten(entry.detail, max(0, width - self._label_width - 4))
+        pieces = (self.cursor_mark(selected, on), (fit(entry.label, self._label_width), label), (f"  {detail}", muted))
+        return filled(line(*pieces), width, muted)
 
     def empty(self, width: int, height: int) -> Sequence[Strip]:
-        if not self._all and not self._text:
-            said = self._nothing
-        elif self._free:
-            said = f"⏎ takes it as {self._free}"
-        else:
-            said = "nothing has these letters"
-        return [line((f"  {said}", self.colour("muted")))]
+        text = self._no_match if self._entries or self._text else self._nothing
+        return [line((f"  {text}", self.colour("muted")))]
 
 
 def model_entries() -> list[PickEntry]:
-    """The models that are here. Reads files: not for an event loop.
+    """The models on this machine. Reads files: not for an event loop.
 
     Raises:
         ModelError: not even the bundled one can be read.
@@ -161,19 +138,19 @@ def model_entries() -> list[PickEntry]:
         PickEntry(
             info.reference,
             one_line(info.reference),
-            f"{info.num_layers} layers × {info.hidden_size} · {info.family} · {figures.size(info.size_bytes)}",
+            f"{info.num_layers} layers × {info.hidden_size} · {info.family} · {size(info.size_bytes)}",
         )
         for info in list_models()
     ]
 
 
 def dataset_entries() -> list[PickEntry]:
-    """The datasets that are here. Reads files: not for an event loop.
+    """The datasets on this machine. Reads files: not for an event loop.
 
     Raises:
         DatasetError: not even the bundled one can be read.
     """
     return [
-        PickEntry(info.source, one_line(info.source), f"{info.description} · {figures.size(info.size_bytes)}")
+        PickEntry(info.source, one_line(info.source), f"{info.description} · {size(info.size_bytes)}")
         for info in list_datasets()
     ]

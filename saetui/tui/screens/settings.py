@@ -1,9 +1,8 @@
-"""Settings: what the user prefers, one line each, changed with the arrow keys and kept at once."""
+"""Settings: the user's preferences, one line each, changed with the arrow keys and kept at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -23,20 +22,15 @@ STEPS: Mapping[str, Sequence[float]] = {
     "auto_resume_delay": (0, 10, 30, 60, 300, 900, 3600),
     "refresh_seconds": (0.25, 0.5, 1, 2, 5, 10),
 }
-"""The values that the keys go through; `saetui config set` takes any."""
+"""The values that the keys go through; `saetui config set` takes others too."""
 
-_LABEL = 20
-_UNITS = {"refresh_seconds": "s"}
+_LABEL_WIDTH = 20
 
 
 class SettingsScreen(SaetuiScreen[None]):
-    """The list, and below it what the highlighted setting does."""
+    """The list, and below it the help of the highlighted setting."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.SETTINGS)]
-    DEFAULT_CSS = """
-    SettingsScreen SettingsList { height: 8; margin: 1 1 0 1; }
-    SettingsScreen SettingHelp { height: 1fr; margin: 1 1 0 1; }
-    """
 
     def compose_body(self) -> ComposeResult:
         yield SettingsList()
@@ -47,15 +41,14 @@ class SettingsScreen(SaetuiScreen[None]):
         self.show_model()
 
     def show_model(self) -> None:
-        preferences = self.model.preferences
-        self.query_one(SettingsList).show(preferences or Preferences(), known=preferences is not None)
+        self.query_one(SettingsList).show(self.model.preferences)
         self._show_help()
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:
         self._show_help()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing can be changed before the supervisor has told what there is."""
+        """No setting can be changed before the supervisor has sent the present ones."""
         return self.model.preferences is not None if action in ("next_value", "previous_value", "reset_value") else True
 
     def action_next_value(self) -> None:
@@ -66,38 +59,37 @@ class SettingsScreen(SaetuiScreen[None]):
 
     def action_reset_value(self) -> None:
         row = self.query_one(SettingsList).highlighted
-        self.saetui.prefer(row.name, row.default)
+        self.shell.set_preference(row.name, row.default)
 
     def _change(self, direction: int) -> None:
         table = self.query_one(SettingsList)
         row = table.highlighted
-        self.saetui.prefer(row.name, neighbour(row, table.value(row), direction))
+        self.shell.set_preference(row.name, neighbour(row, table.value(row), direction))
 
     def _show_help(self) -> None:
         self.query_one(SettingHelp).show(self.query_one(SettingsList).highlighted)
 
 
 class SettingsList(LineList):
-    """One line a setting: what it is called and what it is."""
+    """One line for each setting: name and value."""
 
     def __init__(self) -> None:
         super().__init__()
         self._rows = tuple(PREFERENCES.values())
-        self._preferences = Preferences()
-        self._known = True
+        self._preferences: Preferences | None = None
 
     @property
     def highlighted(self) -> Preference:
         return self._rows[self.cursor]
 
     def value(self, row: Preference) -> PreferenceValue:
-        """What it is now."""
-        value: PreferenceValue = getattr(self._preferences, row.name)
+        """The present value."""
+        value: PreferenceValue = getattr(self._preferences or Preferences(), row.name)
         return value
 
-    def show(self, preferences: Preferences, *, known: bool) -> None:
-        """`known`: the supervisor has told them; else these are the defaults."""
-        self._preferences, self._known = preferences, known
+    def show(self, preferences: Preferences | None) -> None:
+        """None: the supervisor has not sent them; the defaults are shown."""
+        self._preferences = preferences
         self.repaint()
 
     def row_count(self) -> int:
@@ -110,20 +102,20 @@ class SettingsList(LineList):
         row = self._rows[index]
         on = "cursor" if selected else ""
         value = self.value(row)
-        style = self.colour("muted" if value == row.default or not self._known else "strong", on=on)
-        arrows = ("◂ ", " ▸") if selected else ("  ", "  ")
+        changed = self._preferences is not None and value != row.default
+        bright, accent = self.colour("strong", on=on), self.colour("primary", on=on)
         pieces = [
-            ("▌ " if selected else "  ", self.colour("primary", on=on)),
-            (fit(row.label, _LABEL), self.colour("strong" if selected else "foreground", on=on)),
-            (arrows[0], self.colour("primary", on=on)),
-            (shown(row, value), self.colour("strong", on=on) if selected else style),
-            (arrows[1], self.colour("primary", on=on)),
+            self.cursor_mark(selected, on),
+            (fit(row.label, _LABEL_WIDTH), bright if selected else self.colour("foreground")),
+            ("◂ " if selected else "  ", accent),
+            (_value_text(row, value), bright if selected or changed else self.colour("muted")),
+            (" ▸" if selected else "  ", accent),
         ]
         return filled(line(*pieces), width, self.colour("foreground", on=on))
 
 
 class SettingHelp(LineCanvas):
-    """What the highlighted setting does, what it may be, and how it is set from the command line."""
+    """The highlighted setting: its effect, its range, and how the command line sets it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,27 +126,19 @@ class SettingHelp(LineCanvas):
         self.repaint()
 
     def draw(self, width: int, height: int) -> Sequence[Strip]:
-        row = self._row
+        row, muted = self._row, self.colour("muted")
         if row is None:
             return []
-        text = wrap(row.help, max(20, min(width - 2, 90)))
-        lines = [line((f"  {part}", self.colour("foreground"))) for part in text]
-        lines.append(Strip([]))
-        lines.append(line((f"  {row.allowed}; {shown(row, row.default)} at first", self.colour("muted"))))
-        lines.append(line((f"  saetui config set {row.name} …", self.colour("muted"))))
-        return lines
-
-
-def shown(row: Preference, value: PreferenceValue) -> str:
-    """A value as the list has it."""
-    if row.name == "auto_resume_delay":
-        return duration(float(value)) if value else "at once"
-    unit = _UNITS.get(row.name)
-    return f"{row.show(value)} {unit}" if unit else row.show(value)
+        return [
+            *self.paragraph(row.help, max(22, min(width, 92)), "foreground", margin="  "),
+            line(),
+            line((f"  {row.allowed}; default {_value_text(row, row.default)}", muted)),
+            line((f"  saetui config set {row.name} …", muted)),
+        ]
 
 
 def neighbour(row: Preference, value: PreferenceValue, direction: int) -> PreferenceValue:
-    """The value after or before one; of a number the next larger or smaller of its steps. It ends at the ends."""
+    """The next or previous value; of a number, the next larger or smaller of its steps, and none beyond the last."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, str):
@@ -164,3 +148,9 @@ def neighbour(row: Preference, value: PreferenceValue, direction: int) -> Prefer
     beyond = [step for step in steps if (step > value if direction > 0 else step < value)]
     found = (beyond[0] if direction > 0 else beyond[-1]) if beyond else value
     return int(found) if isinstance(row.default, int) else float(found)
+
+
+def _value_text(row: Preference, value: PreferenceValue) -> str:
+    if row.name == "auto_resume_delay":
+        return duration(float(value)) if value else "at once"
+    return f"{row.show(value)} s" if row.name == "refresh_seconds" else row.show(value)

@@ -1,15 +1,12 @@
-"""Templates: search, preview, use, and every change of the list with a way back."""
+"""Templates: search, preview, use, and every change of the list with an undo."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from typing import ClassVar
 
 from textual import work
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
@@ -18,55 +15,47 @@ from saetui.display.text import one_line
 from saetui.errors import SaetuiError
 from saetui.jobs.template_files import EXPORT_NAME, export_text, read_template_file, write_template_file
 from saetui.jobs.templates import Template, search_templates, sort_templates
+from saetui.protocol.messages import (
+    BaseRequest,
+    DeleteTemplate,
+    DuplicateTemplate,
+    EditTemplate,
+    ImportTemplates,
+    R,
+    RestoreTemplate,
+)
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.screens.base import SaetuiScreen
-from saetui.tui.screens.confirm import ConfirmScreen
+from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.file_path import FilePathScreen, ImportReportScreen
 from saetui.tui.screens.save_template import SaveTemplateScreen
-from saetui.tui.widgets.field_row import FieldInput
-from saetui.tui.widgets.form_title import FormTitle
+from saetui.tui.shell import Undoable
+from saetui.tui.widgets.headings import ScreenTitle
+from saetui.tui.widgets.inputs import FieldInput
 from saetui.tui.widgets.line_list import LineList
 from saetui.tui.widgets.template_list import TemplateList
 from saetui.tui.widgets.template_preview import TemplatePreview
 
-
-@dataclass(frozen=True)
-class Change:
-    """A change of the list that can be taken back."""
-
-    what: str
-    take_back: Callable[[], Awaitable[object]]
-
-
-_CHANGES: WeakKeyDictionary[App[Any], list[Change]] = WeakKeyDictionary()
-"""Changes that can be taken back, for as long as the app runs."""
+_NEED_A_TEMPLATE = {
+    "apply", "favorite", "duplicate", "export_file", "mark", "mark_all", "copy", "rename", "delete",
+}  # fmt: skip
 
 
 class TemplatesScreen(SaetuiScreen[None]):
-    """All templates, the highlighted one in full beside them."""
+    """All templates, and the highlighted one in full beside them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.TEMPLATES)]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # Textual declares it so
-    DEFAULT_CSS = """
-    TemplatesScreen #templates-body { height: 1fr; }
-    TemplatesScreen #templates-left { width: 34; }
-    TemplatesScreen.-wide #templates-left { width: 1fr; }
-    TemplatesScreen TemplatePreview { border-left: solid $line; }
-    TemplatesScreen.-wide TemplatePreview { width: 62; }
-    TemplatesScreen FieldInput { display: none; width: 1fr; }
-    TemplatesScreen.searching FieldInput { display: block; }
-    """
 
     def __init__(self) -> None:
         super().__init__()
         self._list = TemplateList()
         self._preview = TemplatePreview()
-        self._title = FormTitle("Templates")
-        self._search = FieldInput("", numeric=False)
-        self._search.placeholder = "search"
+        self._title = ScreenTitle("Templates")
+        self._search = FieldInput(placeholder="search")
         self._wanted_before: str | None = None
-        self._applied = False
-        self._follow: str | None = None  # to be highlighted as soon as it is in the list
+        self._form_opened = False
+        self._new_id: str | None = None  # a template to highlight as soon as it is in the list
 
     def compose_body(self) -> ComposeResult:
         yield self._title
@@ -83,11 +72,10 @@ class TemplatesScreen(SaetuiScreen[None]):
     def show_model(self) -> None:
         found = search_templates(sort_templates(self.model.templates), self._search.value)
         self._list.show(found, self._search.value.strip())
-        if self._follow in [template.id for template in found]:
-            self._list.highlight(str(self._follow))
-            self._follow = None
+        if self._new_id is not None and self._list.highlight(self._new_id):
+            self._new_id = None
         total = len(self.model.templates)
-        self._title.say(f"{total}" if len(found) == total else f"{len(found)} of {total}")
+        self._title.show_note(f"{total}" if len(found) == total else f"{len(found)} of {total}")
         self._show_preview()
 
     def step_back(self) -> bool:
@@ -108,29 +96,24 @@ class TemplatesScreen(SaetuiScreen[None]):
         self._list.focus()
 
     def on_screen_resume(self) -> None:
-        if self._applied and self.saetui.wanted_job != self._wanted_before:
+        if self._form_opened and self.shell.wanted_job != self._wanted_before:
             self.call_after_refresh(self.dismiss, None)  # the training was started: its job is on the screen beneath
-        self._applied = False
+        self._form_opened = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        template = self._list.highlighted
-        if action in ("apply", "favorite", "duplicate", "export_file", "mark", "mark_all", "copy"):
-            return template is not None
-        if action in ("rename", "delete"):
-            return template is not None
-        if action == "undo":
-            return bool(_CHANGES.get(self.app))
-        return True
+        if action in _NEED_A_TEMPLATE:
+            return self._list.highlighted is not None
+        return bool(self.shell.undoable) if action == "undo" else True
 
     def action_apply(self) -> None:
         template = self._list.highlighted
         if template is not None:
-            self._applied, self._wanted_before = True, self.saetui.wanted_job
-            self.saetui.open_form(template.spec, template.id)
+            self._form_opened, self._wanted_before = True, self.shell.wanted_job
+            self.shell.open_form(template.spec, template.id)
 
     def action_new(self) -> None:
-        self._applied, self._wanted_before = True, self.saetui.wanted_job
-        self.saetui.open_form()
+        self._form_opened, self._wanted_before = True, self.shell.wanted_job
+        self.shell.open_form()
 
     def action_filter(self) -> None:
         self.add_class("searching")
@@ -145,7 +128,7 @@ class TemplatesScreen(SaetuiScreen[None]):
     def action_copy(self) -> None:
         template = self._list.highlighted
         if template is not None:
-            self.saetui.copy(export_text([template]), "Template")
+            self.shell.copy(export_text([template]), "Template")
 
     @work(group="change")
     async def action_favorite(self) -> None:
@@ -153,12 +136,13 @@ class TemplatesScreen(SaetuiScreen[None]):
         if template is None:
             return
         wanted = not template.favorite
-        changed = await self._ask(self.commands.edit_template(template.id, favorite=wanted), "It was not changed")
-        if changed is not None:
+        request = EditTemplate(template.id, favorite=wanted)
+        if await self._ask(request, "The template was not changed") is not None:
             name = one_line(template.name)
             self._changed(
                 f"{name} is {'a favourite' if wanted else 'no longer a favourite'}.",
-                Change(f"favourite of {name}", lambda: self.commands.edit_template(template.id, favorite=not wanted)),
+                f"favourite of {name}",
+                EditTemplate(template.id, favorite=not wanted),
             )
 
     @work(group="change")
@@ -166,26 +150,24 @@ class TemplatesScreen(SaetuiScreen[None]):
         template = self._list.highlighted
         if template is None:
             return
-        made = await self._ask(self.commands.duplicate_template(template.id), "No copy was made")
-        if made is not None:
-            self._changed(
-                f"{one_line(made.name)} is a copy.",
-                Change(f"copy {one_line(made.name)}", lambda: self.commands.delete_template(made.id)),
-            )
-            self._follow = made.id
+        answer = await self._ask(DuplicateTemplate(template.id), "No copy was made")
+        if answer is not None:
+            copy = answer.template
+            name = one_line(copy.name)
+            self._changed(f"The copy is called {name}.", f"copy {name}", DeleteTemplate(copy.id))
+            self._new_id = copy.id
             self.show_model()
 
     @work(group="change")
     async def action_rename(self) -> None:
-        template = self._own()
+        template = self._editable()
         if template is None:
             return
-        others = [known.name for known in self.model.templates if known.id != template.id]
         words = await self.app.push_screen_wait(
             SaveTemplateScreen(
                 f"Rename {one_line(template.name)}",
                 suggested=template.name,
-                taken=others,
+                taken=[known.name for known in self.model.templates if known.id != template.id],
                 name=template.name,
                 description=template.description,
             )
@@ -193,38 +175,33 @@ class TemplatesScreen(SaetuiScreen[None]):
         if words is None:
             return
         name = words.name or template.name
-        edit = self.commands.edit_template(template.id, name=name, description=words.description)
-        if await self._ask(edit, "It was not renamed") is not None:
-            self._changed(
-                f"Now {one_line(name)}.",
-                Change(
-                    f"name {one_line(template.name)}",
-                    lambda: self.commands.edit_template(
-                        template.id, name=template.name, description=template.description
-                    ),
-                ),
-            )
+        request = EditTemplate(template.id, name, words.description)
+        if await self._ask(request, "The template was not renamed") is not None:
+            back = EditTemplate(template.id, template.name, template.description)
+            self._changed(f"The template is now called {one_line(name)}.", f"name {one_line(template.name)}", back)
 
     @work(group="change")
     async def action_delete(self) -> None:
-        template = self._own()
+        template = self._editable()
         if template is None:
             return
         name = one_line(template.name)
         sure = await self.app.push_screen_wait(
             ConfirmScreen(f"Delete {name}?", "z brings it back while saetui is open.", do="Delete", cancel="Keep")
         )
-        if sure and await self._ask(self.commands.delete_template(template.id), "It was not deleted") is not None:
-            self._changed(f"{name} is deleted.", Change(name, lambda: self.commands.restore_template(template)))
+        if sure and await self._ask(DeleteTemplate(template.id), "The template was not deleted") is not None:
+            self._changed(f"{name} is deleted.", name, RestoreTemplate(template))
 
     @work(group="change")
     async def action_undo(self) -> None:
-        changes = _CHANGES.get(self.app)
-        if not changes:
+        if not self.shell.undoable:
             return
-        change = changes.pop()
-        if await self._ask(_carry_out(change), "It could not be taken back") is not None:
-            self.notify(f"Taken back: {change.what}.", markup=False)
+        change = self.shell.undoable.pop()
+        for request in change.requests:
+            if await self._ask(request, "This cannot be undone") is None:
+                break
+        else:
+            self.notify(f"Undone: {change.name}.", markup=False)
         self.refresh_bindings()
 
     @work(group="change")
@@ -234,44 +211,45 @@ class TemplatesScreen(SaetuiScreen[None]):
             return
         try:
             text = await asyncio.to_thread(read_template_file, path)
-            result = await self.commands.import_templates(text)
+            result = (await self.shell.request(ImportTemplates(text))).result
         except SaetuiError as error:
-            self.saetui.tell(error, "Nothing came in")
+            self.shell.show_error(error, "Nothing was imported")
             return
         if result.imported:
-            came = len(result.imported)
+            count = len(result.imported)
             self._changed(
-                f"{came} template{'' if came == 1 else 's'} came in.",
-                Change("the import", lambda: self._delete_all(result.imported)),
+                "1 template was imported." if count == 1 else f"{count} templates were imported.",
+                "the import",
+                *(DeleteTemplate(template.id) for template in result.imported),
             )
         if result.refused:
             await self.app.push_screen_wait(ImportReportScreen(result))
 
     @work(group="change")
     async def action_export_file(self) -> None:
-        marked = [template for template in self._list.templates if template.id in self._list.marked]
+        marked = [template for template in self._list.items if template.id in self._list.marked]
         chosen = marked or ([self._list.highlighted] if self._list.highlighted else [])
         if not chosen:
             return
-        what = one_line(chosen[0].name) if len(chosen) == 1 else f"{len(chosen)} templates"
-        path = await self.app.push_screen_wait(FilePathScreen(f"Export {what} to", EXPORT_NAME, must_exist=False))
+        name = one_line(chosen[0].name) if len(chosen) == 1 else f"{len(chosen)} templates"
+        path = await self.app.push_screen_wait(FilePathScreen(f"Export {name} to", EXPORT_NAME, must_exist=False))
         if path is None:
             return
         if path.exists():
             question = ConfirmScreen(
-                f"Replace {one_line(path.name)}?", "The file is there already.", do="Replace", cancel="Keep"
+                f"Replace {one_line(path.name)}?", "A file of this name exists.", do="Replace", cancel="Keep"
             )
             if not await self.app.push_screen_wait(question):
                 return
         try:
             await asyncio.to_thread(write_template_file, path, export_text(chosen), overwrite=True)
         except SaetuiError as error:
-            self.saetui.tell(error, "Nothing was written")
+            self.shell.show_error(error, "Nothing was exported")
         else:
-            self.notify(f"{what} → {one_line(str(path.absolute()))}", title="Exported", markup=False)
+            self.notify(f"{name} → {one_line(str(path.absolute()))}", title="Exported", markup=False)
 
-    def _own(self) -> Template | None:
-        """The highlighted template, if it may be changed; says so where it may not."""
+    def _editable(self) -> Template | None:
+        """The highlighted template, if it may be changed; a notice where it may not."""
         template = self._list.highlighted
         if template is not None and template.builtin:
             self.notify(
@@ -282,28 +260,18 @@ class TemplatesScreen(SaetuiScreen[None]):
             return None
         return template
 
-    async def _ask(self, request: Awaitable[Any], title: str) -> Any:
+    async def _ask(self, request: BaseRequest[R], title: str) -> R | None:
         try:
-            return await request
+            return await self.shell.request(request)
         except SaetuiError as error:
-            self.saetui.tell(error, title)
+            self.shell.show_error(error, title)
             return None
 
-    async def _delete_all(self, templates: tuple[Template, ...]) -> bool:
-        for template in templates:
-            await self.commands.delete_template(template.id)
-        return True
-
-    def _changed(self, said: str, change: Change) -> None:
-        _CHANGES.setdefault(self.app, []).append(change)
-        self.notify(f"{said}   z takes it back", markup=False)
+    def _changed(self, notice: str, name: str, *undo: BaseRequest[R]) -> None:
+        self.shell.undoable.append(Undoable(name, undo))
+        self.notify(f"{notice}   z undoes it", markup=False)
         self.refresh_bindings()
 
     def _show_preview(self) -> None:
         self._preview.show(self._list.highlighted)
         self.refresh_bindings()
-
-
-async def _carry_out(change: Change) -> bool:
-    await change.take_back()
-    return True

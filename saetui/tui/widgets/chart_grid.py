@@ -1,4 +1,4 @@
-"""The charts of one job: reads its history in a thread, and draws it as it grows."""
+"""The charts of one job: reads its history in a thread, and draws the curves as they grow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.events import Resize
+from textual.message import Message
 from textual.widget import Widget
 
 from saetui.jobs.job import Job, Status
@@ -20,13 +21,12 @@ from saetui.rundir.layout import RunDirectory
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.charts import GUTTER, View
 from saetui.tui.history import History, Metric
-from saetui.tui.messages import HistoryRead
 from saetui.tui.widgets.chart_panel import ChartPanel
 from saetui.tui.widgets.job_notice import JobNotice
 
 POLL_SECONDS = 0.5
 _POLL_SHARE = 20
-"""A poll that costs much (a long history) is made so much seldomer that it takes a twentieth of the time at most."""
+"""An expensive poll (of a long history) is repeated less often, so that polling takes a twentieth of the time at most."""
 
 SMOOTHINGS = (0.0, 0.8, 0.97)
 _NARROWEST_ZOOM = 10
@@ -44,8 +44,19 @@ class ChartOptions:
     inspect: float | None = None
 
 
+class HistoryRead(Message):
+    """New rows of a job's metrics or events were read from its directory."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__()
+        self.job = job
+
+    def can_replace(self, message: Message) -> bool:
+        return isinstance(message, HistoryRead) and message.job == self.job
+
+
 class ChartGrid(Widget):
-    """Charts in a grid as wide as there is room. Posts `HistoryRead` when there was news."""
+    """Charts in as many columns as there is room for. Posts `HistoryRead` when there are new rows."""
 
     DEFAULT_CSS = """
     ChartGrid { layout: vertical; }
@@ -79,11 +90,11 @@ class ChartGrid(Widget):
         self._arrange()
 
     def show(self, job: Job | None) -> None:
-        """Show this job: at once what is known of it, then what its directory says."""
+        """Show this job: at once the rows read so far, then new ones."""
         previous, self.job = self.job, job
         if job is None:
             self.history = None
-        elif self.history is None or self.history.job != job.id or _begins_anew(previous, job):
+        elif self.history is None or self.history.job != job.id or _starts_again(previous, job):
             self.history = History(job.id, RunDirectory(Path(job.directory)), job.sites)
             self.options.inspect = self.options.centre = None
             self.options.zoom = 1.0
@@ -96,7 +107,7 @@ class ChartGrid(Widget):
         self.redraw()
 
     def redraw(self) -> None:
-        """Draw the newest curves with the present options."""
+        """Draw the newest curves with the current options."""
         job, history = self.job, self.history
         waiting = job is None or history is None or history.empty
         self.set_class(waiting, "notice")
@@ -124,7 +135,7 @@ class ChartGrid(Widget):
         )  # fmt: skip
 
     def _poll_if_due(self) -> None:
-        """Running jobs again and again; an ended one once more after its end."""
+        """Poll a running job again and again, and an ended one once more after its end."""
         job, history = self.job, self.history
         if job is None or history is None or not self.is_attached or self._finished == job.id:
             return
@@ -158,7 +169,7 @@ class ChartGrid(Widget):
         self.redraw()
 
     def leave_mode(self) -> bool:
-        """Leave inspection, then the zoom, then the enlarged chart; whether there was one to leave."""
+        """Leave inspection, then the zoom, then the enlarged chart. Returns False where there was none to leave."""
         if self.options.inspect is not None:
             self.options.inspect = None
         elif self.options.zoom < 1.0:
@@ -216,7 +227,7 @@ class ChartGrid(Widget):
         self.redraw()
 
     def _arrange(self) -> None:
-        """One column of charts where it is narrow and high, two (or three) elsewhere; all equally high."""
+        """One column of charts where the grid is narrow and high, else two or three; all equally high."""
         shown = sum(panel.display for panel in self._panels)
         width, height = self.size
         columns = 1
@@ -228,8 +239,8 @@ class ChartGrid(Widget):
         grid.styles.grid_size_rows = rows
 
 
-def _begins_anew(previous: Job | None, job: Job) -> bool:
-    """Whether another try of the same job begins, which may have replaced its files."""
+def _starts_again(previous: Job | None, job: Job) -> bool:
+    """Whether another attempt of the same job starts, which may have replaced its files."""
     if previous is None or previous.id != job.id:
         return False
     return job.step < previous.step or (previous.status is Status.QUEUED and job.status is Status.STARTING)

@@ -1,11 +1,10 @@
-"""One chart with its title: name, newest value, and what the inspected step had."""
+"""One chart with its title: name, newest values, or those at the inspected step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rich.cells import cell_len
 from textual.strip import Strip
 
 from saetui.display.figures import number
@@ -13,7 +12,7 @@ from saetui.display.text import shorten
 from saetui.tui.axes import Axis
 from saetui.tui.charts import Chart, Curve, View, draw_chart, smoothed
 from saetui.tui.history import Metric
-from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
+from saetui.tui.widgets.line_canvas import LineCanvas, Piece, length, line
 
 _SMOOTHED_POINTS = 2000
 """A longer curve is thinned to this many means before it is smoothed: no chart is wider."""
@@ -22,7 +21,7 @@ _STEP_LABELS_FROM = 8
 
 
 class ChartPanel(LineCanvas):
-    """Draws one metric. `show` gives it curves and what of them to show."""
+    """Draws one metric."""
 
     def __init__(self, metric: Metric, *, focusable: bool = False) -> None:
         super().__init__(id=f"chart-{metric.column}")
@@ -34,7 +33,7 @@ class ChartPanel(LineCanvas):
         self._drawn: tuple[object, Chart] | None = None
 
     def show(self, curves: Sequence[Curve], view: View) -> None:
-        """Draw these; nothing is sent for cells that stay as they are."""
+        """Draw these curves; unchanged cells are not sent."""
         if view.log != self.view.log:
             self._axis = None
         self.curves = [_as_percentages(curve) for curve in curves] if self.metric.share else curves
@@ -53,22 +52,15 @@ class ChartPanel(LineCanvas):
         styles |= {"label": self.colour("muted"), "axis": self.colour("faint"), "inspect": self.colour("muted")}
         return [self._title(width)] + [line(*((text, styles[role]) for text, role in pieces)) for pieces in chart.lines]
 
-    def on_focus(self) -> None:
-        self.repaint()
-
-    def on_blur(self) -> None:
-        self.repaint()
-
     def _chart(self, width: int, height: int) -> Chart:
-        """The drawn chart; drawn again only when something about it is different."""
+        """The drawn chart; drawn again only where curves, view or size have changed."""
         newest = tuple((len(curve.steps), curve.steps[-1:], curve.values[-1:], curve.label) for curve in self.curves)
         key = (newest, self.view, width, height)
         if self._drawn is None or self._drawn[0] != key:
             curves = self._smooth() if self.view.smoothing else self.curves
             labels = height >= _STEP_LABELS_FROM
-            chart = draw_chart(
-                curves, self.view, width, height, self._axis, step_labels=labels, unit="%" if self.metric.share else ""
-            )
+            unit = "%" if self.metric.share else ""
+            chart = draw_chart(curves, self.view, width, height, self._axis, step_labels=labels, unit=unit)
             self._axis = chart.axis
             self._drawn = (key, chart)
         return self._drawn[1]
@@ -83,9 +75,9 @@ class ChartPanel(LineCanvas):
         name_style = self.colour("primary" if self.has_focus else "foreground", bold=True)
         muted = self.colour("muted")
         pieces: list[Piece] = [(("▸ " if self.has_focus else "  ") + self.metric.title, name_style)]
-        pieces += self._readings(width - cell_len(pieces[0][0]) - 2)
+        pieces += self._readings(width - length(pieces) - 2)
         notes = [note for note, on in (("log", self.view.log), ("smooth", self.view.smoothing > 0)) if on]
-        used = sum(cell_len(text) for text, _ in pieces)
+        used = length(pieces)
         note = " ".join(notes)
         if notes and used + len(note) + 2 <= width:
             pieces.append((" " * (width - used - len(note) - 1) + note, muted))
@@ -100,10 +92,11 @@ class ChartPanel(LineCanvas):
             if point is None:
                 continue
             text = f"{point[1]:.2f}%" if self.metric.share else number(point[1])
-            label = f"{shorten(curve.label, 22)} " if curve.label else ""
-            if sum(cell_len(part) for part, _ in pieces) + len(text) + cell_len(label) + 2 > room:
+            label = f"  {shorten(curve.label, 22)} " if curve.label else "  "
+            reading: list[Piece] = [(label, self.colour("muted")), (text, self.colour(curve.role, bold=True))]
+            if length(pieces) + length(reading) > room:
                 break
-            pieces += [(f"  {label}", self.colour("muted")), (text, self.colour(curve.role, bold=True))]
+            pieces += reading
         if inspect is not None and self.has_focus and pieces:
             pieces.append((f"  at {inspect:,.0f}", self.colour("muted")))
         return pieces
@@ -118,9 +111,9 @@ def _as_percentages(curve: Curve) -> Curve:
 
 def _average(curve: Curve, weight: float) -> Curve:
     steps, values = curve.steps, curve.values
-    size = -(-len(steps) // _SMOOTHED_POINTS)
-    if size > 1:
-        starts = range(0, len(steps), size)
-        values = [sum(values[start : start + size]) / len(values[start : start + size]) for start in starts]
-        steps = [steps[min(start + size, len(steps)) - 1] for start in starts]
+    stretch = -(-len(steps) // _SMOOTHED_POINTS)
+    if stretch > 1:
+        starts = range(0, len(steps), stretch)
+        values = [sum(values[start : start + stretch]) / len(values[start : start + stretch]) for start in starts]
+        steps = [steps[min(start + stretch, len(steps)) - 1] for start in starts]
     return replace(curve, steps=steps, values=smoothed(values, weight))

@@ -1,4 +1,4 @@
-"""One line of a form: label, value, unit and note; under it, when something is wrong, what."""
+"""Rows of a form: label, value, unit and note; below, the problem with the value."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style
-from rich.text import Text
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.geometry import Size
 from textual.message import Message
-from textual.reactive import Reactive
 from textual.strip import Strip
 from textual.suggester import Suggester
 from textual.widgets import Input
@@ -22,25 +18,25 @@ from saetui.display.text import fit, shorten
 from saetui.spec.problems import Problem, Severity
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.fields import Entry, FormField
+from saetui.tui.widgets.inputs import FieldInput
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
 VALUE_COLUMN = 24
-"""Where values begin; tests and the style sheet count on it."""
+"""Where values begin; tests and the style sheet rely on it."""
 
 NUMBER_WIDTH = 14
 WIDE_WIDTH = 28
 UNIT_WIDTH = 12
 CHOICES_WIDTH = 55
-"""What a choice's line may take: the form's width beside its help at 120 columns, and alone at 80."""
+"""The room for a line of choices: the form's width beside its help at 120 columns, and alone at 80."""
 _LONG_WORD = 24
-_HELP_KEYS = "?:"
 
 
 class FieldRow(LineCanvas):
-    """A row of the form. It holds no value of its own: the draft does, and `show` brings what is new of it.
+    """A row of the form. The draft holds the value; `show` brings changes.
 
     Attributes:
-        info: what it asks for.
+        info: the field.
     """
 
     DEFAULT_CSS = """
@@ -69,32 +65,27 @@ class FieldRow(LineCanvas):
         super().__init__()
         self.info = info
         self._text = text
-        self._worked_out = ""
+        self._derived = ""
         self._note = ""
         self._problem: Problem | None = None
 
     @property
     def text(self) -> str:
-        """The value as it stands in the form; empty: the default."""
+        """The value in the form; empty: the default."""
         return self._text
 
-    @property
-    def problem(self) -> Problem | None:
-        """What is wrong with the value."""
-        return self._problem
-
-    def show(self, *, text: str, worked_out: str = "", note: str = "", problem: Problem | None = None) -> None:
+    def show(self, *, text: str, derived: str = "", note: str = "", problem: Problem | None = None) -> None:
         """Bring the row up to date.
 
         Args:
             text: the value in the draft.
-            worked_out: what an empty field comes to.
-            note: what is known of the value, e.g. a model's layers.
-            problem: what is wrong with it.
+            derived: the value of an empty field that follows from other fields.
+            note: a fact about the value, e.g. a model's layers.
+            problem: with the value.
         """
-        if (text, worked_out, note, problem) == (self._text, self._worked_out, self._note, self._problem):
+        if (text, derived, note, problem) == (self._text, self._derived, self._note, self._problem):
             return
-        self._text, self._worked_out, self._note, self._problem = text, worked_out, note, problem
+        self._text, self._derived, self._note, self._problem = text, derived, note, problem
         self.set_class(problem is not None, "-problem")
         self.repaint()
 
@@ -108,66 +99,22 @@ class FieldRow(LineCanvas):
     def on_descendant_blur(self) -> None:
         self.repaint()
 
-    def watch_has_focus(self, has_focus: bool) -> None:
-        super().watch_has_focus(has_focus)
-        self.repaint()
-
     def draw(self, width: int, height: int) -> Sequence[Strip]:
-        focused = self.has_focus_within
-        mark = ("▌ ", self.colour("primary")) if focused else ("  ", self.colour("muted"))
+        mark = self.cursor_mark(self.has_focus_within)
         indent = "or " if self.info.linked else ""
-        room = VALUE_COLUMN - 3 - len(indent)
-        label = fit(self.info.label, room) + " "
-        strong = self.colour("strong", bold=True) if focused else self.colour("foreground")
-        first = line(mark, (indent, self.colour("muted")), (label, strong), *self.value_pieces(width - VALUE_COLUMN))
-        lines = [first, *self.further_lines()]
-        return lines if self._problem is None else [*lines, self._problem_line(self._problem, width)]
+        label = fit(self.info.label, VALUE_COLUMN - 3 - len(indent)) + " "
+        value = self.value_pieces(width - VALUE_COLUMN)
+        first = line(mark, (indent, self.colour("muted")), (label, self.label_style()), *value)
+        problem = [] if self._problem is None else [problem_line(self, self._problem, width)]
+        return [first, *self.further_lines(), *problem]
 
     def further_lines(self) -> list[Strip]:
-        """The value's other lines, where it has several."""
+        """The other lines of a value that has several."""
         return []
 
     def value_pieces(self, width: int) -> list[Piece]:
         """Everything right of the label, in `width` cells."""
         raise NotImplementedError
-
-    def _problem_line(self, problem: Problem, width: int) -> Strip:
-        error = problem.severity is Severity.ERROR
-        style = self.colour("error" if error else "warning")
-        return under_value(f"{'✗' if error else '▲'} {said_briefly(problem)}", style, width)
-
-
-class FieldInput(Input):
-    """A one-line input. In a number `?` and `:` mean nothing, so help and palette stay in reach."""
-
-    DEFAULT_CSS = """
-    FieldInput.-textual-compact, FieldInput.-textual-compact:focus { height: 1; border: none; padding: 0 1; background: $panel; background-tint: $background 0%; color: $strong; }
-    FieldInput > .input--placeholder, FieldInput > .input--suggestion { color: $muted; }
-    FieldInput.-textual-compact:focus { background: $cursor; }
-    """
-
-    virtual_size: Reactive[Size] = Reactive(Size(0, 0), layout=False)
-    """Its place does not depend on its text: without this every key would lay out and send the whole screen anew."""
-
-    def __init__(self, value: str, *, numeric: bool, suggester: Suggester | None = None) -> None:
-        super().__init__(value, compact=True, suggester=suggester)
-        self._numeric = numeric
-        self.cursor_blink = False  # a blink is a repaint, twice a second, over a line that may be slow
-
-    @property
-    def _value(self) -> Text:
-        """What is shown: letter for letter the value, but nothing that a terminal would obey (a template may hold it)."""
-        shown = "".join(letter if letter.isprintable() else "·" for letter in self.value)
-        return Text(shown, no_wrap=True, overflow="ignore", end="")
-
-    def check_consume_key(self, key: str, character: str | None) -> bool:
-        if self._numeric and character is not None and character in _HELP_KEYS:
-            return False
-        return super().check_consume_key(key, character)
-
-    async def _on_key(self, event: events.Key) -> None:
-        if self._numeric and event.character is not None and event.character in _HELP_KEYS:
-            event.prevent_default()
 
 
 class TextRow(FieldRow):
@@ -197,12 +144,12 @@ class TextRow(FieldRow):
     def focus_field(self) -> None:
         self._input.focus()
 
-    def show(self, *, text: str, worked_out: str = "", note: str = "", problem: Problem | None = None) -> None:
+    def show(self, *, text: str, derived: str = "", note: str = "", problem: Problem | None = None) -> None:
         if text != self._input.value:
             with self._input.prevent(Input.Changed):
                 self._input.value = text
                 self._input.cursor_position = len(text)
-        super().show(text=text, worked_out=worked_out, note=note, problem=problem)
+        super().show(text=text, derived=derived, note=note, problem=problem)
         placeholder = self._placeholder()
         if placeholder != self._input.placeholder:
             self._input.placeholder = placeholder
@@ -210,7 +157,7 @@ class TextRow(FieldRow):
     def value_pieces(self, width: int) -> list[Piece]:
         taken = (WIDE_WIDTH if self.info.wide else NUMBER_WIDTH) + 2
         unit = self.info.unit
-        note = self._note or (self.info.usual_means if not self._text and self.info.usual_means != "off" else "")
+        note = self._note or (self.info.default_means if not self._text and self.info.default_means != "off" else "")
         text = "  ".join(part for part in (fit(unit, UNIT_WIDTH) if unit and note else unit, note) if part)
         return [(" " * taken, self.colour("muted")), (shorten(text, width - taken), self.colour("muted"))]
 
@@ -226,10 +173,10 @@ class TextRow(FieldRow):
         self.post_message(self.Submitted(self))
 
     def _placeholder(self) -> str:
-        means = self.info.usual_means
+        means = self.info.default_means
         return (
-            self._worked_out
-            or self.info.usual
+            self._derived
+            or self.info.default
             or ("off" if means == "off" else "auto" if means and not self.info.linked else "")
         )
 
@@ -241,8 +188,8 @@ class ChoiceRow(FieldRow, can_focus=True):
 
     @property
     def chosen(self) -> str:
-        """The choice that holds."""
-        return self._text or self.info.usual
+        """The choice in force."""
+        return self._text or self.info.default
 
     def __init__(self, info: FormField, text: str) -> None:
         super().__init__(info, text)
@@ -297,27 +244,34 @@ class ChoiceRow(FieldRow, can_focus=True):
             return
         self._text = choices[index % len(choices)]
         self.repaint()
-        self.post_message(self.Changed(self, "" if self._text == self.info.usual else self._text))
+        self.post_message(self.Changed(self, "" if self._text == self.info.default else self._text))
 
 
 def wrapped(words: Sequence[str], width: int) -> list[list[str]]:
-    """Words, each with a mark before it, on as few lines as will do: one line as it comes, several in equal columns."""
+    """Words, each with a mark before it, on as few lines as possible: one line without columns, several in equal columns."""
     if sum(len(word) + 5 for word in words) - 3 <= width:
         return [list(words)]
     columns = max(1, (width + 2) // (max(map(len, words)) + 4))
     return [list(words[start : start + columns]) for start in range(0, len(words), columns)]
 
 
+def problem_mark(problem: Problem) -> tuple[str, str]:
+    """The mark before a problem, and the name of its colour."""
+    return ("✗", "error") if problem.severity is Severity.ERROR else ("▲", "warning")
+
+
+def problem_line(canvas: LineCanvas, problem: Problem, width: int) -> Strip:
+    """A problem on one line under its value. Long words (paths) lose their beginning, so that the message stays in view."""
+    mark, colour = problem_mark(problem)
+    words = " ".join(part for part in (problem.message, problem.suggestion) if part).split()
+    brief = " ".join(word if len(word) <= _LONG_WORD else "…" + word[1 - _LONG_WORD :] for word in words)
+    return under_value(f"{mark} {brief}", canvas.colour(colour), width)
+
+
 def under_value(text: str, style: Style, width: int) -> Strip:
     """A line under a value; a long one begins further left."""
     start = max(4, min(VALUE_COLUMN - 2, width - cell_len(text)))
     return line((" " * start, style), (shorten(text, width - start), style))
-
-
-def said_briefly(problem: Problem) -> str:
-    """A problem for one line: long words (paths) lose their beginning, so that what is wrong stays in view."""
-    words = " ".join(part for part in (problem.message, problem.suggestion) if part).split()
-    return " ".join(word if len(word) <= _LONG_WORD else "…" + word[1 - _LONG_WORD :] for word in words)
 
 
 def make_row(info: FormField, text: str, suggester: Suggester | None = None) -> FieldRow:

@@ -1,4 +1,4 @@
-"""A section of a form: a heading, rows, and a line that folds the advanced ones away."""
+"""A section of a form: a heading, rows, and a line that hides or shows the advanced ones."""
 
 from __future__ import annotations
 
@@ -16,38 +16,18 @@ from saetui.display.text import shorten
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.fields import FormField
 from saetui.tui.widgets.field_row import FieldRow
+from saetui.tui.widgets.headings import SectionHeading
 from saetui.tui.widgets.line_canvas import LineCanvas, line
 
 
-class SectionHeading(LineCanvas):
-    """The section's name on a thin line."""
-
-    DEFAULT_CSS = "SectionHeading { height: 2; padding-top: 1; width: 1fr; }"
-
-    def __init__(self, title: str, indent: int = 2) -> None:
-        super().__init__()
-        self._heading = title
-        self._indent = indent
-
-    def draw(self, width: int, height: int) -> Sequence[Strip]:
-        rule = "─" * max(0, width - len(self._heading) - self._indent - 2)
-        return [
-            line(
-                (" " * self._indent, self.colour("line")),
-                (self._heading, self.colour("primary")),
-                (f" {rule}", self.colour("line")),
-            )
-        ]
-
-
 class FoldRow(LineCanvas, can_focus=True):
-    """Says what is folded away; `enter` or `space` opens and closes it."""
+    """Names the hidden rows; `enter` or `space` shows and hides them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.FOLD)]
     DEFAULT_CSS = "FoldRow { height: 1; width: 1fr; background: $background; }"
 
     class Toggled(Message):
-        """To be opened or closed."""
+        """The rows are to be shown or hidden."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,46 +36,37 @@ class FoldRow(LineCanvas, can_focus=True):
         self._open = False
 
     def show(self, labels: Sequence[str], set_count: int, is_open: bool) -> None:
-        """Bring it up to date: what it hides, how many of these are set, and whether they are shown."""
+        """`set_count`: how many of the advanced rows are not at their default."""
         self._labels, self._set, self._open = tuple(labels), set_count, is_open
         if self.display != bool(labels):
             self.display = bool(labels)
         self.repaint()
 
     def draw(self, width: int, height: int) -> Sequence[Strip]:
-        mark = ("▌ ", self.colour("primary")) if self.has_focus else ("  ", self.colour("muted"))
+        mark = self.cursor_mark(self.has_focus)
         style = self.colour("strong", bold=True) if self.has_focus else self.colour("muted")
         if self._open:
             return [line(mark, ("▾ fewer", style))]
         names = f"▸ {len(self._labels)} more"
         count = f", {self._set} set" if self._set else ""
-        what = shorten(f"  {', '.join(self._labels)}", width - len(names) - len(count) - 4)
-        return [line(mark, (names, style), (count, self.colour("warning")), (what, self.colour("faint")))]
+        labels = shorten(f"  {', '.join(self._labels)}", width - len(names) - len(count) - 4)
+        return [line(mark, (names, style), (count, self.colour("warning")), (labels, self.colour("faint")))]
 
     def action_fold(self) -> None:
         self.post_message(self.Toggled())
-
-    def watch_has_focus(self, has_focus: bool) -> None:
-        super().watch_has_focus(has_focus)
-        self.repaint()
 
 
 class FormSection(Vertical):
     """Rows under a heading.
 
     Attributes:
-        heading: its name.
         is_open: advanced rows are shown.
     """
 
     DEFAULT_CSS = "FormSection { height: auto; width: 1fr; }"
 
     class Folded(Message):
-        """Advanced rows are to be shown, or no longer."""
-
-        def __init__(self, section: FormSection) -> None:
-            super().__init__()
-            self.section = section
+        """Advanced rows are to be shown or hidden."""
 
     def __init__(self, title: str, *fixed: Widget) -> None:
         super().__init__()
@@ -107,11 +78,11 @@ class FormSection(Vertical):
 
     @property
     def rows(self) -> tuple[FieldRow, ...]:
-        """The rows that are shown, in order."""
+        """The shown rows, in order."""
         return tuple(self._rows.values())
 
     def row(self, field: str) -> FieldRow | None:
-        """The row of a field, where it is shown."""
+        """The row of a field, if it is shown."""
         return self._rows.get(field)
 
     def compose(self) -> ComposeResult:
@@ -120,10 +91,10 @@ class FormSection(Vertical):
         yield self._fold
 
     def set_fields(self, fields: Sequence[FormField], make: Callable[[FormField], FieldRow], set_count: int) -> None:
-        """Show rows for these fields, and only these; those that stay are kept as they are.
+        """Show rows for these fields alone; rows that stay are kept as they are.
 
         Args:
-            fields: all of the section's, advanced ones too.
+            fields: all fields of the section, advanced ones too.
             make: makes the row of a field.
             set_count: how many advanced ones are not at their default.
         """
@@ -145,10 +116,10 @@ class FormSection(Vertical):
         self._fold.show([info.label for info in fields if info.advanced], set_count, self.is_open)
 
     def first_focusable(self) -> Widget | None:
-        """Where the section begins, for the keyboard."""
+        """The first widget that takes the focus."""
         return next((widget for widget in self.query("*") if widget.focusable), None)
 
     def on_fold_row_toggled(self, event: FoldRow.Toggled) -> None:
         event.stop()
         self.is_open = not self.is_open
-        self.post_message(self.Folded(self))
+        self.post_message(self.Folded())

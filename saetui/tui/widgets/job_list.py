@@ -1,4 +1,4 @@
-"""The list of jobs. Columns drop out as it gets narrow; only the cells that change are sent."""
+"""The list of jobs. The less important columns are left out as it gets narrow."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from saetui.display.figures import ABSENT, count, duration, number, percent, sho
 from saetui.display.text import fit, one_line
 from saetui.jobs.job import Job, Status
 from saetui.tui.job_order import Order, mean_metric
-from saetui.tui.theme import look_of
+from saetui.tui.theme import style_of
+from saetui.tui.widgets.job_heading import progress_bar
 from saetui.tui.widgets.line_canvas import Piece, filled, line
-from saetui.tui.widgets.line_list import LineList
-from saetui.tui.widgets.progress import progress_bar
+from saetui.tui.widgets.line_list import ItemList
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,6 @@ class Column:
     importance: int
     text: Callable[[Job], str]
     right: bool = True
-
-
-def _eta(job: Job) -> str:
-    if job.status.ended:
-        return ABSENT
-    return duration(job.eta_seconds)
 
 
 def _metric(name: str) -> Callable[[Job], str]:
@@ -55,7 +49,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("held FVU, L0", 14, 60, lambda job: _held_out(job)),
     Column("dead", 6, 70, lambda job: percent(mean_metric(job, "dead_fraction"), 1)),
     Column("tok/s", 6, 55, lambda job: short_count(job.tokens_per_second)),
-    Column("ETA", 6, 75, _eta),
+    Column("ETA", 6, 75, lambda job: duration(None if job.status.ended else job.eta_seconds)),
 )
 
 _BAR = 10
@@ -64,62 +58,35 @@ _NAME_LEAST, _NAME_MOST = 16, 40
 _GAP = 2
 
 
-class JobList(LineList):
-    """Jobs with their state and newest figures. `show` gives it the jobs in order."""
+class JobList(ItemList[Job]):
+    """Jobs with their state and newest figures."""
 
     def __init__(self) -> None:
         super().__init__(id="jobs")
-        self.jobs: Sequence[Job] = ()
-        self.marked: frozenset[str] = frozenset()
+        self._marked: frozenset[str] = frozenset()
         self.order = Order.STATE
-        self.nothing = ""
-        self.places: Mapping[str, int] = {}
+        self._nothing = ""
+        self._places: Mapping[str, int] = {}
 
     def show(
-        self,
-        jobs: Sequence[Job],
-        marked: frozenset[str],
-        order: Order,
-        nothing: str,
-        places: Mapping[str, int] | None = None,
+        self, jobs: Sequence[Job], marked: frozenset[str], order: Order, nothing: str, places: Mapping[str, int]
     ) -> None:
-        """Show these jobs; the cursor stays on the job it was on.
+        """Show these jobs.
 
         Args:
             jobs: in order.
-            marked: the ids of those that are marked.
+            marked: the ids of the marked ones.
             order: what they are ordered by.
-            nothing: what to say when there are none.
-            places: of the queued ones in the queue.
+            nothing: the text for a list without jobs.
+            places: of the queued ones in the queue, by id.
         """
-        self.places = places or {}
-        known = self.highlighted
-        self.jobs, self.marked, self.order, self.nothing = jobs, marked, order, nothing
-        if known is not None:
-            self.highlight(known.id)
-        self.cursor = max(0, min(self.cursor, len(jobs) - 1))
-        self.repaint()
-
-    @property
-    def highlighted(self) -> Job | None:
-        """The job that the cursor stands on."""
-        return self.jobs[self.cursor] if 0 <= self.cursor < len(self.jobs) else None
-
-    def highlight(self, job: str) -> bool:
-        """Put the cursor on a job, if it is listed."""
-        for index, listed in enumerate(self.jobs):
-            if listed.id == job:
-                self.cursor = index
-                return True
-        return False
-
-    def row_count(self) -> int:
-        return len(self.jobs)
+        self._marked, self.order, self._nothing, self._places = marked, order, nothing, places
+        self.set_items(jobs)
 
     def heading(self, width: int) -> Sequence[Strip]:
         style = self.colour("muted")
         columns, name = layout(width)
-        position = f"{self.cursor + 1}/{len(self.jobs)}" if len(self.jobs) > self.content_size.height - 1 else ""
+        position = f"{self.cursor + 1}/{len(self.items)}" if len(self.items) > self.content_size.height - 1 else ""
         title = "  name" if self.order is not Order.NAME else "  name ▾"
         pieces: list[Piece] = [(fit(f"{title}  {position}", name + 3), style), ("  ", style)]
         for column in columns:
@@ -129,32 +96,32 @@ class JobList(LineList):
         return [line(*pieces)]
 
     def row(self, index: int, width: int, selected: bool) -> Strip:
-        job = self.jobs[index]
+        job = self.items[index]
         on = ("cursor" if self.has_focus else "panel") if selected else ""
-        look = look_of(job)
-        state = self.colour(look.variable, on=on)
+        style = style_of(job)
+        state = self.colour(style.variable, on=on)
         text = self.colour("foreground", on=on)
-        # Grey on a marked row is unreadable where a terminal has but one grey.
+        # Grey on a highlighted row is unreadable where a terminal has only one grey.
         muted = text if selected else self.colour("muted", on=on)
         strong = self.colour("strong", bold=selected, on=on)
         columns, name = layout(width)
         mark = "▌" if selected and self.has_focus else " "
-        glyph = "◆" if job.id in self.marked else look.glyph
+        glyph = "◆" if job.id in self._marked else style.glyph
         pieces: list[Piece] = [
             (mark, self.colour("primary", on=on)),
-            (f"{glyph} ", self.colour("warning", bold=True, on=on) if job.id in self.marked else state),
+            (f"{glyph} ", self.colour("warning", bold=True, on=on) if job.id in self._marked else state),
             (fit(one_line(job.name), name) + " " * _GAP, strong),
         ]
         for column in columns:
             value = fit(one_line(self._text(column, job)), column.width, right=column.right)
-            style = state if column.title == "state" else muted if value.strip() == ABSENT or not column.right else text
-            pieces.append((value + " " * _GAP, style))
+            plain = muted if value.strip() == ABSENT or not column.right else text
+            pieces.append((value + " " * _GAP, state if column.title == "state" else plain))
         pieces += self._progress(job, state, muted, text)
         return filled(line(*pieces), width, self.colour("foreground", on=on))
 
     def _text(self, column: Column, job: Job) -> str:
-        if column.title == "state" and job.state == "queued" and job.id in self.places:
-            return f"queued {self.places[job.id]}"
+        if column.title == "state" and job.state == "queued" and job.id in self._places:
+            return f"queued {self._places[job.id]}"
         return column.text(job)
 
     def _progress(self, job: Job, state: Style, muted: Style, text: Style) -> list[Piece]:
@@ -164,11 +131,11 @@ class JobList(LineList):
         return [*progress_bar(job.progress, _BAR, state, faint), (percent(job.progress).rjust(_PERCENT), text)]
 
     def empty(self, width: int, height: int) -> Sequence[Strip]:
-        return [Strip([]), line((f"  {self.nothing}", self.colour("muted")))]
+        return [Strip([]), line((f"  {self._nothing}", self.colour("muted")))]
 
 
 def layout(width: int) -> tuple[list[Column], int]:
-    """Which columns fit into so many cells, and how wide the name is."""
+    """The columns that fit into so many cells, and the width of the name."""
     room = width - 3 - _NAME_LEAST - _GAP - _BAR - _PERCENT
     kept: list[Column] = []
     for column in sorted(COLUMNS, key=lambda column: -column.importance):
@@ -185,7 +152,7 @@ def _sites(job: Job) -> str:
 
 
 def _held_out(job: Job) -> str:
-    """Both figures of the newest evaluation on held-out text: one says nothing without the other."""
+    """FVU and L0 of the newest evaluation on held-out text: one means little without the other."""
     fvu, l0 = mean_metric(job, "eval_fvu"), mean_metric(job, "eval_l0")
     return ABSENT if fvu is None else f"{number(fvu)} {_short(l0).rjust(6)}"
 

@@ -1,19 +1,57 @@
-"""What stands where charts will be: the phase of a job that starts, why one failed and what to try, what to wait for."""
+"""Shown where there is nothing to list or to chart: the first keys of a newcomer, or the phase or error of a job."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import wrap
 
 from textual.strip import Strip
 
-from saetui.display.text import one_line
 from saetui.jobs.job import Job, Status
 from saetui.tui.history import History
-from saetui.tui.theme import look_of
-from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
+from saetui.tui.theme import style_of
+from saetui.tui.widgets.line_canvas import LineCanvas, Piece, length, line
 
+_FIRST_KEYS = (
+    ("d", "train the demo", "bundled model and text; takes a few minutes"),
+    ("n", "set up a training", "choose model, text, layers and architecture"),
+    ("t", "start from a template", "ready-made settings"),
+    ("?", "see all keys", "or : to find an action by its name"),
+)
 _EVENTS_SHOWN = 6
+_WITHOUT_CURVES = {
+    Status.QUEUED: "Queued: it starts when the device is free.",
+    Status.STARTING: "Starting …",
+    Status.RUNNING: "Running: the first figures come in a moment.",
+    Status.PAUSED: "Paused before the first figures.",
+    Status.STOPPING: "Stopping …",
+    Status.COMPLETED: "Completed, without figures.",
+    Status.STOPPED: "Stopped before the first figures.",
+    Status.FAILED: "Failed.",
+    Status.LOST: "Lost: the machine went down while it was running.",
+}
+
+
+class Welcome(LineCanvas):
+    """Centred text for a list without jobs."""
+
+    DEFAULT_CSS = "Welcome { height: 1fr; }"
+
+    def draw(self, width: int, height: int) -> Sequence[Strip]:
+        key, label, hint = self.colour("primary", bold=True), self.colour("foreground"), self.colour("muted")
+        sentences: list[list[Piece]] = [
+            [("s a e t u i", key)],
+            [],
+            [("Train sparse autoencoders on the activations of a language model.", label)],
+            [("You may leave at any time: the training goes on.", hint)],
+            [],
+        ]
+        block: list[list[Piece]] = [
+            [(name.ljust(4), key), (text.ljust(24), label), (detail, hint)] for name, text, detail in _FIRST_KEYS
+        ]
+        block_width = max(length(pieces) for pieces in block)
+        placed = [(length(pieces), pieces) for pieces in sentences] + [(block_width, pieces) for pieces in block]
+        blank = [Strip([])] * max(0, (height - len(placed)) // 2 - 1)
+        return blank + [line((" " * max(0, (width - cells) // 2), label), *pieces) for cells, pieces in placed]
 
 
 class JobNotice(LineCanvas):
@@ -33,54 +71,37 @@ class JobNotice(LineCanvas):
     def draw(self, width: int, height: int) -> Sequence[Strip]:
         job = self._job
         if job is None:
-            return [line(("Nothing is highlighted.", self.colour("muted")))]
-        look = look_of(job)
-        lines = [line((f"{look.glyph} {_sentence(job)}", self.colour(look.variable, bold=True))), Strip([])]
+            return [line(("No job is highlighted.", self.colour("muted")))]
+        style = style_of(job)
+        lines = [line((f"{style.glyph} {_sentence(job)}", self.colour(style.variable, bold=True))), Strip([])]
         if job.error is not None:
-            lines += self._paragraph(job.error.message, "foreground", width)
+            lines += self._text(job.error.message, "foreground", width)
             if job.error.suggestion:
-                lines += [Strip([]), *self._paragraph(job.error.suggestion, "success", width)]
+                lines += [Strip([]), *self._text(job.error.suggestion, "success", width)]
         elif self._history is not None and self._history.trouble:
-            lines += self._paragraph(self._history.trouble, "error", width)
-        lines += self._events(height - len(lines) - 1)
-        return lines
+            lines += self._text(self._history.trouble, "error", width)
+        return lines + self._events(height - len(lines) - 1)
 
     def _events(self, room: int) -> list[Strip]:
-        """The newest events, so that one sees that something happens."""
+        """The newest events, so that progress is visible before the first figures."""
         events = self._history.events if self._history is not None else ()
-        shown = events[-max(0, min(room, _EVENTS_SHOWN)) :] if room > 0 else ()
+        shown = events[-min(room, _EVENTS_SHOWN) :] if room > 0 else ()
         lines = [Strip([])] if shown and self._job is not None and self._job.error is not None else []
-        for index, event in enumerate(shown):
-            newest = index == len(shown) - 1
-            pieces: list[Piece] = [
-                (f"{event.time[11:19]}  ", self.colour("faint")),
-                (event.message, self.colour("foreground" if newest else "muted")),
-            ]
-            lines.append(line(*pieces))
+        for event in shown:
+            style = self.colour("foreground" if event is shown[-1] else "muted")
+            lines.append(line((f"{event.time[11:19]}  ", self.colour("faint")), (event.message, style)))
         return lines
 
-    def _paragraph(self, text: str, colour: str, width: int) -> list[Strip]:
-        style = self.colour(colour)
-        return [
-            line((part, style))
-            for paragraph in text.split("\n")
-            for part in wrap(one_line(paragraph), max(20, min(width, 100))) or [""]
-        ]
+    def _text(self, text: str, colour: str, width: int) -> list[Strip]:
+        lines: list[Strip] = []
+        for part in text.split("\n"):
+            lines += self.paragraph(part, max(20, min(width, 100)), colour) or [line()]
+        return lines
 
 
 def _sentence(job: Job) -> str:
     if job.after is not None and job.status is Status.QUEUED:
         return f"Queued: it starts when job {job.after} has completed."
     if job.unloaded:
-        return "Paused, without a process: resumed, it goes on through the queue."
-    return {
-        Status.QUEUED: "Queued: it starts when the device is free.",
-        Status.STARTING: "Starting …",
-        Status.RUNNING: "Running: the first figures come in a moment.",
-        Status.PAUSED: "Paused before the first figures.",
-        Status.STOPPING: "Stopping …",
-        Status.COMPLETED: "Completed, without figures.",
-        Status.STOPPED: "Stopped before the first figures.",
-        Status.FAILED: "Failed.",
-        Status.LOST: "Lost: the machine went down under it.",
-    }[job.status]
+        return "Paused and unloaded: when resumed, it goes on through the queue."
+    return _WITHOUT_CURVES[job.status]

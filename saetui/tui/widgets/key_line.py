@@ -1,4 +1,4 @@
-"""The bottom line: the keys that matter here, as many as there is room for."""
+"""The bottom line: the keys that matter now, as many as there is room for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ALWAYS = ("leave", "help")
 
 
 class KeyLine(LineCanvas):
-    """Keys and labels of the screen's footer actions that can be done now, made from the actions' table."""
+    """Keys and labels of the footer actions that can be done now, made from the actions' table."""
 
     DEFAULT_CSS = "KeyLine { dock: bottom; height: 1; padding: 0 1; background: $panel; }"
 
@@ -23,9 +23,9 @@ class KeyLine(LineCanvas):
 
     def draw(self, width: int, height: int) -> Sequence[Strip]:
         key_style, label_style = self.colour("primary", bold=True), self.colour("muted")
-        shown = self._shown()
-        last = [entry for entry in shown if entry[0].id in _ALWAYS]
-        first = [entry for entry in shown if entry[0].id not in _ALWAYS]
+        keys = self._keys()
+        last = [entry for entry in keys if entry[0].id in _ALWAYS]
+        first = [entry for entry in keys if entry[0].id not in _ALWAYS]
         while first and _width(first + last) > width:
             first.pop()
         pieces: list[Piece] = []
@@ -33,8 +33,8 @@ class KeyLine(LineCanvas):
             pieces += [(show_key(key), key_style), (f" {action.label}   ", label_style)]
         return [line(*pieces)]
 
-    def _shown(self) -> list[tuple[Action, str]]:
-        """With the first key of each that works now: those of the focused widget, of the screen, of everywhere."""
+    def _keys(self) -> list[tuple[Action, str]]:
+        """Each action with the first of its keys that works now: of the focused widget, of the screen, of the app."""
         typing = isinstance(self.screen.focused, Input)
         working: dict[Action, set[str]] = {}
         for key, (_, binding, enabled, _) in self.screen.active_bindings.items():

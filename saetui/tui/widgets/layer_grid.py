@@ -9,19 +9,19 @@ from textual.strip import Strip
 
 from saetui.display.text import fit
 from saetui.spec.architectures import HOOK_POINTS
-from saetui.spec.problems import Problem, Severity
-from saetui.tui.widgets.field_row import VALUE_COLUMN, said_briefly, under_value
+from saetui.spec.problems import Problem
+from saetui.tui.widgets.field_row import VALUE_COLUMN, problem_line, under_value
 from saetui.tui.widgets.line_canvas import Piece, line
 from saetui.tui.widgets.toggle_grid import ToggleGrid
 
 MANY_LAYERS = 4
-"""Above so many, a hint says what more layers cost."""
+"""Above so many, a hint tells what more layers cost."""
 
 _PREFERRED_COLUMNS = (16, 12, 10, 8, 6, 4)
 
 
 class LayerGrid(ToggleGrid[int]):
-    """One toggle a layer. Selected layers that the model does not have are shown too, as wrong, so that they can go."""
+    """One toggle for each layer. Selected layers that the model does not have are shown as errors, to be removed."""
 
     def __init__(self) -> None:
         super().__init__(id="layers")
@@ -29,12 +29,12 @@ class LayerGrid(ToggleGrid[int]):
         self._problem: Problem | None = None
 
     def show(self, layers: int | None, selected: Sequence[int], problem: Problem | None = None) -> None:
-        """Bring it up to date.
+        """Bring the grid up to date.
 
         Args:
             layers: how many the model has; None: not known.
             selected: the chosen ones.
-            problem: what is wrong with them.
+            problem: with the selection.
         """
         self._layers = layers
         self._problem = problem
@@ -53,31 +53,22 @@ class LayerGrid(ToggleGrid[int]):
         return str(item).rjust(self._digits)
 
     def draw(self, width: int, height: int) -> Sequence[Strip]:
-        focused, muted = self.has_focus, self.colour("muted")
-        rows = self.grid_lines("") or [line(("choose a model to see its layers", muted))]
-        mark = ("▌ ", self.colour("primary")) if focused else ("  ", muted)
-        label = self.colour("strong", bold=True) if focused else self.colour("foreground")
+        muted = self.colour("muted")
+        rows = self.grid_lines() or [line(("choose a model to see its layers", muted))]
         count = len(self.selected)
-        heads: list[list[Piece]] = [[mark, (fit("layers", VALUE_COLUMN - 2), label)]]
-        heads.append(
-            [mark, (fit(f"({count} selected)", VALUE_COLUMN - 2), self.colour("primary" if count else "error"))]
-        )
-        keys = self.colour("muted" if focused else "faint")
-        if len(rows) > 2:
-            heads.append([mark, (fit("a all   x clear", VALUE_COLUMN - 2), keys)])
-        blank = [mark, (" " * (VALUE_COLUMN - 2), muted)]
+        keys = self.colour("muted" if self.has_focus else "faint")
+        labels: list[Piece] = [
+            ("layers", self.label_style()),
+            (f"({count} selected)", self.colour("primary" if count else "error")),
+            ("a all   x clear" if len(rows) > 2 else "", keys),
+        ]
+        if len(rows) == 1:
+            rows.append(line(("a all   x clear   space select", keys)))
         lines = []
         for index in range(max(2, len(rows))):
-            head = heads[index] if index < len(heads) else blank
-            tail = list(rows[index]) if index < len(rows) else []
-            lines.append(Strip([*line(*head), *tail]))
-        if len(rows) == 1:
-            lines[1] = Strip(
-                [
-                    *line(*heads[1]),
-                    *line(("a all   x clear   space select", keys)),
-                ]
-            )
+            text, style = labels[index] if index < len(labels) else ("", muted)
+            head = line(self.cursor_mark(self.has_focus), (fit(text, VALUE_COLUMN - 2), style))
+            lines.append(Strip([*head, *(rows[index] if index < len(rows) else ())]))
         return lines + self._below(width)
 
     def toggle_pieces(self, index: int) -> list[Piece]:
@@ -99,22 +90,16 @@ class LayerGrid(ToggleGrid[int]):
         return len(str(max(self.items, default=0)))
 
     def _below(self, width: int) -> list[Strip]:
-        text = self._hint()
-        if not text:
-            return []
-        return [under_value(text[0], self.colour(text[1]), width)]
-
-    def _hint(self) -> tuple[str, str] | None:
         if self._problem is not None:
-            error = self._problem.severity is Severity.ERROR
-            return f"{'✗' if error else '▲'} {said_briefly(self._problem)}", "error" if error else "warning"
+            return [problem_line(self, self._problem, width)]
         if len(self.selected) > MANY_LAYERS:
-            return f"▲ {len(self.selected)} layers: memory and time grow with each.", "warning"
-        return None
+            hint = f"▲ {len(self.selected)} layers: memory and time grow with each."
+            return [under_value(hint, self.colour("warning"), width)]
+        return []
 
     def _settle_height(self) -> None:
         rows = -(-len(self.items) // self.columns())
-        self._set_height(max(2, rows) + (1 if self._hint() else 0))
+        self._set_height(max(2, rows) + (self._problem is not None or len(self.selected) > MANY_LAYERS))
 
 
 class HookPointGrid(ToggleGrid[str]):
@@ -127,15 +112,12 @@ class HookPointGrid(ToggleGrid[str]):
         self._problem: Problem | None = None
 
     def show(self, selected: Sequence[str], problem: Problem | None = None) -> None:
-        """Bring it up to date."""
+        """Bring the grid up to date."""
         self._problem = problem
         self._set_height(1 if problem is None else 2)
         self.set_items(HOOK_POINTS, selected)
 
     def draw(self, width: int, height: int) -> Sequence[Strip]:
-        mark = ("▌ ", self.colour("primary")) if self.has_focus else ("  ", self.colour("muted"))
-        label = self.colour("strong", bold=True) if self.has_focus else self.colour("foreground")
-        first = Strip([*line(mark, (fit("hook points", VALUE_COLUMN - 2), label)), *self.grid_lines("")[0]])
-        if self._problem is None:
-            return [first]
-        return [first, under_value(f"✗ {said_briefly(self._problem)}", self.colour("error"), width)]
+        head = line(self.cursor_mark(self.has_focus), (fit("hook points", VALUE_COLUMN - 2), self.label_style()))
+        first = Strip([*head, *self.grid_lines()[0]])
+        return [first] if self._problem is None else [first, problem_line(self, self._problem, width)]

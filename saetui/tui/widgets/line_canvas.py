@@ -1,12 +1,12 @@
-"""A widget that keeps its lines and repaints only the cells that changed: what travels over a slow line."""
+"""A widget that keeps its lines and repaints only the cells that changed: few bytes over a slow connection."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import groupby
+from textwrap import wrap
 
-from rich.cells import get_character_cell_size
+from rich.cells import cell_len, get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
@@ -17,7 +17,7 @@ from textual.widget import Widget
 from saetui.display.text import one_line
 
 Piece = tuple[str, Style]
-"""Text with its style; `LineCanvas.line` makes a strip of some."""
+"""Text with its style; `line` makes a strip of several."""
 
 
 class LineCanvas(Widget):
@@ -33,12 +33,12 @@ class LineCanvas(Widget):
         raise NotImplementedError
 
     def repaint(self) -> None:
-        """Draw again, and refresh the cells that are not as they were. Without a size yet: nothing."""
+        """Draw again, and refresh the cells that have changed."""
         size = self.content_size
         if not self.is_attached or size.width <= 0 or size.height <= 0:
             self._drawn_for = None
             if self.is_attached:
-                # Hidden: Textual keeps its last lines, and would show those when it comes back at the same size.
+                # Hidden: Textual keeps the last lines, and would show them when the widget comes back at the same size.
                 self.refresh()
             return
         if self._drawn_for != (size, self.rich_style):
@@ -60,15 +60,28 @@ class LineCanvas(Widget):
             self._drawn_for = (size, self.rich_style)
         return self._lines[y] if 0 <= y < len(self._lines) else Strip.blank(size.width, self.rich_style)
 
-    def forget(self) -> None:
-        """Draw everything anew at the next repaint (other colours, another meaning of the lines)."""
-        self._drawn_for = None
-        self.refresh()
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        self.repaint()
 
     def colour(self, variable: str, *, bold: bool = False, on: str = "") -> Style:
         """A style in the theme's colours, e.g. `colour("state-running")`, `colour("strong", on="cursor")`."""
         known = self.app.theme_variables
         return _style(known.get(variable, ""), bold, known.get(on, "") if on else "")
+
+    def cursor_mark(self, here: bool, on: str = "") -> Piece:
+        """The mark at the left edge of the row with the cursor or the focus; blanks on all others."""
+        return ("▌ " if here else "  ", self.colour("primary" if here else "muted", on=on))
+
+    def label_style(self) -> Style:
+        """The style of a field's label: bright while the widget has the focus."""
+        return self.colour("strong", bold=True) if self.has_focus_within else self.colour("foreground")
+
+    def paragraph(self, text: str, width: int, colour: str, *, margin: str = "", indent: str = "") -> list[Strip]:
+        """A text, wrapped to `width` cells. `margin`: before each line; `indent`: before all lines but the first."""
+        style = self.colour(colour)
+        parts = wrap(one_line(text), max(8, width - len(margin)), subsequent_indent=indent)
+        return [line((margin + part, style)) for part in parts]
 
     def _fitted(self, size: Size) -> list[Strip]:
         """Exactly `size.height` lines of `size.width` cells, on the widget's own background."""
@@ -83,6 +96,11 @@ class LineCanvas(Widget):
 def line(*pieces: Piece) -> Strip:
     """A strip from pieces of text; control characters in them are made harmless."""
     return Strip([Segment(one_line(text), style) for text, style in pieces if text])
+
+
+def length(pieces: Iterable[Piece]) -> int:
+    """How many cells pieces of text take."""
+    return sum(cell_len(text) for text, _ in pieces)
 
 
 def filled(strip: Strip, width: int, style: Style) -> Strip:
@@ -111,16 +129,11 @@ def changed_spans(before: Strip, now: Strip, gap: int = 8) -> list[tuple[int, in
     return [_whole_letters(start, end, old, new) for start, end in spans]
 
 
-def joined(pieces: Iterable[Piece]) -> list[Piece]:
-    """Neighbouring pieces of one style as one piece: fewer escape sequences."""
-    return [("".join(text for text, _ in group), style) for style, group in groupby(pieces, key=lambda piece: piece[1])]
-
-
 _Cell = tuple[str, "Style | None"]
 
 
 def _cells(strip: Strip) -> list[_Cell]:
-    """One entry a cell; the second cell of a wide letter is empty."""
+    """One entry for each cell; the second cell of a wide letter is empty."""
     cells: list[_Cell] = []
     for text, style, _ in strip:
         if text.isascii():

@@ -1,9 +1,9 @@
-"""A list of lines with a cursor, drawn one line at a time on demand: a thousand rows cost as much as the visible ones."""
+"""Lists of lines with a cursor. Only the visible rows are drawn: a thousand rows cost no more than a screenful."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from textual.binding import BindingType
 from textual.message import Message
@@ -14,9 +14,9 @@ from saetui.tui.widgets.line_canvas import LineCanvas
 
 
 class LineList(LineCanvas, can_focus=True):
-    """Rows with a cursor, and optionally a heading above them. Subclasses say how many rows there are and draw one.
+    """Rows with a cursor, and optionally a heading above them. Subclasses count the rows and draw one.
 
-    The `enter` key posts `Chosen`; moving the cursor posts `Moved`.
+    Moving the cursor posts `Moved`.
     """
 
     has_cursor: ClassVar[bool] = True
@@ -25,7 +25,7 @@ class LineList(LineCanvas, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.LIST)]
 
     class Moved(Message):
-        """The cursor stands on another row."""
+        """The cursor is on another row."""
 
         def __init__(self, source: LineList, index: int) -> None:
             super().__init__()
@@ -49,7 +49,7 @@ class LineList(LineCanvas, can_focus=True):
         raise NotImplementedError
 
     def row(self, index: int, width: int, selected: bool) -> Strip:
-        """One row, `width` cells wide. `selected`: the cursor stands on it."""
+        """One row, `width` cells wide. `selected`: the cursor is on it."""
         raise NotImplementedError
 
     def heading(self, width: int) -> Sequence[Strip]:
@@ -57,7 +57,7 @@ class LineList(LineCanvas, can_focus=True):
         return ()
 
     def empty(self, width: int, height: int) -> Sequence[Strip]:
-        """What is shown where there are no rows."""
+        """Lines for a list without rows."""
         return ()
 
     @property
@@ -79,18 +79,18 @@ class LineList(LineCanvas, can_focus=True):
         return heading + rows
 
     def move_to(self, index: int) -> None:
-        """Put the cursor on a row (the nearest there is)."""
+        """Put the cursor on a row (the nearest there is); without a cursor, scroll there."""
         count = self.row_count()
         if count == 0:
             return
+        index = max(0, min(index, count - (1 if self.has_cursor else self.page)))
         if not self.has_cursor:
-            self._show_from(index, count)
-            return
-        index = min(max(index, 0), count - 1)
+            self.top = index
         if index != self.cursor:
             self.cursor = index
             self.repaint()
-            self.post_message(self.Moved(self, index))
+            if self.has_cursor:
+                self.post_message(self.Moved(self, index))
 
     def action_cursor_down(self) -> None:
         self.move_to(self.cursor + 1)
@@ -110,18 +110,6 @@ class LineList(LineCanvas, can_focus=True):
     def action_page_up(self) -> None:
         self.move_to(self.cursor - self.page + 1)
 
-    def _show_from(self, top: int, count: int) -> None:
-        top = max(0, min(top, count - self.page))
-        if top != self.top:
-            self.top = self.cursor = top
-            self.repaint()
-
-    def on_focus(self) -> None:
-        self.repaint()
-
-    def on_blur(self) -> None:
-        self.repaint()
-
     def _settle(self, count: int, room: int) -> None:
         """Keep the cursor on a row, and the row in view."""
         self.cursor = min(max(self.cursor, 0), count - 1)
@@ -132,3 +120,50 @@ class LineList(LineCanvas, can_focus=True):
         elif self.cursor >= self.top + room:
             self.top = self.cursor - room + 1
         self.top = max(0, min(self.top, count - room))
+
+
+class Identified(Protocol):
+    """Anything with an id, such as a job or a template."""
+
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=Identified)
+
+
+class ItemList(LineList, Generic[Item]):
+    """One row for each item; the cursor stays on its item as others come and go.
+
+    Attributes:
+        items: in the order of the rows.
+    """
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.items: tuple[Item, ...] = ()
+
+    @property
+    def highlighted(self) -> Item | None:
+        """The item under the cursor."""
+        return self.items[self.cursor] if 0 <= self.cursor < len(self.items) else None
+
+    def set_items(self, items: Sequence[Item]) -> None:
+        """Show these items."""
+        before = self.highlighted
+        self.items = tuple(items)
+        self.cursor = max(0, min(self.cursor, len(items) - 1))
+        if before is None or not self.highlight(before.id):
+            self.repaint()
+
+    def highlight(self, item_id: str) -> bool:
+        """Put the cursor on an item. Returns False where the list does not have it."""
+        found = next((index for index, item in enumerate(self.items) if item.id == item_id), None)
+        if found is None:
+            return False
+        self.cursor = found
+        self.repaint()
+        return True
+
+    def row_count(self) -> int:
+        return len(self.items)

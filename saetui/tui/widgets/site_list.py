@@ -1,4 +1,4 @@
-"""The newest figures of every site of a job."""
+"""The newest figures of each site of a job."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
-from saetui.display.figures import ABSENT, number, percent
+from saetui.display.figures import number, percent
 from saetui.display.text import fit
 from saetui.jobs.job import Job
 from saetui.tui.history import History
@@ -27,24 +27,24 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("eval_fvu_all", "w. sinks", 9),
     ("sink_fraction", "sinks", 7),
 )
-"""Metric, title, width; from the left, as many as there is room for. `held`: on held-out text, all of one evaluation."""
+"""Metric, title, width; from the left, as many as there is room for. `held`: on held-out text, all of the same evaluation."""
 
 _SHARES = {"dead_fraction", "eval_ce_recovered", "sink_fraction"}
 _NAME_WIDTH = 24
 
 
 class SiteList(LineList):
-    """One line a site. `result`: which of them have a finished SAE."""
+    """One line for each site."""
 
     def __init__(self) -> None:
         super().__init__(id="sites")
-        self._job: Job | None = None
         self._figures: dict[str, dict[str, float]] = {}
 
     def show(self, job: Job, history: History | None) -> None:
-        self._job = job
-        read = history.latest if history is not None else None
-        self._figures = {site: {**job.metrics.get(site, {}), **(read(site) if read else {})} for site in job.sites}
+        self._figures = {site: dict(job.metrics.get(site, {})) for site in job.sites}
+        if history is not None:
+            for site, figures in self._figures.items():
+                figures.update(history.latest(site))
         self.repaint()
 
     def row_count(self) -> int:
@@ -53,21 +53,18 @@ class SiteList(LineList):
     def heading(self, width: int) -> Sequence[Strip]:
         muted = self.colour("muted")
         pieces: list[Piece] = [(fit("  site", _NAME_WIDTH), muted)]
-        pieces += [(fit(title, size, right=True), muted) for _, title, size in _fitting(width)]
+        pieces += [(fit(title, columns, right=True), muted) for _, title, columns in _fitting(width)]
         return [line(*pieces)]
 
     def row(self, index: int, width: int, selected: bool) -> Strip:
         site, figures = list(self._figures.items())[index]
         on = "cursor" if selected and self.has_focus else ""
-        pieces: list[Piece] = [
-            (fit(f"  {site}", _NAME_WIDTH), self.colour("strong", on=on)),
-        ]
-        for name, _, size in _fitting(width):
+        pieces: list[Piece] = [(fit(f"  {site}", _NAME_WIDTH), self.colour("strong", on=on))]
+        for name, _, columns in _fitting(width):
             value = figures.get(name)
-            shown = ABSENT if value is None else percent(value, 1) if name in _SHARES else number(value)
-            pieces.append(
-                (fit(shown, size, right=True), self.colour("muted" if value is None else "foreground", on=on))
-            )
+            text = percent(value, 1) if name in _SHARES else number(value)
+            style = self.colour("muted" if value is None else "foreground", on=on)
+            pieces.append((fit(text, columns, right=True), style))
         return filled(line(*pieces), width, self.colour("foreground", on=on))
 
 

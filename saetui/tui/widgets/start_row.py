@@ -17,9 +17,9 @@ from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
 
 class Readiness(Enum):
-    """How it stands with the form."""
+    """Whether the form can be started."""
 
-    LOOKING = "looking"
+    CHECKING = "checking"
     READY = "ready"
     WRONG = "wrong"
     STARTING = "starting"
@@ -34,18 +34,18 @@ class StartState:
     warnings: int = 0
 
     @classmethod
-    def of(cls, problems: Sequence[Problem], looked: bool) -> StartState:
-        """The state of a form with these problems. `looked`: the machine has been asked about what stands there now."""
+    def of(cls, problems: Sequence[Problem], checked: bool) -> StartState:
+        """The state of a form with these problems. `checked`: its present values were checked against the machine."""
         errors, warnings = len(errors_of(problems)), len(warnings_of(problems))
-        readiness = Readiness.WRONG if errors else Readiness.READY if looked else Readiness.LOOKING
+        readiness = Readiness.WRONG if errors else Readiness.READY if checked else Readiness.CHECKING
         return cls(readiness, errors, warnings)
 
     def words(self) -> str:
         """The state in a few words."""
         if self.readiness is Readiness.WRONG:
-            return "1 thing to repair" if self.errors == 1 else f"{self.errors} things to repair"
-        if self.readiness is Readiness.LOOKING:
-            return "looking at model and text …"
+            return "1 error to correct" if self.errors == 1 else f"{self.errors} errors to correct"
+        if self.readiness is Readiness.CHECKING:
+            return "checking model and text …"
         if self.readiness is Readiness.STARTING:
             return "starting …"
         warnings = "" if not self.warnings else ", 1 warning" if self.warnings == 1 else f", {self.warnings} warnings"
@@ -55,7 +55,7 @@ class StartState:
         """The state with its mark and colour."""
         marks = {
             Readiness.WRONG: ("✗", "error"),
-            Readiness.LOOKING: ("◌", "muted"),
+            Readiness.CHECKING: ("◌", "muted"),
             Readiness.STARTING: ("◔", "state-starting"),
             Readiness.READY: ("▲", "warning") if self.warnings else ("✓", "success"),
         }
@@ -70,33 +70,25 @@ class StartRow(LineCanvas, can_focus=True):
     DEFAULT_CSS = "StartRow { height: 2; padding-top: 1; width: 1fr; }"
 
     class Pressed(Message):
-        """The user wants to start."""
+        """The user asks for the start."""
 
     def __init__(self) -> None:
         super().__init__(id="start")
-        self.state = StartState(Readiness.LOOKING)
+        self.state = StartState(Readiness.CHECKING)
 
     def show(self, state: StartState) -> None:
-        """Bring it up to date."""
         self.state = state
         self.repaint()
 
     def draw(self, width: int, height: int) -> Sequence[Strip]:
-        possible = self.state.readiness is Readiness.READY
-        mark = ("▌ ", self.colour("primary")) if self.has_focus else ("  ", self.colour("muted"))
-        if possible:
-            style = (
-                self.colour("background", bold=True, on="primary")
-                if self.has_focus
-                else self.colour("primary", bold=True, on="cursor")
-            )
-        else:
+        if self.state.readiness is not Readiness.READY:
             style = self.colour("muted", on="panel")
-        return [line(mark, ("  Start training  ", style), ("  ", self.colour("muted")), self.state.piece(self))]
+        elif self.has_focus:
+            style = self.colour("background", bold=True, on="primary")
+        else:
+            style = self.colour("primary", bold=True, on="cursor")
+        button = ("  Start training  ", style)
+        return [line(self.cursor_mark(self.has_focus), button, ("  ", self.colour("muted")), self.state.piece(self))]
 
     def action_press(self) -> None:
         self.post_message(self.Pressed())
-
-    def watch_has_focus(self, has_focus: bool) -> None:
-        super().watch_has_focus(has_focus)
-        self.repaint()

@@ -6,21 +6,22 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
+from saetui.display.figures import ABSENT
 from saetui.display.text import fit, shorten
 from saetui.jobs.templates import Template
 from saetui.tui.widgets.line_canvas import Piece, filled, line
-from saetui.tui.widgets.line_list import LineList
+from saetui.tui.widgets.line_list import ItemList
 
 _USES_WIDTH = 8
 _ARCHITECTURE_WIDTH = 12
 _ROOMY = 48
 
 
-class TemplateList(LineList):
+class TemplateList(ItemList[Template]):
     """Templates with their marks.
 
     Attributes:
-        marked: ids of those that were marked.
+        marked: ids of the marked ones.
     """
 
     DEFAULT_CSS = "TemplateList { height: 1fr; width: 1fr; }"
@@ -28,37 +29,16 @@ class TemplateList(LineList):
     def __init__(self) -> None:
         super().__init__(id="template-list")
         self.marked: set[str] = set()
-        self._templates: tuple[Template, ...] = ()
         self._searched = ""
 
-    @property
-    def templates(self) -> tuple[Template, ...]:
-        """Those that are shown, in order."""
-        return self._templates
-
-    @property
-    def highlighted(self) -> Template | None:
-        """The one under the cursor."""
-        return self._templates[self.cursor] if self.cursor < len(self._templates) else None
-
     def show(self, templates: Sequence[Template], searched: str = "") -> None:
-        """Show these; the cursor stays on its template while that is there. `searched`: the letters that they have."""
-        held = self.highlighted
-        self._templates, self._searched = tuple(templates), searched
+        """Show these templates. `searched`: the text that they contain."""
+        self._searched = searched
         self.marked &= {template.id for template in templates}
-        if held is not None:
-            self.highlight(held.id)
-        self.cursor = min(self.cursor, max(0, len(self._templates) - 1))
-        self.repaint()
-
-    def highlight(self, template: str) -> None:
-        """Put the cursor on a template, by its id; does nothing when it is not shown."""
-        for index, known in enumerate(self._templates):
-            if known.id == template:
-                self.move_to(index)
+        self.set_items(templates)
 
     def toggle_mark(self) -> None:
-        """Mark the highlighted one, or no longer; then go on to the next."""
+        """Mark or unmark the highlighted one, and go to the next."""
         template = self.highlighted
         if template is not None:
             self.marked ^= {template.id}
@@ -66,27 +46,18 @@ class TemplateList(LineList):
             self.repaint()
 
     def toggle_all(self) -> None:
-        """Mark all that are shown, or none when all are."""
-        shown = {template.id for template in self._templates}
+        """Mark all that are shown; when all are marked, unmark them."""
+        shown = {template.id for template in self.items}
         self.marked = set() if self.marked == shown else shown
         self.repaint()
 
-    def row_count(self) -> int:
-        return len(self._templates)
-
     def heading(self, width: int) -> Sequence[Strip]:
-        style = self.colour("muted")
         tail = "architecture".ljust(_ARCHITECTURE_WIDTH) if width >= _ROOMY else ""
-        return [
-            line(
-                ("    ", style),
-                (fit("name", self._name_width(width)), style),
-                (f" {tail}{'used':>{_USES_WIDTH}}", style),
-            )
-        ]
+        name = fit("name", self._name_width(width))
+        return [line((f"    {name} {tail}{'used':>{_USES_WIDTH}}", self.colour("muted")))]
 
     def row(self, index: int, width: int, selected: bool) -> Strip:
-        template = self._templates[index]
+        template = self.items[index]
         on = "cursor" if selected else ""
         muted = self.colour("muted", on=on)
         mark: Piece = ("●", self.colour("primary", on=on)) if template.id in self.marked else (" ", muted)
@@ -104,17 +75,17 @@ class TemplateList(LineList):
         ]
         if width >= _ROOMY:
             pieces.append((fit(str(template.spec.get("architecture") or ""), _ARCHITECTURE_WIDTH), muted))
-        uses = f"{template.use_count}×" if template.use_count else "–"
+        uses = f"{template.use_count}×" if template.use_count else ABSENT
         pieces.append((f"{uses:>{_USES_WIDTH}}", muted))
         return filled(line(*pieces), width, muted)
 
     def empty(self, width: int, height: int) -> Sequence[Strip]:
         muted, key = self.colour("muted"), self.colour("primary", bold=True)
         if self._searched:
-            said = shorten(f"nothing has “{self._searched}”", width - 4)
+            said = shorten(f"no template contains “{self._searched}”", width - 4)
             return [
                 line(),
-                line(("    ", muted), (said, muted)),
+                line((f"    {said}", muted)),
                 line(("    ", muted), ("esc", key), (" shows all again", muted)),
             ]
         return [

@@ -1,8 +1,7 @@
-"""What a template says, by the form's own sections; what is missing on this machine is flagged."""
+"""A template in full, by the form's own sections; a model or dataset that is not on this machine is flagged."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +27,6 @@ class TemplatePreview(LineCanvas):
         self._template: Template | None = None
 
     def show(self, template: Template | None) -> None:
-        """Show another one; None: nothing."""
         self._template = template
         self.repaint()
 
@@ -36,44 +34,32 @@ class TemplatePreview(LineCanvas):
         template = self._template
         if template is None:
             return []
-        muted = self.colour("muted")
+        muted, rule = self.colour("muted"), self.colour("line")
         lines = [line((shorten(one_line(template.name), width), self.colour("strong", bold=True)))]
         lines.append(line((shorten(_history(template), width), muted)))
-        lines += [
-            line((part, self.colour("foreground"))) for part in textwrap.wrap(one_line(template.description), width)
-        ]
-        lines += self._warnings(template, width)
+        lines += self.paragraph(template.description, width, "foreground")
+        if template.missing:
+            names = " and ".join(template.missing)
+            verb = "are" if len(template.missing) > 1 else "is"
+            warning = f"▲ Its {names} {verb} not on this machine: choose another in the form."
+            lines += self.paragraph(warning, width, "warning", indent="  ")
         for title, rows in preview_sections(template.spec):
             lines += [] if height < 24 else [line()]
-            lines.append(
-                line((title, self.colour("primary")), (" " + "─" * max(0, width - len(title) - 1), self.colour("line")))
-            )
+            lines.append(line((title, self.colour("primary")), (" " + "─" * max(0, width - len(title) - 1), rule)))
             for name, value in rows:
-                bad = name in template.missing
-                style = self.colour("warning" if bad else "strong")
-                lines.append(
-                    line((name.ljust(_LABEL_WIDTH), muted), (shorten(one_line(value), width - _LABEL_WIDTH), style))
-                )
+                style = self.colour("warning" if name in template.missing else "strong")
+                text = shorten(one_line(value), width - _LABEL_WIDTH)
+                lines.append(line((name.ljust(_LABEL_WIDTH), muted), (text, style)))
         return lines
-
-    def _warnings(self, template: Template, width: int) -> list[Strip]:
-        if not template.missing:
-            return []
-        what = " and ".join(template.missing)
-        said = f"▲ Its {what} {'are' if len(template.missing) > 1 else 'is'} not on this machine: choose another in the form."
-        return [line((part, self.colour("warning"))) for part in textwrap.wrap(said, width, subsequent_indent="  ")]
 
 
 def preview_sections(spec: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The sections of a partial spec with names and values; empty ones are left out."""
+    """The sections of a partial spec, with names and values; without the empty ones."""
     sections = [("Model and text", _text_rows(spec)), ("Where", _site_rows(spec))]
     values: Mapping[str, Value] = spec.get("hyperparameters") or {}
     for section in Section:
         rows = [
-            (
-                label_of(row.name),
-                " ".join(part for part in (_shown(row, values[row.name]), row.unit) if part),
-            )
+            (label_of(row.name), f"{_value_text(row, values[row.name])} {row.unit}".strip())
             for row in HYPERPARAMETERS.values()
             if row.section is section and row.name in values
         ]
@@ -85,7 +71,7 @@ def preview_sections(spec: Mapping[str, Any]) -> list[tuple[str, list[tuple[str,
     return [(title, rows) for title, rows in sections if rows]
 
 
-def _shown(row: Hyperparameter, value: Value) -> str:
+def _value_text(row: Hyperparameter, value: Value) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return grouped(value)
     return row.show(value) or row.none_means

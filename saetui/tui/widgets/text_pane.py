@@ -1,64 +1,81 @@
-"""Text that can be long and grow: scrolled by line, wrapped or cut, searched, followed to its end."""
+"""Text that may be long and grow: scrolled by line, wrapped or cut, searched, followed at its end."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.cells import cell_len, chop_cells
 from rich.style import Style
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Vertical
 from textual.message import Message
 from textual.strip import Strip
+from textual.widgets import Input
 
 from saetui.display.text import one_line
 from saetui.tui.actions import Scope, bindings_for
+from saetui.tui.widgets.inputs import AskingLine
 from saetui.tui.widgets.line_canvas import Piece, filled, line
 from saetui.tui.widgets.line_list import LineList
 
 MOST_LINES = 40_000
-"""Of a log that is followed for weeks the oldest lines go; all of them are in its file."""
+"""Of a log that is followed for weeks the oldest lines are dropped; its file has them all."""
 
 Span = tuple[str, str]
 """Text with the name of its colour (a theme variable; with a leading `*`: bold)."""
 
 
 class TextPane(LineList):
-    """Lines of coloured text. `indent`: how far the second and later rows of a wrapped line are moved in."""
+    """Lines of coloured text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.LOG)]
 
     class SearchWanted(Message):
-        """The user wants to find something: ask for what."""
+        """The user wants to search: ask for the text."""
 
-    def __init__(self, *, id: str, nothing: str, follows: bool = False, wraps: bool = True, indent: int = 0) -> None:
-        super().__init__(id=id)
+    def __init__(
+        self,
+        *,
+        nothing: str = "",
+        follows: bool = False,
+        wraps: bool = True,
+        indent: int = 0,
+        head: Sequence[Span] = (),
+    ) -> None:
+        """
+        Args:
+            nothing: shown where there are no lines.
+            follows: the cursor stays at the end as lines come.
+            wraps: long lines are wrapped, not cut.
+            indent: of the later rows of a wrapped line.
+            head: a line that stays on top.
+        """
+        super().__init__()
         self.nothing = nothing
         self.following = follows
         self.wrapping = wraps
         self.indent = indent
-        self.sought = ""
-        self.head: list[Span] = []
+        self.query_text = ""
+        self.head = head
         self._texts: list[list[Span]] = []
         self._rows: list[tuple[int, list[Span]]] = []
-        self._broken_for = 0
+        self._wrapped_for = 0
 
     def set_lines(self, lines: Sequence[list[Span]]) -> None:
-        """Show these lines instead."""
-        self._texts = [[(one_line(text), colour) for text, colour in spans] for spans in lines]
-        self._broken_for = 0
+        self._texts = [_plain(spans) for spans in lines]
+        self._wrapped_for = 0
         self._to_end()
         self.repaint()
 
     def add_lines(self, lines: Sequence[list[Span]]) -> None:
-        """More lines, at the end."""
         for spans in lines:
-            cleaned = [(one_line(text), colour) for text, colour in spans]
-            self._texts.append(cleaned)
-            if self._broken_for:
-                self._rows += self._broken(len(self._texts) - 1, cleaned, self._broken_for)
+            self._texts.append(_plain(spans))
+            if self._wrapped_for:
+                self._rows += self._wrapped(len(self._texts) - 1, self._wrapped_for)
         if len(self._texts) > MOST_LINES:
-            self._forget(len(self._texts) - MOST_LINES // 2)
+            self._drop_first(len(self._texts) - MOST_LINES // 2)
         self._to_end()
         self.repaint()
 
@@ -73,15 +90,11 @@ class TextPane(LineList):
             return ""
         return "".join(text for text, _ in self._texts[self._rows[self.cursor][0]])
 
-    def whole_text(self) -> str:
-        """Everything, one line each."""
-        return "\n".join("".join(text for text, _ in spans) for spans in self._texts)
-
     def row_count(self) -> int:
         width = self.content_size.width
-        if width and self._broken_for != width:
-            self._broken_for = width
-            self._rows = [row for index, spans in enumerate(self._texts) for row in self._broken(index, spans, width)]
+        if width and self._wrapped_for != width:
+            self._wrapped_for = width
+            self._rows = [row for index in range(len(self._texts)) for row in self._wrapped(index, width)]
             self._to_end()
         return len(self._rows)
 
@@ -96,14 +109,14 @@ class TextPane(LineList):
     def heading(self, width: int) -> Sequence[Strip]:
         if not self.head or not self._texts:
             return ()
-        return [line(*((text, self.colour(colour.lstrip("*"))) for text, colour in self.head))]
+        return [line(*((text, self.colour(colour)) for text, colour in self.head))]
 
     def empty(self, width: int, height: int) -> Sequence[Strip]:
         return [line((self.nothing, self.colour("muted")))]
 
     def search(self, query: str) -> bool:
-        """Mark these letters and go to the next line that has them; whether there is one."""
-        self.sought = query.lower()
+        """Mark a text and go to the next line that contains it. Returns False where there is none."""
+        self.query_text = query.lower()
         self.repaint()
         return not query or self._go(1, from_here=True)
 
@@ -115,26 +128,24 @@ class TextPane(LineList):
         self.post_message(self.SearchWanted())
 
     def action_next_match(self) -> None:
-        if self.sought and not self._go(1):
-            self.notify("No line has these letters.")
+        self._go_or_notify(1)
 
     def action_previous_match(self) -> None:
-        if self.sought and not self._go(-1):
-            self.notify("No line has these letters.")
+        self._go_or_notify(-1)
 
     def action_follow(self) -> None:
         self.following = not self.following
         self._to_end()
         self.repaint()
-        self.notify("Following the end." if self.following else "Staying here.")
+        self.notify("New lines are followed." if self.following else "New lines are no longer followed.")
 
     def action_wrap(self) -> None:
         self.wrapping = not self.wrapping
-        self._broken_for = 0
+        self._wrapped_for = 0
         self.repaint()
 
-    def _forget(self, count: int) -> None:
-        """Let go of so many lines at the beginning; the cursor stays on its line while that is there."""
+    def _drop_first(self, count: int) -> None:
+        """Drop so many of the first lines; the cursor stays on its line while that exists."""
         gone = sum(1 for index, _ in self._rows if index < count)
         self._texts = self._texts[count:]
         self._rows = [(index - count, spans) for index, spans in self._rows[gone:]]
@@ -144,31 +155,36 @@ class TextPane(LineList):
         if self.following and self._rows:
             self.cursor = len(self._rows) - 1
 
+    def _go_or_notify(self, direction: int) -> None:
+        if self.query_text and not self._go(direction):
+            self.notify("No line contains this text.")
+
     def _go(self, direction: int, *, from_here: bool = False) -> bool:
-        """The next row with the searched letters; from the end it goes on at the start."""
+        """Go to the next row with the searched text; after the last row comes the first."""
         count = self.row_count()
         start = self.cursor if from_here else self.cursor + direction
         for distance in range(count):
             index = (start + direction * distance) % count
-            if self.sought in "".join(text for text, _ in self._rows[index][1]).lower():
+            if self.query_text in "".join(text for text, _ in self._rows[index][1]).lower():
                 self.move_to(index)
                 return True
         return False
 
     def _found(self, text: str, style: Style) -> list[Piece]:
-        """The text with the searched letters reversed."""
-        if not self.sought:
+        """The text, each match in reverse colours."""
+        if not self.query_text:
             return [(text, style)]
         pieces: list[Piece] = []
         start, lower = 0, text.lower()
-        while (at := lower.find(self.sought, start)) >= 0 and len(lower) == len(text):
-            found = at + len(self.sought)
+        while (at := lower.find(self.query_text, start)) >= 0 and len(lower) == len(text):
+            found = at + len(self.query_text)
             pieces += [(text[start:at], style), (text[at:found], style + Style(reverse=True))]
             start = found
         return [*pieces, (text[start:], style)]
 
-    def _broken(self, index: int, spans: list[Span], width: int) -> list[tuple[int, list[Span]]]:
-        """A line as rows of at most `width` cells; when not wrapping one row, cut by the canvas."""
+    def _wrapped(self, index: int, width: int) -> list[tuple[int, list[Span]]]:
+        """A line as rows of at most `width` cells; without wrapping one row, which the canvas cuts."""
+        spans = self._texts[index]
         if not self.wrapping or sum(cell_len(text) for text, _ in spans) <= width:
             return [(index, spans)]
         rows: list[list[Span]] = [[]]
@@ -185,8 +201,61 @@ class TextPane(LineList):
         return [(index, row) for row in rows]
 
 
+class TextView(Vertical):
+    """A pane of text with a line to search in it.
+
+    Attributes:
+        pane: the text.
+    """
+
+    DEFAULT_CSS = "TextView TextPane { height: 1fr; }"
+
+    def __init__(self, *, id: str | None = None, **options: Any) -> None:
+        """`options`: of `TextPane`."""
+        super().__init__(id=id)
+        self.pane = TextPane(**options)
+        self._asking = AskingLine("find", "text, then ⏎; n and N go to the next and previous match")
+
+    def compose(self) -> ComposeResult:
+        yield self.pane
+        yield self._asking
+
+    def focus_text(self) -> None:
+        """Put the focus on the text, and hide the search line."""
+        self._asking.display = False
+        self.pane.focus()
+
+    def leave_mode(self) -> bool:
+        """Hide the search line, else unmark the matches. Returns False where there was neither."""
+        if self._asking.display:
+            self.focus_text()
+            return True
+        found = bool(self.pane.query_text)
+        self.pane.search("")
+        return found
+
+    def on_text_pane_search_wanted(self, event: TextPane.SearchWanted) -> None:
+        event.stop()
+        self._asking.close()
+        self._asking.open()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.pane.search(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if event.value and not self.pane.search(event.value):
+            self.notify(f"No line contains “{event.value}”.", markup=False)
+        self.focus_text()
+
+
+def _plain(spans: Sequence[Span]) -> list[Span]:
+    return [(one_line(text), colour) for text, colour in spans]
+
+
 def _head(text: str, room: int) -> str:
-    """As much of a text as fits, ending after a word where there is one."""
+    """As much of a text as fits, ending after a word where possible."""
     if room <= 0:
         return ""
     fitting = chop_cells(text, room)[0] if cell_len(text[0]) <= room else ""

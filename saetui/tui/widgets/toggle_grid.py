@@ -1,4 +1,4 @@
-"""Several things to select, side by side: a grid of toggles with a cursor."""
+"""A grid of toggles with a cursor."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
     """Toggles in rows. Moving past its first or last row goes to the field before or after.
 
     Attributes:
-        items: what can be selected, in order.
-        selected: what is.
+        items: all that can be selected, in order.
+        selected: the selected ones.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.GRID)]
@@ -29,7 +29,7 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
     DEFAULT_CSS = "ToggleGrid { height: 1; width: 1fr; background: $background; }"
 
     class Changed(Message):
-        """The user selected something, or no longer does."""
+        """The user changed the selection."""
 
         def __init__(self, grid: Widget) -> None:
             super().__init__()
@@ -48,7 +48,7 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
 
     @property
     def chosen(self) -> tuple[Item, ...]:
-        """What is selected, in the order of the items."""
+        """The selected items, in order."""
         return tuple(item for item in self.items if item in self.selected)
 
     def set_items(self, items: Sequence[Item], selected: Sequence[Item]) -> None:
@@ -58,19 +58,15 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
         self.repaint()
 
     def columns(self) -> int:
-        """How many items stand in one row."""
+        """How many items there are in one row."""
         return max(1, len(self.items))
 
     def word(self, item: Item) -> str:
-        """How an item is written."""
+        """The text of an item."""
         return str(item)
 
-    def watch_has_focus(self, has_focus: bool) -> None:
-        super().watch_has_focus(has_focus)
-        self.repaint()
-
     def toggle_pieces(self, index: int) -> list[Piece]:
-        """One item, selected or not, under the cursor or not; told by its mark as well as by colour."""
+        """One item; its mark tells whether it is selected, with or without colour."""
         item = self.items[index]
         here = self.has_focus and index == self.cursor
         if item in self.selected:
@@ -79,12 +75,12 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
         style = self.colour("strong" if here else "muted", bold=here, on="cursor" if here else "")
         return [("□ ", style), (self.word(item), style)]
 
-    def grid_lines(self, indent: str) -> list[Strip]:
+    def grid_lines(self) -> list[Strip]:
         """The rows of toggles."""
         columns, blank = self.columns(), self.colour("muted")
         lines = []
         for start in range(0, len(self.items), columns):
-            pieces: list[Piece] = [(indent, blank)]
+            pieces: list[Piece] = []
             for index in range(start, min(start + columns, len(self.items))):
                 pieces += [*self.toggle_pieces(index), (" " * self.GAP, blank)]
             lines.append(line(*pieces))
@@ -120,7 +116,7 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
             self._move(self.cursor + self.columns())
 
     def _set_height(self, height: int) -> None:
-        """Take so many lines. Setting it costs a new layout of the screen, so only where it changes."""
+        """Take so many lines. A new height costs a new layout of the screen, so set it only where it changes."""
         if height != self._lines_taken:
             self._lines_taken = height
             self.styles.height = height

@@ -1,4 +1,4 @@
-"""The form of a new training: sections of rows over one draft. It edits the draft and says so; it reads no files."""
+"""The form of a new training: sections of rows over one draft. It edits the draft and posts messages; it reads no files."""
 
 from __future__ import annotations
 
@@ -13,33 +13,42 @@ from textual.widget import Widget
 
 from saetui.catalog.datasets import DatasetInfo
 from saetui.catalog.models import ModelInfo
-from saetui.display import figures
+from saetui.display.figures import count, size
 from saetui.spec.architectures import ARCHITECTURES, default_hook_points
 from saetui.spec.hyperparameters import Section, for_architecture
 from saetui.spec.problems import Problem, Severity
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
-from saetui.tui.draft_check import NOTHING_SEEN, Look, PathSuggester
-from saetui.tui.fields import ARCHITECTURE_FIELD, MODEL_FIELDS, FormField, hyperparameter_field
-from saetui.tui.run_figures import worked_out
+from saetui.tui.draft_check import UNCHECKED, DraftCheck
+from saetui.tui.fields import (
+    ARCHITECTURE_FIELD,
+    HOOK_POINTS_HELP,
+    LAYERS_HELP,
+    MODEL_FIELDS,
+    FormField,
+    hyperparameter_field,
+)
+from saetui.tui.run_figures import derived_values
+from saetui.tui.widgets.field_help import NOTHING, HelpText
 from saetui.tui.widgets.field_row import FieldRow, TextRow, make_row
 from saetui.tui.widgets.form_section import FormSection
+from saetui.tui.widgets.inputs import PathSuggester
 from saetui.tui.widgets.layer_grid import HookPointGrid, LayerGrid
 from saetui.tui.widgets.start_row import StartRow
 from saetui.tui.widgets.toggle_grid import ToggleGrid
 
 PICKED = ("model", "dataset.source")
-"""Fields whose value can be chosen from a list of what is here."""
+"""Fields whose value can be chosen from a list."""
 
 _TEXT_SECTION = ("model", "dataset.source", "dataset.context_length", "dataset.text_field", "dataset.split", "revision")
 _RUN_SECTION = ("name", "device", "dtype", "seed", "start_from")
 
 
 class TrainingForm(VerticalScroll, can_focus=False):
-    """All that a training can be told.
+    """All settings of a training.
 
     Attributes:
-        draft: what stands in it.
+        draft: the content of the form.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.FORM)]
@@ -53,7 +62,7 @@ class TrainingForm(VerticalScroll, can_focus=False):
             self.field = field
 
     class PickWanted(Message):
-        """A list to choose from is asked for."""
+        """The user asks for the list of a field."""
 
         def __init__(self, field: str) -> None:
             super().__init__()
@@ -71,7 +80,7 @@ class TrainingForm(VerticalScroll, can_focus=False):
         self._by_section = {section: FormSection(section.value) for section in Section}
         self._run = FormSection("Run")
         self._problems: dict[str, Problem] = {}
-        self._look = NOTHING_SEEN
+        self._check = UNCHECKED
 
     @property
     def sections(self) -> tuple[FormSection, ...]:
@@ -86,34 +95,34 @@ class TrainingForm(VerticalScroll, can_focus=False):
         self.rebuild()
 
     def rebuild(self) -> None:
-        """Show the rows that the draft's architecture has, as far as they are not folded away."""
+        """Show the rows of the draft's architecture, without the hidden ones."""
         with self.app.batch_update():
             for section, fields in self._fields().items():
                 set_count = sum(info.advanced and bool(self.draft.text(info.field)) for info in fields)
                 section.set_fields(fields, self._make_row, set_count)
-        self.show(tuple(self._problems.values()), self._look)
+        self.show(tuple(self._problems.values()), self._check)
 
-    def show(self, problems: Sequence[Problem], look: Look) -> None:
-        """Bring every row up to date with the draft, with what is wrong and with what the machine has."""
-        self._problems, self._look = first_of_each(problems), look
-        known = worked_out(self.draft, look.model)
-        notes = self._notes(look.model, look.dataset)
+    def show(self, problems: Sequence[Problem], check: DraftCheck) -> None:
+        """Bring every row up to date with the draft, its problems, and the model and dataset that were found."""
+        self._problems, self._check = first_of_each(problems), check
+        derived = derived_values(self.draft, check.model)
+        notes = self._notes(check.model, check.dataset)
         for section in self.sections:
             for row in section.rows:
                 field = row.info.field
                 row.show(
                     text=self.draft.text(field),
-                    worked_out=known.get(field, ""),
+                    derived=derived.get(field, ""),
                     note=notes.get(field, ""),
                     problem=self._problems.get(field),
                 )
         self._hook_points.show(self.draft.hook_points, self._problems.get("hook_points"))
-        middle = () if look.model is None else (look.model.middle_layer,)
+        middle = () if check.model is None else (check.model.middle_layer,)
         layers = self.draft.layers if self.draft.layers is not None else middle
-        self._layers.show(None if look.model is None else look.model.num_layers, layers, self._problems.get("layers"))
+        self._layers.show(None if check.model is None else check.model.num_layers, layers, self._problems.get("layers"))
 
     def focus_field(self, field: str) -> bool:
-        """Go to a field, opening its section where it is folded away. Returns False where the form has none."""
+        """Go to a field, in a hidden row too. Returns False where the form does not have the field."""
         if field in ("layers", "hook_points"):
             (self._layers if field == "layers" else self._hook_points).focus()
             return True
@@ -130,13 +139,13 @@ class TrainingForm(VerticalScroll, can_focus=False):
         return False
 
     def order_of(self, field: str) -> int:
-        """Where a field stands, from the top; unknown ones come last."""
+        """The place of a field, from the top; unknown ones come last."""
         order = [*_TEXT_SECTION, "hook_points", "layers", ARCHITECTURE_FIELD.field]
         order += [info.field for fields in self._fields().values() for info in fields if info.field not in order]
         return order.index(field) if field in order else len(order)
 
     def unfold_all(self) -> None:
-        """Show all advanced rows, or fold them all away when they are shown."""
+        """Show all advanced rows, or hide them when all are shown."""
         wanted = not all(section.is_open for section, fields in self._fields().items() if _has_advanced(fields))
         for section in self.sections:
             section.is_open = wanted
@@ -147,9 +156,7 @@ class TrainingForm(VerticalScroll, can_focus=False):
         row = self.focused_row()
         if row is not None:
             return row.info.field
-        grids = {self._hook_points: "hook_points", self._layers: "layers"}
-        focused = self.screen.focused
-        return grids.get(focused) if isinstance(focused, (HookPointGrid, LayerGrid)) else None
+        return "layers" if self._layers.has_focus else "hook_points" if self._hook_points.has_focus else None
 
     def focused_row(self) -> FieldRow | None:
         """The row that has the focus."""
@@ -158,8 +165,19 @@ class TrainingForm(VerticalScroll, can_focus=False):
             return None
         return next((node for node in focused.ancestors_with_self if isinstance(node, FieldRow)), None)
 
+    def focused_help(self) -> HelpText:
+        """The help of the field that has the focus."""
+        row = self.focused_row()
+        if row is not None:
+            return HelpText.of(row.info)
+        if self._layers.has_focus:
+            return HelpText("layers", LAYERS_HELP, (("keys", "space select, a all, x clear, arrows or hjkl move"),))
+        if self._hook_points.has_focus:
+            return HelpText("hook_points", HOOK_POINTS_HELP, (("keys", "space select, a all, x clear"),))
+        return NOTHING
+
     def reset_field(self) -> None:
-        """Put the focused field back to its default."""
+        """Reset the focused field to its default."""
         field = self.focused_field()
         if field == "layers":
             self.draft.layers = None
@@ -170,7 +188,7 @@ class TrainingForm(VerticalScroll, can_focus=False):
         self._edited(field or "")
 
     def set_known_names(self, field: str, names: Sequence[str]) -> None:
-        """What typing in a field may be completed to."""
+        """The names that complete the typing in a field."""
         self._known_names[field] = tuple(names)
 
     def on_field_row_changed(self, event: FieldRow.Changed) -> None:
@@ -182,12 +200,13 @@ class TrainingForm(VerticalScroll, can_focus=False):
         event.stop()
         if event.control is self._layers:
             self.draft.layers = self._layers.chosen
+            self._edited("layers")
         else:
             self.draft.hook_points = self._hook_points.chosen
-        self._edited("layers" if event.control is self._layers else "hook_points")
+            self._edited("hook_points")
 
     def on_descendant_focus(self) -> None:
-        """The heading of a section comes into view with its first field."""
+        """Bring the heading of a section into view with its first field."""
         focused = self.screen.focused
         for section in self.sections:
             if focused is not None and focused is section.first_focusable():
@@ -224,14 +243,8 @@ class TrainingForm(VerticalScroll, can_focus=False):
     def _go_to_section(self, by: int) -> None:
         sections: list[Widget] = [*self.sections, self.start]
         focused = self.screen.focused
-        here = next(
-            (
-                index
-                for index, part in enumerate(sections)
-                if focused is not None and part in focused.ancestors_with_self
-            ),
-            0,
-        )
+        path = [] if focused is None else focused.ancestors_with_self
+        here = next((index for index, part in enumerate(sections) if part in path), 0)
         target = sections[min(max(here + by, 0), len(sections) - 1)]
         widget = target.first_focusable() if isinstance(target, FormSection) else target
         if widget is not None:
@@ -244,7 +257,7 @@ class TrainingForm(VerticalScroll, can_focus=False):
 
     def _fields(self) -> dict[FormSection, list[FormField]]:
         by_name = {info.field: info for info in MODEL_FIELDS}
-        known = self.draft.architecture if self.draft.architecture in ARCHITECTURES else ARCHITECTURE_FIELD.usual
+        known = self.draft.architecture if self.draft.architecture in ARCHITECTURES else ARCHITECTURE_FIELD.default
         rows = for_architecture(known)
         found = {self._text: [by_name[name] for name in _TEXT_SECTION], self._sites: []}
         for section, widget in self._by_section.items():
@@ -264,8 +277,8 @@ class TrainingForm(VerticalScroll, can_focus=False):
             if model.context_limit is not None:
                 notes["dataset.context_length"] = f"at most {model.context_limit}"
         if dataset is not None:
-            files = "1 file" if dataset.files == 1 else f"{dataset.files:,} files"
-            notes["dataset.source"] = f"{files} · {figures.size(dataset.size_bytes)}"
+            files = "1 file" if dataset.files == 1 else f"{count(dataset.files)} files"
+            notes["dataset.source"] = f"{files} · {size(dataset.size_bytes)}"
         return notes
 
 

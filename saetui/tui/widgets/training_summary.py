@@ -1,4 +1,4 @@
-"""Always in view beside the form: what the numbers come to, and whether the training can start."""
+"""Always in view beside the form: memory, time and size of the training, and whether it can start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
-from saetui.display import figures
+from saetui.display.figures import ABSENT, duration, percent, short_count, size, size_of
 from saetui.display.text import shorten
 from saetui.spec.estimates import Estimate
 from saetui.tui.run_figures import RunFigures
@@ -21,59 +21,57 @@ class TrainingSummary(LineCanvas):
 
     def __init__(self) -> None:
         super().__init__()
-        self._figures: RunFigures | None = None
-        self._state = StartState(Readiness.LOOKING)
-        self._foretold: Estimate | None = None
+        self._run: RunFigures | None = None
+        self._state = StartState(Readiness.CHECKING)
+        self._estimate: Estimate | None = None
 
-    def show(self, run: RunFigures | None, state: StartState, foretold: Estimate | None = None) -> None:
-        """Bring it up to date. `run` and `foretold` are None while they are not known."""
-        self._figures, self._state = run, state
-        self._foretold = foretold
+    def show(self, run: RunFigures | None, state: StartState, estimate: Estimate | None = None) -> None:
+        """Bring the summary up to date. `run` and `estimate` are None while they are not known."""
+        self._run, self._state, self._estimate = run, state, estimate
         self.repaint()
 
     def draw(self, width: int, height: int) -> Sequence[Strip]:
         muted, strong = self.colour("muted"), self.colour("strong")
-        lines = [
-            line((f"{name:<12}", muted), (shorten(value, width - 12), strong if value != figures.ABSENT else muted))
-            for name, value in summary_rows(self._figures, self._foretold)
-        ]
-        lines = lines[: height - 1]
-        return [line(self._state.piece(self)), *lines]
+        lines = [line(self._state.piece(self))]
+        for name, value in summary_rows(self._run, self._estimate)[: height - 1]:
+            style = muted if value == ABSENT else strong
+            lines.append(line((f"{name:<12}", muted), (shorten(value, width - 12), style)))
+        return lines
 
 
-def summary_rows(run: RunFigures | None, foretold: Estimate | None = None) -> list[tuple[str, str]]:
+def summary_rows(run: RunFigures | None, estimate: Estimate | None = None) -> list[tuple[str, str]]:
     """Names and values, the most important first."""
-    names = ("memory", "time", "SAEs", "parameters", "tokens", "active", "steps", "saved", "largest")
     if run is None:
-        return [(name, figures.ABSENT) for name in names if name not in ("active", "largest")]
-    total = run.parameters * run.sites
-    values = {
-        "memory": figures.ABSENT if foretold is None else _memory(foretold),
-        "time": figures.ABSENT if foretold is None else _time(foretold),
-        "SAEs": f"{run.sites} × {run.latents:,} × {run.d_in:,}",
-        "parameters": f"{figures.short_count(total)} · {figures.size(run.weight_bytes)}",
-        "tokens": figures.ABSENT if run.tokens is None else figures.short_count(run.tokens),
-        "steps": "once the text is read" if run.steps is None else f"{run.steps:,} × {run.batch_size:,} tokens",
-        "saved": figures.ABSENT if run.checkpoints is None else _times(run.checkpoints, "checkpoint"),
-    }
+        names = ("memory", "time", "SAEs", "parameters", "tokens", "steps", "saved")
+        return [(name, ABSENT) for name in names]
+    rows = [
+        ("memory", ABSENT if estimate is None else _memory(estimate)),
+        ("time", ABSENT if estimate is None else _time(estimate)),
+        ("SAEs", f"{run.sites} × {run.latents:,} × {run.d_in:,}"),
+        ("parameters", f"{short_count(run.parameters * run.sites)} · {size(run.weight_bytes)}"),
+        ("tokens", short_count(run.tokens)),
+    ]
     if run.active is not None:
-        values["active"] = f"{run.active:,} a token ({figures.percent(run.active / run.latents, 1)})"
-    if foretold is not None:
-        parts = sorted(foretold.parts.items(), key=lambda part: -part[1])[:3]
-        values["largest"] = ", ".join(f"{name.replace('_', ' ')} {figures.size(count)}" for name, count in parts)
-    return [(name, values[name]) for name in names if name in values]
+        rows.append(("active", f"{run.active:,} a token ({percent(run.active / run.latents, 1)})"))
+    rows.append(
+        ("steps", "once the text is read" if run.steps is None else f"{run.steps:,} × {run.batch_size:,} tokens")
+    )
+    rows.append(("saved", _checkpoints(run.checkpoints)))
+    if estimate is not None:
+        parts = sorted(estimate.parts.items(), key=lambda part: -part[1])[:3]
+        rows.append(("largest", ", ".join(f"{name.replace('_', ' ')} {size(amount)}" for name, amount in parts)))
+    return rows
 
 
-def _memory(foretold: Estimate) -> str:
-    needed = figures.size(foretold.total_bytes)
-    if foretold.available_bytes is None:
-        return needed
-    return f"{needed} of {figures.size(foretold.available_bytes)}{'' if foretold.fits else ': too much'}"
+def _memory(estimate: Estimate) -> str:
+    if estimate.available_bytes is None:
+        return size(estimate.total_bytes)
+    return f"{'' if estimate.fits else '✗ '}{size_of(estimate.total_bytes, estimate.available_bytes)} free"
 
 
-def _time(foretold: Estimate) -> str:
-    return "not known: saetui bench" if foretold.seconds is None else f"about {figures.duration(foretold.seconds)}"
+def _time(estimate: Estimate) -> str:
+    return "not known: saetui bench" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
 
 
-def _times(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
+def _checkpoints(count: int | None) -> str:
+    return ABSENT if count is None else "1 checkpoint" if count == 1 else f"{count:,} checkpoints"
