@@ -77,9 +77,10 @@ class EventReader:
     A warning stands in the place of a damaged line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: int = 0) -> None:
+        """`start`: the byte at which to begin."""
         self.path = path
-        self._offset = 0
+        self._offset = start
         self._file: int | None = None
         self._time: str | None = None
 
