@@ -24,40 +24,33 @@ import time
 
 VARIABLE = "SAETUI_FAILPOINTS"
 
+_REPLACED = (
+    # Files that are replaced as a whole (formats/durable.py): of a job, of the store (`templates.copy`: the second generation,
+    # as new as the first), a checkpoint's manifest, and what the runner records of its trainer.
+    "file", "store", "templates", "templates.copy", "manifest", "runner",
+    # A result directory (sae/<site>, or one that is converted), and what is copied out or imported.
+    "export", "copy", "import",
+    # The caches: an entry of tokens; a shard of activations, the manifest of its entry; the cache's limit.
+    "tokens", "shard", "entry", "limit",
+)  # fmt: skip
+_OTHERS = {
+    "store": ("previous",),
+    "templates": ("previous",),
+    "tokenising": ("run",),
+    "run": ("rename", "directory", "hide", "remove"),
+    "checkpoint": ("begin", "fsync", "rename", "directory", "delete"),
+    "metrics": ("open", "append", "fsync"),
+    "events": ("append", "fsync"),
+    "launch": ("spawn", "spawned"),
+    "frame": ("encode",),
+    "connection": ("send",),
+    "forward": ("run",),
+    "step": ("accumulate",),
+    "evaluation": ("begin",),
+}
 POINTS = frozenset(
-    f"{what}.{step}"
-    for what, steps in {
-        # Files that are replaced as a whole (formats/durable.py): of a job, of the store, a checkpoint's manifest.
-        "file": ("write", "fsync", "rename", "directory"),
-        "store": ("previous", "write", "fsync", "rename", "directory"),
-        "templates": ("previous", "write", "fsync", "rename", "directory"),
-        # The second generation of the templates, as new as the first.
-        "templates.copy": ("write", "fsync", "rename", "directory"),
-        "manifest": ("write", "fsync", "rename", "directory"),
-        # A result directory (sae/<site>, or one that is converted), and what is copied out or imported.
-        "export": ("write", "fsync", "rename", "directory"),
-        "copy": ("write", "fsync", "rename", "directory"),
-        "import": ("write", "fsync", "rename", "directory"),
-        # What the runner records of its trainer: identity.json, exit.json.
-        "runner": ("write", "fsync", "rename", "directory"),
-        # The caches: an entry of tokens; a shard of activations, the manifest of its entry; the cache's limit.
-        "tokens": ("write", "fsync", "rename", "directory"),
-        "tokenising": ("run",),
-        "shard": ("write", "fsync", "rename", "directory"),
-        "entry": ("write", "fsync", "rename", "directory"),
-        "limit": ("write", "fsync", "rename", "directory"),
-        "run": ("rename", "directory", "hide", "remove"),
-        "checkpoint": ("begin", "fsync", "rename", "directory", "delete"),
-        "metrics": ("open", "append", "fsync"),
-        "events": ("append", "fsync"),
-        "launch": ("spawn", "spawned"),
-        "frame": ("encode",),
-        "connection": ("send",),
-        "forward": ("run",),
-        "step": ("accumulate",),
-        "evaluation": ("begin",),
-    }.items()
-    for step in steps
+    [f"{what}.{step}" for what in _REPLACED for step in ("write", "fsync", "rename", "directory")]
+    + [f"{what}.{step}" for what, steps in _OTHERS.items() for step in steps]
 )
 """Every point: a test with a misspelt name must fail."""
 

@@ -16,26 +16,9 @@ from saetui import __version__
 from saetui.display.figures import duration
 from saetui.errors import ProtocolError, SaetuiError, SupervisorError
 from saetui.failpoints import hit
-from saetui.protocol.framing import (
-    TO_CLIENT_LIMIT,
-    TO_SUPERVISOR_LIMIT,
-    FrameDecoder,
-    encode,
-    failure_of,
-    from_client,
-    request_id,
-)
-from saetui.protocol.messages import (
-    PROTOCOL_VERSION,
-    DirectoryChanged,
-    Failure,
-    Goodbye,
-    Hello,
-    Reply,
-    Request,
-    Result,
-    Welcome,
-)
+from saetui.protocol import framing, messages
+from saetui.protocol.framing import TO_CLIENT_LIMIT, FrameDecoder, failure_of
+from saetui.protocol.messages import Failure, Reply, Request, Result
 from saetui.protocol.versions import HANDSHAKE_SECONDS, negotiate
 from saetui.supervisor.broadcast import Outbox, Overflow
 from saetui.supervisor.memory_limit import MemoryLimit
@@ -66,12 +49,12 @@ class Connection:
         self._directory_changed = directory_changed
         self._memory_limit = memory_limit
         self._silence = silence
-        self._decoder = FrameDecoder(TO_SUPERVISOR_LIMIT)
+        self._decoder = FrameDecoder(framing.TO_SUPERVISOR_LIMIT)
         self._payloads: list[bytes] = []
         self._answering = 0
         self.outbox = Outbox()
         self.name = "unknown"
-        self.version = PROTOCOL_VERSION
+        self.version = messages.PROTOCOL_VERSION
         writer.transport.set_write_buffer_limits(high=SEND_BUFFER)
 
     @property
@@ -117,7 +100,7 @@ class Connection:
             self.cut("it does not keep up")
 
     def say_goodbye(self, reason: str) -> None:
-        self._put(Goodbye(reason))
+        self._put(messages.Goodbye(reason))
 
     def cut(self, reason: str) -> None:
         """End the connection at once; a client that lives connects again and gets a snapshot."""
@@ -149,12 +132,12 @@ class Connection:
         payload = await asyncio.wait_for(self._next_payload(), HANDSHAKE_SECONDS)
         if payload is None:
             return
-        hello = from_client(payload)
-        if not isinstance(hello, Hello):
+        hello = framing.from_client(payload)
+        if not isinstance(hello, messages.Hello):
             raise ProtocolError("The first message must be a greeting.", "Only saetui itself can talk on this socket.")
         self.name = hello.client
         self.version = negotiate(hello)
-        self._put(Welcome(version=self.version, saetui=__version__, pid=os.getpid()))
+        self._put(messages.Welcome(version=self.version, saetui=__version__, pid=os.getpid()))
 
     async def _take_next(self) -> bool:
         """Answer the next message, and keep nothing of it. False at the end of the connection."""
@@ -170,14 +153,14 @@ class Connection:
 
     async def _take(self, payload: bytes) -> None:
         try:
-            message = from_client(payload)
+            message = framing.from_client(payload)
         except ProtocolError as error:
             # The frame was sound, so the next one can be trusted.
-            self._put(failure_of(error, request_id(payload)))
+            self._put(failure_of(error, framing.request_id(payload)))
             return
-        if isinstance(message, DirectoryChanged):
+        if isinstance(message, messages.DirectoryChanged):
             self._directory_changed()
-        elif isinstance(message, Hello):
+        elif isinstance(message, messages.Hello):
             self._put(failure_of(ProtocolError("A second greeting came.", "Greet once.")))
         else:
             await self.outbox.room()
@@ -195,9 +178,9 @@ class Connection:
 
     def _put(self, message: msgspec.Struct) -> None:
         try:
-            content = encode(message, TO_CLIENT_LIMIT)
+            content = framing.encode(message, TO_CLIENT_LIMIT)
         except ProtocolError as error:
-            content = encode(failure_of(error, getattr(message, "id", None)), TO_CLIENT_LIMIT)
+            content = framing.encode(failure_of(error, getattr(message, "id", None)), TO_CLIENT_LIMIT)
         self.outbox.put_frame(content)
         self._memory_limit.enforce(self)
 

@@ -12,22 +12,27 @@ import os
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 import msgspec
 
-from saetui.errors import SaetuiError
-from saetui.home import Home, find_home
+from saetui.errors import SaetuiError, SupervisorError
+from saetui.formats.regular import read_regular
+from saetui.home import LOCK_LIMIT, Home, find_home, served_root
 from saetui.launch.local import TRAINER
+from saetui.launch.locks import try_lock
 from saetui.protocol.framing import failure_of
 from saetui.supervisor.connection import SILENCE_SECONDS
-from saetui.supervisor.home_lock import take_home_lock
 from saetui.supervisor.listener import CHECK_SECONDS
 from saetui.supervisor.memory_limit import give_back_freed_memory
 from saetui.supervisor.scheduler import LOOK_SECONDS
 from saetui.supervisor.service import Intervals, Service
 
 LOG_BYTES = 256 << 10
+
+PROBE_SECONDS = 0.2
+"""A client that asks whether the lock is held holds it for an instant itself; no longer than this."""
 
 
 def run(arguments: list[str]) -> int:
@@ -68,6 +73,32 @@ async def _serve(home: Home, lock: int, trainer: list[str], intervals: Intervals
     gc.collect()
     gc.freeze()
     await service.run(ready)
+
+
+def take_home_lock(home: Home) -> int:
+    """Take the home's lock for life, and write this process's pid and the home's root into it. Returns the descriptor.
+
+    By that root `find_home` recognises the home behind another path (a bind mount).
+
+    Raises:
+        SupervisorError: another supervisor has the lock.
+    """
+    descriptor = try_lock(home.supervisor_lock)
+    deadline = time.monotonic() + PROBE_SECONDS
+    while descriptor is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+        descriptor = try_lock(home.supervisor_lock)
+    if descriptor is None:
+        content = read_regular(home.supervisor_lock, LOCK_LIMIT)
+        pid = content.split(b"\n")[0].decode(errors="replace") or "unknown"
+        raise SupervisorError(
+            f"Another supervisor (pid {pid}) serves {served_root(content) or home.root}.",
+            "Use it, or stop it with `saetui supervisor stop` (trainings go on).",
+        )
+    # We never remove the file; whoever removes the home does: see `Service.still_serves`.
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, b"%d\n%s\n" % (os.getpid(), os.fsencode(home.root)), 0)
+    return descriptor
 
 
 class _Starter:

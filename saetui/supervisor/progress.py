@@ -6,7 +6,6 @@ import logging
 import math
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -31,14 +30,6 @@ class _Mark(NamedTuple):
     seconds: float
 
 
-class _EventsOfAttempt(EventReader):
-    """The events of one attempt: the ends of earlier ones are not its end."""
-
-    def __init__(self, path: Path, start: int) -> None:
-        super().__init__(path)
-        self._offset = start
-
-
 class Progress:
     """Follows one job's logs; each `read` costs four `stat` calls when nothing is new."""
 
@@ -47,7 +38,7 @@ class Progress:
         self._training = NewestRows(run.training_metrics)
         self._evaluation = NewestRows(run.evaluation_metrics)
         self._job = NewestRows(run.job_metrics)
-        self._events = _EventsOfAttempt(run.events, events_from)
+        self._events = EventReader(run.events, events_from)
         self._marks: deque[_Mark] = deque(maxlen=10_000)
         self._num_steps: int | None = None
         self._first_step = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -22,7 +23,6 @@ from saetui.supervisor.auto_resume import AutoResume
 from saetui.supervisor.background import Background
 from saetui.supervisor.broadcast import Broadcast
 from saetui.supervisor.connection import SILENCE_SECONDS, Connection
-from saetui.supervisor.home_lock import still_serves
 from saetui.supervisor.jobs import Jobs
 from saetui.supervisor.listener import CHECK_SECONDS, Listener
 from saetui.supervisor.memory_limit import MemoryLimit
@@ -82,7 +82,7 @@ class Service:
             AutoResume(self._jobs, self._preferences.current),
             trainer,
             self._intervals.look,
-            still_serves=self._still_serves,
+            still_serves=self.still_serves,
             recover=lambda: self._recovery.go_on(),
         )
         self._recovery = Recovery(home, self._jobs, self._scheduler, store_is_sound=self._store.opening.sound)
@@ -156,15 +156,20 @@ class Service:
             preferences=self._preferences.current(),
         )
 
-    def _still_serves(self) -> bool:
-        """Whether the home is still the one that is served; when it is not, the supervisor leaves soon."""
-        serves = still_serves(self._home, self._lock, self._runs)
-        if not serves:
-            self._check_now.set()
-        return serves
+    def still_serves(self) -> bool:
+        """Whether neither the home nor its `runs/` was removed, moved or replaced. When one was, the supervisor leaves soon."""
+        try:
+            # Others must find the file of the lock that is held here.
+            found = os.path.samestat(self._home.supervisor_lock.stat(), os.fstat(self._lock))
+        except OSError:
+            found = False
+        if found and directory_id(self._home.runs) == self._runs:
+            return True
+        self._check_now.set()
+        return False
 
     async def _check_socket(self) -> None:
-        if not still_serves(self._home, self._lock, self._runs):
+        if not self.still_serves():
             log.error("%s was removed or replaced: this supervisor leaves", self._home.root)
             self._leaving.set()
             return
