@@ -38,6 +38,9 @@ class RunningJob:
 
     The job lives while the lock of its directory is held or one of its processes lives: the lock's file may be removed
     while it is held, and a process may not be known yet. Nothing here waits for a process.
+
+    Raises (the methods that write): HomeError, OSError: the store or the job's directory cannot be written or read. What is
+    recorded and was not sent is sent by the next `update`.
     """
 
     def __init__(
@@ -80,11 +83,7 @@ class RunningJob:
         self._start_failed = failed
 
     def update(self) -> bool:
-        """Read what is new. Returns whether the job has ended (and its end is recorded).
-
-        Raises:
-            HomeError, OSError: the store or the job's directory cannot be written or read; try again later.
-        """
+        """Read what is new. Returns whether the job has ended (and its end is recorded)."""
         self._processes.attach()
         # Asked first: once nothing lives, what is read afterwards is complete.
         alive = self._processes.alive()
@@ -110,11 +109,7 @@ class RunningJob:
             self._stop_sent = send_signal(self._processes.found.trainer, signal.SIGTERM)
 
     def send_desired_state(self) -> None:
-        """Bring the recorded desired state to the trainer. `update` sends it where the trainer is not known yet.
-
-        Raises:
-            OSError: the control file cannot be written; the next `update` tries again.
-        """
+        """Bring the recorded desired state to the trainer. `update` sends it where the trainer is not known yet."""
         wanted = self._record.job.desired_state
         if self._sent is wanted:
             return
@@ -123,11 +118,7 @@ class RunningJob:
             self._sent = wanted
 
     def ask_for_checkpoint(self) -> None:
-        """Have the trainer save after its present step.
-
-        Raises:
-            OSError: the control file cannot be written; nothing was asked.
-        """
+        """Have the trainer save after its present step."""
         try:
             control = read_control(self._run)
         except FormatError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -86,11 +87,8 @@ class Scheduler:
     async def work(self) -> None:
         """Follow and start jobs, for ever."""
         while True:
-            try:
+            with self._surviving("queue"):
                 await self._work_once()
-            except Exception as error:
-                # Nothing that a job or a disk does may end the service.
-                self._log_once("queue", repr(error), trace=True)
             try:
                 await asyncio.wait_for(self._wake.wait(), self._look_seconds)
                 await asyncio.sleep(SETTLE_SECONDS)
@@ -113,20 +111,11 @@ class Scheduler:
     def update_running(self) -> None:
         """Read what is new of every running job, and record those that have ended."""
         for job_id, running in list(self._running.items()):
-            try:
-                ended = running.update()
-            except (HomeError, OSError) as error:
-                # No room, or a directory that cannot be read now: the job itself does not depend on it. Try again later.
-                self._log_once(job_id, str(error))
-                continue
-            except Exception as error:
-                # What is wrong with one job must not end the service of the others.
-                self._log_once(job_id, repr(error), trace=True)
-                continue
-            self._logged.pop(job_id, None)
-            if ended:
-                running.close()
-                del self._running[job_id]
+            with self._surviving(job_id):
+                if running.update():
+                    running.close()
+                    del self._running[job_id]
+                self._logged.pop(job_id, None)
 
     def close(self) -> None:
         """Follow no job any more; every process goes on."""
@@ -164,22 +153,16 @@ class Scheduler:
 
     def _start_queued(self) -> None:
         """Queue the jobs that shall go on by themselves, then start the next job of every free device."""
-        try:
+        with self._surviving("queue"):
             self._auto_resume.start_due()
             settle_dependencies(self._jobs)
-        except HomeError as error:
-            self._log_once("queue", str(error))
         held = {record.device for record in self._jobs.records() if record.job.holds_device}
         for record in self._jobs.queue():
             if record.device in held or record.clean or record.job.after is not None or self._must_wait(record.id):
                 continue
             held.add(record.device)
-            try:
+            with self._surviving(record.id):
                 self._start(record)
-            except HomeError as error:
-                self._log_once(record.id, str(error))
-            except Exception as error:
-                self._log_once(record.id, repr(error), trace=True)
 
     def _start(self, record: Record) -> None:
         # Recorded first: a supervisor that dies before the launch leaves a `starting` job without a trace.
@@ -221,12 +204,20 @@ class Scheduler:
 
     def _update(self, record: Record) -> None:
         """Record a change of a job; where the store has no room, the next round tries again."""
-        try:
+        with self._surviving(record.id):
             self._jobs.update([record])
-        except HomeError as error:
-            self._log_once(record.id, str(error))
 
-    def _log_once(self, job_id: str, message: str, *, trace: bool = False) -> None:
-        if self._logged.get(job_id) != message:
-            self._logged[job_id] = message
-            log.error("job %s: %s", job_id, message, exc_info=trace)
+    @contextlib.contextmanager
+    def _surviving(self, job_id: str) -> Iterator[None]:
+        """Log an error, once, and go on: nothing that one job or a disk does may end the service or stop the other jobs.
+
+        Without room, or while a directory cannot be read, the next round tries again. Other errors have a traceback.
+        """
+        try:
+            yield
+        except Exception as error:
+            expected = isinstance(error, (HomeError, OSError))
+            message = str(error) if expected else repr(error)
+            if self._logged.get(job_id) != message:
+                self._logged[job_id] = message
+                log.error("job %s: %s", job_id, message, exc_info=not expected)

@@ -18,7 +18,7 @@ from saetui.formats.times import now
 from saetui.jobs.damage import DamagedFile
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.templates import Template
-from saetui.supervisor.generations import Generations, WhyUnreadable
+from saetui.supervisor.generations import Generations
 from saetui.supervisor.record import Record
 
 SCHEMA_VERSION = 3
@@ -85,27 +85,24 @@ def _drop_templates(tables: Tables) -> None:
 _STEPS: tuple[Callable[[Tables], None], ...] = (_give_ranks, _drop_templates)
 
 
-def why_unreadable(path: Path, kind: type[Kind]) -> WhyUnreadable:
-    """A function that says why the content of a file cannot be used.
+def why_unreadable(path: Path, kind: type[Kind], content: bytes) -> str | None:
+    """Why the content of a file cannot be used; None where it can.
 
-    The function raises HomeError for a file of a newer saetui, which is left as it is.
+    Raises:
+        HomeError: the file is of a newer saetui, and is left as it is.
     """
-
-    def why(content: bytes) -> str | None:
-        try:
-            versions = [document.version for document in decode_sealed(content, kind).meta.values()]
-        except msgspec.DecodeError as error:
-            return str(error)
-        if len(versions) != 1 or versions[0] < 1:
-            return "it has no schema version"
-        if versions[0] > SCHEMA_VERSION:
-            raise HomeError(
-                f"{path} was written by a newer saetui (schema {versions[0]}; this one knows {SCHEMA_VERSION}).",
-                "Use the newer saetui, or set SAETUI_HOME to another directory.",
-            )
-        return None
-
-    return why
+    try:
+        versions = [document.version for document in decode_sealed(content, kind).meta.values()]
+    except msgspec.DecodeError as error:
+        return str(error)
+    if len(versions) != 1 or versions[0] < 1:
+        return "it has no schema version"
+    if versions[0] > SCHEMA_VERSION:
+        raise HomeError(
+            f"{path} was written by a newer saetui (schema {versions[0]}; this one knows {SCHEMA_VERSION}).",
+            "Use the newer saetui, or set SAETUI_HOME to another directory.",
+        )
+    return None
 
 
 def losses_of(path: Path, found: Generations, *, expected: bool) -> tuple[DamagedFile, ...]:

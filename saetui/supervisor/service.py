@@ -168,23 +168,21 @@ class Service:
         self._check_now.set()
         return False
 
-    async def _check_socket(self) -> None:
-        if not self.still_serves():
-            log.error("%s was removed or replaced: this supervisor leaves", self._home.root)
-            self._leaving.set()
-            return
-        try:
-            if await self._listener.check():
-                log.warning("the socket was gone and has been made again")
-        except HomeError as error:
-            log.error("%s", error)
-
     async def _watch_socket(self) -> None:
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._check_now.wait(), self._intervals.check)
+            serves = self.still_serves()
             self._check_now.clear()
-            await self._check_socket()
+            if not serves:
+                log.error("%s was removed or replaced: this supervisor leaves", self._home.root)
+                self._leaving.set()
+                continue
+            try:
+                if await self._listener.check():
+                    log.warning("the socket was gone and has been made again")
+            except HomeError as error:
+                log.error("%s", error)
 
     async def _sample(self) -> None:
         while True:
@@ -200,9 +198,7 @@ class Service:
         for connection in self._connections:
             connection.say_goodbye("The supervisor leaves; trainings go on.")
         deadline = asyncio.get_running_loop().time() + 0.5
-        while any(connection.outbox.size for connection in self._connections):
-            if asyncio.get_running_loop().time() > deadline:
-                break
+        while any(one.outbox.size for one in self._connections) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.005)
         for connection in list(self._connections):
             connection.end()

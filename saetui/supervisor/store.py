@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,8 @@ class Store:
         self._templates_path = path.with_name("templates.json")
         with _storing(path):
             expected = any(file.exists() for file in (path, previous_generation(path), self._templates_path))
-            jobs = recover(path, why_unreadable(path, JobsFile))
-            templates = recover(self._templates_path, why_unreadable(self._templates_path, TemplatesFile))
+            jobs = recover(path, partial(why_unreadable, path, JobsFile))
+            templates = recover(self._templates_path, partial(why_unreadable, self._templates_path, TemplatesFile))
             old = _old_templates(path) if jobs.present else None
             losses = losses_of(path, jobs, expected=expected)
             losses += losses_of(self._templates_path, templates, expected=jobs.present and old is None)

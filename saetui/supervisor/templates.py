@@ -15,13 +15,7 @@ from saetui.formats.names import free_name, new_id
 from saetui.formats.paths import shortened
 from saetui.formats.times import now
 from saetui.jobs.template_files import ImportResult, read_import
-from saetui.jobs.templates import (
-    BUILTIN_TEMPLATES,
-    Template,
-    check_template,
-    generated_name,
-    sort_templates,
-)
+from saetui.jobs.templates import BUILTIN_TEMPLATES, Template, check_template, generated_name, sort_templates
 from saetui.protocol.messages import Change, EditTemplate, SaveTemplate, TemplatesChanged
 from saetui.supervisor.background import in_daemon_thread
 from saetui.supervisor.store import Store
@@ -36,7 +30,9 @@ CHECK_SECONDS = 10.0
 class Templates:
     """All templates by id. Of a built-in one only the user's own data is stored: favourite and use.
 
-    Every method that changes something raises HomeError when the store cannot be written; nothing has changed then.
+    Raises (the methods that change something; nothing has changed then): HomeError: the store cannot be written. InvalidInput:
+    name, description or spec are wrong, with every reason. Conflict: a built-in template cannot be changed so, or there is
+    no room. NotFound (every method that takes a text): no template has this id, name or unique beginning of an id.
     """
 
     def __init__(self, store: Store, publish: Callable[[Change], None]) -> None:
@@ -79,11 +75,6 @@ class Templates:
         self._publish(TemplatesChanged(self.known()))
 
     def find(self, text: str) -> Template:
-        """The template with this id, this name, or this unique beginning of an id.
-
-        Raises:
-            NotFound: there is none.
-        """
         if text in self._templates:
             return self._templates[text]
         named = [template for template in self._templates.values() if template.name == text]
@@ -96,22 +87,13 @@ class Templates:
         return found[0]
 
     def save(self, request: SaveTemplate) -> Template:
-        """Make a template; a taken name gets `_2`.
-
-        Raises:
-            InvalidInput: name, description or spec are wrong; with every reason.
-        """
+        """Make a template; a taken name gets `_2`."""
         _refuse(check_template(request.name, request.description, request.spec))
         name = self._free(request.name or generated_name(request.spec))
         return self._keep_new(self._new(request.spec, name, request.description))
 
     def edit(self, request: EditTemplate) -> Template:
-        """Change what is not None in the request.
-
-        Raises:
-            Conflict: the template is built in and shall have another name or description.
-            InvalidInput: name or description are wrong.
-        """
+        """Change what is not None in the request; of a built-in template neither name nor description."""
         template = self.find(request.template)
         name, description = request.name, request.description
         if template.builtin and (name is not None or description is not None):
@@ -138,11 +120,7 @@ class Templates:
         return self._keep_new(self._new(original.spec, self._free(original.name), original.description))
 
     def delete(self, text: str) -> Template:
-        """Remove a template; `restore` brings it back.
-
-        Raises:
-            Conflict: it is built in.
-        """
+        """Remove a template of the user's own; `restore` brings it back."""
         template = self.find(text)
         if template.builtin:
             raise Conflict(f"{template.name!r} is built in and cannot be deleted.", "Leave it: it needs no disk space.")
@@ -151,12 +129,7 @@ class Templates:
         return template
 
     def restore(self, template: Template) -> Template:
-        """Bring a deleted template back as it was.
-
-        Raises:
-            Conflict: it was not deleted.
-            InvalidInput: it is not one that could have been deleted.
-        """
+        """Bring a deleted template back as it was. Conflict: it was not deleted."""
         if template.id in self._templates:
             raise Conflict(f"{template.name!r} is there already.", "Nothing needs to be restored.")
         _refuse(check_template(template.name, template.description, template.spec))
@@ -167,7 +140,6 @@ class Templates:
 
         Raises:
             FormatError: it is no template file.
-            Conflict: there is no room for so many; none was added.
         """
         good, refused = await asyncio.to_thread(read_import, text)
         # Nothing is awaited from here on: no other template can take a name.
