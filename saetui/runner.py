@@ -1,6 +1,6 @@
 """The small process between the supervisor and a trainer: it outlives the supervisor and records how the trainer ended.
 
-It runs as a script, `python -I -S runner.py RUN_DIRECTORY -- COMMAND…`. It loads the standard library and two modules of
+It runs as a script, `python -I -S runner.py RUN_DIRECTORY -- COMMAND…`. It loads the standard library and a few modules of
 saetui that need nothing else, so that it stays at about 10 MB for as long as a training lasts. It loads them at its start:
 an update may replace the files later. It writes two files into the run directory: `identity.json` once the trainer lives,
 `exit.json` when the trainer has ended. The lock of the run directory is an inherited file descriptor that it passes on by
