@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from saetui.activations.order import ContextOrder
     from saetui.activations.sites import HookPoint, Location, Site
     from saetui.activations.splice import Splice, TokenLoss, cross_entropy
-    from saetui.activations.tokens import TokenDataset, TokenProgress, prepare_tokens
+    from saetui.activations.token_dataset import TokenDataset
+    from saetui.activations.tokens import TokenProgress, prepare_tokens
     from saetui.activations.whole_model import NoWholeModel, WholeModel
 
 __all__ = [
@@ -55,7 +56,8 @@ _MODULES = {
     "order": ("ContextOrder",),
     "sites": ("HookPoint", "Location", "Site"),
     "splice": ("Splice", "TokenLoss", "cross_entropy"),
-    "tokens": ("TokenDataset", "TokenProgress", "prepare_tokens"),
+    "token_dataset": ("TokenDataset",),
+    "tokens": ("TokenProgress", "prepare_tokens"),
     "whole_model": ("NoWholeModel", "WholeModel"),
 }
 _HOME_OF = {name: module for module, names in _MODULES.items() for name in names}

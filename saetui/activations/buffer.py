@@ -1,20 +1,21 @@
 """The shuffling buffer: an endless stream of batches in which neighbours are not neighbours in the text.
 
-The rule, which depends on the seed and on counters alone, so that any place in the stream can be found
-again without what the buffer held:
+The rule depends on the seed and on counters alone, so that any place in the stream can be found again without the buffer's
+content:
 
-- Block i is the activations of contexts [i·n, (i+1)·n) of the endless context order, special tokens and
-  first positions left out: K_i rows, permuted by a generator seeded with (seed, i).
+- Block i has the activations of contexts [i·n, (i+1)·n) of the endless context order without special tokens and first
+  positions: K_i rows, permuted by a generator seeded with (seed, i).
 - Its first ⌊K_i/2⌋ rows go to window i, the others wait for window i + 1.
-- Window i is what waited from block i − 1 and the first half of block i, permuted by (seed, i).
-- Batches are cut from the windows one after the other; a batch may reach over the end of one.
+- Window i has the waiting rows of block i − 1 and the first half of block i, permuted by (seed, i).
+- Batches are cut from consecutive windows. A batch may reach over the end of one.
 
 So each window mixes rows of 2n contexts, and each context is spread over two windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import numpy.typing as npt
@@ -22,13 +23,10 @@ import torch
 from torch import Tensor
 
 from saetui.activations.extraction import ActivationExtractor
-from saetui.activations.next_window import NextWindow
 from saetui.activations.order import ContextOrder, generator
 from saetui.activations.rows import ContextIndices, ModelRows, RowReader
-from saetui.activations.tokens import TokenDataset
+from saetui.activations.token_dataset import TokenDataset
 from saetui.errors import InvalidInput
-
-__all__ = ["BatchStream", "buffer_bytes"]
 
 _BLOCK_ORDER, _WINDOW_ORDER = 2, 3
 
@@ -36,30 +34,29 @@ _BLOCK_ORDER, _WINDOW_ORDER = 2, 3
 def buffer_bytes(
     contexts_per_block: int, context_length: int, widths: Sequence[int], itemsize: int, *, background: bool = False
 ) -> int:
-    """The most bytes that a stream holds between two calls: a window of up to one and a half blocks' rows.
+    """The bytes that a stream holds between two calls: 1.5 · contexts · context_length · Σ widths · itemsize.
 
-    A window has at most a whole block's rows (two halves), and half a block waits: 1.5 · contexts ·
-    context_length · Σ widths · itemsize; a window more when the next one is filled in the background. During
-    a refill one micro-batch of activations comes on top, and at each call the batch that is handed out.
+    A window has at most a whole block's rows (two halves), and half a block waits. Filling the next window in the background
+    takes a window more. During a refill one micro-batch of activations is added, and during each call the returned batch.
     """
     rows = contexts_per_block * context_length
     return (rows * (2 if background else 1) + (rows + 1) // 2) * sum(widths) * itemsize
 
 
 class BatchStream:
-    """Batches of activations of all sites, well mixed, without end.
+    """Shuffled batches of activations of all sites, without end.
 
     Args:
-        source: what to read: a model (an extractor), or a cache.
-        dataset: the tokens; the contexts of its `train` are used.
+        source: a model (an extractor), or a cache.
+        dataset: the tokens. The contexts of its `train` are used.
         batch_size: rows (tokens) in a batch.
-        seed: what the order depends on.
-        contexts_per_block: contexts of which a block consists; the more, the better mixed.
-        micro_batch: contexts in a forward pass. Part of the rule: another one rounds differently.
-        dtype: of the rows kept and handed out; the model's by default.
-        device: where they are kept and handed out; the model's by default.
-        background: fill the next window in a thread of its own while this one is handed out. Changes nothing in
-            the rows; worth its memory where reading and training do not compete for the same cores.
+        seed: decides the order.
+        contexts_per_block: contexts of a block. More of them mix better.
+        micro_batch: contexts in a forward pass. Part of the rule: another number rounds differently.
+        dtype: of the rows in the buffer and the batches; the model's by default.
+        device: of the rows in the buffer and the batches; the model's by default.
+        background: whether a thread fills the next window while this one is used. The rows stay the same. It is worth its memory
+            where reading and training do not compete for the same cores.
 
     Raises:
         ModelError: the model cannot read the dataset's contexts.
@@ -101,7 +98,7 @@ class BatchStream:
         self._index = -1
         self._offset = 0
         self._rows_served = 0
-        self._next = NextWindow(self._storage(rows), self._device) if background else None
+        self._next = _NextWindow(self._storage(rows), self._device) if background else None
 
     @property
     def source(self) -> RowReader:
@@ -110,7 +107,7 @@ class BatchStream:
 
     @property
     def tokens(self) -> int:
-        """Rows handed out since the start of the stream."""
+        """Rows returned since the start of the stream."""
         return self._rows_served
 
     @property
@@ -120,12 +117,12 @@ class BatchStream:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of activations held, whether filled or not; `buffer_bytes` foretells them."""
+        """Bytes that the buffer holds, filled or not. `buffer_bytes` estimates them."""
         stores = [self._window, self._waiting, *([self._next.window] if self._next is not None else [])]
         return sum(rows.nbytes for store in stores for rows in store.values())
 
     def next(self) -> dict[str, Tensor]:
-        """The next batch: for each site's name a tensor (batch_size, d) of its own; rows belong together."""
+        """The next batch: a tensor (batch_size, d) for each site's name. Row j is the same token at all sites."""
         batch = self._storage(self._batch_size)
         filled = 0
         while filled < self._batch_size:
@@ -140,26 +137,25 @@ class BatchStream:
         return batch
 
     def state(self) -> dict[str, int]:
-        """Where the stream is, after the last batch handed out; JSON."""
+        """The place in the stream after the last batch, for JSON."""
         return {"window": self._index, "offset": self._offset, "rows": self._rows_served, **self._rule()}
 
     def restore(self, state: Mapping[str, int]) -> None:
-        """Goes to where a stream was, at the cost of two blocks of forward passes.
+        """Go to the place of an earlier stream, at the cost of two blocks of forward passes.
 
         Raises:
-            InvalidInput: it was a stream by another rule or over other text, or of a saetui that gave other tokens.
+            InvalidInput: the earlier stream had another rule, another text, or the tokens of an older saetui.
         """
         if "train_tokens" not in state:
             raise InvalidInput(
-                "The stream to go on with is of an older saetui, which also trained on the first position of contexts and on "
-                "control tokens.",
-                "Finish the run with the saetui that it was started with, or start it anew.",
+                "The run was started by an older saetui, which also trained on the first position of contexts and on control tokens.",
+                "Finish it with that saetui, or start it again.",
             )
         for name, value in self._rule().items():
             if state.get(name) != value:
                 raise InvalidInput(
-                    f"The stream to go on with had {name} {state.get(name)}, this one has {value}.",
-                    "Resume with the settings that the run was started with.",
+                    f"The run was started with {name} {state.get(name)}, and has {value} now.",
+                    "Resume it with the settings that it was started with.",
                 )
         window = state["window"]
         if self._next is not None:
@@ -173,7 +169,7 @@ class BatchStream:
         self._offset, self._rows_served = state["offset"], state["rows"]
 
     def _turn_to(self, index: int) -> None:
-        """Makes window `index` the one that batches are cut from, and begins with the one behind it."""
+        """Take batches from window `index`, and begin with the next one."""
         if self._next is None:
             self._num_rows = self._fill(index, self._window)
         elif self._next.is_begun:
@@ -190,7 +186,7 @@ class BatchStream:
             self._next.begin(lambda: self._fill(index, window))
 
     def _rule(self) -> dict[str, int]:
-        """What the rows depend on besides the model: the same rule gives the same stream."""
+        """Everything that the rows depend on besides the model."""
         return {
             "seed": self._seed,
             "contexts_per_block": self._contexts,
@@ -205,9 +201,9 @@ class BatchStream:
         return {name: torch.empty((rows, width), dtype=self._dtype, device=self._device) for name, width in widths}
 
     def _fill(self, index: int, window: dict[str, Tensor] | None) -> int:
-        """Writes into `window` the waiting rows and the first half of block `index`; the other half waits then.
+        """Write the waiting rows and the first half of block `index` into `window`. The other half waits for the next one.
 
-        Without a window its rows are left out: what remains is what waits for the next.
+        Without a window only the other half is kept.
 
         Returns:
             The rows of the window.
@@ -240,7 +236,7 @@ class BatchStream:
         first: npt.NDArray[np.int64],
         window: dict[str, Tensor] | None,
     ) -> None:
-        """Reads one micro-batch and writes its rows to their slots in the window or among the waiting."""
+        """Read one micro-batch and write its rows to their slots in the window or among the waiting rows."""
         to_window = place < half
         moves: list[tuple[dict[str, Tensor], Tensor, Tensor]] = [
             (self._waiting, self._slots(place[~to_window] - half), self._positions(~to_window))
@@ -259,3 +255,55 @@ class BatchStream:
 
     def _positions(self, chosen: npt.NDArray[np.bool_]) -> Tensor:
         return torch.from_numpy(np.flatnonzero(chosen)).to(self._source.device)
+
+
+class _NextWindow:
+    """The window that a thread fills in the background, one at a time."""
+
+    def __init__(self, window: dict[str, Tensor], device: torch.device) -> None:
+        self.window = window
+        self._pool = ThreadPoolExecutor(1, "buffer")
+        self._filling: Future[tuple[int, torch.cuda.Event | None]] | None = None
+        cuda = device.type == "cuda"
+        self._stream = torch.cuda.Stream(device) if cuda else None  # type: ignore[no-untyped-call]  # torch's own
+
+    @property
+    def is_begun(self) -> bool:
+        return self._filling is not None
+
+    def begin(self, fill: Callable[[], int]) -> None:
+        """Start to fill the window. On a GPU the work runs beside the caller's, after what the caller has queued so far."""
+        if self._stream is None:
+            self._filling = self._pool.submit(lambda: (fill(), None))
+            return
+        side, before = self._stream, torch.cuda.current_stream().record_event()
+
+        def work() -> tuple[int, torch.cuda.Event | None]:
+            with torch.cuda.stream(side):
+                side.wait_event(before)
+                rows = fill()
+                return rows, side.record_event()
+
+        self._filling = self._pool.submit(work)
+
+    def finish(self) -> int:
+        """Wait until the window is full, and return its number of rows.
+
+        Raises:
+            SaetuiError: the activations cannot be read.
+        """
+        assert self._filling is not None
+        # Forgotten only after the wait: a signal may interrupt the wait, and the thread is still filling then.
+        rows, done = self._filling.result()
+        self._filling = None
+        if done is not None:
+            torch.cuda.current_stream().wait_event(done)
+        return rows
+
+    def forget(self) -> None:
+        """Wait for the thread, and discard its window."""
+        if self._filling is not None:
+            wait([self._filling])
+            self._filling = None
+            if self._stream is not None:
+                torch.cuda.current_stream().wait_stream(self._stream)

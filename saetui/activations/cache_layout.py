@@ -15,7 +15,7 @@ from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.order import ContextOrder
 from saetui.activations.rows import ContextIndices
 from saetui.activations.sites import Site
-from saetui.activations.tokens import TokenDataset
+from saetui.activations.token_dataset import TokenDataset
 from saetui.errors import HomeError
 from saetui.formats.caches import (
     ACTIVATIONS_VERSION,

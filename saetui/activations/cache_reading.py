@@ -12,7 +12,7 @@ import torch
 
 from saetui.activations.cache_layout import ActivationEntry, shard_header, stored_order
 from saetui.activations.rows import ContextIndices, RowSink
-from saetui.activations.tokens import TokenDataset
+from saetui.activations.token_dataset import TokenDataset
 from saetui.errors import FormatError
 from saetui.formats.caches import ActivationManifest
 

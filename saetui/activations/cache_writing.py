@@ -17,7 +17,7 @@ from torch import Tensor
 
 from saetui.activations.cache_layout import ActivationEntry, shard_header, stored_order
 from saetui.activations.rows import ContextIndices
-from saetui.activations.tokens import TokenDataset
+from saetui.activations.token_dataset import TokenDataset
 from saetui.errors import ModelError
 from saetui.failpoints import hit
 from saetui.formats.caches import ACTIVATIONS, ActivationManifest, EntryLock, Shard, file_checksum

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from saetui.activations.hooks import activation_of, hook_inputs, hook_outputs
 from saetui.activations.models import LanguageModel
 from saetui.activations.sites import Location, Site
-from saetui.activations.tokens import TokenDataset
+from saetui.activations.token_dataset import TokenDataset
 from saetui.activations.vocabulary import carries_text
 from saetui.errors import ModelError
 

@@ -1,26 +1,24 @@
-"""In which order contexts are read: each once an epoch, anew in every epoch, without any state."""
+"""The order in which contexts are read: a new permutation in every epoch, without any state."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ContextOrder", "generator"]
-
 
 def generator(seed: int, *counters: int) -> np.random.Generator:
-    """A random generator that depends on nothing but its arguments (non-negative integers)."""
+    """A random generator that depends on its arguments alone (non-negative integers)."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, *counters])))
 
 
 class ContextOrder:
     """The infinite sequence of contexts: position p is context `perm(seed, p // n)[p % n]`.
 
-    Any part of it can be asked for at any time, so that a resumed run reads what the first would have.
+    Any part of it can be computed at any time, so that a resumed run reads the same contexts as an uninterrupted one.
 
     Args:
-        contexts: the indices to go through, n of them.
-        seed: what the permutations depend on.
+        contexts: the n indices to permute.
+        seed: decides the permutations.
     """
 
     _PURPOSE = 1

@@ -1,4 +1,4 @@
-"""Where rows of activations come from: a model that is run, or what it once gave and was kept."""
+"""Rows of activations, and the protocol of what gives them: a model, or a cache."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ import torch
 from torch import Tensor
 
 from saetui.activations.extraction import ActivationExtractor
-from saetui.activations.tokens import TokenDataset
-
-__all__ = ["ContextIndices", "ModelRows", "RowReader", "RowSink"]
+from saetui.activations.token_dataset import TokenDataset
 
 ContextIndices = npt.NDArray[np.int64]
 RowSink = Callable[[str, Tensor], None]
-"""Takes a site's name and the rows (n, d) of all contexts asked for, special tokens and first positions left out.
+"""Takes a site's name and the rows (n, d) of all contexts that were asked for, without special tokens and first positions.
 
-The rows are the sink's own. A site may come again, whole, after memory was short.
+The rows belong to the sink. A site may come a second time, whole, after memory was short.
 """
 
 
 class RowReader(Protocol):
-    """Gives the rows of some contexts of a dataset, context by context, each in the order of its text."""
+    """Gives the rows of some contexts of a dataset, context by context, each in the order of the text."""
 
     @property
     def widths(self) -> dict[str, int]:
@@ -32,21 +30,21 @@ class RowReader(Protocol):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the rows."""
+        """The dtype of the rows."""
 
     @property
     def device(self) -> torch.device:
-        """Where the rows are handed out."""
+        """Where the rows are."""
 
     def read(self, contexts: ContextIndices, sink: RowSink) -> None:
-        """Hands the rows of these contexts to `sink`, once for each site; row j is the same token at all sites."""
+        """Give the rows of these contexts to `sink`, once for each site. Row j is the same token at all sites."""
 
 
 class ModelRows:
     """Rows straight from a model.
 
     Args:
-        extractor: what to read.
+        extractor: reads the model.
         dataset: the tokens.
 
     Raises:

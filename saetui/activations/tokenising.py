@@ -1,8 +1,8 @@
 """Tokenises in a process of its own.
 
-A tokenizer's threads leave the heap in splinters that no tensor fits into: of the process that tokenises, 40 MB stay resident
-after 0.6 MB of source code, 56 after 10 MB of it, and 240 after 1.4 MB of random numbers (glibc 2.36), whatever is freed. A
-trainer would have them to its end.
+A tokenizer's threads fragment the allocator's memory, so that no tensor fits into the gaps: 40 MB of a process stay resident
+after it has tokenised 0.6 MB of source code, 56 after 10 MB of it, and 240 after 1.4 MB of random numbers (glibc 2.36), even
+when everything is freed. A trainer would keep them to its end.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from saetui.errors import DatasetError, SaetuiError
 from saetui.failpoints import hit
 from saetui.sources.text_files import SourceFile
 
-__all__ = ["write_contexts_in_process"]
-
 
 def write_contexts_in_process(
     out: BinaryIO,
@@ -37,17 +35,17 @@ def write_contexts_in_process(
     reading: Reading,
     progress: Callable[[int, Written], None],
 ) -> Written:
-    """As `write_contexts`, in a process that ends with it, or with this one; `out` must be a file of the system.
+    """`write_contexts` in another process, which ends with its work or with this process. `out` must have a descriptor.
 
     Raises:
-        DatasetError: a file cannot be read as text, or that process was killed.
+        DatasetError: a file cannot be read as text, or the other process was killed.
     """
     out.flush()
     command = [sys.executable, "-m", __name__, str(out.fileno()), str(os.getpid())]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(out.fileno(),)) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
-            # A process that is gone before it has read its request is told below. Closed here: that writes what is left of it.
+            # A broken pipe means that the process has ended, which is handled below. Closing writes the rest of the request.
             with suppress(BrokenPipeError), process.stdin:
                 pickle.dump((files, tokenizer, packing, reading), process.stdin)
             return _follow(cast(BinaryIO, process.stdout), progress)
@@ -56,7 +54,7 @@ def write_contexts_in_process(
             how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
             raise DatasetError(
                 f"The text is not tokenised: the process that does it {how}.",
-                "It was killed, or the machine's memory ran out: free some and start again." if status < 0 else None,
+                "It was killed, or the machine ran out of memory: free some and start again." if status < 0 else None,
             ) from None
         except BaseException:
             process.kill()
@@ -64,7 +62,7 @@ def write_contexts_in_process(
 
 
 def _follow(answers: BinaryIO, progress: Callable[[int, Written], None]) -> Written:
-    """The result, and what is said on the way to it. The other end is this module: its pickles can be trusted."""
+    """Report progress until the result comes. The other process runs this module, so its pickles can be trusted."""
     while True:
         answer = pickle.load(answers)
         if isinstance(answer, BaseException):
@@ -75,14 +73,14 @@ def _follow(answers: BinaryIO, progress: Callable[[int, Written], None]) -> Writ
 
 
 def main() -> None:
-    """The process: a request on standard input, pickled answers on standard output."""
+    """Run the other process: a request on standard input, pickled answers on standard output."""
     descriptor, parent = (int(argument) for argument in sys.argv[1:])
     tied_to(parent)()
-    # Whoever asked decides what a signal means; when that ends, so does this.
+    # The process that asked decides what a signal means. This one ends with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    # What libraries print must not end up among the answers.
+    # Output of libraries must not mix with the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     def answer(message: object) -> None:
@@ -98,7 +96,7 @@ def main() -> None:
             )
     except Exception as error:
         if not isinstance(error, (SaetuiError, OSError)):
-            # It goes over without its place.
+            # A pickled error loses its traceback.
             traceback.print_exc()
         result = error
     answer(result)

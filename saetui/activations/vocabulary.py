@@ -1,4 +1,4 @@
-"""What a tokenizer's special tokens are for: which carry no text, and which one contexts begin with."""
+"""The purposes of a tokenizer's special tokens: which carry no text, which separate documents, which one begins contexts."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-__all__ = ["begin_id", "carries_text", "prepends_bos", "separator_id", "special_ids"]
-
 _DOCUMENT_ENDS = ("<|endoftext|>", "<|end_of_text|>")
-"""Names that say for themselves that the token stands between documents, in the order of preference."""
+"""The names of tokens that clearly separate documents, in the order of preference."""
 _TURNS = frozenset(
     {"<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|eot|>", "<|end|>", "<start_of_turn>", "<end_of_turn>", "<|return|>"}
 )
-"""What the tokenizers of chat models name as BOS or EOS, though only conversations hold it: pretraining has seen none."""
+"""Tokens that chat models name as BOS or EOS, but that only conversations contain, and no text of the pretraining."""
 
 
 def special_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
     """The tokens that carry no text, in order.
 
-    Those that the configuration names (beginning, end, padding), and all that the tokenizer itself marks as special: Llama 3's
-    headers, Gemma's turns and Qwen's `<|im_start|>` have no field of the configuration, and transformers 5 counts named ones
-    alone in `all_special_ids`.
+    These are the ones that the configuration names (beginning, end, padding), and all that the tokenizer marks as special:
+    Llama 3's headers, Gemma's turns and Qwen's `<|im_start|>` have no field in the configuration, and `all_special_ids` of
+    transformers 5 has the named ones alone.
     """
     marked = {token_id for token_id, token in tokenizer.added_tokens_decoder.items() if token.special}
     return tuple(sorted(marked | set(tokenizer.all_special_ids)))
@@ -34,8 +32,8 @@ def special_ids(tokenizer: PreTrainedTokenizerFast) -> tuple[int, ...]:
 def carries_text(tokens: Tensor, special_ids: Sequence[int]) -> Tensor:
     """Where contexts of tokens (..., T) carry text: False at special tokens and at the first position.
 
-    Most models put an activation of extreme norm at the first position, whatever token stands there (Sun et al. 2024, "Massive
-    Activations in Large Language Models"): it is nothing that an SAE should learn, be scaled by or be judged by.
+    Most models have an activation of extreme norm at the first position, whatever token is there (Sun et al. 2024, "Massive
+    Activations in Large Language Models"). An SAE should not learn it, be scaled by it or be evaluated on it.
     """
     keep = torch.isin(tokens, torch.tensor(special_ids, dtype=torch.int64, device=tokens.device), invert=True)
     keep[..., :1] = False
@@ -43,16 +41,17 @@ def carries_text(tokens: Tensor, special_ids: Sequence[int]) -> Tensor:
 
 
 def begin_id(tokenizer: PreTrainedTokenizerFast) -> int | None:
-    """The token that a context begins with in the model's own training; None where nothing says so.
+    """The token that contexts began with in the model's own training. None where nothing shows it.
 
-    In this order:
+    The first of:
 
-    1. What the tokenizer itself puts before a text (`add_bos_token`, or its post-processor's template): Llama, Gemma, Mistral,
-       DeepSeek and OPT have their BOS there, BERT its CLS.
-    2. The BOS that it names, unless `add_bos_token` is false and EOS another token (Yi: its BOS is in no training text), or it
-       opens a turn of a chat. GPT-2, GPT-NeoX, Falcon and SmolLM2 name one token as BOS and EOS, which stood between documents.
+    1. The token that the tokenizer puts before a text (`add_bos_token`, or its post-processor's template): BOS for Llama, Gemma,
+       Mistral, DeepSeek and OPT, CLS for BERT.
+    2. The BOS that the tokenizer names. Not if `add_bos_token` is false and EOS another token (Yi: its BOS is in no training
+       text), or if it opens a turn of a chat. GPT-2, GPT-NeoX, Falcon and SmolLM2 name one token as BOS and EOS, which separated
+       documents.
     3. CLS.
-    4. The token between documents, where its name says that it is one: Qwen and OLMo have no BOS and were trained with
+    4. The token between documents, where its name shows that it is one: Qwen and OLMo have no BOS and were trained with
        `<|endoftext|>` before and after each document (QwenLM/Qwen3, issue 486).
     """
     put = _put_first(tokenizer)
@@ -67,7 +66,7 @@ def begin_id(tokenizer: PreTrainedTokenizerFast) -> int | None:
 
 
 def separator_id(tokenizer: PreTrainedTokenizerFast) -> int | None:
-    """The token between documents: the end of text, not of a chat's turn; BERT's separator; else BOS; None without any."""
+    """The token between documents: the end of text (not of a chat's turn), BERT's separator, or BOS. None without any."""
     eos = _usable(tokenizer, tokenizer.eos_token_id)
     if eos is not None:
         return eos
@@ -79,36 +78,40 @@ def separator_id(tokenizer: PreTrainedTokenizerFast) -> int | None:
 
 
 def prepends_bos(tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether contexts begin with what TransformerLens and SAELens call BOS: the tokenizer's, else its EOS."""
+    """Whether contexts begin with the token that TransformerLens and SAELens call BOS: the tokenizer's BOS, or else its EOS."""
     bos = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     return bos is not None and begin_id(tokenizer) == bos
 
 
 def _put_first(tokenizer: PreTrainedTokenizerFast) -> int | None:
-    """The special token that the tokenizer puts before a text of its own accord."""
+    """The special token that the tokenizer itself puts before a text."""
     if tokenizer.init_kwargs.get("add_bos_token") is True and isinstance(tokenizer.bos_token_id, int):
         return tokenizer.bos_token_id
-    plain, dressed = (
+    without, with_special = (
         tokenizer.backend_tokenizer.encode("a", add_special_tokens=special).ids for special in (False, True)
     )
-    if len(dressed) > len(plain) and dressed[:1] != plain[:1] and dressed[0] in special_ids(tokenizer):
-        return int(dressed[0])
+    if (
+        len(with_special) > len(without)
+        and with_special[:1] != without[:1]
+        and with_special[0] in special_ids(tokenizer)
+    ):
+        return int(with_special[0])
     return None
 
 
 def _renounces_bos(tokenizer: PreTrainedTokenizerFast) -> bool:
-    """Whether the tokenizer's configuration says `add_bos_token: false`; transformers 5 does not tell that from silence."""
+    """Whether the tokenizer's configuration has `add_bos_token: false`, which transformers 5 does not tell from a missing one."""
     if "add_bos_token" in tokenizer.init_kwargs:
         return tokenizer.init_kwargs["add_bos_token"] is False
     try:
         saved = json.loads((Path(tokenizer.name_or_path) / "tokenizer_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False  # A tokenizer that was made here has no file.
+        return False  # A tokenizer that was made in memory has no file.
     return isinstance(saved, dict) and saved.get("add_bos_token") is False
 
 
 def _usable(tokenizer: PreTrainedTokenizerFast, token_id: object) -> int | None:
-    """The token, unless there is none or it belongs to chats and the vocabulary has a token between documents."""
+    """The token. None for a chat's token where the vocabulary has a token between documents."""
     if not isinstance(token_id, int):
         return None
     of_chats = tokenizer.convert_ids_to_tokens(token_id) in _TURNS

@@ -10,7 +10,8 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from saetui.activations.models import LanguageModel, open_model
-from saetui.activations.tokens import TokenDataset, prepare_tokens
+from saetui.activations.token_dataset import TokenDataset
+from saetui.activations.tokens import prepare_tokens
 
 from .families import make_tokenizer, save_model
 from .preparing import Preparer

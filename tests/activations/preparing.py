@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from saetui.activations.tokens import TokenDataset, TokenProgress, prepare_tokens
+from saetui.activations.token_dataset import TokenDataset
+from saetui.activations.tokens import TokenProgress, prepare_tokens
 from saetui.errors import DatasetError
 
 LINES = [f"the cat {number} jumps over the river" for number in range(40)]

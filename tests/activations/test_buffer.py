@@ -13,8 +13,8 @@ from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.models import LanguageModel
 from saetui.activations.rows import ContextIndices, ModelRows, RowSink
 from saetui.activations.sites import HookPoint, Site
+from saetui.activations.token_dataset import TokenDataset
 from saetui.activations.token_writer import KEPT
-from saetui.activations.tokens import TokenDataset
 from saetui.errors import FormatError, InvalidInput, ModelError
 from saetui.formats.caches import TokenManifest
 
@@ -213,12 +213,12 @@ def test_neighbours_in_a_batch_are_not_neighbours_in_the_text(gpt2: LanguageMode
     assert min(len(batch.unique()) for batch in where) > 100
 
 
-def test_the_memory_held_is_the_memory_foretold(gpt2: LanguageModel, dataset: TokenDataset) -> None:
+def test_the_memory_held_is_the_estimated_memory(gpt2: LanguageModel, dataset: TokenDataset) -> None:
     stream = make_stream(gpt2, dataset)
-    foretold = buffer_bytes(24, 16, [WIDTH] * 3, 4)
-    assert stream.nbytes == foretold
+    estimated = buffer_bytes(24, 16, [WIDTH] * 3, 4)
+    assert stream.nbytes == estimated
     rows_of(stream, 40)
-    assert stream.nbytes == foretold
+    assert stream.nbytes == estimated
     ahead = make_stream(gpt2, dataset, background=True)
     assert ahead.nbytes == buffer_bytes(24, 16, [WIDTH] * 3, 4, background=True)
 

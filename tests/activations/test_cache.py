@@ -29,7 +29,8 @@ from saetui.activations.extraction import ActivationExtractor
 from saetui.activations.models import LanguageModel, open_model
 from saetui.activations.rows import ContextIndices, ModelRows, RowReader, RowSink
 from saetui.activations.sites import HookPoint, Site
-from saetui.activations.tokens import TokenDataset, prepare_tokens
+from saetui.activations.token_dataset import TokenDataset
+from saetui.activations.tokens import prepare_tokens
 from saetui.errors import FormatError, ModelError
 
 SITES = [Site(1, HookPoint.MLP_IN), Site(1, HookPoint.MLP_OUT), Site(2, HookPoint.RESID_PRE)]

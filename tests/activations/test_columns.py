@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerFast
 
 from saetui.activations.chunks import Chunk
 from saetui.activations.documents import Reading, read_chunks
-from saetui.activations.tokens import TokenDataset, prepare_tokens
+from saetui.activations.token_dataset import TokenDataset
+from saetui.activations.tokens import prepare_tokens
 from saetui.errors import DatasetError
 from saetui.sources.dataset_files import find_dataset_files
 

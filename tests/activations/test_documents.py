@@ -363,7 +363,7 @@ def test_text_of_special_tokens_alone_is_refused(prepare: Preparer, tmp_path: Pa
 def test_text_that_is_special_where_it_is_held_out_is_refused(prepare: Preparer, tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", json.dumps({"text": " ".join(LINES[:2]) + "<|endoftext|>" * 400}))
     with pytest.raises(
-        DatasetError, match="special tokens alone, at least in what is trained on or in what is held out"
+        DatasetError, match="special tokens alone, at least in the part to train on or in the held-out part"
     ):
         prepare(path)
 

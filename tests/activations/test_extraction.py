@@ -9,7 +9,7 @@ from torch import nn
 from saetui.activations.extraction import ActivationExtractor, extract_rows
 from saetui.activations.models import LanguageModel
 from saetui.activations.sites import HookPoint, Site
-from saetui.activations.tokens import TokenDataset
+from saetui.activations.token_dataset import TokenDataset
 from saetui.errors import ModelError
 
 from .families import VOCABULARY, WIDTH

@@ -10,6 +10,7 @@ import pytest
 from saetui.activations import ActivationExtractor, HookPoint, Site, tokens
 from saetui.activations.cache_layout import find_entry
 from saetui.activations.models import LanguageModel
+from saetui.activations.token_dataset import TokenDataset
 from saetui.activations.tokens import OtherTokens, find_tokens, prepare_tokens
 
 from .preparing import LINES, Preparer, write
@@ -46,7 +47,7 @@ def test_a_text_that_would_give_other_tokens_than_those_asked_for_is_not_tokenis
 ) -> None:
     made = prepare(text)
 
-    def wanted() -> tokens.TokenDataset:
+    def wanted() -> TokenDataset:
         return prepare_tokens(
             str(text), prepare.tokenizer, context_length=8, cache_directory=prepare.cache, key=made.key
         )

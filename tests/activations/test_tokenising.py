@@ -16,7 +16,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from saetui.activations.tokens import TokenDataset, TokenProgress, prepare_tokens
+from saetui.activations.token_dataset import TokenDataset
+from saetui.activations.tokens import TokenProgress, prepare_tokens
 from saetui.errors import DatasetError
 from tests.activations.preparing import CONTENTS, LINES, Preparer, write
 from tests.conditions import eventually

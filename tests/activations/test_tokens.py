@@ -16,7 +16,8 @@ from tokenizers.pre_tokenizers import Whitespace
 from transformers import PreTrainedTokenizerFast
 
 from saetui.activations import tokens as tokens_module
-from saetui.activations.tokens import TokenDataset, TokenProgress
+from saetui.activations.token_dataset import TokenDataset
+from saetui.activations.tokens import TokenProgress
 from saetui.errors import HomeError, InvalidInput
 from saetui.formats.caches import TokenManifest
 from tests.activations.preparing import LINES, Preparer, jsonl, write
