@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saetui.errors import HomeError
-from saetui.formats.names import Entry
+from saetui.formats.names import Inside
 from saetui.formats.paths import why_no_path
 from saetui.formats.regular import read_regular
 from saetui.sockets import make_socket_directory, socket_directory
@@ -23,17 +23,17 @@ class Home:
 
     root: Path
 
-    store = Entry("saetui.json")
-    runs = Entry("runs")
-    cache = Entry("cache")
-    imported = Entry("imported")
+    store = Inside("saetui.json")
+    runs = Inside("runs")
+    cache = Inside("cache")
+    imported = Inside("imported")
     """SAEs of others (`saetui import`), each in a directory with its name."""
-    machine_figures = Entry("machine.json")
+    machine_figures = Inside("machine.json")
     """What `saetui bench` measured."""
-    supervisor_lock = Entry("supervisor.lock")
-    start_lock = Entry("start.lock")
-    supervisor_log = Entry("supervisor.log")
-    supervisor_log_before = Entry("supervisor.log.1")
+    supervisor_lock = Inside("supervisor.lock")
+    start_lock = Inside("start.lock")
+    supervisor_log = Inside("supervisor.log")
+    supervisor_log_before = Inside("supervisor.log.1")
     """The older part of the log."""
 
     def __fspath__(self) -> str:

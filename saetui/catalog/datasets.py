@@ -34,12 +34,7 @@ class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
 def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> DatasetInfo:
     """Describe a dataset from its files, their sizes, and the first bytes of the first few.
 
-    Other faults (a damaged row, too few tokens) show only when the training reads the dataset.
-
-    Args:
-        source: as in a spec.
-        context_length: tokens in a context; there must be two contexts.
-        split: the part that is read.
+    There must be text for two contexts. Other faults (a damaged row, too few tokens) show only when the training reads the text.
 
     Raises:
         DatasetError: missing, empty, binary, of an unknown kind, without this split, or shorter than two contexts.

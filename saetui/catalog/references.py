@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from saetui.sources.dataset_files import EVERYTHING
 from saetui.sources.hub_cache import Kind, find_snapshot
 
 AGAIN_SECONDS = 10.0
-"""After this time unusable files are examined again: a change deeper than their own mtime may have mended them."""
+"""After this time unusable files are examined again: a change deeper than their own mtime may have made them usable."""
 
 
 class Reference(NamedTuple):
@@ -27,8 +26,7 @@ class Reference(NamedTuple):
     split: str = EVERYTHING
 
 
-@dataclass(frozen=True)
-class _Found:
+class _Found(NamedTuple):
     """The result of one examination, and its time (monotonic)."""
 
     mark: tuple[object, ...]

@@ -25,13 +25,7 @@ Measurement = Union[float, Missing]
 
 
 def device_reading(name: str, kind: str, values: Mapping[str, Measurement]) -> DeviceReading:
-    """A `DeviceReading` of the measured values; the reasons for the others go into `missing`.
-
-    Args:
-        name: the device's name.
-        kind: `cpu`, `cuda` or `jetson`.
-        values: load, memory_used, memory_total, temperature and power.
-    """
+    """A `DeviceReading` of load, memory_used, memory_total, temperature and power; reasons for absent ones go into `missing`."""
     known = {field: value for field, value in values.items() if not isinstance(value, Missing)}
     used, total = known.get("memory_used"), known.get("memory_total")
     return DeviceReading(
@@ -57,14 +51,11 @@ def measure(read: Callable[[], float]) -> Measurement:
 
 
 def zone_temperature(root: Path, wanted: tuple[str, ...]) -> Measurement:
-    """The temperature of the first matching zone of the kernel (Documentation/driver-api/thermal/sysfs-api.rst).
+    """The temperature, in °C, of the first matching zone of the kernel (Documentation/driver-api/thermal/sysfs-api.rst).
 
     Args:
-        root: the root of the file system; `/` except in tests.
+        root: of the file system; `/` except in tests.
         wanted: beginnings of zone types in lower case, the best first.
-
-    Returns:
-        degrees Celsius.
     """
     zones: dict[str, Path] = {}
     try:

@@ -15,18 +15,9 @@ MIB = 1 << 20
 _FACTORS = {"load": 0.01, "memory_used": MIB, "memory_total": MIB, "temperature": 1.0, "power": 1.0}
 
 
-def find_nvidia_smi() -> str | None:
-    """The path of the program; None where it is not installed."""
-    return shutil.which("nvidia-smi")
-
-
 def read_nvidia(run: Callable[[list[str]], str] | None = None) -> DeviceReading | None:
-    """A reading of the first card; None where there is no nvidia-smi, or no card.
-
-    Args:
-        run: runs a command and returns its output; by default a real process.
-    """
-    program = find_nvidia_smi() if run is None else "nvidia-smi"
+    """A reading of the first card; None where there is no nvidia-smi, or no card. `run` stands in for a process."""
+    program = shutil.which("nvidia-smi") if run is None else "nvidia-smi"
     if program is None:
         return None
     command = [program, f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"]

@@ -54,8 +54,8 @@ def site_name(layer: int, hook_point: str) -> str:
     return f"layer_{layer}.{hook_point}"
 
 
-class Entry:
-    """An attribute with the path of one entry of a directory: `Home.runs = Entry("runs")`. The owner is path-like."""
+class Inside:
+    """An attribute with the path of one entry of a directory: `runs = Inside("runs")`. The owner is path-like."""
 
     def __init__(self, name: str) -> None:
         self.name = name

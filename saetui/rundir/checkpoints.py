@@ -78,12 +78,7 @@ class CheckpointInfo:
 def new_checkpoint(directory: Path, step: int, fvu: float | None = None, l0: float | None = None) -> Iterator[Path]:
     """A hidden directory for a checkpoint's files; it becomes the checkpoint when the block ends without an error.
 
-    A checkpoint of the same step is replaced. When the block fails, nothing is left behind.
-
-    Args:
-        directory: the job's `checkpoints`.
-        step: finished steps.
-        fvu, l0: see `Manifest`.
+    A checkpoint of the same step is replaced. When the block fails, nothing is left behind. `fvu`, `l0`: see `Manifest`.
 
     Raises:
         OSError: no room; the older checkpoints stay.
@@ -148,9 +143,7 @@ def verify_checkpoint(path: Path) -> Manifest:
 def newest_sound(directory: Path, refused: list[FormatError] | None = None) -> CheckpointInfo | None:
     """The newest checkpoint that verifies. No file records which one is the latest.
 
-    Args:
-        directory: the job's `checkpoints`.
-        refused: receives the reason for each newer checkpoint that does not verify, newest first.
+    `refused` receives the reason for each newer checkpoint that does not verify, newest first.
     """
     for path in sorted(_named(directory), key=_step_of, reverse=True):
         try:

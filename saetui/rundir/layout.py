@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from saetui.errors import FormatError
 from saetui.failpoints import hit
 from saetui.formats import run_files
 from saetui.formats.durable import fsync_directory, write_durably
-from saetui.formats.names import SAE_CONFIG, Entry
+from saetui.formats.names import SAE_CONFIG, Inside
 from saetui.formats.regular import read_regular
 from saetui.formats.sealed import check_seal
 
@@ -34,35 +33,34 @@ class RunDirectory:
 
     @property
     def id(self) -> str:
-        """The job's id."""
         return self.job_id or self.path.name
 
-    spec = Entry(run_files.SPEC)
+    spec = Inside(run_files.SPEC)
     """As submitted, with every default; never changed."""
-    spec_checksum = Entry(run_files.SPEC_CHECKSUM)
+    spec_checksum = Inside(run_files.SPEC_CHECKSUM)
     """The checksum of the spec, in the format of sha256sum."""
-    identity = Entry(run_files.IDENTITY)
+    identity = Inside(run_files.IDENTITY)
     """The processes that run the job; written by the runner."""
-    exit = Entry(run_files.EXIT)
+    exit = Inside(run_files.EXIT)
     """How the trainer ended; written by the runner."""
-    lock = Entry(run_files.LOCK)
+    lock = Inside(run_files.LOCK)
     """Locked (flock) for as long as a process of the job lives."""
-    submission = Entry(run_files.SUBMISSION)
-    control = Entry(run_files.CONTROL)
+    submission = Inside(run_files.SUBMISSION)
+    control = Inside(run_files.CONTROL)
     """The requests to the trainer; written by the supervisor."""
-    job_copy = Entry(run_files.JOB_COPY)
+    job_copy = Inside(run_files.JOB_COPY)
     """A sealed copy of the job's record; written by the supervisor."""
-    log = Entry(run_files.LOG)
-    events = Entry(run_files.EVENTS)
-    metrics = Entry(run_files.METRICS)
-    training_metrics = Entry(f"{run_files.METRICS}/training.rows")
+    log = Inside(run_files.LOG)
+    events = Inside(run_files.EVENTS)
+    metrics = Inside(run_files.METRICS)
+    training_metrics = Inside(f"{run_files.METRICS}/training.rows")
     """For each site, once each log interval."""
-    evaluation_metrics = Entry(f"{run_files.METRICS}/evaluation.rows")
+    evaluation_metrics = Inside(f"{run_files.METRICS}/evaluation.rows")
     """For each site, on held-out text."""
-    job_metrics = Entry(f"{run_files.METRICS}/job.rows")
+    job_metrics = Inside(f"{run_files.METRICS}/job.rows")
     """For the whole job: speed, tokens, memory, time. Its only site is called `job`."""
-    checkpoints = Entry(run_files.CHECKPOINTS)
-    sae = Entry(run_files.SAE)
+    checkpoints = Inside(run_files.CHECKPOINTS)
+    sae = Inside(run_files.SAE)
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
@@ -110,7 +108,13 @@ class RunDirectory:
             hit("run.rename")
             os.rename(hidden, self.path)
         except BaseException:
-            shutil.rmtree(hidden, ignore_errors=True)
+            # Name by name: a file that somebody adds meanwhile stays.
+            for directory in (made.metrics, made.checkpoints):
+                if directory.is_dir():
+                    directory.rmdir()
+            for file in (made.spec, made.spec_checksum, made.submission):
+                file.unlink(missing_ok=True)
+            hidden.rmdir()
             raise
         hit("run.directory")
         fsync_directory(self.path.parent)
@@ -129,7 +133,7 @@ class RunDirectory:
         Raises:
             FormatError: it is missing or damaged.
         """
-        way_out = "The job cannot be resumed; delete it and start it anew."
+        way_out = "The job cannot be resumed; delete it and start it again."
         try:
             content = read_regular(self.spec)
             if self.spec_checksum.exists() and read_regular(self.spec_checksum) != _checksum_line(content):

@@ -24,7 +24,7 @@ LINE_BYTES = 64 << 10
 
 
 class LogReader:
-    """Reads the finished lines of a log that may still grow, lose its oldest part, begin anew, or not exist yet.
+    """Reads the finished lines of a log that may still grow, lose its oldest part, start again, or not exist yet.
 
     Attributes:
         left_out: bytes that are not returned: those that were removed, and those that `last_bytes` skips.
@@ -76,7 +76,7 @@ class LogReader:
             start, removed, size = _extent(descriptor)
             end = removed + size - start
             if self._place > end:
-                # The log began anew: all of it is new.
+                # The log started again: all of it is new.
                 self._place, self._unfinished = 0, b""
             self._skip_to(removed)
             if self._last_bytes is not None and end - self._place > self._last_bytes:

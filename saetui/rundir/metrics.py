@@ -42,9 +42,8 @@ class MetricWriter:
         """Open or make the log.
 
         Args:
-            path: the log file.
-            sites: the names that rows may carry.
-            columns: the metrics that rows may have, 64 at most.
+            path: of the log.
+            sites, columns: the sites and metrics that rows may have; 64 metrics at most.
             keep_through: rows of a later step are cut off, because a resume continues from the step of its checkpoint.
                 With 0 nothing is kept, and a file that is not such a log is moved aside.
 

@@ -46,9 +46,7 @@ def spec_rules(spec: Mapping[str, Any]) -> Retention:
 def superfluous(checkpoints: Sequence[CheckpointInfo], rules: Retention) -> list[CheckpointInfo]:
     """The checkpoints that no rule keeps: a trainer deletes them after each save. The newest is always kept.
 
-    Args:
-        checkpoints: of one job, oldest first.
-        rules: the present rules, or those of a preview.
+    `checkpoints`: of one job, oldest first.
     """
     kept = {checkpoint.step for checkpoint in checkpoints[-max(1, rules.keep_last) :]}
     if rules.keep_first:

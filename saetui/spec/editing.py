@@ -41,7 +41,6 @@ def read_text(path: Path, way_out: str, or_else: str) -> str:
     """Read a user's file in UTF-8, with or without the byte order mark that editors on Windows write.
 
     Args:
-        path: of the file.
         way_out: what to do if it cannot be read.
         or_else: what to do if it is not UTF-8, other than save it so; follows "or" in a sentence.
 

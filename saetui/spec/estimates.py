@@ -57,8 +57,7 @@ def estimate(
     """What a spec needs on this machine.
 
     Args:
-        spec: complete, except for its layers; without any, the middle one is assumed.
-        model: its model.
+        spec, model: the middle layer is assumed where the spec names none.
         available: bytes that a new process could have on the device.
         device: `cpu`, `cuda` or `jetson`.
         figures: what `saetui bench` measured here; without them the time is not known.

@@ -68,8 +68,7 @@ def unknown_fields(
     """A problem for each unknown field; of very many, the first ones and the number of the others.
 
     Args:
-        given: names and values.
-        known: the allowed names.
+        given, known: the fields with their values; the allowed names.
         prefix: of the names in the problems, e.g. `dataset.`.
         elsewhere: for names that belong to another part of the spec, where to put them.
     """

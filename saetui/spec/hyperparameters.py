@@ -190,7 +190,11 @@ LINKED: tuple[tuple[str, ...], ...] = (
 def siblings(name: str, architecture: str | None = None) -> tuple[str, ...]:
     """The others of its group in `LINKED`; with an architecture, only those that it uses."""
     others = tuple(other for group in LINKED if name in group for other in group if other != name)
-    return others if architecture is None else tuple(other for other in others if _uses(architecture, other))
+    return (
+        others
+        if architecture is None
+        else tuple(other for other in others if architecture in HYPERPARAMETERS[other].architectures)
+    )
 
 
 def for_architecture(architecture: str) -> list[Hyperparameter]:
@@ -215,16 +219,10 @@ def complete(architecture: str, given: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def without_effect(architecture: str, values: Mapping[str, Value]) -> dict[str, str]:
-    """The values that have no effect beside the others, and when they would: `only with lr_schedule constant`.
-
-    Args:
-        architecture: of the SAE.
-        values: complete with defaults.
-    """
-    rows = (HYPERPARAMETERS[name] for name in values)
+    """Of complete values, those without effect beside the others, and when they matter: `only with lr_schedule constant`."""
     return {
         row.name: f"only {row.when.sentence()}"
-        for row in rows
+        for row in map(HYPERPARAMETERS.__getitem__, values)
         if row.when is not None and architecture in row.when.architectures and not row.when.holds(values)
     }
 
@@ -239,7 +237,3 @@ def linked_problem(values: Mapping[str, object]) -> list[tuple[str, str]]:
         conflict = "both set how sparse codes are" if "l1_alpha" in given else "say the same thing"
         found.append((given[-1], f"{' and '.join(given)} {conflict}."))
     return found
-
-
-def _uses(architecture: str, name: str) -> bool:
-    return architecture in HYPERPARAMETERS[name].architectures

@@ -9,15 +9,7 @@ that no estimate is too low.
 from __future__ import annotations
 
 from saetui.catalog.models import ModelInfo, ModelSize
-from saetui.formats.step_sizes import (
-    BLOCK_ENTRIES,
-    BLOCK_ROWS,
-    CANDIDATE_BATCHES,
-    CANDIDATE_ROWS,
-    LOGITS_AT_ONCE,
-    PREFIX_SHARES,
-    SPARSE_ADVANTAGE,
-)
+from saetui.formats import step_sizes
 from saetui.spec.architectures import TRANSCODERS
 from saetui.spec.settings import Settings, contexts_per_pass, contexts_per_window, resolve
 from saetui.spec.training_spec import TrainingSpec
@@ -31,7 +23,7 @@ KEPT_REST = 256 * MIB
 RUNTIME = {"cpu": 420 * MIB, "jetson": 900 * MIB, "cuda": 600 * MIB}
 """torch, transformers and Python themselves. cpu: measured with torch 2.13; the others: with a CUDA context added."""
 
-HEAP = {"cpu": 0.07, "jetson": 0.16, "cuda": 0.16}
+UNUSED = {"cpu": 0.07, "jetson": 0.16, "cuda": 0.16}
 """Memory that lies unused between allocations, as a share of all that the training allocates. cpu: measured; the others: guessed."""
 
 MOMENTS = {"adam": 2, "adamw": 2, "sgd": 1}
@@ -86,9 +78,7 @@ def memory_parts(
     """The bytes of each part at the training's peak.
 
     Args:
-        spec: complete, except for its layers; without any, the middle one is assumed.
-        model: its model.
-        size: the model's parameters.
+        spec, model, size: the middle layer is assumed where the spec names none.
         device: `cpu`, `cuda` or `jetson`.
         rest: whether evaluations load the layers behind the last site, for the cross-entropy.
 
@@ -121,10 +111,12 @@ def memory_parts(
         ),
     }
     if settings.resample_steps:
-        candidates = min(CANDIDATE_ROWS, min(CANDIDATE_BATCHES, settings.resample_steps) * settings.batch_size)
+        candidates = min(
+            step_sizes.CANDIDATE_ROWS, min(step_sizes.CANDIDATE_BATCHES, settings.resample_steps) * settings.batch_size
+        )
         parts["buffer"] += FLOAT * candidates * model.hidden_size * streams
     lasting = parts["runtime"] + parts["model"]
-    return {**parts, "heap": int(HEAP[kind] * (sum(parts.values()) - lasting))}
+    return {**parts, "heap": int(UNUSED[kind] * (sum(parts.values()) - lasting))}
 
 
 def sae_parameters(architecture: str, width: int, settings: Settings) -> int:
@@ -142,9 +134,7 @@ def step_bytes(architecture: str, settings: Settings, width: int, streams: int, 
     """What a step of one site holds at its peak, besides the SAE and its gradients.
 
     Args:
-        architecture: of the SAE.
-        settings: of the run.
-        width: of the model.
+        architecture, settings, width: of the SAE, the run and the model.
         streams: tensors of activations in a batch, of all sites.
         weights: bytes of the SAE's weights.
         kind: of device: `cpu`, `jetson` or `cuda`.
@@ -161,10 +151,10 @@ def step_bytes(architecture: str, settings: Settings, width: int, streams: int, 
         by_latent, by_entry, by_dimension, by_weight, by_kept = GPU_STEP[architecture]
     entries = _block(tokens, settings, kind)
     kept = by_kept * tokens * k
-    if k * SPARSE_ADVANTAGE >= settings.latents:
+    if k * step_sizes.SPARSE_ADVANTAGE >= settings.latents:
         kept = tokens * (DENSE_BY_LATENT * settings.latents + DENSE_BY_KEPT * k)
     if architecture == "matryoshka":
-        by_dimension += PREFIX * len(settings.matryoshka_widths or PREFIX_SHARES)
+        by_dimension += PREFIX * len(settings.matryoshka_widths or step_sizes.PREFIX_SHARES)
     numbers = tokens * (by_latent * settings.latents + by_dimension * width) + by_entry * entries + kept + batch
     return int(FLOAT * numbers + by_weight * weights) + added
 
@@ -192,8 +182,8 @@ def _buffer(spec: TrainingSpec, settings: Settings, width: int, streams: int, ki
 def _block(tokens: int, settings: Settings, kind: str) -> int:
     """Entries of a block of so many tokens; see sae/kernels/dense.py."""
     if kind == "cpu":
-        return min(tokens, BLOCK_ROWS) * settings.latents
-    return min(tokens * settings.latents, BLOCK_ENTRIES)
+        return min(tokens, step_sizes.BLOCK_ROWS) * settings.latents
+    return min(tokens * settings.latents, step_sizes.BLOCK_ENTRIES)
 
 
 def _forward(spec: TrainingSpec, width: int, item: int, streams: int, kind: str) -> int:
@@ -205,7 +195,7 @@ def _forward(spec: TrainingSpec, width: int, item: int, streams: int, kind: str)
 def _evaluation(spec: TrainingSpec, model: ModelInfo, size: ModelSize, settings: Settings, item: int, kind: str) -> int:
     """A pass with an SAE spliced in: the larger of the SAE's own peak and that of the logits and one context's logarithms."""
     context = spec.dataset.context_length
-    fitting = LOGITS_AT_ONCE // (context * max(1, size.vocabulary))
+    fitting = step_sizes.LOGITS_AT_ONCE // (context * max(1, size.vocabulary))
     tokens = max(1, min(contexts_per_pass(kind, context), fitting)) * context
     hidden = HIDDEN * tokens * model.hidden_size * item
     return max(

@@ -219,9 +219,7 @@ def _problem(name: str, message: str, suggestion: str) -> Problem:
 def contexts_per_pass(kind: str, context_length: int) -> int:
     """The contexts in a forward pass: enough tokens to keep a device busy, few enough to save memory.
 
-    Args:
-        kind: of device: `cpu`, `jetson` (a GPU in the processor's memory) or `cuda` (a card of its own).
-        context_length: tokens in a context.
+    `kind`: of device: `cpu`, `jetson` (a GPU in the processor's memory) or `cuda` (a card of its own).
     """
     return max(1, _TOKENS_PER_PASS[kind] // context_length)
 
@@ -229,11 +227,7 @@ def contexts_per_pass(kind: str, context_length: int) -> int:
 def contexts_per_window(batch_size: int, context_length: int, per_pass: int, contexts: int | None = None) -> int:
     """The contexts that the shuffling buffer reads for each of its windows: whole forward passes.
 
-    Args:
-        batch_size: tokens in a batch.
-        context_length: tokens in a context.
-        per_pass: contexts in a forward pass.
-        contexts: the number to train on, where it is known.
+    `per_pass`: contexts in a forward pass; `contexts`: the number to train on, where it is known.
     """
     wanted = math.ceil(BUFFER_BATCHES * batch_size / context_length)
     if contexts is not None:

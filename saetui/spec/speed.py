@@ -85,15 +85,7 @@ def predict_seconds(
     Each step is one pass of the model over its tokens, and one step of every SAE. Its time is scaled from the nearest
     measured size, in proportion to width × latents × tokens. Evaluations and checkpoints are not included.
 
-    Args:
-        figures: of this machine.
-        architecture: of the SAEs.
-        steps: of the run.
-        batch_size: tokens in a step.
-        width: of the activations.
-        latents: of one SAE.
-        sites: SAEs that are trained at once.
-        forward_parameters: of the layers that run.
+    `width`: of the activations; `sites`: SAEs that are trained at once; `forward_parameters`: of the layers that run.
     """
     measured = [step for step in figures.steps if step.architecture == architecture]
     if not measured or not figures.forwards:

@@ -92,9 +92,7 @@ def parse_spec(raw: Mapping[str, Any]) -> tuple[TrainingSpec, list[Problem]]:
 def check_fields(raw: Mapping[str, Any], *, partial: bool = False) -> list[Problem]:
     """Everything that is wrong with the fields of a spec, without asking the machine.
 
-    Args:
-        raw: the spec as JSON values.
-        partial: any field may be missing, as in a template.
+    `partial`: any field may be missing, as in a template.
     """
     problems = unknown_fields(raw, SPEC_FIELDS, elsewhere=_ELSEWHERE)
     for name, check_field in _CHECKS.items():
@@ -115,12 +113,7 @@ def check_fields(raw: Mapping[str, Any], *, partial: bool = False) -> list[Probl
 
 
 def check_hyperparameters(values: object, architecture: str | None) -> list[Problem]:
-    """Everything that is wrong with the hyperparameters.
-
-    Args:
-        values: names and values, as JSON.
-        architecture: it refuses what it does not use; None: not known yet.
-    """
+    """Everything that is wrong with the hyperparameters. An architecture, where it is known, refuses those of others."""
     if not isinstance(values, Mapping):
         return [wrong("hyperparameters", values, "must be an object of names and values.")]
     problems = unknown_fields(values, HYPERPARAMETERS, prefix="hyperparameters.")
