@@ -113,7 +113,7 @@ def _facts(loaded: Mapping[str, LoadedSAE], *, with_text: bool) -> dict[str, Any
 def _model(facts: Mapping[str, Any], *, named_by_sae: bool) -> LanguageModel:
     reference = facts.get("model")
     if reference is None:
-        raise InvalidInput("The SAE does not name its model.", "Name one with --model.")
+        raise InvalidInput("The SAE does not say which model it belongs to.", "Name one with --model.")
     if named_by_sae:
         reference = _found_here(reference, facts.get("revision"))
     report(f"Loading {reference}")
@@ -149,7 +149,7 @@ def _found_here(name: str, revision: str | None) -> str:
 def _text(facts: Mapping[str, Any], model: LanguageModel, context_length: int) -> TokenDataset:
     source = facts.get("dataset")
     if source is None:
-        raise InvalidInput("The SAE does not name the text that it was trained on.", "Name one with --dataset.")
+        raise InvalidInput("The SAE does not say which text it was trained on.", "Name one with --dataset.")
     report(f"Reading {source}")
     try:
         dataset = prepare_tokens(
