@@ -1,4 +1,4 @@
-"""Before an SAE that chooses over a batch is judged or exported: the threshold that gives its L0 with the weights as they are."""
+"""Thresholds for batch_topk and matryoshka, before an evaluation and an export: at inference they give the L0 of training."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from saetui.training.site import SiteTrainer
 from saetui.training.stream import kind_of
 
 CALIBRATION_TOKENS = 16_384
-"""Half of what an evaluation judges. On the bundled model, 300 steps, k = 32: L0 on the judged text was 31.8, 32.4, 32.5 and 32.05
+"""Half the tokens of an evaluation. On the bundled model, 300 steps, k = 32: L0 on the judged text was 31.8, 32.4, 32.5 and 32.05
 with 2,048, 4,096, 8,192 and 16,384 tokens. It costs one of the model's passes over them, where an evaluation takes four over
 twice as many with its cross-entropy: an eighth more."""
 
 
 class Calibration:
-    """Searches the thresholds of batch_topk and matryoshka on text that is not trained on.
+    """Searches the thresholds, one number each, on held-out contexts that no evaluation judges.
 
-    The text is held out and not judged, spread over all of it: an evaluation then tells what the threshold is worth on other
-    text. Where less than a quarter of `CALIBRATION_TOKENS` is left of it, because the evaluation needs nearly all that is
-    held out, the threshold (one number) is searched on the judged contexts too.
+    So an evaluation shows how good a threshold is on other text. Where the evaluation needs nearly all held-out contexts, and less
+    than a quarter of `CALIBRATION_TOKENS` is left, the judged contexts are used too.
     """
 
     def __init__(self, extractor: ActivationExtractor, dataset: TokenDataset, judged: NDArray[np.int64]) -> None:
@@ -45,7 +44,7 @@ class Calibration:
         self._at_a_time = contexts_per_pass(kind_of(extractor.model.device), dataset.context_length)
 
     def calibrate(self, trainers: Mapping[str, SiteTrainer]) -> None:
-        """Gives each SAE that has a threshold the right one, until its next step; what its training carries on stays.
+        """Set each SAE's threshold for its present weights, until its next step; the running threshold of the training stays.
 
         Raises:
             StopRequested: in an interruptible block; the thresholds are as before.

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from saetui.display.figures import size
 from saetui.errors import FormatError, TrainingError
 from saetui.formats.durable import open_private
 from saetui.rundir.checkpoints import kept_while_read, new_checkpoint
@@ -26,18 +27,13 @@ from saetui.training.tensor_file import size_of, write_tensors
 STATE = "trainer.json"
 GENERATORS = "generators.safetensors"
 VERSION = 3
-_EARLIER = (
-    "trained on first positions and on sinks, and took the optimiser's steps in other units",
-    "Retry the job to begin anew, or resume it with the saetui that began it. What it has exported stays as it is.",
-)
-"""What runs of earlier versions did, and the way out."""
 SPARE_BYTES = 1 << 20
-"""What must be left on the disk after a save: the logs go on growing."""
+"""Must stay free on the disk after a save, for the logs."""
 
 
 @dataclass(frozen=True)
 class SiteState:
-    """What one site carries from step to step.
+    """The state of one site between two steps.
 
     Attributes:
         tensors: weights, optimiser moments, counters, generators; names are paths, e.g. `optimizer.W_enc.exp_avg`.
@@ -58,7 +54,7 @@ class SavedState:
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
-    """What else the bits of a result depend on."""
+    """The software and hardware that the bits of a result depend on."""
 
     torch: str
     threads: int
@@ -74,15 +70,15 @@ class Means(NamedTuple):
 
 
 class LoopState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the loop itself carries over.
+    """The state of the loop itself.
 
     Attributes:
         evaluation_owed: the held-out evaluation of this step was left out for a stop.
-        ahead: sites that have taken the next step already, when the memory did not suffice for one of the others.
-        micro_batches: for each site the tokens that it works through at a time, fewer since the memory was short.
-        contexts: how many of them go through the model at a time, since the memory was short.
+        ahead: sites that have taken the next step already, where the memory did not suffice for another site.
+        micro_batches: for each site the tokens in a micro-batch, fewer since the memory was short.
+        contexts: so many go through the model at a time since the memory was short; None: as many as usual.
         seconds: of training so far.
-        environment: where the checkpoint was written.
+        environment: in which the checkpoint was written.
     """
 
     evaluation_owed: bool = False
@@ -125,23 +121,23 @@ def save_checkpoint(
     held_out: Means | None,
     loop: LoopState | None = None,
 ) -> None:
-    """Write a checkpoint that is either there whole or not at all.
+    """Write a checkpoint, all of it or nothing.
 
     Args:
         directory: the job's `checkpoints`.
         step: finished steps.
         origin: what the run began with.
         sites: the state of each site.
-        stream: where the shuffling buffer stands.
-        held_out: what an evaluation of this step found, where there was one.
-        loop: what the loop carries over.
+        stream: the position of the shuffling buffer.
+        held_out: the means of an evaluation of this step, where there was one.
+        loop: the state of the loop.
 
     Raises:
-        OSError: no room; the older checkpoints stay.
+        OSError: not enough space; the older checkpoints stay.
         TrainingError: a weight or a moment is not finite.
     """
     _refuse_non_finite(step, sites)
-    check_room(directory, sum(size_of(tensor) for state in sites.values() for tensor in state.tensors.values()))
+    require_space(directory, sum(size_of(tensor) for state in sites.values() for tensor in state.tensors.values()))
     with new_checkpoint(directory, step, *(held_out or ())) as path:
         for name, state in sites.items():
             write_tensors(path / f"{name}.safetensors", state.tensors)
@@ -158,24 +154,24 @@ def save_checkpoint(
             file.write(msgspec.json.encode(content))
 
 
-def check_room(directory: Path, needed: int) -> None:
-    """See that a checkpoint of so many bytes fits, before half of it is written.
+def require_space(directory: Path, needed: int) -> None:
+    """Require that a checkpoint of so many bytes fits, before half of it is written.
 
     Raises:
-        OSError: ENOSPC, with both numbers.
+        OSError: ENOSPC, with both sizes.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     free = shutil.disk_usage(directory).free
     if free < needed + SPARE_BYTES:
-        said = f"{os.strerror(errno.ENOSPC)} ({needed / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free)"
-        raise OSError(errno.ENOSPC, said, str(directory))
+        reason = f"{os.strerror(errno.ENOSPC)} ({size(needed)} needed, {size(free)} free)"
+        raise OSError(errno.ENOSPC, reason, str(directory))
 
 
 def load_checkpoint(path: Path, device: torch.device) -> SavedState:
-    """Read a checkpoint whose manifest was verified; nobody deletes it meanwhile.
+    """Read a checkpoint whose manifest was verified. It cannot be deleted meanwhile.
 
     Raises:
-        FormatError: another version wrote it, or a file is not what it should be.
+        FormatError: another version wrote it, or a file is damaged.
         NotFound: it was deleted.
     """
     with kept_while_read(path):
@@ -191,19 +187,19 @@ def load_checkpoint(path: Path, device: torch.device) -> SavedState:
 
 
 def load_origin(path: Path) -> Origin:
-    """What the run began with that wrote a checkpoint.
+    """The origin of the run that wrote a checkpoint.
 
     Raises:
-        FormatError: another version wrote it, or a file is not what it should be.
+        FormatError: another version wrote it, or a file is damaged.
     """
     return _read_trainer_file(path).origin
 
 
 def load_loop_state(path: Path) -> LoopState:
-    """What the loop that wrote a checkpoint carries over; and the global random generators as they stood then.
+    """The state of the loop in a checkpoint. Sets the global random generators to their state in it too.
 
     Raises:
-        FormatError: a file is not what it should be.
+        FormatError: a file is damaged.
     """
     content = _read_trainer_file(path)
     if (path / GENERATORS).exists():
@@ -223,10 +219,10 @@ def _read_trainer_file(path: Path) -> _TrainerFile:
     except (OSError, msgspec.DecodeError) as error:
         raise _unreadable(path, error) from error
     if version < VERSION:
-        did, way_out = _EARLIER
         raise FormatError(
-            f"The run of the checkpoint {path.absolute()} began by earlier rules (version {version}, now {VERSION}): it {did}.",
-            way_out,
+            f"The run of the checkpoint {path.absolute()} began by earlier rules (version {version}, now {VERSION}): it trained on "
+            "first positions and on sinks, and took the optimiser's steps in other units.",
+            "Retry the job to begin anew, or resume it with the saetui that began it. What it has exported stays as it is.",
         )
     raise FormatError(
         f"{path.absolute()} has version {version}, this saetui reads {VERSION}.",
@@ -242,7 +238,7 @@ def _unreadable(path: Path, error: Exception) -> FormatError:
 
 
 def _refuse_non_finite(step: int, sites: Mapping[str, SiteState]) -> None:
-    """A loss is finite and the step that it leads to may not be: what is saved is what was looked at."""
+    """Check the very tensors that are saved: after a finite loss the step may still not be finite."""
     for site, state in sites.items():
         for name, tensor in state.tensors.items():
             kind, _, rest = name.partition(".")
@@ -254,7 +250,7 @@ def _refuse_non_finite(step: int, sites: Mapping[str, SiteState]) -> None:
 
 
 def _generators() -> dict[str, Tensor]:
-    """The global generators: our own code draws from none of them, a model's might."""
+    """The global generators: saetui draws from none of them, but a model's code might."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states |= {f"cuda.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}

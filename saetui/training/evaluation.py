@@ -17,37 +17,22 @@ from saetui.training.sinks import find_sinks
 from saetui.training.stream import kind_of
 
 if TYPE_CHECKING:
-    import torch
-
     from saetui.activations import ActivationExtractor, LanguageModel
     from saetui.sae import SparseAutoencoder
     from saetui.training.pairs import Measured, Pair, Units
 
 EVALUATION_TOKENS = 32_768
-"""Enough for an FVU that is steady in its third digit, and a few seconds at most on two cores."""
+"""Enough for an FVU that is steady in its third digit; takes a few seconds at most on two cores."""
 LOWEST_BIN = -7
 NEVER = "never_fired"
 
 
 class Judged(Protocol):
-    """What is evaluated: an SAE in training, or a finished one."""
+    """An SAE that is evaluated: one in training, or a finished one."""
 
-    @property
-    def pair(self) -> Pair:
-        """What it reads, and what it predicts."""
-
-    @property
-    def units(self) -> Units:
-        """Of input and target, with the limits beyond which a token is a sink."""
-
-    @property
-    def sae(self) -> SparseAutoencoder: ...
-
-    @property
-    def device(self) -> torch.device: ...
-
-    @property
-    def latents(self) -> int: ...
+    pair: Pair
+    units: Units
+    sae: SparseAutoencoder
 
     @property
     def dead(self) -> int | None:
@@ -58,30 +43,30 @@ class Judged(Protocol):
         """The SAE in its place in the model."""
 
     def measure(self, rows: Mapping[str, Tensor]) -> Measured:
-        """What the SAE makes of raw rows by site."""
+        """How the SAE does on raw rows by site."""
 
 
 class _Figures:
-    """What the figures of one SAE are made of: sums over its ordinary tokens, which it is judged by, and over all of them."""
+    """The sums behind the figures of one SAE: over its ordinary tokens, by which it is judged, and over all tokens."""
 
     def __init__(self, judged: Judged) -> None:
         self._judged = judged
-        sizes = (judged.latents, judged.sae.d_out, judged.device)
+        sizes = (judged.sae.latents, judged.sae.d_out, judged.sae.W_dec.device)
         self._ordinary, self._all = IntervalSums(*sizes), IntervalSums(*sizes)
 
     def add(self, rows: Mapping[str, Tensor]) -> None:
-        """Take in raw rows by site."""
+        """Add raw rows by site."""
         pair, units = self._judged.pair, self._judged.units
         mine = {site.name: rows[site.name] for site in (pair.source, pair.target)}
         sinks = find_sinks(pair, units, mine)
         if not bool(sinks.any()):
-            self._take(mine, ordinary=True)
+            self._add(mine, ordinary=True)
             return
         for chosen, ordinary in ((~sinks, True), (sinks, False)):
             if bool(chosen.any()):
-                self._take({name: values[chosen] for name, values in mine.items()}, ordinary=ordinary)
+                self._add({name: values[chosen] for name, values in mine.items()}, ordinary=ordinary)
 
-    def _take(self, rows: Mapping[str, Tensor], *, ordinary: bool) -> None:
+    def _add(self, rows: Mapping[str, Tensor], *, ordinary: bool) -> None:
         measured = self._judged.measure(rows)
         self._all.add(*measured)
         if ordinary:
@@ -102,7 +87,7 @@ class _Figures:
         if self._judged.units.have_limits:
             figures["sink_fraction"] = 1.0 - ordinary / tokens
         if (dead := self._judged.dead) is not None:
-            figures |= {"dead": float(dead), "dead_fraction": dead / self._judged.latents}
+            figures |= {"dead": float(dead), "dead_fraction": dead / self._judged.sae.latents}
         never = float((densities == 0).double().mean())
         return {**figures, "tokens": float(tokens), NEVER: never, **_histogram(densities)}
 
@@ -123,7 +108,7 @@ class HeldOut:
             model: up to the last site, or whole.
             extractor: reads the sites.
             dataset: whose held-out contexts are taken.
-            tokens: how many, or all that there are.
+            tokens: how many, or as many as there are.
             report: takes a sentence, once, where the memory is too small for the whole model and so for a cross-entropy.
         """
         count = max(1, tokens // dataset.context_length)
@@ -157,12 +142,12 @@ class HeldOut:
 
     @property
     def contexts(self) -> NDArray[np.int64]:
-        """The held-out contexts that are judged, in order."""
+        """The held-out contexts of every evaluation, in order."""
         return self._contexts
 
     @property
     def latest(self) -> Mapping[str, Mapping[str, float]]:
-        """What the last evaluation of this process found; empty before the first."""
+        """The figures of the last evaluation in this process; empty before the first."""
         return self._latest
 
     def _report_once(self, sentence: str) -> None:
@@ -171,9 +156,9 @@ class HeldOut:
             self._report(sentence)
 
     def _cross_entropy(self, model: LanguageModel, trainer: Judged) -> dict[str, float]:
-        """In nats a token, with the SAE in place of what it predicts; recovered = (ce_zero − ce_sae)/(ce_zero − ce_clean).
+        """In nats a token, with the SAE's prediction in place of its target; recovered = (ce_zero − ce_sae)/(ce_zero − ce_clean).
 
-        Sinks are left alone as special tokens are, by the SAE and by the zeros: an SAE that never saw them is not asked for them.
+        Sinks keep their own activations, as special tokens do, under the SAE and under the zeros: the SAE never learned them.
         """
         splice = trainer.splice
         if self._clean is None:

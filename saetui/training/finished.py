@@ -1,4 +1,4 @@
-"""An SAE that is finished, ours or another's, where the held-out evaluation expects one in training."""
+"""A finished SAE, of saetui or of another tool, in a form that the held-out evaluation takes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from saetui.training.placement import Placement, place
 
 
 class FinishedSAE:
-    """Judges the SAE of a directory as it is at inference: a batch_topk by its threshold.
+    """The SAE of a directory as it is at inference: a batch_topk chooses by its threshold.
 
     Attributes:
-        loaded: the SAE, and the units it works in.
-        pair: what it reads, and what it predicts.
-        placed: the tensors there that its tool had in place of the model's own.
+        loaded: the SAE with the units it works in.
+        placed: the site, and the tensors that the SAE reads and predicts there.
+        pair: the sites that it reads and predicts.
         units: of input and target, with the limits beyond which a token is a sink.
     """
 
@@ -36,16 +36,8 @@ class FinishedSAE:
         self.units = _units_of(loaded)
 
     @property
-    def device(self) -> torch.device:
-        return self.sae.W_dec.device
-
-    @property
-    def latents(self) -> int:
-        return self.sae.latents
-
-    @property
     def dead(self) -> None:
-        """Not known of an SAE that is not in training: what fired on none of the tokens at hand may only be rare."""
+        """Unknown without a training: a latent that fires on none of the tokens at hand may only be rare."""
         return None
 
     @property
@@ -55,38 +47,34 @@ class FinishedSAE:
         return Splice(self.pair.target, self._reconstruct, source, self.units.sinks)
 
     def measure(self, rows: Mapping[str, Tensor]) -> Measured:
-        """What the SAE makes of its inputs, sinks or not.
-
-        Args:
-            rows: raw activations by site, shape (n, d).
-        """
-        source = self.placed.source.take(self.pair.input_of(rows).to(self.device).float())
+        """How the SAE does on raw activations by site, shape (n, d), sinks or not."""
+        source = self.placed.source.take(self.pair.input_of(rows).to(self.sae.W_dec.device).float())
         x = self.units.source.normalise(source)
         raw, target = source, None
         if self.pair.is_transcoder:
-            raw = self.placed.target.take(self.pair.target_of(rows).to(self.device).float())
+            raw = self.placed.target.take(self.pair.target_of(rows).to(self.sae.W_dec.device).float())
             target = self.units.target.normalise(raw)
         losses = self.sae.measure(x, target)
         return Measured.of(self.units, x if target is None else target, raw, losses)
 
     def _reconstruct(self, raw: Tensor) -> Tensor:
         with torch.no_grad():
-            raw = raw.to(self.device)
+            raw = raw.to(self.sae.W_dec.device)
             read = self.placed.source.take(raw.float())
             predicted = self.loaded.target.restore(
                 self.sae.reconstruct(self.loaded.normalization.normalise(read)), read
             )
-            # A transcoder's target may be centred too, but its mean is unseen by every norm behind it.
+            # A transcoder's target may be centred too, but every norm behind it removes the mean anyway.
             if not (self.pair.is_transcoder and self.placed.target.centred):
                 predicted = self.placed.target.put_back(predicted, raw.float())
             return predicted.to(raw.dtype)
 
 
 def _units_of(loaded: LoadedSAE) -> Units:
-    """The units of an SAE and, where it is ours, the limits beyond which it was not trained; another's has none.
+    """The units of an SAE, with the limits beyond which saetui did not train it; an SAE of another tool has none.
 
     Raises:
-        FormatError: a limit is none.
+        FormatError: a limit is no positive number.
     """
     own = loaded.metadata.get("saetui")
     facts = own if isinstance(own, dict) else {}
@@ -115,7 +103,7 @@ def open_finished(
     model: LanguageModel | None = None,
     loaded: LoadedSAE | None = None,
 ) -> FinishedSAE:
-    """The SAE of a directory, at the site that it names or that is asked for.
+    """The SAE of a directory, at the site in its metadata or at a given one.
 
     Args:
         directory: in a layout that can be read.
@@ -123,13 +111,13 @@ def open_finished(
         width: of the model's activations.
         layer: None for the one in the metadata.
         hook_point: None for the one in the metadata.
-        model: that it is put into; without one it is taken at its name's word.
+        model: into which the SAE is put; None: only the name of the site counts.
         loaded: the SAE, where it has been read already.
 
     Raises:
         FormatError: it is no SAE that can be read.
-        InvalidInput: it does not say where it belongs, or belongs to another kind of place.
-        ModelError: the model is of another width, or has no such place.
+        InvalidInput: the metadata name no site, or one of another kind.
+        ModelError: the model is of another width, or has no such site.
     """
     loaded = loaded or load_sae(directory)
     if loaded.sae.d_in != width or loaded.sae.d_out != width:

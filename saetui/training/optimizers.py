@@ -1,4 +1,4 @@
-"""The optimisers in our units, and their state as flat tensors."""
+"""The optimisers in saetui's units, and their state as flat tensors."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from saetui.spec.settings import Settings
 
 SGD_MOMENTUM = 0.9
 ADAM_EPS = 1e-8
-"""In the papers' units, where the reconstruction error is a sum over d_out coordinates. Ours is their mean, gradients are d_out
-times smaller, and so is eps: at d = 2304 and 16k latents 1e-8 itself leaves 30 % of the median decoder row's step."""
+"""In the papers' units, where the reconstruction error is a sum over d_out coordinates. Here it is their mean, so gradients are d_out
+times smaller, and so is eps: at d = 2304 and 16k latents, 1e-8 itself would leave 30 % of the median decoder row's step."""
 RATE_FACTOR = "rate_factor"
 """The key of a parameter group under which its rate, as a multiple of the run's, is kept."""
 
 
 def build_optimizer(sae: SparseAutoencoder, settings: Settings) -> torch.optim.Optimizer:
-    """The optimiser of one SAE; fused, which is one pass over the weights instead of a dozen.
+    """The optimiser of one SAE, fused: one pass over the weights instead of a dozen.
 
     Parameters in larger units than the papers' have a group and a rate of their own (`SparseAutoencoder.rate_factors`).
     """
@@ -51,7 +51,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer, sae: SparseAutoencoder) ->
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, sae: SparseAutoencoder, state: Mapping[str, Tensor]) -> None:
-    """Go back to what `optimizer_state` gave."""
+    """Restore the state that `optimizer_state` gave."""
     for name, parameter in sae.named_parameters():
         prefix = f"{name}."
         moments = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""What a run began with. Each of its checkpoints has it, and a resume goes on with just that or not at all."""
+"""The origin of a run: what it began with. Each checkpoint has it, and a resume goes on with exactly that or not at all."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ GOES_ON = "The run goes on with the tokens that it began with, which are kept."
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """By which rules a run chooses its tokens and takes its steps, where the spec does not say.
+    """The rules by which a run chooses its tokens and takes its steps, beside the spec.
 
-    Who changes one gives it other words here. Runs that began by the old words are then refused by name, unless the code keeps
-    the old way for them.
+    If you change a rule, change its words here. Runs that began by the old words are then refused, with both words in the message,
+    unless the code keeps the old way for them.
     """
 
     tokens: str = "neither first positions nor special tokens"
@@ -38,11 +38,11 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         spec: sha256 of its spec.json.
-        settings: all its numbers as they were worked out then: later defaults are not its own.
+        settings: all its numbers, resolved at the start: later defaults do not apply to the run.
         model: the fingerprint of the model up to the last layer that is read.
         transformers: the version that read the model.
-        dtype: of the model. `auto` stays what it was, on whatever device the run goes on.
-        places: of each site the module within its layer, and whether its input or its output is read.
+        dtype: of the model, with `auto` resolved: it stays the same on every device.
+        places: for each site the module within its layer, and whether its input or its output is read.
         tokens: the key of the tokens: text, tokenizer, context length and how contexts are cut.
         special_ids: tokens that are not trained on.
         tokenizer: a digest of the tokenizer.
@@ -79,11 +79,11 @@ def begin(
     )
 
 
-def check_rules(origin: Origin, run: RunDirectory) -> None:
-    """See that a run can go on by its own rules and its own spec, before anything is loaded for it.
+def require_same_rules(origin: Origin, run: RunDirectory) -> None:
+    """Require that a run can go on by its own rules and its own spec, before anything is loaded for it.
 
     Raises:
-        FormatError: it cannot.
+        FormatError: the rules or the spec have changed.
     """
     then, now = (msgspec.structs.asdict(rules) for rules in (origin.rules, Rules()))
     changed = [f"{name} ({then[name]!r} then, {now[name]!r} now)" for name in now if then[name] != now[name]]
@@ -99,11 +99,11 @@ def check_rules(origin: Origin, run: RunDirectory) -> None:
         )
 
 
-def check_model(origin: Origin, model: LanguageModel, sites: Iterable[Site]) -> None:
-    """See that the model is the one that the run began with, and its sites are the same tensors. Reads all its weights.
+def require_same_model(origin: Origin, model: LanguageModel, sites: Iterable[Site]) -> None:
+    """Require that the model and the tensors at its sites are those that the run began with. Reads all weights.
 
     Raises:
-        ModelError: it is not.
+        ModelError: they are not.
     """
     sites = list(sites)
     version = str(transformers.__version__)
@@ -125,18 +125,18 @@ def check_model(origin: Origin, model: LanguageModel, sites: Iterable[Site]) -> 
 
 
 def kept_tokens(origin: Origin, model: LanguageModel, source: str, cache: Path, error: DatasetError) -> TokenDataset:
-    """The tokens that a run began with, for a run whose text does not give them any more.
+    """The tokens that a run began with, where its text no longer gives them.
 
     Args:
         origin: of the run.
-        model: whose tokenizer they are for.
+        model: with the tokenizer.
         source: of the text.
         cache: the cache directory of the home.
-        error: what is wrong with the text.
+        error: the reason why the text does not give them.
 
     Raises:
-        DatasetError: they are not kept.
-        ModelError: they are not either, or mean something else to the tokenizer.
+        DatasetError: the text has changed, and the tokens are not in the cache.
+        ModelError: the tokenizer has changed.
         HomeError: the cache directory cannot be written to.
     """
     if origin.special_ids != tuple(model.special_ids):
@@ -170,18 +170,18 @@ def _other_tokenizer(origin: Origin, model: LanguageModel) -> bool:
 
 
 def fingerprint_of(model: LanguageModel, sites: Iterable[Site]) -> str:
-    """Of the model up to the last of some sites."""
+    """The fingerprint of the model up to the last of some sites."""
     return model.fingerprint(max(site.layer for site in sites))
 
 
 def digest_of_tokenizer(model: LanguageModel) -> str:
-    """Tells one tokenizer from another."""
+    """A digest by which tokenizers are told apart."""
     facts = (model.tokenizer.backend_tokenizer.to_str(), sorted(model.tokenizer.all_special_ids))
     return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
 
 
 def _place_of(model: LanguageModel, site: Site) -> str:
-    """As `input of mlp`. Within the layer: what stands before is named one way or another by how much is loaded."""
+    """As `input of mlp`. Only the name within the layer: the names before it depend on how much of the model is loaded."""
     location = model.locate(site)
     inner = location.module_name.partition(f"{model.layers_name}.{site.layer}")[2].removeprefix(".")
     return f"{location.side} of {inner or 'the layer'}"

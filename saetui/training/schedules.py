@@ -1,4 +1,4 @@
-"""How the learning rate and the sparsity penalty go over a run, as pure functions of the step."""
+"""The learning rate and the sparsity penalty over a run, as pure functions of the step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ ONE_CYCLE_END = 1e-4
 
 
 def learning_rate(settings: Settings, step: int) -> float:
-    """The learning rate of the step that is about to be taken.
-
-    Args:
-        settings: the run's numbers.
-        step: finished steps before it, 0 at the start.
-    """
+    """The learning rate of the next step, after `step` finished ones."""
     return settings.learning_rate * _factor(settings, step)
 
 

@@ -24,7 +24,15 @@ from saetui.training.control import Requests
 from saetui.training.evaluation import HeldOut
 from saetui.training.notifier import Notifier
 from saetui.training.options import product_dtype
-from saetui.training.origin import GOES_ON, Origin, begin, check_model, check_rules, kept_tokens, what_changed
+from saetui.training.origin import (
+    GOES_ON,
+    Origin,
+    begin,
+    kept_tokens,
+    require_same_model,
+    require_same_rules,
+    what_changed,
+)
 from saetui.training.out_of_memory import PatientExtractor
 from saetui.training.pairs import Pair, pairs_of, sites_read
 from saetui.training.progress import Progress, tokenising
@@ -79,7 +87,7 @@ def set_up(
     saved = newest_sound(run.checkpoints)
     origin = load_origin(saved.path) if saved is not None else None
     if origin is not None:
-        check_rules(origin, run)
+        require_same_rules(origin, run)
     phase("model", f"Loading {spec.model}")
     pairs = pairs_of(spec)
     sites = sites_read(pairs)
@@ -87,7 +95,7 @@ def set_up(
     dtype = spec.dtype if origin is None else origin.dtype
     model = open_model(spec.model, spec.revision, spec.device, dtype, last_layer=max(site.layer for site in sites))
     if origin is not None:
-        check_model(origin, model, sites)
+        require_same_model(origin, model, sites)
     if spec.start_from is not None:
         refuse_factors(model, sites)
     model.require_reads(spec.dataset.context_length)

@@ -1,8 +1,8 @@
-"""Sinks: tokens of enormous norm, which a site's SAE neither learns from nor is judged by.
+"""Sinks: tokens of enormous norm. A site's SAE neither learns from them nor is judged by them.
 
-A few positions and frequent tokens carry a vector that is many times as long as any other and everywhere the same (Sun et al. 2024,
-"Massive Activations in Large Language Models", arXiv 2402.17762). They hold half of the variance and tell nothing: an SAE that
-explains them alone has a good FVU. dictionary_learning leaves them out too (`max_activation_norm_multiple`).
+A few positions and frequent tokens have a vector that is many times as long as all others and nearly always the same (Sun et al.
+2024, "Massive Activations in Large Language Models", arXiv 2402.17762). They hold half of the variance and no information: an SAE
+that explains only them has a good FVU. dictionary_learning leaves them out too (`max_activation_norm_multiple`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Rows = Mapping[str, Tensor]
 
 
 class Filled(NamedTuple):
-    """A batch whose sinks have given place to ordinary rows.
+    """A batch in which ordinary rows have replaced the sinks.
 
     Attributes:
-        rows: of the SAE's sites, as many as there were.
-        sinks: how many of them were sinks, int64, shape (), on the device; None where the site has no limit.
+        rows: of the SAE's sites, as many as in the batch.
+        sinks: how many sinks were replaced, int64, shape (), on the device; None where the site has no limit.
     """
 
     rows: Rows
@@ -33,20 +33,15 @@ class Filled(NamedTuple):
 
 
 class SinkFilter:
-    """Puts ordinary rows in the places of a site's sinks, and counts those.
+    """Replaces a site's sinks by ordinary rows, and counts them.
 
-    A batch keeps its size, so that nothing waits for the device: the places of its sinks are taken by its own ordinary rows, from the
-    first on. Where a batch has none, all places are taken by one of the last batch that had. All this is done to the whole batch,
-    before it is cut into micro-batches.
+    A batch keeps its size, so that nothing waits for the device: its own ordinary rows, from the first on, replace its sinks. In a batch
+    without ordinary rows, a row of the last batch that had one replaces all. This is done to the whole batch, before it is cut into
+    micro-batches.
     """
 
     def __init__(self, pair: Pair, units: Units, spare: Rows) -> None:
-        """
-        Args:
-            pair: what the SAE reads and predicts.
-            units: with the limits.
-            spare: an ordinary row of each of its sites, shape (1, d), on the device.
-        """
+        """`spare`: an ordinary row of each site of the pair, shape (1, d), on the device."""
         self._pair = pair
         self._units = units
         self._sites = dict.fromkeys((pair.source.name, pair.target.name))
@@ -57,19 +52,19 @@ class SinkFilter:
         self._seen, self._seen_ever = 0, 0
 
     def fill(self, batch: Rows) -> Filled:
-        """The batch without its sinks; waits for nothing, and remembers nothing until `count`."""
+        """The batch without its sinks. Does not wait for the device, and changes no state: `count` does."""
         device = self._left_out.device
         rows = {site: batch[site].to(device) for site in self._sites}
         if not self._units.have_limits:
             return Filled(rows, None)
         sinks = find_sinks(self._pair, self._units, rows)
-        # Where nothing waits for a look, a batch without sinks costs no copy: it would be the same.
+        # On a CPU, where reading a flag is free, a batch without sinks is not copied: the result would be the same.
         if device.type == "cpu" and not bool(sinks.any()):
             return Filled(rows, sinks.sum())
         return Filled(fill_places(rows, sinks, self._spare), sinks.sum())
 
     def count(self, filled: Filled) -> None:
-        """Takes note of a batch that was learned from."""
+        """Count a batch that was learned from."""
         if filled.sinks is None:
             return
         tokens = len(filled.rows[self._pair.source.name])
@@ -80,8 +75,7 @@ class SinkFilter:
         self._seen_ever += tokens
 
     def read(self) -> dict[str, float]:
-        """`sink_fraction`, the share of tokens that were left out since the last call; nothing where there is no limit. Waits for the
-        device."""
+        """`sink_fraction`, the share of tokens left out since the last call; empty without a limit. Waits for the device."""
         if not self._seen:
             return {}
         share = float(self._left_out) / self._seen
@@ -91,11 +85,11 @@ class SinkFilter:
 
     @property
     def share(self) -> float | None:
-        """The share of all tokens of the training that were left out; None where there is no limit. Waits for the device."""
+        """The share of all tokens of the training that were left out; None without a limit. Waits for the device."""
         return float(self._left_out_ever) / self._seen_ever if self._seen_ever else None
 
     def state(self) -> dict[str, Tensor]:
-        """Everything, as tensors, for a checkpoint; empty where there is no limit."""
+        """Everything, as tensors, for a checkpoint; empty without a limit."""
         if not self._units.have_limits:
             return {}
         counts = torch.tensor([self._seen, self._seen_ever], dtype=torch.int64)
@@ -105,7 +99,7 @@ class SinkFilter:
 
     @classmethod
     def restored(cls, pair: Pair, units: Units, state: Mapping[str, Tensor], device: torch.device) -> SinkFilter:
-        """The filter that `state` was taken of."""
+        """The filter whose state was saved."""
         if not units.have_limits:
             return cls(pair, units, {site.name: torch.empty(0, device=device) for site in (pair.source, pair.target)})
         spare = {
@@ -120,12 +114,12 @@ class SinkFilter:
 
 
 def fill_places(rows: Rows, sinks: Tensor, spare: Rows) -> dict[str, Tensor]:
-    """The ordinary rows first, in their order, then again from the first of them; waits for nothing.
+    """The ordinary rows first, in their order, then again from the first of them. Does not wait for the device.
 
     Args:
         rows: by site, shape (n, d).
         sinks: which of them are sinks, bool, shape (n,).
-        spare: by site the row that takes all places where all rows are sinks, shape (1, d).
+        spare: by site the row that replaces all where all rows are sinks, shape (1, d).
     """
     tokens = sinks.shape[0]
     ordinary = tokens - sinks.sum()
@@ -138,12 +132,12 @@ def fill_places(rows: Rows, sinks: Tensor, spare: Rows) -> dict[str, Tensor]:
 
 
 def find_sinks(pair: Pair, units: Units, rows: Rows) -> Tensor:
-    """Which rows are sinks, bool, shape (n,): those that are beyond the limit where the SAE reads, or where it predicts."""
+    """Which rows are sinks, bool, shape (n,): those beyond the limit at the site that the SAE reads, or that it predicts."""
     return units.sinks(pair.input_of(rows), pair.target_of(rows))
 
 
 def ordinary_rows(pair: Pair, units: Units, rows: Rows) -> dict[str, Tensor]:
-    """The rows of an SAE's sites that are no sinks; of a block of nothing but sinks the shortest one. Waits for the device."""
+    """The rows of an SAE's sites that are no sinks; of a block of sinks alone the shortest row. Waits for the device."""
     sinks = find_sinks(pair, units, rows)
     kept = torch.nonzero(~sinks)[:, 0]
     if not len(kept):

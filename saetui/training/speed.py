@@ -1,4 +1,4 @@
-"""How fast a training goes: tokens a second over a moving window."""
+"""The speed of a training: tokens a second over a moving window."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 WINDOW_SECONDS = 20.0
 FEWEST_STEPS = 64
-"""The buffer is refilled all at once, every dozen steps or so: a shorter window would show that and not the speed."""
+"""The buffer is refilled all at once, about every dozen steps: a shorter window would show the refills, not the speed."""
 
 
 class Speed:
-    """Counts finished steps against the clock; what evaluations, saves and pauses take is left out."""
+    """Counts finished steps and their time, without the time of evaluations, saves and pauses."""
 
     def __init__(self, tokens_a_step: int, seconds: float = 0.0) -> None:
         """`seconds`: of training in earlier processes of the same run."""
@@ -24,7 +24,7 @@ class Speed:
         self._marks: deque[float] = deque([self._now()])
 
     def step(self) -> None:
-        """A step is finished."""
+        """Count a finished step."""
         now = self._now()
         self._marks.append(now)
         while len(self._marks) > FEWEST_STEPS + 1 and now - self._marks[0] > WINDOW_SECONDS:
@@ -32,7 +32,7 @@ class Speed:
 
     @contextmanager
     def left_out(self) -> Iterator[None]:
-        """The time that the block takes is not training; blocks may stand in each other."""
+        """The time of the block is not counted; blocks may be nested."""
         began = time.monotonic()
         self._outside += 1
         try:
@@ -48,7 +48,7 @@ class Speed:
         return self._marks[-1] - self._began
 
     def tokens_per_second(self) -> float:
-        """Over the window: at least some dozens of steps (fewer at the start), at most about 20 s of faster ones."""
+        """Over the window: at least 64 steps (fewer at the start), and all of the last 20 s."""
         seconds = self._marks[-1] - self._marks[0]
         return (len(self._marks) - 1) * self._tokens / seconds if seconds > 0 else 0.0
 

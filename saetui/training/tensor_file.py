@@ -1,7 +1,7 @@
 """Writes safetensors files a tensor at a time.
 
-The library's own `save_file` copies all tensors before the first byte is written, which on a machine that trains at its
-limit is one SAE too many, and hides the number of a disk's error in a text.
+The library's own `save_file` copies all tensors before it writes the first byte: on a machine that trains at its limit that copy
+is too much. It also hides the number of a disk's error in a text.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _ALIGNMENT = 8
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write one file of the safetensors format; tensors on a device come over one after the other.
+    """Write one file of the safetensors format; tensors are copied from a device one after the other.
 
     Raises:
-        OSError: no room; what was written so far is left to the caller to remove.
+        OSError: not enough space; the caller removes the unfinished file.
     """
     # Wide elements first, so that every tensor starts at a multiple of its element's size.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
@@ -53,7 +53,7 @@ def size_of(tensor: Tensor) -> int:
 
 
 def _write_all(file: FileIO, data: memoryview) -> None:
-    """A full disk may take a part of what it is given before it refuses."""
+    """Write in parts: a full disk may take some bytes before it refuses."""
     while data:
         written = file.write(data)
         if not written:

@@ -14,10 +14,10 @@ from saetui.training.checkpoint import (
     LoopState,
     Means,
     SiteState,
-    check_room,
     load_checkpoint,
     load_loop_state,
     load_origin,
+    require_space,
     save_checkpoint,
 )
 from saetui.training.tensor_file import write_tensors
@@ -67,9 +67,9 @@ def test_nothing_that_is_not_finite_is_saved(tmp_path: Path, name: str, bad: flo
 
 def test_where_there_is_no_room_nothing_is_begun_and_both_numbers_are_said(tmp_path: Path) -> None:
     free = shutil.disk_usage(tmp_path).free
-    check_room(tmp_path, 1000)
-    with pytest.raises(OSError, match=r"No space left on device \([\d.]+ MB needed, [\d.]+ MB free\)"):
-        check_room(tmp_path, free + 10**9)
+    require_space(tmp_path, 1000)
+    with pytest.raises(OSError, match=r"No space left on device \([\d.]+ [KMGT]iB needed, [\d.]+ [KMGT]iB free\)"):
+        require_space(tmp_path, free + 10**9)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def _described(sae: FinishedSAE, directory: Path) -> dict[str, object]:
         "layout": sae.loaded.layout,
         "architecture": sae.sae.architecture,
         "trained_as": as_trained(sae.loaded).architecture,
-        "latents": sae.latents,
+        "latents": sae.sae.latents,
         "notes": list(sae.placed.notes),
     }
 
