@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from saetui.errors import FormatError
-from saetui.jobs.job import DesiredState
 from saetui.rundir.control import Control, read_control
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.retention import Retention
 
 HOLD_SECONDS = 2.0
 """A paused trainer reads its control file this often, in case a signal was lost."""
@@ -65,19 +63,16 @@ class Requests:
             self._interruptible = False
 
     @property
-    def desired_state(self) -> DesiredState:
-        """As of the last signal."""
-        return self._current().desired_state
-
-    @property
-    def checkpoints(self) -> int:
-        """How many checkpoints were requested in all."""
-        return self._current().checkpoints
-
-    @property
-    def retention(self) -> Retention | None:
-        """The rules that replace those of the spec."""
-        return self._current().retention
+    def control(self) -> Control:
+        """The control file as of the last signal."""
+        if self._changed:
+            # Before the reading: a change that comes while the file is read is read again.
+            self._changed = False
+            try:
+                self._control = read_control(self._run)
+            except FormatError as error:
+                self._trouble = str(error)
+        return self._control
 
     def take_trouble(self) -> str | None:
         """What was wrong with the control file since the last call; the requests before that still hold."""
@@ -90,16 +85,6 @@ class Requests:
         if ready:
             os.read(self._sleeper, 4096)
         self._changed = True
-
-    def _current(self) -> Control:
-        if self._changed:
-            # Before the reading: a change that comes while the file is read is read again.
-            self._changed = False
-            try:
-                self._control = read_control(self._run)
-            except FormatError as error:
-                self._trouble = str(error)
-        return self._control
 
     def _note_change(self, number: int, frame: FrameType | None) -> None:
         self._changed = True

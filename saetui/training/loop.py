@@ -128,7 +128,7 @@ class Training:
             self._recorder.event("warning", trouble, step=self._step)
         if self._saver.due:
             self._save()
-        if self._requests.desired_state is not DesiredState.RUN and not self._done and self._hold():
+        if self._requests.control.desired_state is not DesiredState.RUN and not self._done and self._hold():
             return Ending.PAUSED
         if self._done:
             return Ending.COMPLETED
@@ -143,7 +143,7 @@ class Training:
         """Wait between two steps, everything in memory; whether everything is saved and the memory is to be freed."""
         reported = False
         with self._speed.left_out():
-            while not self._requests.stop and (desired := self._requests.desired_state) is not DesiredState.RUN:
+            while not self._requests.stop and (desired := self._requests.control.desired_state) is not DesiredState.RUN:
                 if desired is DesiredState.UNLOAD and (self._step == 0 or self._save()):
                     return True
                 if not reported:

@@ -66,8 +66,10 @@ class Saver:
     def due(self) -> bool:
         """Whether a checkpoint was requested, or an attempt failed, and it may be tried now."""
         # A control file that had to be written anew counts from 0 again.
-        self._answered = min(self._answered, self._requests.checkpoints)
-        return (self._owed or self._requests.checkpoints > self._answered) and time.monotonic() >= self._not_before
+        self._answered = min(self._answered, self._requests.control.checkpoints)
+        return (
+            self._owed or self._requests.control.checkpoints > self._answered
+        ) and time.monotonic() >= self._not_before
 
     def save(self, step: int, stream: dict[str, int], held_out: Means | None, loop: LoopState) -> bool:
         """Save the checkpoint of a step, unless it is there; whether it is there now.
@@ -85,7 +87,7 @@ class Saver:
         """
         if step == 0:
             return False
-        requests = self._requests.checkpoints
+        requests = self._requests.control.checkpoints
         if self._saved == step:
             if requests > self._answered:
                 self._report(f"The checkpoint of step {step} is there already", step, requests)
@@ -122,7 +124,7 @@ class Saver:
         Raises:
             OSError: one cannot be deleted.
         """
-        rules = self._requests.retention or rules_of(self._prepared.settings)
+        rules = self._requests.control.retention or rules_of(self._prepared.settings)
         for info in superfluous(list_checkpoints(self._directory), rules):
             delete_unless_read(info.path)
 

@@ -18,10 +18,9 @@ from saetui.rundir.layout import RunDirectory
 from saetui.spec.settings import Settings, contexts_per_pass, resolve
 from saetui.spec.training_spec import TrainingSpec
 from saetui.training.allocator import keep_freed_memory
-from saetui.training.calibration import Calibration
 from saetui.training.checkpoint import SavedState, load_checkpoint, load_origin
 from saetui.training.control import Requests
-from saetui.training.evaluation import HeldOut
+from saetui.training.evaluation import Calibration, HeldOut
 from saetui.training.notifier import Notifier
 from saetui.training.options import product_dtype
 from saetui.training.origin import (

@@ -24,11 +24,17 @@ from saetui.spec.settings import Settings
 from saetui.spec.training_spec import TrainingSpec
 from saetui.training.checkpoint import SiteState
 from saetui.training.gradient_step import gradient_step
-from saetui.training.optimizers import build_optimizer, load_optimizer_state, optimizer_state, set_learning_rate
+from saetui.training.optimizers import (
+    build_optimizer,
+    learning_rate,
+    load_optimizer_state,
+    optimizer_state,
+    set_learning_rate,
+    sparsity_factor,
+)
 from saetui.training.options import new_sae, site_generator
 from saetui.training.out_of_memory import Chunks
 from saetui.training.pairs import Measured, Pair, Units, measure_units, pair_of
-from saetui.training.schedules import learning_rate, sparsity_factor
 from saetui.training.sinks import SinkFilter, ordinary_rows
 
 DEAD_REFRESH_STEPS = 10

@@ -59,9 +59,9 @@ class Training:
     def go(self) -> str:
         """Train; how it ended."""
         while self.step < self.num_steps and not self.requests.stop:
-            if self.requests.desired_state is not DesiredState.RUN and self._hold():
+            if self.requests.control.desired_state is not DesiredState.RUN and self._hold():
                 return "paused"
-            if not self.requests.stop and self.requests.desired_state is DesiredState.RUN:
+            if not self.requests.stop and self.requests.control.desired_state is DesiredState.RUN:
                 self._take_step()
         self._save()
         self._export()
@@ -106,12 +106,12 @@ class Training:
         if self.degraded:
             self.events.append("recovered", "Saved again", step=self.step)
         self.saved, self.degraded = self.step, False
-        self.events.append("checkpoint", "saved", step=self.step, data={"requests": self.requests.checkpoints})
+        self.events.append("checkpoint", "saved", step=self.step, data={"requests": self.requests.control.checkpoints})
 
     def _hold(self) -> bool:
         """Pause; whether the memory is to be freed."""
         said = False
-        while not self.requests.stop and (desired := self.requests.desired_state) is not DesiredState.RUN:
+        while not self.requests.stop and (desired := self.requests.control.desired_state) is not DesiredState.RUN:
             if desired is DesiredState.UNLOAD:
                 self._save()
                 return True

@@ -13,8 +13,7 @@ from saetui.activations import Site, open_model, prepare_tokens
 from saetui.activations.models import LanguageModel
 from saetui.home import Home
 from saetui.rundir.layout import RunDirectory
-from saetui.training.calibration import CALIBRATION_TOKENS, Calibration
-from saetui.training.evaluation import HeldOut
+from saetui.training.evaluation import CALIBRATION_TOKENS, Calibration, HeldOut
 from saetui.training.out_of_memory import PatientExtractor
 from saetui.training.tasks.evaluate import judge
 from tests.training.runs import train, write_text

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from saetui.spec.architectures import ARCHITECTURES
-from saetui.training.optimizers import build_optimizer, set_learning_rate
-from saetui.training.schedules import learning_rate
+from saetui.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from tests.training.trainers import D, fresh, small, take_steps
 
 

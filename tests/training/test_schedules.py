@@ -6,7 +6,7 @@ import pytest
 
 from saetui.spec.settings import Settings, resolve
 from saetui.spec.training_spec import parse_spec
-from saetui.training.schedules import learning_rate, sparsity_factor
+from saetui.training.optimizers import learning_rate, sparsity_factor
 
 
 def settings(architecture: str = "topk", **hyperparameters: Any) -> Settings:

@@ -22,8 +22,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from saetui.bundled import TINY
-from saetui.bundled.making.card import figures_table, model_card
-from saetui.bundled.making.evaluation import Figures, evaluate_model
+from saetui.bundled.making.evaluation import Figures, evaluate_model, figures_table, model_card
 from saetui.bundled.making.model import Recipe, save_model, train_model
 from saetui.bundled.making.text import encode_documents, read_stdlib, train_tokenizer
 from saetui.errors import ModelError, SaetuiError

@@ -11,8 +11,7 @@ from safetensors.torch import save
 
 from saetui.errors import InvalidInput
 from saetui.sae.base import SparseAutoencoder
-from saetui.sae.formats.checksums import CHECKSUMS, checksums_of
-from saetui.sae.formats.files import CONFIG_FILE, WEIGHTS_FILE, write_export
+from saetui.sae.formats.files import CHECKSUMS, CONFIG_FILE, WEIGHTS_FILE, checksums_of, write_export
 from saetui.sae.formats.rendering import JSON, Rendering, as_json, render_own, render_saelens
 from saetui.sae.normalization import Normalization
 

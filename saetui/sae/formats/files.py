@@ -1,7 +1,8 @@
-"""The files of an SAE's directory: written all or none, and read as files that a stranger may have made."""
+"""The files of an SAE's directory: written all or none, and read as files that a stranger may have made, checked by checksums."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import stat
 import zipfile
@@ -25,6 +26,10 @@ LARGEST_CONFIG = 1 << 20
 AGAIN = "Export or download the SAE again."
 ORIGIN_FILE = "origin.json"
 """In imported SAEs: the names of the folders it was in. Some tools give an SAE's layer and site only there."""
+CHECKSUMS = "checksums"
+"""sha256 digests in cfg.json's metadata, which every other reader ignores: a flipped bit in a weight shows nowhere else. A
+directory of an older saetui or of another tool has none, and is read without a check."""
+_ANOTHER_COPY = "Export it again from a checkpoint, or take another copy."
 _LFS = b"version https://git-lfs.github.com/spec/"
 _ORIGIN_DEPTH = 8
 _LARGEST_SIZE = 1 << 24
@@ -163,6 +168,33 @@ def require_regular(path: Path, limit: int | None = None) -> None:
         )
 
 
+def checksums_of(config: Mapping[str, Any], weights: bytes) -> dict[str, str]:
+    """The checksums of a configuration (less the checksums in it) and of the file of weights."""
+    return {"config": _of_config(config), "weights": hashlib.sha256(weights).hexdigest()}
+
+
+def require_unchanged(directory: Path, config: Mapping[str, Any], weights: Path) -> None:
+    """Require that both files are as they were written, where the checksums are known.
+
+    Raises:
+        FormatError: one of them has changed, or they do not belong together.
+    """
+    known = _known(config)
+    if known is None and not _has_other_name(config):
+        return
+    if known is None or known.get("config") != _of_config(config):
+        raise FormatError(
+            f"{directory}: its configuration has changed since it was written.",
+            f'{_ANOTHER_COPY} If you changed it on purpose, remove "{CHECKSUMS}" from its metadata.',
+        )
+    try:
+        found = _of_file(weights)
+    except OSError as error:
+        raise FormatError(f"{weights} cannot be read: {error.strerror}.", _ANOTHER_COPY) from error
+    if known.get("weights") != found:
+        raise FormatError(f"{weights} is damaged: it has changed since it was written.", _ANOTHER_COPY)
+
+
 def whole_number(config: Mapping[str, Any], name: str, path: Path, at_most: int = _LARGEST_SIZE) -> int:
     """A size in a configuration.
 
@@ -209,3 +241,34 @@ def _unreadable(path: Path, wrong: OSError | ValueError) -> FormatError:
         f"{path} cannot be read: {reason}.",
         f"An SAE in SAELens's layout is a directory with {CONFIG_FILE} and {WEIGHTS_FILE}.",
     )
+
+
+def _of_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _known(config: Mapping[str, Any]) -> dict[str, str] | None:
+    own = config.get("metadata", {}).get("saetui") if isinstance(config.get("metadata"), dict) else None
+    known = own.get(CHECKSUMS) if isinstance(own, dict) else None
+    return known if isinstance(known, dict) else None
+
+
+def _has_other_name(values: object) -> bool:
+    """Whether the checksums are there under another name: a letter of the key was damaged."""
+    if not isinstance(values, dict):
+        return False
+    digests = [value for value in values.values() if isinstance(value, str) and len(value) == 64]
+    return len(digests) >= 2 or any(_has_other_name(value) for value in values.values())
+
+
+def _of_config(config: Mapping[str, Any]) -> str:
+    """Of the content of the JSON, not of its spacing."""
+    plain = json.loads(json.dumps(config))
+    own = plain.get("metadata", {}).get("saetui")
+    if isinstance(own, dict):
+        own.pop(CHECKSUMS, None)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

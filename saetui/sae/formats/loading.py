@@ -12,10 +12,17 @@ from torch import Tensor
 
 from saetui.errors import FormatError, InvalidInput
 from saetui.sae.base import SparseAutoencoder
-from saetui.sae.formats.checksums import require_unchanged
 from saetui.sae.formats.conventions import apply_conventions, centre_input, modern_config
 from saetui.sae.formats.export import OWN_FORMAT
-from saetui.sae.formats.files import AGAIN, CONFIG_FILE, WEIGHTS_FILE, read_json, read_tensors, whole_number
+from saetui.sae.formats.files import (
+    AGAIN,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    read_json,
+    read_tensors,
+    require_unchanged,
+    whole_number,
+)
 from saetui.sae.jumprelu import JumpReLUSkipTranscoder, JumpReLUTranscoder
 from saetui.sae.normalization import Normalization
 from saetui.sae.options import Option
