@@ -104,11 +104,19 @@ def selftest(architectures: Sequence[str] | None = None, seed: int = 0) -> Itera
     Raises:
         InvalidInput: a name that is not an architecture's.
     """
-    names = list(ARCHITECTURES) if architectures is None else list(architectures)
-    for name in names:
+    return (try_planted(name, SETTINGS.get(name, _OTHERWISE), seed) for name in chosen(architectures))
+
+
+def chosen(architectures: Sequence[str] | None) -> list[str]:
+    """The names in a request; all where it is None.
+
+    Raises:
+        InvalidInput: a name that is not an architecture's.
+    """
+    for name in architectures or ():
         if name not in ARCHITECTURES:
             raise InvalidInput(f"The architecture {name!r} is unknown.", f"Choose one of {', '.join(ARCHITECTURES)}.")
-    return (try_planted(name, SETTINGS.get(name, _OTHERWISE), seed) for name in names)
+    return list(ARCHITECTURES if architectures is None else architectures)
 
 
 def try_planted(architecture: str, settings: Sane, seed: int = 0) -> SelftestRow:

@@ -126,11 +126,8 @@ def save_checkpoint(
     Args:
         directory: the job's `checkpoints`.
         step: finished steps.
-        origin: what the run began with.
-        sites: the state of each site.
         stream: the position of the shuffling buffer.
         held_out: the means of an evaluation of this step, where there was one.
-        loop: the state of the loop.
 
     Raises:
         OSError: not enough space; the older checkpoints stay.

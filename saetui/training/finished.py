@@ -106,8 +106,6 @@ def open_finished(
     """The SAE of a directory, at the site in its metadata or at a given one.
 
     Args:
-        directory: in a layout that can be read.
-        device: where to compute.
         width: of the model's activations.
         layer: None for the one in the metadata.
         hook_point: None for the one in the metadata.

@@ -128,9 +128,6 @@ def kept_tokens(origin: Origin, model: LanguageModel, source: str, cache: Path, 
     """The tokens that a run began with, where its text no longer gives them.
 
     Args:
-        origin: of the run.
-        model: with the tokenizer.
-        source: of the text.
         cache: the cache directory of the home.
         error: the reason why the text does not give them.
 

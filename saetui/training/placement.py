@@ -1,4 +1,4 @@
-"""Where a finished SAE belongs in a model, and what its tool read there in place of the model's own activation."""
+"""The place of a finished SAE in a model, and the tensor that its tool read there instead of the model's own activation."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from saetui.sae import LoadedSAE
 from saetui.sae.formats.models import ModelChanges, changes_to_model, require_all_positions
 
 _SMALLEST = 1e-4
-"""A norm's weight that is smaller, relative to the largest, cannot be divided by: what it multiplied is lost in rounding."""
+"""A norm's weight is too small to divide by when it is smaller than this, relative to the largest: rounding has lost its input."""
 
 
 @dataclass(frozen=True)
 class View:
-    """The tensor that an SAE reads, made of the model's own activation x, shape (n, d).
+    """The tensor that an SAE reads, computed from the model's own activation x, shape (n, d).
 
     Attributes:
         factor: x is the module's output times this (`Location.factor`), and the SAE reads the output itself: x/factor.
-        centred: x less its mean over the width.
-        weight: (x − bias)/weight: a norm's output before its weight and bias, shapes (d,).
-        bias: see weight.
+        centred: the SAE reads x minus its mean over the width.
+        weight: with the bias: the SAE reads (x − bias)/weight, a norm's output before its weight and bias, shapes (d,).
     """
 
     factor: float = 1.0
@@ -37,7 +36,7 @@ class View:
     bias: Tensor | None = None
 
     def take(self, raw: Tensor) -> Tensor:
-        """What the SAE's tool has in the place of raw activations (n, d)."""
+        """The tensor that the SAE's tool has in place of raw activations (n, d)."""
         if self.factor != 1.0:
             return raw / self.factor
         if self.centred:
@@ -47,7 +46,7 @@ class View:
         return raw
 
     def put_back(self, predicted: Tensor, raw: Tensor) -> Tensor:
-        """What belongs into the model in the place of raw activations, for a prediction of what `take` gave, both (n, d)."""
+        """The inverse of `take`, for a prediction: what goes into the model in place of raw activations, both (n, d)."""
         if self.factor != 1.0:
             return predicted * self.factor
         if self.centred:
@@ -59,13 +58,13 @@ class View:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an SAE belongs.
+    """The place of an SAE.
 
     Attributes:
-        site: that it reads.
-        source: what it reads there.
-        target: what it predicts, of the site that it predicts.
-        notes: what a reader of its figures should know, in sentences.
+        site: that the SAE reads.
+        source: the tensor that it reads there.
+        target: the tensor that it predicts, at the site that it predicts.
+        notes: sentences for a reader of its figures.
     """
 
     site: Site
@@ -77,18 +76,17 @@ class Placement:
 def place(
     loaded: LoadedSAE, directory: Path, layer: int | None, hook_point: str | None, model: LanguageModel | None
 ) -> Placement:
-    """Finds where an SAE belongs by its metadata, or where it is asked to be.
+    """The place of an SAE by its metadata, or at a given layer and hook point.
 
     Args:
-        loaded: the SAE.
-        directory: that it lies in, for errors.
-        layer: in place of the one that it names; None for that one.
-        hook_point: likewise.
-        model: that it is put into; None where only the name's own meaning is asked for.
+        directory: of the SAE, for errors.
+        layer: None for the one in the metadata.
+        hook_point: None for the one in the metadata.
+        model: into which the SAE is put; None: only the name of the site counts.
 
     Raises:
-        InvalidInput: it does not say where it belongs, belongs where saetui does not read, or was trained on a model that
-            was changed in a way that saetui does not follow.
+        InvalidInput: the metadata name no site, or one that saetui does not read, or a change to the model that saetui cannot
+            repeat.
         ModelError: the model has no such site.
     """
     facts = loaded.metadata
@@ -103,7 +101,7 @@ def place(
     if model is None:
         if changes.centred or normalised:
             raise InvalidInput(
-                f"The SAE in {directory} reads what is made of its model's activations.", "Give the model."
+                f"The SAE in {directory} reads a tensor made of its model's activations.", "Give the model."
             )
         return Placement(site)
     for place_named in (named, target):
@@ -131,31 +129,31 @@ def _placed(loaded: LoadedSAE, site: Site, changes: ModelChanges, normalised: bo
 
 
 def _notes(loaded: LoadedSAE, changes: ModelChanges, mean_unseen: bool) -> tuple[str, ...]:
-    """SAELens's early trainings centred the stream and did not say so."""
+    """A warning where SAELens may have centred the stream: its early trainings did, and did not record it."""
     if changes.stated or not mean_unseen or loaded.layout != "saelens" or "sae_lens_version" in loaded.metadata:
         return ()
     return (
-        "The configuration is older than SAELens 6 and does not say whether the model's weights were centred: it was read "
-        "on the model's own stream. Where the FVU is bad, try "
+        "The configuration is older than SAELens 6 and does not say whether the model's weights were centred: the SAE was "
+        "evaluated on the model's own stream. Where the FVU is bad, try "
         '"model_from_pretrained_kwargs": {"center_writing_weights": true} in its cfg.json.',
     )
 
 
 def _named(loaded: LoadedSAE, *, asked: bool) -> NamedSite | None:
-    """The site that the metadata name: by the hook's name, and where there is none by the module's in transformers."""
+    """The site in the metadata: by the hook's name, or else by the name of the module in transformers."""
     facts, transcodes = loaded.metadata, not loaded.sae.centres_input
     hook, module = (name if isinstance(name := facts.get(key), str) else None for key in ("hook_name", "hf_hook_name"))
     try:
         found = read_site_name(hook or module or "", transcodes=transcodes)
     except InvalidInput:
-        # SAELens calls what Gemma Scope 2's transcoders read hook_mlp_in; their module's name says it right.
+        # SAELens calls the input of Gemma Scope 2's transcoders hook_mlp_in; their module's name is right.
         found = read_site_name(module, transcodes=transcodes) if hook and module else None
         if found is None or found.site.hook_point is not HookPoint.MLP_IN:
             if asked:
                 return None
             raise
     if found is not None and found.normalised and "saetui" in facts:
-        # Until saetui named mlp.hook_in, it wrote this name for what enters the MLP.
+        # Older versions of saetui wrote this name for the MLP's input, which is called mlp.hook_in now.
         return NamedSite(found.name, found.site)
     return found
 
@@ -189,10 +187,10 @@ def _name_in(facts: Mapping[str, Any]) -> str | None:
 
 
 def _target(loaded: LoadedSAE, site: Site, named: NamedSite | None) -> NamedSite | None:
-    """What a transcoder's metadata name as what it predicts; None where they do not, or it is no transcoder.
+    """The target in a transcoder's metadata; None where they name none, or the SAE is no transcoder.
 
     Raises:
-        InvalidInput: that is not the `mlp_out` of its layer.
+        InvalidInput: the target is not the `mlp_out` of the layer that the transcoder reads.
     """
     if loaded.sae.centres_input:
         return None
@@ -216,27 +214,27 @@ def _normalised(model: LanguageModel, site: Site) -> View:
     """The norm's output before its weight and bias.
 
     Raises:
-        InvalidInput: the weight is 0 somewhere, so that what it multiplied is not known from what enters the MLP.
-        ModelError: no norm stands there.
+        InvalidInput: the weight is 0 somewhere, so that its input cannot be computed from the MLP's input.
+        ModelError: there is no norm.
     """
     name, norm = norm_before(model, site)
     weight, bias = weight_and_bias(norm, model.d_model)
     smallest = int(weight.abs().argmin())
     if float(weight.abs()[smallest]) < _SMALLEST * float(weight.abs().max()):
         raise InvalidInput(
-            f"The SAE reads {name} before its weight, which is {float(weight[smallest]):.1e} at coordinate {smallest}: what "
-            "stood there is not known from what enters the MLP.",
+            f"The SAE reads {name} before its weight, which is {float(weight[smallest]):.1e} at coordinate {smallest}: that "
+            "coordinate cannot be computed from the MLP's input.",
             "An SAE of the MLP's input itself (mlp.hook_in) can be judged.",
         )
     return View(weight=weight, bias=bias)
 
 
 def _mean_is_unseen(model: LanguageModel, layer: int) -> bool:
-    """Whether the layer's norms take the mean over the width away, so that centring the stream changes no prediction.
+    """Whether the layer's norms subtract the mean over the width, so that centring the stream changes no prediction.
 
-    TransformerLens centres only then; where norms do both, it is not known what it would do.
+    TransformerLens centres only then. Where some norms do and some do not, its behaviour is not known.
     """
     if layer >= len(model.layers):
-        return False  # said where the site is looked up
+        return False  # the look-up of the site reports this
     norms = stream_norms(model, layer)
     return bool(norms) and all(takes_mean_away(norm, model.d_model) for norm in norms)

@@ -80,7 +80,6 @@ class Saver:
             step: finished steps; nothing is saved before the first.
             stream: the stream's position after them.
             held_out: the means of an evaluation of this step, where there was one.
-            loop: the loop's state.
 
         Raises:
             TrainingError: a weight or a moment is not finite.

@@ -131,12 +131,13 @@ def set_up(
     recorder = Recorder(run, list(trainers), notifier, events, keep_through=step)
     if recorder.damaged:
         recorder.event("warning", f"{recorder.damaged} rows of the metrics are damaged and left out", step=step)
-    _report_start(recorder, settings, model, dataset, trainers, step)
     held_out = HeldOut(model, extractor, dataset, report=lambda sentence: recorder.event("warning", sentence))
     calibration = Calibration(extractor, dataset, held_out.contexts)
-    return Prepared(
+    prepared = Prepared(
         run, spec, origin, settings, model, dataset, extractor, stream, trainers, held_out, calibration, recorder, step
     )
+    _report_start(prepared)
+    return prepared
 
 
 def refuse_factors(model: LanguageModel, sites: Sequence[Site]) -> None:
@@ -221,25 +222,19 @@ def _trainers(
     return SiteTrainer.fresh(pairs, spec, settings, sample(), device, products, measuring)
 
 
-def _report_start(
-    recorder: Recorder,
-    settings: Settings,
-    model: LanguageModel,
-    dataset: TokenDataset,
-    trainers: dict[str, SiteTrainer],
-    step: int,
-) -> None:
-    sites = ", ".join(trainers)
-    recorder.event(
+def _report_start(prepared: Prepared) -> None:
+    settings, dataset, trainers = prepared.settings, prepared.dataset, prepared.trainers
+    many = "s" if len(trainers) > 1 else ""
+    prepared.recorder.event(
         "started",
-        f"Training {len(trainers)} SAE{'s' if len(trainers) > 1 else ''} of {settings.latents} latents at {sites}",
-        step=step,
+        f"Training {len(trainers)} SAE{many} of {settings.latents} latents at {', '.join(trainers)}",
+        step=prepared.step,
         data={
             "num_steps": settings.num_steps,
             "tokens": settings.num_steps * settings.batch_size,
             "dataset_tokens": dataset.train_tokens,
             "held_out_tokens": dataset.held_out_tokens,
-            "device": str(model.device),
+            "device": str(prepared.model.device),
             "latents": settings.latents,
             "settings": msgspec.to_builtins(settings),
             "scales": {site: trainer.units.source.scale for site, trainer in trainers.items()},

@@ -36,12 +36,7 @@ def open_stream(
 
     They are kept and handed out in the model's own dtype: a wider one would hold nothing more.
 
-    Args:
-        extractor: of the sites to read.
-        dataset: the tokens.
-        settings: the run's numbers.
-        spec: for the seed and the name of the dataset.
-        report: takes a sentence where the cache is used or written.
+    `report` takes a sentence where the cache is used or written.
     """
     length = dataset.context_length
     micro_batch = contexts_per_pass(kind_of(extractor.model.device), length)
@@ -81,8 +76,6 @@ def open_rows(
     The cache holds what the model gave, bit for bit, so a training may begin with the one and go on with the other.
 
     Args:
-        extractor: of the sites to read.
-        dataset: the tokens.
         spec: for the seed and the name of the dataset.
         cache: the cache directory of the home.
         report: takes a sentence on where the activations come from, unless it is simply the model.
@@ -112,8 +105,6 @@ def open_writers(
 
     Args:
         entries: one for each of the extractor's sites.
-        extractor: of the sites to read.
-        dataset: the tokens.
         source: the name of the dataset.
         order_seed: of the order in which new entries are written.
         cache: the cache directory of the home.

@@ -21,11 +21,10 @@ import torch
 from torch import Tensor
 
 from saetui.display.figures import duration, percent
-from saetui.errors import InvalidInput
 from saetui.sae import IntervalSums
-from saetui.sae.selftest import SelftestRow, selftest
+from saetui.sae.selftest import SelftestRow, chosen, selftest
 from saetui.sae.synthetic import SyntheticFeatures, SyntheticSpace, matched
-from saetui.spec.architectures import ARCHITECTURES, BY_K, TRANSCODERS
+from saetui.spec.architectures import BY_K, TRANSCODERS
 from saetui.spec.settings import Settings, resolve
 from saetui.spec.training_spec import TrainingSpec, parse_spec
 from saetui.training.pairs import pairs_of, sites_read
@@ -150,11 +149,7 @@ def full_selftest(architectures: Sequence[str] | None = None, sizes: Sizes | Non
     Raises:
         InvalidInput: a name that is not an architecture's.
     """
-    names = list(ARCHITECTURES) if architectures is None else list(architectures)
-    for name in names:
-        if name not in ARCHITECTURES:
-            raise InvalidInput(f"The architecture {name!r} is unknown.", f"Choose one of {', '.join(ARCHITECTURES)}.")
-    return (try_defaults(name, BOUNDS[name], sizes or Sizes()) for name in names)
+    return (try_defaults(name, BOUNDS[name], sizes or Sizes()) for name in chosen(architectures))
 
 
 def try_defaults(architecture: str, bound: Bound, sizes: Sizes, changed: Mapping[str, object] | None = None) -> FullRow:
