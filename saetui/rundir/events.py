@@ -137,4 +137,4 @@ def _ends_with_newline(path: Path) -> bool:
     with open(path, "rb") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(0, end - 1))
-        return file.read(1) in (b"", b"\n")
+        return end == 0 or file.read(1) == b"\n"
