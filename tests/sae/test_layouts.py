@@ -107,7 +107,7 @@ def test_pickles_are_not_read(generator: torch.Generator, tmp_path: Path) -> Non
         ({"transcode": False}, "copies its input"),
         ({"k": 0}, "k in"),
         ({"k": 81}, "k in"),
-        ({"num_latents": 81}, "holds"),
+        ({"num_latents": 81}, "has shape"),
         ({"skip_connection": False}, "holds"),
         ({"d_in": "24"}, "d_in in"),
     ],

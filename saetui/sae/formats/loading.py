@@ -91,7 +91,10 @@ def _load(directory: Path, config: dict[str, Any]) -> LoadedSAE:
     path = directory / CONFIG_FILE
     d_in, latents = whole_number(config, "d_in", path), whole_number(config, "d_sae", path)
     d_out = whole_number(config, "d_out", path) if known.transcodes else d_in
-    _check_shapes(weights, _shapes(known.tensors, d_in, d_out, latents), directory / WEIGHTS_FILE)
+    shapes = _shapes(known.tensors, d_in, d_out, latents)
+    if "scaling_factor" in weights:
+        shapes["scaling_factor"] = tuple(weights["scaling_factor"].shape)  # apply_conventions refuses it where it matters
+    require_shapes(weights, shapes, directory / WEIGHTS_FILE)
     apply_conventions(config, weights, directory)
     architecture = str(config["architecture"])
     options: dict[str, Option] = {}
@@ -144,7 +147,7 @@ def assemble_jumprelu(weights: dict[str, Tensor], path: Path, *, transcodes: boo
     (d_in, latents), (_, d_out) = sizes
     names = ("b_enc", "threshold", *(("W_skip",) if "W_skip" in weights else ()))
     shapes = _shapes(names, d_in, d_out, latents) | ({"W_skip": (d_in, d_out)} if "W_skip" in weights else {})
-    _check_shapes(weights, shapes, path)
+    require_shapes(weights, shapes, path)
     if not transcodes and (d_in != d_out or "W_skip" in weights):
         raise FormatError(f"{path} reads width {d_in} and gives {d_out}, but is not said to be a transcoder.", AGAIN)
     # z = h above its threshold, and never negative.
@@ -224,7 +227,12 @@ def _shapes(names: tuple[str, ...], d_in: int, d_out: int, latents: int) -> dict
     return {**weights, **{name: special.get(name, (latents,)) for name in names}}
 
 
-def _check_shapes(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
+def require_shapes(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Require that a file holds floating-point tensors of these names and shapes, and no others.
+
+    Raises:
+        FormatError: it does not.
+    """
     for name, shape in shapes.items():
         if name not in weights:
             raise FormatError(f"{path} has no {name}, which its architecture needs.", AGAIN)
@@ -235,7 +243,7 @@ def _check_shapes(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int,
             )
         if not weights[name].is_floating_point():
             raise FormatError(f"{name} in {path} is of type {weights[name].dtype}.", AGAIN)
-    unknown = sorted(weights.keys() - shapes.keys() - {"scaling_factor"})
+    unknown = sorted(weights.keys() - shapes.keys())
     if unknown:
         raise FormatError(f"{path} holds {', '.join(unknown[:3])}, which its architecture has not.", AGAIN)
 
@@ -262,7 +270,7 @@ def _own(
     counts = shapes.pop("threshold_batches", None) is not None
     if counts:
         weights.pop("threshold_batches", None)
-    _check_shapes(weights, shapes, directory / WEIGHTS_FILE)
+    require_shapes(weights, shapes, directory / WEIGHTS_FILE)
     if counts:
         weights["threshold_batches"] = torch.tensor(1)
     sae.load_state_dict(weights)

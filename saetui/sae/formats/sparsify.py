@@ -19,7 +19,7 @@ from saetui.sae.formats.files import (
     whole_number,
     write_export,
 )
-from saetui.sae.formats.loading import LoadedSAE, as_trained, decoder_norm_of
+from saetui.sae.formats.loading import LoadedSAE, as_trained, decoder_norm_of, require_shapes
 from saetui.sae.formats.rendering import folded
 from saetui.sae.normalization import Normalization
 from saetui.sae.options import Option
@@ -120,11 +120,7 @@ def load_sparsify(directory: Path) -> LoadedSAE:
     shapes = {"encoder.weight": (latents, d_in), "encoder.bias": (latents,), "W_dec": (latents, d_in), "b_dec": (d_in,)}
     if skips:
         shapes["W_skip"] = (d_in, d_in)
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if found != shapes or not all(tensor.is_floating_point() for tensor in weights.values()):
-        raise FormatError(
-            f"{directory / SPARSIFY_WEIGHTS} holds {_shown(found)}; cfg.json says {_shown(shapes)}.", AGAIN
-        )
+    require_shapes(weights, shapes, directory / SPARSIFY_WEIGHTS)
     ours = {
         "W_enc": weights["encoder.weight"].t().contiguous(),
         "b_enc": weights["encoder.bias"],
@@ -147,7 +143,3 @@ def _hookpoint(folders: tuple[str, ...]) -> str:
     """The folder's name; with several seeds of one hookpoint the SAE is in a folder `seedN` below."""
     name = folders[-1] if folders else ""
     return folders[-2] if name.startswith("seed") and name[4:].isdigit() and len(folders) > 1 else name
-
-
-def _shown(shapes: dict[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} {shape}" for name, shape in sorted(shapes.items())[:6])
