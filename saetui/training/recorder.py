@@ -9,13 +9,13 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 
+from saetui.formats.times import now
 from saetui.rundir.events import EventLog
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricWriter
@@ -86,8 +86,7 @@ class BufferedEvents(EventLog):
         event = _Event(kind, message, step, data or {})
         if not (self.write_waiting() and self._written(event)):
             # The log will show when the event was written; this is when it happened.
-            now = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
-            self._waiting.append(event._replace(data={**event.data, "happened_at": now}))
+            self._waiting.append(event._replace(data={**event.data, "happened_at": now("seconds")}))
 
     def write_waiting(self) -> bool:
         """Try again; whether nothing waits any more."""
@@ -153,8 +152,8 @@ class Recorder:
 
     def job(self, step: int, values: Mapping[str, float]) -> None:
         """One row for the job; memory is added here, and time where the values have none."""
-        now = {"memory_bytes": float(self._process.memory_info().rss), "seconds": time.monotonic() - self._began}
-        self._append(step, [partial(self._job.append, step, JOB, {**now, **values})])
+        present = {"memory_bytes": float(self._process.memory_info().rss), "seconds": time.monotonic() - self._began}
+        self._append(step, [partial(self._job.append, step, JOB, {**present, **values})])
 
     def sync(self) -> None:
         """Make every row durable, those that waited first: a checkpoint promises the rows up to its step.

@@ -93,7 +93,8 @@ def _load(directory: Path, config: dict[str, Any]) -> LoadedSAE:
     d_out = whole_number(config, "d_out", path) if known.transcodes else d_in
     shapes = _shapes(known.tensors, d_in, d_out, latents)
     if "scaling_factor" in weights:
-        shapes["scaling_factor"] = tuple(weights["scaling_factor"].shape)  # apply_conventions refuses it where it matters
+        # apply_conventions judges it.
+        shapes["scaling_factor"] = tuple(weights["scaling_factor"].shape)
     require_shapes(weights, shapes, directory / WEIGHTS_FILE)
     apply_conventions(config, weights, directory)
     architecture = str(config["architecture"])
