@@ -1,12 +1,13 @@
-"""`saetui bench`: what this machine can do. Kept, and used by every estimate of time."""
+"""`saetui bench`: measure this machine; estimates of time use the figures."""
 
 from __future__ import annotations
 
 import click
 import msgspec
 
-from saetui.cli.output import Column, json_option, print_json, print_table, say
+from saetui.cli.output import Column, json_option, note, print_json, print_table, right
 from saetui.cli.task import run_task
+from saetui.display.figures import count, number, percent, short_count
 from saetui.formats.durable import write_durably
 from saetui.formats.times import now
 from saetui.home import find_home
@@ -15,14 +16,15 @@ from saetui.spec.speed import MachineFigures
 
 
 @click.command()
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to measure.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Measure this device.")
 @click.option("--architecture", "architectures", type=click.Choice(ARCHITECTURES), multiple=True,
-              help="Only these; nothing is kept then.")  # fmt: skip
+              help="Measure only this one, and save nothing; can be repeated.")  # fmt: skip
 @json_option
 def bench(device: str, architectures: tuple[str, ...], as_json: bool) -> None:
-    """What this machine can do; estimates of time use it.
+    """Measure this machine, for estimates of time.
 
-    Measures matrix products, a training step of each architecture, a transformer's layers. Takes about a minute. Time estimates use what was measured last; leave the machine alone meanwhile.
+    Measures matrix products, a training step of each architecture, and a transformer's layers, in about a minute. Leave the
+    machine alone meanwhile. Estimates use the newest figures.
     """
     request = {"device": device, "architectures": list(architectures) or None}
     measured = run_task("saetui.training.tasks.bench", request)
@@ -36,28 +38,22 @@ def bench(device: str, architectures: tuple[str, ...], as_json: bool) -> None:
         return
     _print(figures)
     if not architectures:
-        say("Kept: estimates of time use these figures from now on.")
+        note("Saved: estimates of time use these figures from now on.")
 
 
 def _print(figures: MachineFigures) -> None:
     click.echo(f"{figures.device}, torch {figures.torch}")
     for dtype, speed in figures.products.items():
-        click.echo(f"matrix products in {dtype}: {speed / 1e9:,.1f} GFLOP/s")
-    columns = [
-        Column("architecture"), Column("d × latents"), Column("batch", right=True), Column("ms a step", right=True),
-        Column("tokens/s", right=True), Column("of five products", right=True),
-    ]  # fmt: skip
-    print_table(
-        columns,
+        click.echo(f"matrix products in {dtype}: {count(round(speed / 1e9))} GFLOP/s")
+    rows = [
         [
-            [
-                step.architecture, f"{step.width} × {step.latents:,}", f"{step.batch_size:,}", f"{step.seconds * 1000:,.1f}",
-                f"{step.batch_size / step.seconds:,.0f}", f"{step.share:.0%}",
-            ]
-            for step in figures.steps
-        ],
-    )  # fmt: skip
+            step.architecture, f"{step.width} × {count(step.latents)}", count(step.batch_size),
+            number(step.seconds * 1000), count(round(step.batch_size / step.seconds)), percent(step.share),
+        ]
+        for step in figures.steps
+    ]  # fmt: skip
+    columns = right("batch", "ms a step", "tokens/s", "of five products")
+    print_table([Column("architecture"), Column("d × latents"), *columns], rows)
     for forward in figures.forwards:
-        click.echo(
-            f"layers {forward.width} wide: {forward.parameter_tokens / 1e9:,.1f} billion parameters × tokens a second"
-        )
+        speed_text = short_count(forward.parameter_tokens)
+        click.echo(f"layers {forward.width} wide: {speed_text} parameters × tokens a second")

@@ -1,11 +1,11 @@
-"""`saetui config`: what the user prefers, kept for all clients of a home."""
+"""`saetui config`: the user's preferences, kept for all clients of a home."""
 
 from __future__ import annotations
 
 import click
 import msgspec
 
-from saetui.cli.output import json_option, print_facts, print_json, say
+from saetui.cli.output import json_option, note, print_facts, print_json
 from saetui.client.blocking import ask
 from saetui.jobs.preferences import PREFERENCES, Preferences, find_preference
 from saetui.protocol.messages import GetPreferences, SetPreferences
@@ -13,16 +13,16 @@ from saetui.protocol.messages import GetPreferences, SetPreferences
 
 @click.group()
 def config() -> None:
-    """Settings: resume by itself, theme, refresh rate.
+    """Show and change settings: automatic resume, theme, refresh rate.
 
-    Each SAETUI_HOME has its own; the screens and every command see the same.
+    Each SAETUI_HOME has its own; the screens and every command use the same.
     """
 
 
 @config.command("list")
 @json_option
 def list_all(as_json: bool) -> None:
-    """Show every setting, its value, and what it does."""
+    """List every setting, its value, and its effect."""
     kept = ask(GetPreferences()).preferences
     if as_json:
         print_json(msgspec.to_builtins(kept))
@@ -58,9 +58,7 @@ def set_value(name: str, value: str, as_json: bool) -> None:
         return
     click.echo(f"{name} = {_shown(kept, name)}")
     if name == "auto_resume" and kept.auto_resume:
-        say(
-            "After a reboot it works once a supervisor runs: `@reboot saetui supervisor start` in your crontab sees to it."
-        )
+        note("After a reboot this needs a supervisor: put `@reboot saetui supervisor start` into your crontab.")
 
 
 def _shown(kept: Preferences, name: str) -> str:

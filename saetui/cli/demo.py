@@ -1,12 +1,12 @@
-"""`saetui demo`: a real SAE on the bundled model and text, with nothing to prepare."""
+"""`saetui demo`: train a real SAE on the bundled model and text, with nothing to prepare."""
 
 from __future__ import annotations
 
 import click
 
-from saetui.cli.output import json_option, say
-from saetui.cli.screens import has_terminal, run_screens
-from saetui.cli.waiting import wait_for
+from saetui.cli.main import has_terminal, run_screens
+from saetui.cli.output import json_option, note
+from saetui.cli.watch import wait_for
 from saetui.client.blocking import ask
 from saetui.formats.names import free_name
 from saetui.jobs.job import Job
@@ -19,13 +19,13 @@ from saetui.protocol.messages import GetJobs, Submit
 def demo(as_json: bool) -> int:
     """Train an SAE on the bundled model and text.
 
-    On a terminal in the screens, elsewhere with plain progress lines. A demo that runs already is shown, not doubled.
+    On a terminal the screens show it, elsewhere plain lines. A demo that already runs is shown, not started again.
     """
     job = find_or_submit()
     if has_terminal() and not as_json:
         return run_screens(job.id)
     if not as_json:
-        say(f"demo: {job.model}, layer {', '.join(map(str, job.layers))}, {job.architecture}; in {job.directory}")
+        note(f"demo: {job.model}, layer {', '.join(map(str, job.layers))}, {job.architecture}; in {job.directory}")
     return wait_for(job, as_json)
 
 

@@ -1,4 +1,4 @@
-"""What `saetui doctor` looks at without torch: the home, the session, the terminal. Each finding says what to do."""
+"""What `saetui doctor` checks without torch: the home, the session, the terminal. Each finding says what to do."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pathlib import Path
 
 import msgspec
 
+from saetui.display.figures import count, size
 from saetui.errors import SaetuiError
 from saetui.home import Home
 from saetui.jobs.damage import read_damage
 from saetui.rundir.leftovers import Kind, classify_all
 
-GIB = 1 << 30
-LITTLE_SPACE = 5 * GIB
-LITTLE_MEMORY = 2 * GIB
+LITTLE_SPACE = 5 << 30
+LITTLE_MEMORY = 2 << 30
 FEW_FILES = 1024
 LOGIND = ("/etc/systemd/logind.conf", "/usr/lib/systemd/logind.conf")
 LOGIND_DROP_INS = ("/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d", "/etc/systemd/logind.conf.d")
 
 
 class Verdict(str, Enum):
-    """How it stands with one thing."""
+    """What a check found."""
 
     GOOD = "good"
     WARNING = "warning"
@@ -37,7 +37,7 @@ class Verdict(str, Enum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at. `suggestion`: what to do, where something should be done."""
+    """The result of one check. `suggestion`: what to do, where something should be done."""
 
     subject: str
     verdict: Verdict
@@ -51,17 +51,17 @@ def good(subject: str, message: str) -> Finding:
 
 
 def warning(subject: str, message: str, suggestion: str) -> Finding:
-    """It works, and could be better."""
+    """It works, with a disadvantage."""
     return Finding(subject=subject, verdict=Verdict.WARNING, message=message, suggestion=suggestion)
 
 
 def problem(subject: str, message: str, suggestion: str | None) -> Finding:
-    """Something will not work until it is set right."""
+    """Something does not work until the user acts."""
     return Finding(subject=subject, verdict=Verdict.PROBLEM, message=message, suggestion=suggestion)
 
 
-def look_at_home(home: Home) -> Iterator[Finding]:
-    """Whether it can be made and written, who else may read it, and how much room it has."""
+def check_home(home: Home) -> Iterator[Finding]:
+    """Whether the home can be made and written, who else may read it, and how much room its disk has."""
     try:
         home.make()
     except SaetuiError as error:
@@ -73,38 +73,38 @@ def look_at_home(home: Home) -> Iterator[Finding]:
     else:
         yield good("home", str(home.root))
     free = shutil.disk_usage(home.root).free
-    said = f"{free / GIB:.1f} GiB free"
     if free < LITTLE_SPACE:
-        yield warning("disk", f"{said}: checkpoints and cached activations may not fit.",
+        yield warning("disk", f"{size(free)} free: checkpoints and cached activations may not fit.",
                       "Delete old jobs, or set SAETUI_HOME to a larger disk.")  # fmt: skip
     else:
-        yield good("disk", said)
+        yield good("disk", f"{size(free)} free")
 
 
-def look_at_losses(home: Home) -> Iterator[Finding]:
-    """What damaged files have cost, as long as the user has not said that this is known."""
+def check_losses(home: Home) -> Iterator[Finding]:
+    """What damaged files have cost, until the user acknowledges it."""
     for loss in read_damage(home.root):
         yield warning("losses", loss.sentence(), "Keep or remove that file; then: saetui doctor --acknowledge")
 
 
-def look_at_runs(home: Home, known: Collection[str] | None) -> Iterator[Finding]:
-    """What lies in `runs/` and is no job: nothing of it is ever removed by itself, unless it is provably saetui's own.
+def check_runs(home: Home, known: Collection[str] | None) -> Iterator[Finding]:
+    """What lies in `runs/` and is no job. saetui removes nothing of it unless it is provably saetui's own.
 
     Args:
-        home: whose.
+        home: the home.
         known: the ids of the jobs that the supervisor knows; None where it could not be asked.
     """
     try:
         entries = classify_all(home.runs)
     except OSError as error:
-        yield problem("runs", f"{home.runs} cannot be read: {error.strerror or error}.", "Make it readable.")
+        yield problem(
+            "runs", f"{home.runs} cannot be read: {error.strerror or error}.", "Give this user the right to read it."
+        )
         return
     for entry in entries:
         path = shlex.quote(entry.shown)
         if entry.kind is Kind.FOREIGN:
-            yield warning(
-                "runs", f"{entry.shown} {entry.what}.", f"It stays. If it is yours, keep it elsewhere: mv {path} …"
-            )
+            way_out = f"saetui leaves it there. If it is yours, keep it elsewhere: mv {path} …"
+            yield warning("runs", f"{entry.shown} {entry.what}.", way_out)
         elif entry.kind is Kind.DELETED:
             yield warning("runs", f"{entry.shown} is what is left of the deleted job {entry.job_id}.",
                           f"The next start of the supervisor tries to remove it; if it cannot: lsattr -d {path}, rm -r {path}")  # fmt: skip
@@ -112,23 +112,23 @@ def look_at_runs(home: Home, known: Collection[str] | None) -> Iterator[Finding]
             yield warning("runs", f"{entry.shown} is half of a submission that was never acknowledged.",
                           "The next start of the supervisor removes it.")  # fmt: skip
         elif known is not None and entry.job_id not in known:
-            yield warning("runs", f"{entry.shown} has the name of a job, and none is known by it.",
-                          f"It stays. If it is not needed: rm -r {path}")  # fmt: skip
+            yield warning("runs", f"{entry.shown} has the name of a job, and the supervisor knows no such job.",
+                          f"saetui leaves it there. If it is not needed: rm -r {path}")  # fmt: skip
 
 
-def look_at_memory() -> Iterator[Finding]:
-    """What a training could take now."""
+def check_memory() -> Iterator[Finding]:
+    """The memory that a training could use now."""
     import psutil
 
     memory, swap = psutil.virtual_memory(), psutil.swap_memory()
-    said = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB available, {swap.total / GIB:.1f} GiB swap"
+    message = f"{size(memory.available)} of {size(memory.total)} available, {size(swap.total)} swap"
     if memory.available < LITTLE_MEMORY:
-        yield warning("memory", f"{said}.", "Close other programs; on a Jetson, also leave its desktop: sudo init 3")
+        yield warning("memory", f"{message}.", "Close other programs; on a Jetson, also leave its desktop: sudo init 3")
     else:
-        yield good("memory", said)
+        yield good("memory", message)
 
 
-def look_at_limits() -> Iterator[Finding]:
+def check_limits() -> Iterator[Finding]:
     """The limits of this login."""
     import resource
 
@@ -136,21 +136,21 @@ def look_at_limits() -> Iterator[Finding]:
     if files < FEW_FILES:
         yield warning("limits", f"Only {files} files may be open at once.", f"ulimit -n {FEW_FILES}")
     else:
-        yield good("limits", f"{files:,} open files")
+        yield good("limits", f"{count(files)} open files")
 
 
-def look_at_session(
+def check_logout(
     files: Sequence[Path] | None = None, lingers: bool | None = None, systemd: bool | None = None
 ) -> Iterator[Finding]:
-    """Whether logging out would end the trainings (systemd-logind's KillUserProcesses).
+    """Whether a logout would end the trainings (systemd-logind's KillUserProcesses).
 
     Args:
-        files: logind's configuration, what counts most last; by default this machine's.
-        lingers: whether the user lingers; by default asked of loginctl.
-        systemd: whether logind runs at all; by default whether this machine was started with systemd.
+        files: logind's configuration, the file that wins last; by default this machine's.
+        lingers: whether the user lingers; by default loginctl tells.
+        systemd: whether logind runs; by default whether this machine was started with systemd.
     """
     if not (Path("/run/systemd/system").exists() if systemd is None else systemd):
-        yield good("logout", "jobs go on: no systemd here that would end them")
+        yield good("logout", "jobs go on: there is no systemd here that would end them")
         return
     if not _kills_user_processes(_logind_files() if files is None else files):
         yield good("logout", "jobs go on (KillUserProcesses=no)")
@@ -164,8 +164,8 @@ def look_at_session(
         )
 
 
-def look_at_terminal(environment: Mapping[str, str] = os.environ, encoding: str | None = None) -> Iterator[Finding]:
-    """Whether the screens look right here, and the clipboard works."""
+def check_terminal(environment: Mapping[str, str] = os.environ, encoding: str | None = None) -> Iterator[Finding]:
+    """Whether the terminal can show the screens, and the clipboard works."""
     kind = environment.get("TERM", "")
     if kind in ("", "dumb"):
         yield warning("terminal", f"TERM is {kind or 'not set'}: the screens cannot be shown.",
@@ -178,10 +178,10 @@ def look_at_terminal(environment: Mapping[str, str] = os.environ, encoding: str 
     else:
         yield good("terminal", f"{kind}, UTF-8")
     if "TMUX" in environment:
-        yield _tmux_clipboard()
+        yield _check_clipboard()
 
 
-def _tmux_clipboard() -> Finding:
+def _check_clipboard() -> Finding:
     asked = subprocess.run(["tmux", "show", "-sv", "set-clipboard"], capture_output=True, text=True, check=False)
     value = asked.stdout.strip()
     if value == "on":

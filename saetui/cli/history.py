@@ -1,4 +1,4 @@
-"""A job's history out of its three metric logs: one row for each step and site."""
+"""A job's history from its three metric logs: one row for each step and site."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from saetui.rundir.metrics import EVALUATION_PREFIX, MetricReader
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of one site at one step. `values`: what does not exist is missing in it."""
+    """The figures of one site at one step; those that do not exist are missing in `values`."""
 
     step: int
     site: str
@@ -28,10 +28,10 @@ class History:
 
 
 def read_history(run: RunDirectory, sites: Sequence[str]) -> History:
-    """Merge the logs; figures of the whole job (speed, memory) stand with each of its sites.
+    """Merge the logs; figures of the whole job (speed, memory) appear with each of its sites.
 
     Args:
-        run: the job's directory; logs that are not there yet are empty.
+        run: the job's directory; logs that do not exist yet are empty.
         sites: the names of the job's sites, in their order.
 
     Raises:
@@ -53,14 +53,14 @@ def read_history(run: RunDirectory, sites: Sequence[str]) -> History:
 
 
 def thin(history: History, points: int) -> History:
-    """At most so many rows for each site, all of them real ones.
+    """At most so many of the rows for each site.
 
-    The last row stays, and the smallest and largest value of every column as long as there is room; evaluations,
-    which are rare, come before the rest; what remains shows the smallest and largest loss of each stretch.
+    The last row stays, and the smallest and largest value of every column as long as they fit. Evaluations, which are rare,
+    are kept before the rest; the remaining rows show the smallest and largest loss of each stretch.
 
     Args:
-        history: the whole of it.
-        points: rows a site, at least 1.
+        history: all rows.
+        points: rows for each site, at least 1.
     """
     kept: list[Row] = []
     for site in dict.fromkeys(row.site for row in history.rows):
@@ -79,11 +79,10 @@ def _chosen(rows: Sequence[Row], columns: Sequence[str], points: int) -> set[int
     for column in columns:
         chosen.update(dict.fromkeys(_extremes(rows, everything, column)))
     evaluated = [index for index in everything if any(key.startswith(EVALUATION_PREFIX) for key in rows[index].values)]
-    # Half of the room at most for each wish, so that the next one has its own.
+    # Each kind of row takes at most half of what is left, so that the next kind has its share.
     kept = set(list(chosen)[: max(1, points // 2)])
-    kept |= _spread(
-        rows, [index for index in evaluated if index not in kept], EVALUATION_PREFIX + "fvu", (points - len(kept)) // 2
-    )
+    others = [index for index in evaluated if index not in kept]
+    kept |= _spread(rows, others, EVALUATION_PREFIX + "fvu", (points - len(kept)) // 2)
     rest = [index for index in everything if index not in kept]
     return kept | _spread(rows, rest, "loss", points - len(kept))
 

@@ -1,97 +1,208 @@
-"""`saetui pause`, `resume`, `stop`, `checkpoint`, `retry`, `delete`: what is done to jobs that are there.
+"""`saetui pause`, `resume`, `stop`, `checkpoint`, `retry`, `delete`: requests about jobs that exist.
 
-Each takes several jobs and refuses all of them when one cannot; the table of jobs/commands.py says what can when.
+Each command takes several jobs and refuses all of them when one cannot be done. The table in jobs/commands.py says what
+can be done in which state.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, wraps
 
 import click
 
-from saetui.cli.choosing import Choice, job_choice
-from saetui.jobs.commands import JobCommand
+from saetui.cli.jobs import named, print_jobs
+from saetui.cli.output import confirmed, explain_job, json_option, note, print_json
+from saetui.client.blocking import ask
+from saetui.errors import Conflict
+from saetui.jobs.commands import JobCommand, can, statuses_for
+from saetui.jobs.job import Job
 from saetui.protocol.messages import (
+    BaseRequest,
     CheckpointJobs,
     DeleteJobs,
+    GetJob,
+    GetJobs,
+    ManyJobs,
     PauseJobs,
     ResumeJobs,
     RetryJobs,
     StopJobs,
 )
 
+_ATTEMPTS = 3
+"""How often jobs are selected again when one of them changes its state between the selection and the request."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The jobs that a command line selects: by name, all in a state, or all for which the command can be done."""
+
+    keys: tuple[str, ...]
+    everything: bool
+    statuses: tuple[str, ...]
+    yes: bool
+    as_json: bool
+
+    def jobs(self, command: JobCommand) -> list[Job]:
+        """The jobs that are selected now.
+
+        Raises:
+            click.UsageError: the command line selects in no way, or in several.
+            NotFound: there is no job of that name.
+        """
+        if bool(self.keys) + bool(self.statuses) + self.everything != 1:
+            raise click.UsageError(f"Name the jobs to {_word(command)}, or give --status or --all: one of these.")
+        if self.keys:
+            found = {job.id: job for job in (ask(GetJob(key)).job for key in self.keys)}
+            return list(found.values())
+        possible = [job for job in ask(GetJobs()).jobs if can(command, job)]
+        return [job for job in possible if not self.statuses or job.status.value in self.statuses]
+
+    def request(
+        self,
+        command: JobCommand,
+        make: Callable[[tuple[str, ...]], BaseRequest[ManyJobs]],
+        question: str = "",
+        outcome: str = "",
+    ) -> None:
+        """Make a request about the selected jobs, and print them as they are then.
+
+        Args:
+            command: decides which jobs can be selected.
+            make: makes the request from the jobs' ids.
+            question: asked on the terminal first, with `{jobs}` for the jobs; empty: nothing is asked.
+            outcome: printed before the names of jobs that no longer exist, in place of their list.
+
+        Raises:
+            Conflict: the command cannot be done to one of the named jobs; then nothing is done to the others.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            chosen = self.jobs(command)
+            asks = bool(chosen and question) and not self.yes and attempt == 1
+            if asks and not confirmed(question.format(jobs=named(chosen)), self.as_json):
+                note("Nothing was done.")
+                return
+            try:
+                done = ask(make(tuple(job.id for job in chosen))).jobs if chosen else ()
+            except Conflict:
+                if self.keys or attempt == _ATTEMPTS:
+                    raise
+                continue
+            break
+        if self.as_json:
+            print_json(done)
+        elif not done:
+            note(f"No job to {_word(command)}.")
+        elif outcome:
+            click.echo(f"{outcome} {named(done)}.")
+        else:
+            print_jobs(done)
+
+
+def selects_jobs(command: JobCommand) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The argument and the options with which a command selects jobs; the function gets them as a `Selection`."""
+    names = [status.value for status in statuses_for(command)]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def run(
+            keys: tuple[str, ...],
+            everything: bool,
+            statuses: tuple[str, ...],
+            yes: bool,
+            as_json: bool,
+            **options: object,
+        ) -> None:
+            function(Selection(keys, everything, statuses, yes, as_json), **options)
+
+        decorated: Callable[..., None] = explain_job(run)
+        for option in (
+            json_option,
+            click.option("--yes", is_flag=True, help="Do not ask."),
+            click.option(
+                "--status", "statuses", multiple=True, type=click.Choice(names), help="Select every job in this state."
+            ),
+            click.option("--all", "everything", is_flag=True, help="Select every job for which it can be done."),
+            click.argument("keys", metavar="JOB...", nargs=-1),
+        ):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
 
 @click.command()
 @click.option(
-    "--unload", is_flag=True, help="Save a checkpoint and free the memory too; the job goes on through the queue."
+    "--unload", is_flag=True, help="Save a checkpoint and free the memory too; the job resumes through the queue."
 )
 @click.option("--release", "unload", is_flag=True, hidden=True, help="The name of --unload in version 0.1.")
-@job_choice(JobCommand.PAUSE)
-def pause(
-    keys: tuple[str, ...], everything: bool, statuses: tuple[str, ...], yes: bool, as_json: bool, unload: bool
-) -> None:
-    """Hold jobs between two steps; queued ones do not start.
+@selects_jobs(JobCommand.PAUSE)
+def pause(selection: Selection, unload: bool) -> None:
+    """Pause jobs between two steps; queued ones do not start.
 
-    JOB is an id, a unique beginning of one, or a name. A paused job keeps its memory, and so its device, unless --unload
-    is given. Comes back as soon as the wish is recorded.
+    A paused job keeps its memory, and so its device, unless --unload is given. The command returns as soon as the request
+    is recorded.
     """
-    verb = JobCommand.UNLOAD if unload else JobCommand.PAUSE
-    Choice(verb, keys, everything, statuses, yes, as_json).do(partial(PauseJobs, unload=unload))
+    selection.request(JobCommand.UNLOAD if unload else JobCommand.PAUSE, partial(PauseJobs, unload=unload))
 
 
 @click.command()
-@job_choice(JobCommand.RESUME)
-def resume(keys: tuple[str, ...], everything: bool, statuses: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Let paused jobs go on, and ended ones from their newest checkpoint.
+@selects_jobs(JobCommand.RESUME)
+def resume(selection: Selection) -> None:
+    """Resume paused jobs, and ended ones from their newest checkpoint.
 
-    JOB is an id, a unique beginning of one, or a name. One that was stopped, failed or was lost is the same job again: it
-    waits for its turn, and goes on from its newest sound checkpoint.
+    A job that was stopped, failed or was lost keeps its id: it waits for its turn, and resumes from its newest sound
+    checkpoint.
     """
-    Choice(JobCommand.RESUME, keys, everything, statuses, yes, as_json).do(ResumeJobs)
+    selection.request(JobCommand.RESUME, ResumeJobs)
 
 
 @click.command()
-@job_choice(JobCommand.STOP)
-def stop(keys: tuple[str, ...], everything: bool, statuses: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Stop jobs; each keeps a checkpoint and the SAE as it stands.
+@selects_jobs(JobCommand.STOP)
+def stop(selection: Selection) -> None:
+    """Stop jobs; each keeps a checkpoint and the SAE of the step it reached.
 
-    JOB is an id, a unique beginning of one, or a name. Comes back as soon as the wish is recorded.
+    The command returns as soon as the request is recorded.
     """
-    Choice(JobCommand.STOP, keys, everything, statuses, yes, as_json).do(StopJobs)
+    selection.request(JobCommand.STOP, StopJobs)
 
 
 @click.command()
-@job_choice(JobCommand.CHECKPOINT)
-def checkpoint(keys: tuple[str, ...], everything: bool, statuses: tuple[str, ...], yes: bool, as_json: bool) -> None:
+@selects_jobs(JobCommand.CHECKPOINT)
+def checkpoint(selection: Selection) -> None:
     """Save a checkpoint now.
 
-    JOB is an id, a unique beginning of one, or a name. It is saved after the present step; `saetui show` lists it then.
+    It is saved after the present step; then `saetui show` lists it.
     """
-    Choice(JobCommand.CHECKPOINT, keys, everything, statuses, yes, as_json).do(CheckpointJobs)
+    selection.request(JobCommand.CHECKPOINT, CheckpointJobs)
 
 
 @click.command()
-@job_choice(JobCommand.RETRY)
-def retry(keys: tuple[str, ...], everything: bool, statuses: tuple[str, ...], yes: bool, as_json: bool) -> None:
+@selects_jobs(JobCommand.RETRY)
+def retry(selection: Selection) -> None:
     """Train ended jobs again from the start.
 
-    JOB is an id, a unique beginning of one, or a name. What the earlier try made (metrics, events, checkpoints, SAEs) is
-    removed; its log is kept. To go on instead: `saetui resume`.
+    Metrics, events, checkpoints and SAEs of the earlier run are removed; its log is kept. `saetui resume` continues a job
+    instead.
     """
     question = (
-        "Train {jobs} again from the start? Metrics, events, checkpoints and SAEs of the earlier try are removed; "
+        "Train {jobs} again from the start? Metrics, events, checkpoints and SAEs of the earlier run are removed; "
         "its log is kept."
     )
-    Choice(JobCommand.RETRY, keys, everything, statuses, yes, as_json).do(RetryJobs, question)
+    selection.request(JobCommand.RETRY, RetryJobs, question)
 
 
 @click.command()
-@job_choice(JobCommand.DELETE)
-def delete(keys: tuple[str, ...], everything: bool, statuses: tuple[str, ...], yes: bool, as_json: bool) -> None:
+@selects_jobs(JobCommand.DELETE)
+def delete(selection: Selection) -> None:
     """Delete ended jobs with everything they made.
 
-    JOB is an id, a unique beginning of one, or a name. What was exported elsewhere stays.
+    SAEs that were exported stay.
     """
-    Choice(JobCommand.DELETE, keys, everything, statuses, yes, as_json).do(
-        DeleteJobs, "Delete {jobs} with checkpoints and results?", "Deleted"
-    )
+    selection.request(JobCommand.DELETE, DeleteJobs, "Delete {jobs} with checkpoints and results?", "Deleted")
+
+
+def _word(command: JobCommand) -> str:
+    return command.name.lower()

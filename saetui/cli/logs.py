@@ -1,4 +1,4 @@
-"""`saetui logs`: what a job's trainer wrote, made fit for a terminal."""
+"""`saetui logs`: the log of a job's trainer, made safe for a terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from saetui.cli.output import json_option, print_json, say
+from saetui.cli.output import job_argument, json_option, note, print_json
 from saetui.client.blocking import ask
 from saetui.display.figures import size
 from saetui.display.text import log_line
@@ -17,11 +17,11 @@ from saetui.protocol.messages import GetJob
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.log import LogReader
 
-_SECONDS_BETWEEN_LOOKS = 0.25
-_LOOKS_BETWEEN_QUESTIONS = 4
+_SECONDS_BETWEEN_READS = 0.25
+_READS_BETWEEN_REQUESTS = 4
 _LINES = 10_000
 _LAST_BYTES = 4 << 20
-"""Of a longer log only so much of its end is looked through, unless all lines are asked for."""
+"""Only so much of the end of a longer log is read, unless all lines are asked for."""
 
 
 def _line_count(_context: click.Context, _option: click.Parameter, value: str) -> int | None:
@@ -34,22 +34,21 @@ def _line_count(_context: click.Context, _option: click.Parameter, value: str) -
 
 
 @click.command()
-@click.argument("job")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the job ends; ctrl+c leaves.")
+@job_argument
+@click.option("-f", "--follow", is_flag=True, help="Print new lines until the job ends; ctrl+c leaves.")
 @click.option(
     "-n", "--lines", metavar="N|all", callback=_line_count, default=str(_LINES), show_default=True,
-    help="How many of the newest lines, out of the newest 4 MiB of the log; all: everything that is kept.",
+    help="Print so many of the newest lines, out of the newest 4 MiB; all: the whole log that is kept.",
 )  # fmt: skip
 @json_option
 def logs(job: str, follow: bool, lines: int | None, as_json: bool) -> None:
-    """Print the end of what a job's trainer wrote.
+    """Print the end of a job's trainer log.
 
-    JOB is an id, a unique beginning of one, or a name. Escape sequences are shown, not sent. A log of more than 64 MiB
-    loses its oldest part.
+    Escape sequences are printed as text. A log of more than 64 MiB loses its oldest part.
     """
     if as_json and (follow or lines is None):
         raise click.UsageError(
-            "One JSON document holds no log without end; leave out --json, or --follow and --lines all."
+            "One JSON document cannot hold a log without end; leave out --json, or --follow and --lines all."
         )
     found = ask(GetJob(job)).job
     reader = LogReader(RunDirectory(Path(found.directory)).log, None if lines is None else _LAST_BYTES)
@@ -63,20 +62,16 @@ def logs(job: str, follow: bool, lines: int | None, as_json: bool) -> None:
             if as_json:
                 print_json({"job": found.id, "lines": [line.rstrip("\r") for line in cut]})
                 return
-            _say_left_out(reader, len(newest) - len(cut))
+            if reader.left_out or len(newest) > printed:
+                omitted = size(reader.left_out) if reader.left_out else f"{len(newest) - printed} lines"
+                note(f"… {omitted} before this; --lines all prints what is kept, in {reader.path}")
             _print(cut)
         if follow:
             _follow(found, reader)
         elif not printed:
-            say("The log is empty so far." if not found.status.ended else "The log is empty.")
+            note("The log is empty so far." if not found.status.ended else "The log is empty.")
     except OSError as error:
-        raise FormatError(f"{reader.path} cannot be read: {error.strerror}.", "Look at it.") from error
-
-
-def _say_left_out(reader: LogReader, lines: int) -> None:
-    if reader.left_out or lines:
-        what = size(reader.left_out) if reader.left_out else f"{lines} lines"
-        say(f"… {what} before this; --lines all prints what is kept, in {reader.path}")
+        raise FormatError(f"{reader.path} cannot be read: {error.strerror}.", "Check that path.") from error
 
 
 def _print_all(reader: LogReader) -> int:
@@ -91,22 +86,22 @@ def _print_all(reader: LogReader) -> int:
 def _follow(job: Job, log: LogReader) -> None:
     try:
         while not job.status.ended:
-            for _ in range(_LOOKS_BETWEEN_QUESTIONS):
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+            for _ in range(_READS_BETWEEN_REQUESTS):
+                time.sleep(_SECONDS_BETWEEN_READS)
                 _print_new(log)
             job = ask(GetJob(job.id)).job
         _print_new(log)
         _print(log.rest())
     except KeyboardInterrupt:
-        # How one leaves a log that is followed; the job goes on.
-        say("")
+        # The usual way to leave a log that is followed; the job goes on.
+        note("")
 
 
 def _print_new(log: LogReader) -> None:
     before = log.left_out
     lines = log.read_all()
     if log.left_out > before:
-        say(f"… {size(log.left_out - before)} came too fast and are left out; they are in {log.path}")
+        note(f"… {size(log.left_out - before)} came too fast and are left out; they are in {log.path}")
     _print(lines)
 
 

@@ -1,6 +1,6 @@
-"""The `saetui` command: which commands there are, and how the program is left.
+"""The `saetui` command: which commands there are, the way to the screens, and the exit status.
 
-A command's module is imported when it is called: `saetui --help` and a script's `saetui jobs` pay for nothing else.
+A command's module is imported when the command is called, so `saetui --help` and a script's `saetui jobs` stay quick.
 """
 
 from __future__ import annotations
@@ -17,41 +17,44 @@ from saetui import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("saetui.cli.demo:demo", "Train an SAE on the bundled model and text."),
-    "train": ("saetui.cli.train:train", "Train SAEs as a spec file or a template asks."),
-    "jobs": ("saetui.cli.jobs:jobs", "List the jobs."),
+    "train": ("saetui.cli.train:train", "Train SAEs from a spec file or a template."),
+    "jobs": ("saetui.cli.jobs:jobs", "List the jobs, the oldest first."),
     "show": ("saetui.cli.show:show", "Show one job: spec, state, metrics, checkpoints, results."),
     "watch": ("saetui.cli.watch:watch", "Follow a job to its end, in lines of text."),
-    "pause": ("saetui.cli.job_commands:pause", "Hold jobs between two steps; queued ones do not start."),
-    "resume": ("saetui.cli.job_commands:resume", "Let paused jobs go on, and ended ones from their newest checkpoint."),
-    "stop": ("saetui.cli.job_commands:stop", "Stop jobs; each keeps a checkpoint and the SAE as it stands."),
+    "pause": ("saetui.cli.job_commands:pause", "Pause jobs between two steps; queued ones do not start."),
+    "resume": ("saetui.cli.job_commands:resume", "Resume paused jobs, and ended ones from their newest checkpoint."),
+    "stop": ("saetui.cli.job_commands:stop", "Stop jobs; each keeps a checkpoint and the SAE of the step it reached."),
     "checkpoint": ("saetui.cli.job_commands:checkpoint", "Save a checkpoint now."),
-    "checkpoints": ("saetui.cli.checkpoints:checkpoints", "List a job's checkpoints, or change which of them stay."),
+    "checkpoints": (
+        "saetui.cli.checkpoints:checkpoints",
+        "List a job's checkpoints, or change which of them are kept.",
+    ),
     "retry": ("saetui.cli.job_commands:retry", "Train ended jobs again from the start."),
     "delete": ("saetui.cli.job_commands:delete", "Delete ended jobs with everything they made."),
-    "queue": ("saetui.cli.queue:queue", "Show the queue, or give jobs another place in it."),
-    "logs": ("saetui.cli.logs:logs", "Print the end of what a job's trainer wrote."),
+    "queue": ("saetui.cli.jobs:queue", "Show the queue, or move jobs in it."),
+    "logs": ("saetui.cli.logs:logs", "Print the end of a job's trainer log."),
     "metrics": ("saetui.cli.metrics:metrics", "Print a job's history as a table, JSON or CSV."),
     "export": ("saetui.cli.export:export", "Copy a job's finished SAEs, for other tools to load."),
     "import": (
         "saetui.cli.imported:import_sae",
-        "Copy an SAE in, another tool's or machine's, to evaluate or to train further.",
+        "Import an SAE from another tool or machine, to evaluate it or to train it further.",
     ),
     "eval": (
         "saetui.cli.evaluate:evaluate",
         "Evaluate the SAEs of a job, a directory, or an imported one, on held-out text.",
     ),
     "templates": ("saetui.cli.templates:templates", "Save specs under a name and use them again."),
-    "models": ("saetui.cli.choices:models", "List the models that can be chosen here."),
-    "datasets": ("saetui.cli.choices:datasets", "List the datasets that can be chosen here."),
-    "estimate": ("saetui.cli.estimate:estimate_command", "Memory and time of a training, before it starts."),
-    "bench": ("saetui.cli.bench:bench", "What this machine can do; estimates of time use it."),
-    "cache": ("saetui.cli.cache:cache", "Tokens and activations on disk: made once, used by every job that they fit."),
+    "models": ("saetui.cli.catalog:models", "List the models that can be chosen here."),
+    "datasets": ("saetui.cli.catalog:datasets", "List the datasets that can be chosen here."),
+    "estimate": ("saetui.cli.estimate:estimate_command", "Estimate the memory and time of a training."),
+    "bench": ("saetui.cli.bench:bench", "Measure this machine, for estimates of time."),
+    "cache": ("saetui.cli.cache:cache", "Manage the tokens and activations on disk."),
     "selftest": ("saetui.cli.selftest:selftest", "Recover a planted dictionary with every architecture."),
-    "doctor": ("saetui.cli.doctor:doctor", "What is wrong with this machine, and what to do."),
-    "config": ("saetui.cli.config:config", "Settings: resume by itself, theme, refresh rate."),
-    "supervisor": ("saetui.cli.supervisor:supervisor", "The process that runs the queue; starts by itself."),
+    "doctor": ("saetui.cli.doctor:doctor", "Find what is wrong with this machine, and what to do."),
+    "config": ("saetui.cli.config:config", "Show and change settings: automatic resume, theme, refresh rate."),
+    "supervisor": ("saetui.cli.supervisor:supervisor", "Manage the process that runs the queue; it starts by itself."),
 }
-"""Name → where its command lies, and what it does."""
+"""Name → the place of the command, and the first line of its help."""
 
 
 class LazyGroup(click.Group):
@@ -78,26 +81,22 @@ class LazyGroup(click.Group):
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="SAETUI_HOME says where everything is kept. Every command takes --json.",
+    epilog="SAETUI_HOME is the directory of all data. Every command takes --json.",
 )
 @click.version_option(__version__, message="saetui %(version)s")
 @click.pass_context
 def saetui(ctx: click.Context) -> int | None:
-    """Train sparse autoencoders on your own hardware. Without a command: the screens."""
-    if ctx.invoked_subcommand is not None:
-        return None
-    from saetui.cli.screens import run_screens
-
-    return run_screens()
+    """Train sparse autoencoders on your own hardware. Opens the screens when no command is given."""
+    return run_screens() if ctx.invoked_subcommand is None else None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave with 0 (success), 1 (failure) or 2 (wrong usage)."""
+    """Run the command line and exit with 0 (success), 1 (failure) or 2 (wrong usage)."""
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; the exit status."""
+    """Run one command line. Returns the exit status."""
     from saetui.errors import SaetuiError
 
     _survive_odd_encodings()
@@ -106,24 +105,51 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
     except SaetuiError as error:
-        from saetui.cli.refusals import asks_for_json, report_error
+        from saetui.cli.output import asks_for_json, report_error
 
         return report_error(error, asks_for_json(arguments))
     except click.ClickException as error:
-        from saetui.cli.refusals import asks_for_json, report_usage
+        from saetui.cli.output import asks_for_json, report_usage
 
         return report_usage(error, asks_for_json(arguments))
     except click.Abort:
         click.echo("error: interrupted.", err=True)
         return 1
     except BrokenPipeError:
-        # The reader has gone (`saetui jobs | head`): nothing to say, and the interpreter must not try again at its end.
+        # The reader has gone (`saetui jobs | head`): the interpreter must not write again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
+def has_terminal() -> bool:
+    """Whether the screens can be shown and keys read."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def run_screens(job: str | None = None) -> int:
+    """Run the screens until the user leaves; jobs go on.
+
+    Args:
+        job: the id of the job to highlight.
+
+    Raises:
+        SaetuiError: there is no terminal for them.
+    """
+    from saetui.errors import SaetuiError
+
+    if not has_terminal():
+        raise SaetuiError(
+            "The screens need a terminal, and there is none here (or TERM is dumb).",
+            "List jobs with `saetui jobs`; `saetui --help` names every command that works without one.",
+        )
+    from saetui.home import find_home
+    from saetui.tui.app import run as run_app
+
+    return run_app(find_home(), job)
+
+
 def _survive_odd_encodings() -> None:
-    """A terminal that cannot show a character gets it escaped; a traceback would help nobody."""
+    """Escape characters that a terminal cannot show, where Python would raise an error."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from saetui.cli.history import History, read_history, thin
-from saetui.cli.output import Column, json_option, print_json, print_table, say
+from saetui.cli.output import Column, job_argument, json_option, note, print_json, print_table, right
 from saetui.client.blocking import ask
 from saetui.display.figures import number, short_count
 from saetui.protocol.messages import GetJob
@@ -32,17 +32,16 @@ _SHOWN_COLUMNS = {
 
 
 @click.command()
-@click.argument("job")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV; what does not exist is empty.")
-@click.option(
-    "--max-points", type=click.IntRange(min=1), metavar="N", help="At most N rows a site; extremes and the last stay."
-)
+@job_argument
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV; figures that do not exist are empty.")
+@click.option("--max-points", type=click.IntRange(min=1), metavar="N",
+              help="Print at most N rows for each site; extremes and the last stay.")  # fmt: skip
 @json_option
 def metrics(job: str, as_csv: bool, max_points: int | None, as_json: bool) -> None:
     """Print a job's history as a table, JSON or CSV.
 
-    One row for each step and site. Columns that begin with eval_ were measured on held-out text. The table shows the main columns
-    of a few rows; JSON and CSV have all of them unless --max-points says otherwise.
+    There is one row for each step and site. Columns that begin with eval_ were measured on held-out text. The table shows
+    the main columns of a few rows; JSON and CSV have all of them unless --max-points is given.
     """
     if as_csv and as_json:
         raise click.UsageError("Choose --csv or --json.")
@@ -57,11 +56,11 @@ def metrics(job: str, as_csv: bool, max_points: int | None, as_json: bool) -> No
     elif history.rows:
         _print_table(history)
     else:
-        say("No metrics so far.")
+        note("No metrics so far.")
 
 
 def as_documents(history: History) -> list[dict[str, Any]]:
-    """A flat object for each row; a value that does not exist is missing, one that is not finite is null."""
+    """A flat object for each row; a figure that does not exist is missing, one that is not finite is null."""
     return [{"step": row.step, "site": row.site, **row.values} for row in history.rows]
 
 
@@ -78,8 +77,7 @@ def _csv_cell(value: float | None) -> str:
 
 def _print_table(history: History) -> None:
     shown = [column for column in _SHOWN_COLUMNS if column in history.columns]
-    columns = [Column("STEP", right=True), Column("SITE", gives_way=True)]
-    columns += [Column(_SHOWN_COLUMNS[column], right=True) for column in shown]
+    columns = [*right("STEP"), Column("SITE", gives_way=True), *right(*(_SHOWN_COLUMNS[column] for column in shown))]
     rows = [(str(row.step), row.site, *(_cell(column, row.values) for column in shown)) for row in history.rows]
     print_table(columns, rows)
 

@@ -1,4 +1,4 @@
-"""What the commands print: one JSON document or a table on standard output, everything else on standard error."""
+"""What the commands print: one JSON document or a table on standard output, notes and errors on standard error."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from typing import TypeVar
 import click
 
 from saetui.display.text import cells, plain, shorten
-from saetui.spec.problems import Problem
+from saetui.errors import SaetuiError
+from saetui.spec.problems import Problem, SpecError, errors_of, warnings_of
 
 Command = TypeVar("Command", bound=Callable[..., object])
 
+FAILED = 1
+WRONG_USAGE = 2
 _BETWEEN = "  "
 _NARROWEST = 8
 
@@ -27,16 +30,27 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(command)
 
 
-def print_json(document: object) -> None:
-    """Print a document of structs, lists and dicts; what is not finite becomes null.
+def job_argument(command: Command) -> Command:
+    """The argument JOB, and a sentence about it in the command's help."""
+    return click.argument("job")(explain_job(command))
 
-    Everything outside ASCII is escaped: so nothing in a name can act on a terminal, whatever its encoding.
+
+def explain_job(command: Command) -> Command:
+    """Add to a command's help which names a job has."""
+    command.__doc__ = f"{command.__doc__}\n\n    JOB is an id, the beginning of one id, or a name.\n    "
+    return command
+
+
+def print_json(document: object) -> None:
+    """Print a document of structs, lists and dicts; numbers that are not finite become null.
+
+    Everything outside ASCII is escaped, so that nothing in a name can act on a terminal, whatever its encoding.
     """
     import msgspec
 
     plain_document = _finite(msgspec.to_builtins(document))
     if isinstance(plain_document, list) and plain_document:
-        # An element a line: long histories stay quick to write and to search.
+        # One element a line: long histories stay quick to write and to search.
         lines = ",\n".join(json.dumps(element, allow_nan=False) for element in plain_document)
         click.echo(f"[\n{lines}\n]")
     else:
@@ -48,8 +62,8 @@ class Column:
     """A column of a table.
 
     Attributes:
-        drops: it is left out, with all others that drop, where a terminal is too narrow.
-        gives_way: it is cut where there is still no room.
+        drops: on a terminal that is too narrow it is left out, with all others that drop.
+        gives_way: it is cut where the others still do not fit.
     """
 
     title: str
@@ -58,14 +72,19 @@ class Column:
     gives_way: bool = False
 
 
+def right(*titles: str) -> list[Column]:
+    """Columns of figures."""
+    return [Column(title, right=True) for title in titles]
+
+
 def print_table(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], colours: Sequence[str | None] | None = None
 ) -> None:
-    """Print aligned columns; on a terminal they are cut to its width, elsewhere nothing is lost.
+    """Print aligned columns. On a terminal they are cut to its width, elsewhere nothing is lost.
 
     Args:
         columns: their titles and alignment.
-        rows: one text a column; cleaned of what a terminal would act on.
+        rows: one text for each column; control characters are written out.
         colours: for each row the colour of its second cell (the state), where colours are shown at all.
     """
     texts = [[plain(cell) for cell in row] for row in rows]
@@ -92,20 +111,66 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
         click.echo(f"{title:<{width}}  {value}")
 
 
-def say(message: str) -> None:
+def note(message: str) -> None:
     """Print a message to standard error."""
     click.echo(plain(message), err=True)
 
 
 def warn(problems: Iterable[Problem]) -> None:
-    """Print warnings: shown, and accepted."""
+    """Print warnings, which do not end the command."""
     for problem in problems:
-        say(f"warning: {problem.sentence()}")
+        note(f"warning: {problem.sentence()}")
+
+
+def confirmed(question: str, as_json: bool) -> bool:
+    """Ask on the terminal; no is the default.
+
+    Raises:
+        click.UsageError: nobody is there to answer.
+    """
+    if as_json or not sys.stdin.isatty():
+        raise click.UsageError("This command asks before it deletes, and nobody can answer here: add --yes.")
+    return click.confirm(plain(question), default=False, err=True)
 
 
 def shows_colour() -> bool:
-    """Whether standard output is a terminal that may be given colours."""
+    """Whether standard output is a terminal that shows colours."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def report_error(error: SaetuiError, as_json: bool) -> int:
+    """Print an error, each problem of a spec on a line of its own. Returns the exit status."""
+    problems = error.problems if isinstance(error, SpecError) else ()
+    for problem in errors_of(problems):
+        note(f"error: {problem.sentence()}")
+    warn(warnings_of(problems))
+    if not problems:
+        note(f"error: {error}")
+    # A spec that is valid in itself but names a model that cannot be used is an error of the model.
+    kinds = [problem.kind for problem in errors_of(problems)]
+    kind = error.kind if not kinds or "invalid_input" in kinds else kinds[0]
+    if as_json:
+        document = {"kind": kind, "message": error.message, "suggestion": error.suggestion, "problems": problems}
+        print_json({"error": document})
+    return WRONG_USAGE if kind == "invalid_input" else FAILED
+
+
+def report_usage(error: click.ClickException, as_json: bool) -> int:
+    """Print an error in the command line itself. Returns the exit status."""
+    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx is not None else "saetui"
+    message = error.format_message()
+    suggestion = f"See `{path} --help`."
+    note(f"error: {message} {suggestion}")
+    if as_json:
+        print_json({"error": {"kind": "usage", "message": message, "suggestion": suggestion, "problems": []}})
+    return error.exit_code
+
+
+def asks_for_json(arguments: Sequence[str]) -> bool:
+    """Whether `--json` is among the options. Click does not parse a wrong command line to its end, so this looks itself."""
+    arguments = list(arguments)
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return "--json" in arguments[:end]
 
 
 def _finite(value: object) -> object:

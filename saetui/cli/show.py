@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from saetui.cli.job_table import state_of
-from saetui.cli.output import json_option, print_facts, print_json
-from saetui.cli.site_table import Evaluation, print_sites, read_evaluation
-from saetui.cli.traceback_tail import last_traceback
+from saetui.cli.jobs import state_of
+from saetui.cli.output import Column, job_argument, json_option, print_facts, print_json, print_table, right
 from saetui.client.blocking import ask
-from saetui.display.figures import ABSENT, ago, duration, percent, short_count, size
+from saetui.display.figures import ABSENT, ago, duration, number, percent, short_count, size
 from saetui.display.text import log_line, plain
 from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import GetJob
 from saetui.rundir.checkpoints import CheckpointInfo, list_checkpoints
 from saetui.rundir.events import LoggedEvent, read_events
 from saetui.rundir.layout import RunDirectory
+from saetui.rundir.log import last_lines
+from saetui.rundir.metrics import MetricReader
 from saetui.spec.hyperparameters import HYPERPARAMETERS, Value
 
+Evaluation = dict[str, dict[str, float]]
+"""For each site that was evaluated: the newest figures on held-out text, with their `step`."""
+
 _EVENTS_SHOWN = 5
+_TRACEBACK_HEAD = "Traceback (most recent call last)"
+_TRACEBACK_BYTES = 64 << 10
+_TRACEBACK_LINES = 30
 
 
 @click.command()
-@click.argument("job")
+@job_argument
 @json_option
 def show(job: str, as_json: bool) -> None:
-    """Show one job: spec, state, metrics, checkpoints, results.
-
-    JOB is an id, a unique beginning of one, or a name.
-    """
+    """Show one job: spec, state, metrics, checkpoints, results."""
     document = describe(ask(GetJob(job)).job)
     if as_json:
         print_json(document.to_builtins())
@@ -41,10 +45,9 @@ def show(job: str, as_json: bool) -> None:
 
 
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """A job with what its directory knows of it.
+    """A job with everything that its directory holds.
 
     Attributes:
-        evaluation: for each site the newest figures on held-out text, and their step.
         traceback: of a failed job, the last one in its trainer's log.
     """
 
@@ -59,21 +62,10 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     def to_builtins(self) -> dict[str, Any]:
         """The job's document, the rest beside its fields."""
         document: dict[str, Any] = msgspec.to_builtins(self.job)
-        checkpoints = [
-            {
-                "step": checkpoint.step,
-                "directory": str(checkpoint.path),
-                "created_at": checkpoint.created_at,
-                "size_bytes": checkpoint.size_bytes,
-                "fvu": checkpoint.fvu,
-                "l0": checkpoint.l0,
-            }
-            for checkpoint in self.checkpoints
-        ]
         return document | {
             "spec": self.spec,
             "evaluation": self.evaluation,
-            "checkpoints": checkpoints,
+            "checkpoints": [checkpoint_document(checkpoint) for checkpoint in self.checkpoints],
             "results": self.results,
             "events": msgspec.to_builtins(self.events),
             "traceback": self.traceback,
@@ -82,32 +74,33 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
     def print(self) -> None:
         """Print it for people."""
         job = self.job
-        click.echo(f"{plain(job.name)}  {job.id}  {state_of(job)}")
-        click.echo()
+        click.echo(f"{plain(job.name)}  {job.id}  {state_of(job)}\n")
         print_facts(_facts(job, self.spec))
         click.echo()
         print_sites(job, self.evaluation)
-        _print_hyperparameters(self.spec)
+        if values := self.spec.get("hyperparameters"):
+            click.echo("\nhyperparameters")
+            print_facts((name, _shown(name, value)) for name, value in values.items())
         if self.checkpoints:
-            _heading("checkpoints")
+            click.echo("\ncheckpoints")
             print_facts(
                 (f"step {checkpoint.step}", f"{size(checkpoint.size_bytes)}, {ago(checkpoint.created_at)}")
                 for checkpoint in self.checkpoints
             )
         if self.results:
-            _heading("results")
+            click.echo("\nresults")
             print_facts(self.results.items())
         if self.events:
-            _heading("events")
+            click.echo("\nevents")
             print_facts((ago(event.time), event.message) for event in self.events[-_EVENTS_SHOWN:])
         if self.traceback is not None:
-            _heading("traceback")
+            click.echo("\ntraceback")
             for line in self.traceback.splitlines():
                 click.echo(log_line(line))
 
 
 def describe(job: Job) -> JobDocument:
-    """Read what a job's directory holds."""
+    """Read a job's directory."""
     run = RunDirectory(Path(job.directory))
     return JobDocument(
         job=job,
@@ -120,56 +113,73 @@ def describe(job: Job) -> JobDocument:
     )
 
 
+def checkpoint_document(checkpoint: CheckpointInfo) -> dict[str, object]:
+    """A checkpoint as `--json` prints it."""
+    return {
+        "step": checkpoint.step, "directory": str(checkpoint.path), "created_at": checkpoint.created_at,
+        "size_bytes": checkpoint.size_bytes, "fvu": checkpoint.fvu, "l0": checkpoint.l0,
+    }  # fmt: skip
+
+
+def read_evaluation(run: RunDirectory, sites: Sequence[str]) -> Evaluation:
+    """The newest evaluation of each site; sites without one are missing.
+
+    Raises:
+        FormatError: the log is not a metric log.
+    """
+    log = MetricReader(run.evaluation_metrics)
+    log.poll()
+    newest = {site: log.latest(site) for site in sites}
+    return {site: {"step": found[0], **found[1]} for site, found in newest.items() if found is not None}
+
+
+def print_sites(job: Job, evaluation: Mapping[str, Mapping[str, float]]) -> None:
+    """Print one line for each site: the figures of the training now, and those on held-out text."""
+    columns = right("LOSS", "L0", "FVU", "DEAD", "HELD-OUT FVU", "WITH SINKS", "HELD-OUT L0", "CE RECOVERED")
+    rows = []
+    for site in job.sites:
+        now, held_out = job.metrics.get(site, {}), evaluation.get(site, {})
+        training = [number(now.get(name)) for name in ("loss", "l0", "fvu")]
+        tested = [number(held_out.get(name)) for name in ("fvu", "fvu_all", "l0")]
+        rows.append(
+            [site, *training, percent(now.get("dead_fraction")), *tested, percent(held_out.get("ce_recovered"))]
+        )
+    print_table([Column("SITE", gives_way=True), *columns], rows)
+
+
+def last_traceback(log: Path) -> str | None:
+    """The end of the last traceback in a trainer's log, 30 lines at most; None where the log has none."""
+    lines = last_lines(log, _TRACEBACK_BYTES)
+    heads = [number for number, line in enumerate(lines) if line.startswith(_TRACEBACK_HEAD)]
+    return "\n".join(lines[heads[-1] :][-_TRACEBACK_LINES:]) if heads else None
+
+
 def _facts(job: Job, spec: dict[str, Any]) -> list[tuple[str, str]]:
     dataset = spec.get("dataset", {})
+    text = f"{dataset.get('source', ABSENT)}, contexts of {dataset.get('context_length', ABSENT)} tokens"
     steps = ABSENT if job.num_steps is None else str(job.num_steps)
-    facts = [*_waiting_facts(job)]
-    facts += [
+    times = (("created", job.created_at), ("started", job.started_at), ("ended", job.ended_at))
+    facts: list[tuple[str, str | None]] = [
+        ("waits for", None if job.after is None else f"job {job.after}"),
+        ("paused", "its memory is free; it resumes from its checkpoint" if job.unloaded else None),
+        ("degraded", job.degraded),
         ("model", job.model),
-        ("dataset", f"{dataset.get('source', ABSENT)}, contexts of {dataset.get('context_length', ABSENT)} tokens"),
+        ("dataset", text),
         ("architecture", job.architecture),
         ("step", f"{job.step} of {steps} ({percent(job.progress)})"),
+        ("speed", None if job.tokens_per_second is None else f"{short_count(job.tokens_per_second)} tokens/s"),
+        ("left", None if job.eta_seconds is None else duration(job.eta_seconds)),
+        *((title, None if time is None else f"{ago(time)}  ({time})") for title, time in times),
+        ("directory", job.directory),
+        ("error", None if job.error is None else job.error.message),
+        ("try", None if job.error is None else job.error.suggestion),
     ]
-    if job.tokens_per_second is not None:
-        facts.append(("speed", f"{short_count(job.tokens_per_second)} tokens/s"))
-    if job.eta_seconds is not None:
-        facts.append(("left", duration(job.eta_seconds)))
-    times = (("created", job.created_at), ("started", job.started_at), ("ended", job.ended_at))
-    facts += [(title, f"{ago(time)}  ({time})") for title, time in times if time is not None]
-    facts.append(("directory", job.directory))
-    if job.error is not None:
-        facts.append(("error", job.error.message))
-        if job.error.suggestion is not None:
-            facts.append(("try", job.error.suggestion))
-    return facts
-
-
-def _waiting_facts(job: Job) -> list[tuple[str, str]]:
-    """What a job waits for or has to do without."""
-    facts = []
-    if job.after is not None:
-        facts.append(("waits for", f"job {job.after}"))
-    if job.unloaded:
-        facts.append(("paused", "its memory is free; it goes on from its checkpoint"))
-    if job.degraded is not None:
-        facts.append(("degraded", job.degraded))
-    return facts
-
-
-def _print_hyperparameters(spec: dict[str, Any]) -> None:
-    values = spec.get("hyperparameters", {})
-    if values:
-        _heading("hyperparameters")
-        print_facts((name, _shown(name, value)) for name, value in values.items())
+    return [(title, value) for title, value in facts if value is not None]
 
 
 def _shown(name: str, value: Value) -> str:
-    """A value as the form shows it; one of an older version, unknown now, as it is."""
+    """A value as the form shows it; one of another version, unknown here, as it is."""
     row = HYPERPARAMETERS.get(name)
     if row is None:
         return str(value)
     return row.none_means if value is None else row.show(value)
-
-
-def _heading(text: str) -> None:
-    click.echo(f"\n{text}")

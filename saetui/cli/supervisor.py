@@ -1,11 +1,11 @@
-"""`saetui supervisor`: the process behind the jobs, for those who want to see it."""
+"""`saetui supervisor`: the process behind the jobs, for users who want to see it."""
 
 from __future__ import annotations
 
 import click
 import msgspec
 
-from saetui.cli.output import json_option, print_facts, print_json, say
+from saetui.cli.output import json_option, note, print_facts, print_json
 from saetui.client.lifecycle import ensure_supervisor, run_supervisor, stop_supervisor, supervisor_status
 from saetui.display.figures import ago
 from saetui.errors import SupervisorError
@@ -13,9 +13,9 @@ from saetui.errors import SupervisorError
 
 @click.group()
 def supervisor() -> None:
-    """The process that runs the queue; starts by itself.
+    """Manage the process that runs the queue; it starts by itself.
 
-    One for each SAETUI_HOME. Running jobs live on without it, and the next one finds them.
+    There is one for each SAETUI_HOME. Running jobs go on without it, and the next one finds them.
     """
 
 
@@ -37,7 +37,8 @@ def run_in_foreground(as_json: bool) -> None:
 def start(as_json: bool) -> None:
     """Start the supervisor in the background, as every other command does when it needs one.
 
-    For `@reboot` in a crontab, so that what waited or was lost goes on without a login (`saetui config set auto_resume on`).
+    Use it for `@reboot` in a crontab, so that jobs which waited or were lost go on without a login
+    (`saetui config set auto_resume on`).
     """
     ensure_supervisor()
     found = supervisor_status()
@@ -50,7 +51,7 @@ def start(as_json: bool) -> None:
 @supervisor.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Say whether a supervisor runs, without starting one."""
+    """Show whether a supervisor runs, without starting one."""
     found = supervisor_status()
     if as_json:
         print_json({"running": found is not None} | (msgspec.to_builtins(found) if found is not None else {}))
@@ -58,7 +59,7 @@ def status(as_json: bool) -> None:
         click.echo("No supervisor runs. It starts by itself when it is needed.")
     else:
         print_facts(
-            (
+            [
                 ("pid", str(found.pid)),
                 ("version", found.version),
                 ("started", ago(found.started_at)),
@@ -67,7 +68,7 @@ def status(as_json: bool) -> None:
                 ("jobs", f"{found.jobs_running} running, {found.jobs_queued} queued"),
                 ("clients", str(found.clients)),
                 *(("trouble", trouble) for trouble in found.troubles),
-            )
+            ]
         )
 
 
@@ -79,6 +80,6 @@ def stop(as_json: bool) -> None:
     if as_json:
         print_json({"stopped": pid})
     elif pid is None:
-        say("No supervisor runs.")
+        note("No supervisor runs.")
     else:
         click.echo(f"The supervisor ({pid}) has stopped. Running jobs go on; queued ones wait for the next supervisor.")

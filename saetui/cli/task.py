@@ -1,4 +1,4 @@
-"""Work that needs torch, asked of a process of its own: the command line stays light, and a crash is told, not shared."""
+"""Short tasks that need torch run in a process of their own: the command line stays light and survives their crashes."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from types import FrameType
 from typing import IO, Any
 
 from saetui.child_processes import tied_to, torch_environment
-from saetui.cli.output import say
+from saetui.cli.output import note
 from saetui.errors import SaetuiError, TrainingError
 from saetui.protocol.tasks import PROGRESS, decode_answer
 
-_LAST_WORDS = 3
+_LAST_LINES = 3
 
 
-def run_task(module: str, request: Mapping[str, object], progress: Callable[[str], None] = say) -> Any:
-    """Run `python -m MODULE` on a request and wait for its result; it does not outlive this process.
+def run_task(module: str, request: Mapping[str, object], progress: Callable[[str], None] = note) -> Any:
+    """Run `python -m MODULE` on a request and wait for its result. The process ends with this one.
 
     Args:
-        module: one that answers as saetui.protocol.tasks says.
+        module: answers as saetui/protocol/tasks.py says.
         request: JSON values.
-        progress: takes a line of text now and then.
+        progress: takes each line of progress.
 
     Raises:
-        SaetuiError: the process's own refusal, or that it ended without an answer.
+        SaetuiError: the task failed, or its process ended without an answer.
     """
-    with _ended_by_sigterm():
-        return _ask(module, request, progress)
+    with _sigterm_as_exception():
+        return _run(module, request, progress)
 
 
-def _ask(module: str, request: Mapping[str, object], progress: Callable[[str], None]) -> Any:
+def _run(module: str, request: Mapping[str, object], progress: Callable[[str], None]) -> Any:
     process = subprocess.Popen(
         [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
@@ -49,11 +49,11 @@ def _ask(module: str, request: Mapping[str, object], progress: Callable[[str], N
         preexec_fn=tied_to(os.getpid()),
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-    words: deque[str] = deque(maxlen=_LAST_WORDS)
-    listener = threading.Thread(target=_listen, args=(process.stderr, progress, words), daemon=True)
+    last_lines: deque[str] = deque(maxlen=_LAST_LINES)
+    listener = threading.Thread(target=_listen, args=(process.stderr, progress, last_lines), daemon=True)
     listener.start()
     try:
-        # A process that is gone before it has read its request says why in another way.
+        # A process that ended before it read its request is reported by its answer or its status.
         with contextlib.suppress(BrokenPipeError):
             json.dump(request, process.stdin)
             process.stdin.close()
@@ -64,18 +64,21 @@ def _ask(module: str, request: Mapping[str, object], progress: Callable[[str], N
         process.wait()
         raise
     listener.join()
-    return _result(answer, status, words)
+    try:
+        return decode_answer(answer)
+    except ValueError:
+        raise _crashed(status, last_lines) from None
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Makes SIGTERM leave by an exception, so that the process that works is ended first."""
+def _sigterm_as_exception() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that the task's process is ended before this one."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say what a signal does
+        yield  # only the main thread may set what a signal does
         return
     before = signal.signal(signal.SIGTERM, leave)
     try:
@@ -84,23 +87,16 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _result(answer: str, status: int, words: deque[str]) -> Any:
-    try:
-        return decode_answer(answer)
-    except ValueError:
-        raise _crashed(status, words) from None
-
-
-def _crashed(status: int, words: deque[str]) -> SaetuiError:
+def _crashed(status: int, last_lines: deque[str]) -> SaetuiError:
     how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
-    last = f" Its last words: {' / '.join(words)}" if words else ""
+    last = f" Its last words: {' / '.join(last_lines)}" if last_lines else ""
     way_out = "It ran out of memory, or was killed: try fewer tokens." if status == -9 else None
     return TrainingError(f"The process that did the work {how} and gave no answer.{last}", way_out)
 
 
-def _listen(stream: IO[str], progress: Callable[[str], None], words: deque[str]) -> None:
+def _listen(stream: IO[str], progress: Callable[[str], None], last_lines: deque[str]) -> None:
     for line in stream:
         if line.startswith(PROGRESS):
             progress(line.removeprefix(PROGRESS).rstrip("\n"))
         elif line.strip():
-            words.append(line.strip())
+            last_lines.append(line.strip())

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from saetui.cli.choosing import confirmed
-from saetui.cli.output import Column, json_option, print_facts, print_json, print_table, say
-from saetui.cli.template_lookup import find_template
-from saetui.cli.train import final_spec, overrides_option, submit, wait_option
+from saetui.cli.output import Column, confirmed, json_option, note, print_facts, print_json, print_table
+from saetui.cli.spec_options import final_spec, find_template, overrides_option
+from saetui.cli.train import submit, wait_option
 from saetui.client.blocking import ask
 from saetui.display.figures import ABSENT, ago
 from saetui.display.text import plain
@@ -35,22 +34,22 @@ from saetui.spec.editing import load_spec_file
 def templates() -> None:
     """Save specs under a name and use them again.
 
-    NAME is a template's name or id. Built-in templates can be used, duplicated and made favourites, not changed.
+    NAME is a template's name or id. Built-in templates can be used, duplicated and marked as favourites, not changed.
     """
 
 
 @templates.command("list")
-@click.option("--search", metavar="TEXT", default="", help="Only those in which every word occurs.")
+@click.option("--search", metavar="TEXT", default="", help="List only templates that contain every word.")
 @json_option
 def list_templates(search: str, as_json: bool) -> None:
-    """List the templates: favourites first, then by last use."""
+    """List the templates, favourites first, then by last use."""
     found = search_templates(ask(GetTemplates()).templates, search)
     if as_json:
         print_json(found)
     elif found:
         _print_templates(found)
     else:
-        say("No template matches." if search else "No templates.")
+        note("No template matches." if search else "No templates.")
 
 
 @templates.command()
@@ -62,8 +61,8 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         print_json(template)
         return
-    facts = [("name", template.name), ("id", template.id), ("description", template.description or ABSENT)]
     used = f"{template.use_count} times, last {ago(template.last_used_at)}" if template.use_count else "never"
+    facts = [("name", template.name), ("id", template.id), ("description", template.description or ABSENT)]
     facts += [("used", used), ("updated", ago(template.updated_at))]
     if template.missing:
         facts.append(("not here", ", ".join(template.missing)))
@@ -76,7 +75,7 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("name", required=False, default="")
 @click.option("--job", metavar="JOB", help="Take the spec of a job.")
 @click.option("--file", "spec_file", metavar="SPEC.json", help="Take the spec of a file.")
-@click.option("--description", default="", help="Up to 500 characters.")
+@click.option("--description", default="", help="Describe it in up to 500 characters.")
 @overrides_option
 @json_option
 def save(
@@ -84,7 +83,7 @@ def save(
 ) -> None:
     """Save the spec of a job or a file as a template.
 
-    Without NAME one is made from the spec. A taken name gets _2.
+    Without NAME one is made from the spec. A name that is taken gets _2.
     """
     if (job is None) == (spec_file is None):
         raise click.UsageError("Give --job JOB or --file SPEC.json, one of them.")
@@ -96,10 +95,10 @@ def save(
 @click.argument("name")
 @overrides_option
 @wait_option
-@click.option("--print", "only_print", is_flag=True, help="Print the spec as JSON; no job is made.")
+@click.option("--print", "only_print", is_flag=True, help="Print the spec as JSON, and make no job.")
 @json_option
 def apply(name: str, overrides: tuple[str, ...], wait: bool, only_print: bool, as_json: bool) -> int:
-    """Train what a template asks; as `saetui train --template`."""
+    """Train SAEs from a template, as `saetui train --template` does."""
     template = find_template(name)
     if only_print:
         print_json(final_spec(template.spec, overrides))
@@ -126,10 +125,10 @@ def rename(name: str, new_name: str, as_json: bool) -> None:
 
 @templates.command()
 @click.argument("name")
-@click.option("--off", is_flag=True, help="No longer a favourite.")
+@click.option("--off", is_flag=True, help="Remove the mark.")
 @json_option
 def favorite(name: str, off: bool, as_json: bool) -> None:
-    """Put a template on top of the list."""
+    """Mark a template as a favourite: it is listed first."""
     edited = ask(EditTemplate(find_template(name).id, favorite=not off)).template
     _print_one(edited, as_json, "No longer a favourite:" if off else "Favourite:")
 
@@ -143,7 +142,7 @@ def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     chosen = list({found.id: found for found in map(find_template, names)}.values())
     listed = ", ".join(found.name for found in chosen)
     if not yes and not confirmed(f"Delete {plain(listed)}?", as_json):
-        say("Nothing deleted.")
+        note("Nothing was deleted.")
         return
     deleted = [ask(DeleteTemplate(found.id)).template for found in chosen]
     if as_json:
@@ -156,13 +155,13 @@ def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
 @click.argument("file")
 @json_option
 def import_file(file: str, as_json: bool) -> int:
-    """Bring in the templates of a file.
+    """Import the templates of a file.
 
-    Sound entries come in, the others are refused one by one with their reasons; exit 1 when any was refused.
+    Each entry that is not valid is refused with its reason, the others are imported. Exits with 1 when any was refused.
     """
     result = ask(ImportTemplates(read_template_file(Path(file)))).result
     for entry in result.refused:
-        say(f"error: {entry.name} (entry {entry.index + 1}): {entry.reason}")
+        note(f"error: {entry.name} (entry {entry.index + 1}): {entry.reason}")
     if as_json:
         print_json(result)
     else:
@@ -173,10 +172,10 @@ def import_file(file: str, as_json: bool) -> int:
 
 @templates.command("export")
 @click.argument("names", metavar="[NAME...]", nargs=-1)
-@click.option("--output", metavar="FILE", help="Write to a new file, not to standard output.")
+@click.option("--output", metavar="FILE", help="Write to this new file, not to standard output.")
 @json_option
 def export_file(names: tuple[str, ...], output: str | None, as_json: bool) -> None:
-    """Write templates to a file that `import` reads; without NAME all that are not built in."""
+    """Export templates for `import`; without NAME all that are not built in."""
     chosen = [find_template(name) for name in names]
     if not names:
         chosen = [found for found in ask(GetTemplates()).templates if not found.builtin]
@@ -195,29 +194,24 @@ def export_file(names: tuple[str, ...], output: str | None, as_json: bool) -> No
 
 
 def _spec_of_job(key: str) -> dict[str, Any]:
-    """A job's spec without its name: that belongs to the one job."""
+    """A job's spec without its name, which belongs to the job alone."""
     spec = RunDirectory(Path(ask(GetJob(key)).job.directory)).read_spec()
     spec.pop("name", None)
     return spec
 
 
-def _print_one(template: Template, as_json: bool, what: str) -> None:
+def _print_one(template: Template, as_json: bool, done: str) -> None:
     if as_json:
         print_json(template)
     else:
-        click.echo(f"{what} {plain(template.name)} ({template.id})")
+        click.echo(f"{done} {plain(template.name)} ({template.id})")
 
 
 def _print_templates(found: list[Template]) -> None:
     columns = (
-        Column("ID"),
-        Column(""),
-        Column("NAME", gives_way=True),
-        Column("MODEL", gives_way=True),
-        Column("ARCH"),
-        Column("USED", right=True),
-        Column("LAST"),
-    )
+        Column("ID"), Column(""), Column("NAME", gives_way=True), Column("MODEL", gives_way=True), Column("ARCH"),
+        Column("USED", right=True), Column("LAST"),
+    )  # fmt: skip
     rows = []
     for template in found:
         mark = "★" if template.favorite else ""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from saetui.cli.copying import copy_out
+from saetui.cli.export import copy_out
 from saetui.errors import Conflict, SaetuiError
 
 
@@ -62,7 +62,7 @@ def test_a_file_at_the_target_is_left_as_it_is(result: Path, tmp_path: Path) -> 
 def test_a_copy_that_fails_in_the_middle_leaves_nothing(result: Path, tmp_path: Path) -> None:
     target = tmp_path / "out"
     gone = result.with_name("layer_3.resid_post")
-    with pytest.raises(SaetuiError, match="could not be written"):
+    with pytest.raises(SaetuiError, match="cannot be written"):
         copy_out({"layer_2.resid_post": result, "layer_3.resid_post": gone}, target)
     assert not target.exists()
     assert left_beside(target) == []

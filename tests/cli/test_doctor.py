@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from saetui.cli.doctor import judge_torch
-from saetui.cli.health import Verdict, look_at_home, look_at_session, look_at_terminal
+from saetui.cli.doctor import torch_findings
+from saetui.cli.health import Verdict, check_home, check_logout, check_terminal
 from saetui.home import Home
 from tests.cli.conftest import Saetui
 
@@ -38,7 +38,8 @@ def test_what_lies_beside_the_jobs_is_named_with_what_to_do(saetui: Saetui, home
     assert len(said) == 4 and all(finding["verdict"] == "warning" for finding in found)
     assert f"mv '{home.runs}/my notes'" in said[f"{home.runs}/my notes is a directory that saetui did not make."]
     assert (
-        f"rm -r {home.runs}/abcdefgh" in said[f"{home.runs}/abcdefgh has the name of a job, and none is known by it."]
+        f"rm -r {home.runs}/abcdefgh"
+        in said[f"{home.runs}/abcdefgh has the name of a job, and the supervisor knows no such job."]
     )
     printed = saetui("doctor").out
     assert "my notes" in printed and "caf\\xe9" in printed and "\x1b[2J" not in printed
@@ -48,13 +49,13 @@ def test_what_lies_beside_the_jobs_is_named_with_what_to_do(saetui: Saetui, home
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
 def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    (found,) = look_at_home(Home(tmp_path / "home"))
+    (found,) = check_home(Home(tmp_path / "home"))
     assert found.verdict is Verdict.PROBLEM
 
 
 def test_a_home_that_is_a_file_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("")
-    (found,) = look_at_home(Home(tmp_path / "home"))
+    (found,) = check_home(Home(tmp_path / "home"))
     assert found.verdict is Verdict.PROBLEM
     assert found.suggestion
 
@@ -63,7 +64,7 @@ def test_a_home_that_others_can_read_is_told(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.make()
     home.root.chmod(0o755)
-    found = next(iter(look_at_home(home)))
+    found = next(iter(check_home(home)))
     assert found.verdict is Verdict.WARNING
     assert "chmod 700" in (found.suggestion or "")
 
@@ -80,7 +81,7 @@ def test_a_home_that_others_can_read_is_told(tmp_path: Path) -> None:
 def test_whether_logging_out_ends_jobs(tmp_path: Path, configuration: str, lingers: bool, verdict: Verdict) -> None:
     file = tmp_path / "logind.conf"
     file.write_text(configuration)
-    (found,) = look_at_session([file], lingers=lingers, systemd=True)
+    (found,) = check_logout([file], lingers=lingers, systemd=True)
     assert found.verdict is verdict
     if verdict is Verdict.PROBLEM:
         assert found.suggestion == "loginctl enable-linger"
@@ -90,24 +91,24 @@ def test_a_later_file_of_logind_counts_more(tmp_path: Path) -> None:
     main, drop_in = tmp_path / "logind.conf", tmp_path / "10-own.conf"
     main.write_text("[Login]\nKillUserProcesses=yes\n")
     drop_in.write_text("[Login]\nKillUserProcesses=no\n")
-    (found,) = look_at_session([main, drop_in], lingers=False, systemd=True)
+    (found,) = check_logout([main, drop_in], lingers=False, systemd=True)
     assert found.verdict is Verdict.GOOD
 
 
 @pytest.mark.parametrize("kind", ["", "dumb"])
 def test_a_terminal_that_cannot_show_the_screens(kind: str) -> None:
-    (found,) = look_at_terminal({"TERM": kind}, "utf-8")
+    (found,) = check_terminal({"TERM": kind}, "utf-8")
     assert found.verdict is Verdict.WARNING
 
 
 def test_an_encoding_without_braille_is_told_and_ascii_offered() -> None:
-    (found,) = look_at_terminal({"TERM": "xterm"}, "latin-1")
+    (found,) = check_terminal({"TERM": "xterm"}, "latin-1")
     assert "ASCII" in (found.suggestion or "")
 
 
 def test_a_card_that_torch_cannot_use_is_told_with_the_reason() -> None:
     found = {"torch": "2.13.0+cpu", "transformers": "5", "cuda_built": None, "devices": [WORKING]}
-    last = list(judge_torch(found, has_card=True))[-1]
+    last = list(torch_findings(found, has_card=True))[-1]
     assert last.verdict is Verdict.WARNING
     assert "without CUDA" in last.message
 
@@ -115,4 +116,4 @@ def test_a_card_that_torch_cannot_use_is_told_with_the_reason() -> None:
 def test_a_device_that_fails_is_a_problem() -> None:
     broken = {"name": "GPU", "works": False, "why": "no kernel image", "bfloat16": False}
     found = {"torch": "2", "transformers": "5", "cuda_built": "13.0", "devices": [WORKING, broken]}
-    assert [finding.verdict for finding in judge_torch(found, has_card=True)][-1] is Verdict.PROBLEM
+    assert [finding.verdict for finding in torch_findings(found, has_card=True)][-1] is Verdict.PROBLEM

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from saetui.cli.evaluate import FORWARD, _print
-from saetui.cli.site_table import print_sites
+from saetui.cli.evaluate import DENSITIES, print_evaluation
+from saetui.cli.show import print_sites
 from saetui.jobs.job import Job, Status
 
-DENSITIES = dict.fromkeys(FORWARD, 0.0)
+NO_DENSITY = dict.fromkeys(DENSITIES, 0.0)
 
 
 def test_latents_that_fired_on_none_of_the_tokens_are_called_so_and_both_fvus_are_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     values = {
-        **DENSITIES, "trained_as": "topk", "latents": 1000, "notes": [], "fvu": 0.316, "fvu_all": 0.154, "sink_fraction": 0.015, "l0": 32.0,
+        **NO_DENSITY, "trained_as": "topk", "latents": 1000, "notes": [], "fvu": 0.316, "fvu_all": 0.154, "sink_fraction": 0.015, "l0": 32.0,
         "never_fired": 0.125, "ce_clean": 3.0, "ce_sae": 3.2, "ce_zero": 9.0, "ce_recovered": 0.967,
     }  # fmt: skip
-    _print(
+    print_evaluation(
         {
             "model": "m",
             "dataset": "d",

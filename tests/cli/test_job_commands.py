@@ -91,7 +91,7 @@ def test_several_jobs_all_of_them_or_all_in_a_state(machine: Machine, shell: She
         (("resume", "a", "--all"), "Name the jobs to resume"),
         (("pause", "--status", "completed"), "'completed' is not one of 'queued', 'starting', 'running', 'paused'"),
         (("retry", "--status", "stopped"), "add --yes"),
-        (("queue", "a"), "Say where to"),
+        (("queue", "a"), "Give --first, --last, --up or --down"),
         (("config", "get", "colour"), "There is no setting 'colour'"),
         (("config", "set", "auto_resume", "perhaps"), "'perhaps' is not on or off"),
     ],
@@ -121,7 +121,7 @@ def test_a_retry_is_asked_for_and_then_trains_from_the_start(machine: Machine, s
 
 
 def test_the_queue_is_shown_and_changed(machine: Machine, shell: Shell) -> None:
-    assert shell("queue") == 0 and "Nothing waits." in shell.err
+    assert shell("queue") == 0 and "No job waits." in shell.err
     running = machine.submit(name="running")
     machine.until(running.id, Status.RUNNING)
     for name in ("a", "b"):

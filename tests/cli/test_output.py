@@ -7,8 +7,7 @@ import math
 
 import pytest
 
-from saetui.cli.output import Column, print_facts, print_json, print_table
-from saetui.cli.refusals import report_error
+from saetui.cli.output import Column, print_facts, print_json, print_table, report_error
 from saetui.display.text import cells
 from saetui.errors import InvalidInput, ModelError, SaetuiError
 from saetui.spec.problems import Problem, SpecError

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from saetui.cli.doctor import look_at_supervisor
+from saetui.cli.doctor import check_supervisor
 from saetui.cli.health import Verdict
 from saetui.cli.main import run
 from saetui.client import liveness
@@ -48,7 +48,7 @@ def test_commands_say_so_and_what_to_do(stopped: Machine, capsys: pytest.Capture
         assert run(command) == 1
         said = capsys.readouterr().err
         assert said.count("\n") == 1 and all(part in said for part in what_is_said(stopped)), said
-    (found,) = look_at_supervisor(stopped.home)
+    (found,) = check_supervisor(stopped.home)
     assert found.verdict is Verdict.PROBLEM
     assert all(part in f"{found.message} {found.suggestion}" for part in what_is_said(stopped))
 
