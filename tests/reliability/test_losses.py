@@ -63,7 +63,7 @@ async def test_lost_templates_are_said_by_doctor_and_once_in_the_screens(
     assert own_templates(filled) == []
     first, second = read_damage(filled.home.root)
     assert first.lost == second.lost == "all templates of your own"
-    monkeypatch.setattr("saetui.cli.doctor.look_at_torch", lambda: iter(()))
+    monkeypatch.setattr("saetui.cli.doctor.check_torch", lambda: iter(()))
     run(["doctor", "--json"])
     said = capsys.readouterr().out
     assert str(first.moved_to) in said and "all templates of your own" in said
@@ -84,7 +84,7 @@ def test_doctor_can_be_told_that_a_loss_is_known(
     damage(filled.home.root / "templates.json")
     filled.start()
     assert read_damage(filled.home.root)
-    monkeypatch.setattr("saetui.cli.doctor.look_at_torch", lambda: iter(()))
+    monkeypatch.setattr("saetui.cli.doctor.check_torch", lambda: iter(()))
     run(["doctor"])
     assert "templates.json could not be used" in capsys.readouterr().out
     run(["doctor", "--acknowledge"])
