@@ -1,4 +1,4 @@
-"""What attention and MLP add to the residual stream, proven by one pass over a few tokens."""
+"""What attention and MLP add to the residual stream, proven by one forward pass over a few tokens."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from transformers import PreTrainedModel
 from saetui.activations.hooks import hook_inputs, hook_outputs
 from saetui.activations.sites import HookPoint
 from saetui.activations.structure import contribution_names, mlp_input_names, text_config
+from saetui.display.figures import percent
 from saetui.errors import ModelError
-
-__all__ = ["Contribution", "NotAdded", "Proof", "prove_contributions"]
 
 _POINTS = (HookPoint.ATTN_OUT, HookPoint.MLP_OUT)
 _TOKENS = 8
 _ROUNDING = 8
-"""Two sums of a few terms are equal when no element differs by more than this many roundings of its terms."""
+"""Two sums of a few terms count as equal when no element differs by more than this many roundings of its terms."""
 _SMALLEST_FACTOR = 1e-3
-"""Smaller numbers in a layer are the epsilons of its norms."""
+"""Smaller numbers in a layer are epsilons of its norms, not factors."""
 
 
 @dataclass(frozen=True)
@@ -38,34 +37,34 @@ class Contribution:
 
 @dataclass(frozen=True)
 class NotAdded:
-    """No module's output is what is added; `reason` is a clause for a sentence."""
+    """No module's output is what the layer adds; `reason` is a clause for a sentence."""
 
     reason: str
 
 
 Proof = Mapping[HookPoint, "Contribution | NotAdded"]
-"""Of one layer, for `mlp_in`, `attn_out` and `mlp_out`, as far as the layer has them; at `mlp_in` an input with factor 1."""
+"""For those of `mlp_in`, `attn_out` and `mlp_out` that a layer has. At `mlp_in` the module's input, with factor 1."""
 
 
 @dataclass
 class _Seen:
-    """What passed through one layer: the inputs and outputs of its parts, by their paths, each (tokens, d)."""
+    """The inputs and outputs of a layer's parts in one pass, by the parts' paths, each (tokens, d)."""
 
     inputs: dict[str, Tensor] = field(default_factory=dict)
     outputs: dict[str, Tensor] = field(default_factory=dict)
 
 
 class _LastLayerSeen(Exception):
-    """Ends a forward pass from within; never leaves this module."""
+    """Ends a forward pass from within. This module catches it."""
 
 
 def prove_contributions(
     network: PreTrainedModel, layers: nn.ModuleList, special_ids: Collection[int], reference: str
 ) -> list[Proof]:
-    """For each loaded layer whether its `attn_out` and `mlp_out` are what it adds to the residual stream.
+    """For each loaded layer, whether its `attn_out` and `mlp_out` are what it adds to the residual stream.
 
-    Families differ in what they do to a part's output before they add it (a norm, a factor, another part
-    beside it), and new ones come with each version of transformers: so the sums themselves are compared.
+    Families change a part's output in different ways before they add it (a norm, a factor, another part beside it), and each
+    version of transformers brings new families. So the sums themselves are compared.
 
     Raises:
         ModelError: the model cannot be run.
@@ -90,7 +89,7 @@ def prove_contributions(
             return [proven.get(index, {}) for index in range(len(layers))]
         except (torch.OutOfMemoryError, MemoryError):
             raise
-        # What a family raises that needs more than tokens (an image, another model's states) is of any type.
+        # A family that needs more than tokens (an image, another model's states) may raise any type of error.
         except Exception as error:
             raise ModelError(
                 f"{reference} cannot be run on tokens alone: {type(error).__name__}: {' '.join(str(error).split())}",
@@ -104,7 +103,7 @@ def prove_contributions(
 
 @contextmanager
 def _watched(layer: nn.Module, tokens: int) -> Iterator[_Seen]:
-    """Keeps copies of what passes through a layer's parts, of those tensors that have a row for each token."""
+    """Keep copies of the inputs and outputs of a layer's parts that have a row for each token."""
     seen = _Seen()
 
     def keep(where: dict[str, Tensor], path: str, value: object) -> None:
@@ -134,8 +133,8 @@ def _prove(layer: nn.Module, seen: _Seen) -> Proof:
     for chosen in product(*(product(factors, paths) for paths in candidates.values())):
         if _is_sum(after, before, *(factor * seen.outputs[path] for factor, path in chosen)):
             return proof | {point: Contribution(path, factor) for point, (factor, path) in zip(candidates, chosen)}
-    # They are not all that the layer adds, or it norms the stream after each addition. Then each is looked for
-    # by itself, in what goes into a norm: the attention beside the layer's input, the MLP beside its own.
+    # The layer adds something else too, or norms the stream after each addition. Then each part is searched by itself
+    # in the inputs of norms: the attention added to the layer's input, the MLP added to its own input.
     reason = _deviation(before, after, {point: seen.outputs[paths[0]] for point, paths in candidates.items()})
     for point, paths in candidates.items():
         stream = before if point is HookPoint.ATTN_OUT else seen.inputs.get(taken or "")
@@ -150,7 +149,7 @@ def _prove(layer: nn.Module, seen: _Seen) -> Proof:
 
 
 def _candidates(layer: nn.Module, seen: _Seen, point: HookPoint) -> list[str]:
-    """The modules whose output may be what is added: first what families call so, then what runs behind that part."""
+    """The modules whose output may be added: first those with the families' names, then those that run after them."""
     named = [path for path in contribution_names(layer, point) if path in seen.outputs]
     if not named:
         return []
@@ -167,18 +166,18 @@ def _deviation(before: Tensor, after: Tensor, found: Mapping[HookPoint, Tensor])
             rest -= value.double()
     share = float(rest.norm() / added.norm())
     names = " + ".join(point.value for point in found) or "nothing that saetui found"
-    return f"on {len(before)} tokens resid_post - resid_pre differs from {names} by {100 * share:.0f} %"
+    return f"on {len(before)} tokens resid_post - resid_pre differs from {names} by {percent(share)}"
 
 
 def _numbers(layer: nn.Module) -> list[float]:
-    """The numbers that a layer holds by name, as Granite's `residual_multiplier`; and by which it may divide, as ESM-C."""
+    """The numbers that a layer holds by name, such as Granite's `residual_multiplier`, and their inverses (ESM-C divides)."""
     held = {float(value) for value in vars(layer).values() if isinstance(value, float | int)}
     usable = {number for number in held if math.isfinite(number) and number >= _SMALLEST_FACTOR and number != 1}
     return [*sorted(usable), *sorted(1 / number for number in usable)]
 
 
 def _is_sum(total: Tensor, *terms: Tensor) -> bool:
-    """Whether a tensor is the sum of others, up to the rounding of their precision."""
+    """Whether a tensor is the sum of others, up to rounding."""
     if any(term.shape != total.shape for term in terms):
         return False
     difference = total.double()

@@ -1,4 +1,4 @@
-"""Reads activations: one forward pass for all sites, that ends where the last of them has been read."""
+"""Reads activations: one forward pass for all sites, which ends when the last of them has been read."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ from saetui.activations.token_dataset import TokenDataset
 from saetui.activations.vocabulary import carries_text
 from saetui.errors import ModelError
 
-__all__ = ["ActivationExtractor", "Activations", "extract_rows"]
-
 Sink = Callable[[str, Tensor], None]
-"""Takes a site's name and its activations (batch, context, d), which may change once the sink returns."""
+"""Takes a site's name and its activations (batch, context, d), which may change when the sink has returned."""
 
 
 @dataclass(frozen=True)
 class Activations:
-    """What one forward pass gave.
+    """The activations of one forward pass.
 
     Attributes:
-        values: for each site's name a tensor (batch, context, d).
+        values: a tensor (batch, context, d) for each site's name.
         keep: (batch, context), False at special tokens, padding, and the first position.
     """
 
@@ -39,19 +37,19 @@ class Activations:
 
 
 class _LastSiteRead(Exception):
-    """Ends a forward pass from within; never leaves this module."""
+    """Ends a forward pass from within. This module catches it."""
 
 
 class ActivationExtractor:
     """Reads the activations of some sites of a model.
 
-    The layers behind the last site and the head are not run. No gradients are recorded, but the tensors
-    are ordinary ones that may be trained on. Hooks are there only during a call. For the same tokens in
-    the same batch, on the same device with the same number of threads, the result is the same bit for bit.
+    The layers after the last site and the head are not run. No gradients are recorded, but the tensors are ordinary ones that
+    may be trained on. Hooks are there only during a call. For the same tokens in the same batch, on the same device with the
+    same number of threads, the result is the same bit for bit.
 
     Args:
-        model: the model to read.
-        sites: where; each at most once, in any order.
+        model: the model.
+        sites: each at most once, in any order.
 
     Raises:
         ModelError: the model has no such site, or a site was asked for twice.
@@ -74,11 +72,11 @@ class ActivationExtractor:
         return {location.site.name: location.d for location in self.locations}
 
     def __call__(self, tokens: Tensor, attention_mask: Tensor | None = None) -> Activations:
-        """Reads all sites.
+        """Read all sites.
 
         Args:
             tokens: (batch, context) int64.
-            attention_mask: (batch, context), 0 at padding; None for packed contexts, which have none.
+            attention_mask: (batch, context), 0 at padding. None for packed contexts, which have no padding.
         """
         values: dict[str, Tensor] = {}
 
@@ -89,17 +87,17 @@ class ActivationExtractor:
         keep = self.keep(tokens)
         if attention_mask is not None:
             mask = attention_mask.to(keep.device).bool()
-            # Padded on the left, a context begins behind its padding.
+            # A context that is padded on the left begins after its padding.
             keep &= mask & (mask.cumsum(1) > 1)
         return Activations({site.name: values[site.name] for site in self.sites}, keep)
 
     def keep(self, tokens: Tensor) -> Tensor:
-        """Where tokens (batch, context) carry text, as a mask on the model's device; the first position never does."""
+        """A mask of the tokens (batch, context) that carry text, on the model's device. It leaves out the first position."""
         return carries_text(tokens.to(self.model.device), self.model.special_ids)
 
     @torch.no_grad()
     def run(self, tokens: Tensor, sink: Sink, attention_mask: Tensor | None = None) -> None:
-        """Runs the model and hands each site's activations to `sink` as they come, without a copy."""
+        """Run the model and give each site's activations to `sink` as they come, without a copy."""
         device = self.model.device
         tokens = tokens.to(device)
         mask = None if attention_mask is None else attention_mask.to(device)
@@ -118,14 +116,14 @@ class ActivationExtractor:
         missing = {site.name for site in self.sites}
 
         def read(name: str, factor: float, value: object) -> None:
-            # A module shared by several layers is passed again; the first pass is the layer's own.
+            # A module that several layers share runs again. The first run is the layer's own.
             if name not in missing:
                 return
             activation = activation_of(value, name)
             if activation.shape[:-1] not in (shape, (shape.numel(),)):
                 raise ModelError(
                     f"At {name} the model has activations of shape {tuple(activation.shape)} for tokens of shape "
-                    f"{tuple(shape)}: which token a row belongs to cannot be told.",
+                    f"{tuple(shape)}: it is unknown which token a row belongs to.",
                     "Choose another hook point, or another model.",
                 )
             activation = activation if factor == 1 else activation * factor
@@ -145,16 +143,16 @@ class ActivationExtractor:
 def extract_rows(
     extractor: ActivationExtractor, dataset: TokenDataset, indices: npt.NDArray[np.int64], micro_batch: int = 16
 ) -> Iterator[dict[str, Tensor]]:
-    """Reads the activations of some contexts of a dataset, in order, without special tokens and first positions.
+    """Read the activations of some contexts of a dataset, in order, without special tokens and first positions.
 
     Args:
-        extractor: what to read.
+        extractor: reads the model.
         dataset: the tokens.
-        indices: which contexts, `dataset.held_out` for instance.
+        indices: the contexts, for example `dataset.held_out`.
         micro_batch: contexts in a forward pass.
 
     Yields:
-        For each micro-batch the kept rows (rows, d) of every site; row j is the same token at all sites.
+        For each micro-batch the kept rows (rows, d) of every site. Row j is the same token at all sites.
     """
     extractor.model.require_reads(dataset.context_length, dataset.manifest.largest_token)
     for start in range(0, len(indices), micro_batch):

@@ -1,4 +1,4 @@
-"""Hooks that see, and may replace, the activation in a module's input or output."""
+"""Hooks that read, and may replace, the activation in a module's input or output."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from torch import Tensor, nn
 
 from saetui.errors import ModelError
 
-__all__ = ["activation_of", "hook_inputs", "hook_outputs"]
-
 Visitor = Callable[[object], Tensor | None]
-"""Sees an input or output; returns what shall stand in its place, or None to leave it."""
+"""Takes an input or output, and returns a replacement, or None to leave it."""
 
 
 def activation_of(value: object, name: str) -> Tensor:
-    """The activation in what a module takes or returns: itself, or the first of a tuple.
+    """The activation in a module's input or output: the value itself, or the first of a tuple.
 
     Raises:
-        ModelError: there is no tensor with a width.
+        ModelError: the value is no tensor with a width.
     """
     found = value[0] if isinstance(value, tuple | list) and value else value
     if not isinstance(found, Tensor) or found.ndim < 2:
@@ -32,7 +30,7 @@ def activation_of(value: object, name: str) -> Tensor:
 
 @contextmanager
 def hook_outputs(module: nn.Module, visit: Visitor) -> Iterator[None]:
-    """Shows `visit` what the module returns, as long as the context lasts."""
+    """Call `visit` with each output of the module, as long as the context lasts."""
 
     def hook(_module: nn.Module, _args: object, output: object) -> object:
         replacement = visit(output)
@@ -51,12 +49,12 @@ def hook_outputs(module: nn.Module, visit: Visitor) -> Iterator[None]:
 
 @contextmanager
 def hook_inputs(module: nn.Module, visit: Visitor) -> Iterator[None]:
-    """Shows `visit` what the module is called with, as long as the context lasts."""
+    """Call `visit` with each input of the module, as long as the context lasts."""
 
     def hook(
         _module: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]
     ) -> tuple[tuple[object, ...], dict[str, object]] | None:
-        # Families differ in whether they pass the hidden states by position or by name.
+        # Some families pass the hidden states by position, others by name.
         name = None if args else next((key for key in ("hidden_states", "x", "input") if key in kwargs), None)
         replacement = visit(args[0] if args else kwargs.get(name or ""))
         if replacement is None:

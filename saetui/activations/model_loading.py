@@ -1,4 +1,4 @@
-"""A transformer's weights from its safetensors files: all of it, or no more than the layers that are read."""
+"""Loads a transformer from its safetensors files: the whole, or only the layers that are read."""
 
 from __future__ import annotations
 
@@ -32,27 +32,24 @@ from saetui.errors import ModelError
 
 _LONGEST_REASON = 300
 _DTYPE = "torch_dtype" if tuple(map(int, transformers.__version__.split(".")[:2])) < (4, 56) else "dtype"
-"""What `from_pretrained` calls the precision: the newer name came with transformers 4.56."""
+"""The name of `from_pretrained`'s argument for the precision. The newer one came with transformers 4.56."""
 _ENCODERS = ("bert-generation",)
-"""Families like BERT that transformers does not list as such."""
+"""Encoders like BERT that transformers does not list as such."""
 _WITH_SOUND = getattr(modeling_auto, "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES", {})
-"""Families that hear, whose class for their language head came with transformers 5."""
+"""Families with sound, whose class with a language head came with transformers 5."""
 _PREFIXED = ("paligemma",)
-"""Families that see the whole text at once where no image says where it begins, and so see what they predict."""
-
-
-__all__ = ["Network", "count_layers", "head_class", "load_network", "loading_error", "predicts", "read_config"]
+"""Families whose attention spans the whole text where there is no image before it, so that they see the tokens that they predict."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A transformer that is loaded, whole or up to a layer.
+    """A loaded transformer, whole or up to a layer.
 
     Attributes:
-        module: the transformer; names of its parts are those of the whole one.
-        layers_name: the path of its list of layers, as `transformer.h`.
-        num_layers: the layers of the whole model.
-        can_predict: whether it predicts next tokens: never when it was loaded up to a layer.
+        module: the transformer. Its parts have the names of the whole one's.
+        layers_name: the path of its list of layers, such as `transformer.h`.
+        num_layers: the number of layers of the whole model.
+        can_predict: whether it predicts next tokens. Never when it was loaded up to a layer.
     """
 
     module: PreTrainedModel
@@ -62,7 +59,7 @@ class Network:
 
 
 def read_config(directory: Path) -> PretrainedConfig:
-    """The configuration of a model, from its directory alone; no code that came with it is run."""
+    """The configuration of a model, from its directory alone. No code of the model is run."""
     config: PretrainedConfig = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
     for part in (config, config.get_text_config()):
         part.use_cache = False
@@ -70,7 +67,7 @@ def read_config(directory: Path) -> PretrainedConfig:
 
 
 def count_layers(config: PretrainedConfig) -> int | None:
-    """How many decoder or encoder layers the whole model has, or None where the configuration does not say."""
+    """The number of decoder or encoder layers of the whole model. None where the configuration does not have it."""
     count = getattr(config.get_text_config(), "num_hidden_layers", None)
     return count if isinstance(count, int) else None
 
@@ -81,9 +78,9 @@ def predicts(config: PretrainedConfig) -> bool:
 
 
 def head_class(config: PretrainedConfig) -> Any:
-    """The class of transformers that opens a family with its language modelling head, or AutoModel where it has none."""
+    """The class of transformers that loads a family with its language modelling head. AutoModel where it has none."""
     kind = config.model_type
-    # Families in both lists (BERT) are encoders unless their configuration says otherwise.
+    # Families in both lists (BERT) are encoders unless their configuration makes them decoders.
     if (kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES or kind in _ENCODERS) and not getattr(config, "is_decoder", False):
         return AutoModel
     if kind in _PREFIXED:
@@ -98,25 +95,24 @@ def head_class(config: PretrainedConfig) -> Any:
 def load_network(
     directory: Path, config: PretrainedConfig, dtype: torch.dtype, last_layer: int | None = None
 ) -> Network:
-    """Loads weights into the machine's memory, in evaluation mode and without gradients.
+    """Load a transformer into the machine's memory, in evaluation mode and without gradients.
 
-    With a last layer the model is built whole without memory (on torch's meta device), from its unchanged
-    configuration, and loses the layers behind that one and its head before anything is loaded: what a family
-    derives from its number of layers stays what it is, and their tensors are not read. A family that cannot
-    be built so is loaded whole. The files are mapped, so that what is never touched never leaves the disk. In
-    the dtype of the files the parameters *are* the mapped pages, and cost no memory of their own until they
-    are moved.
+    With a last layer the model is built whole without memory (on torch's meta device) from its unchanged configuration, so that
+    everything that a family derives from its number of layers stays the same. Then the layers after the last one and the head
+    are removed, and their tensors are not read. A family that cannot be built so is loaded whole. The files are mapped: pages
+    that are not used are not read. In the dtype of the files the parameters *are* the mapped pages, and take no memory of their
+    own until they are moved.
 
     Args:
-        directory: of the model.
+        directory: the model's.
         config: from `read_config`.
         dtype: of the parameters.
-        last_layer: the last that is needed, counted from 0; None for the whole model with its head.
+        last_layer: the last layer that is needed, counted from 0. None for the whole model with its head.
 
     Raises:
         ModelError: the directory is damaged, or this version of transformers does not know the model.
     """
-    _refuse_quantised(directory, config)
+    _require_unquantised(directory, config)
     opener = head_class(config)
     try:
         with _quiet():
@@ -126,7 +122,7 @@ def load_network(
         path, _ = find_layers(network)
     except ModelError:
         raise
-    # What a loader raises over a broken model is of any type: strict fields, tensors, plain KeyErrors.
+    # A loader may raise any type of error over a broken model: strict fields, tensors, plain KeyErrors.
     except Exception as error:
         raise loading_error(directory, error) from error
     can_predict = last_layer is None and opener is not AutoModel and not missing
@@ -136,17 +132,17 @@ def load_network(
 def _load_part(
     directory: Path, opener: Any, config: PretrainedConfig, dtype: torch.dtype, layers: int
 ) -> Network | None:
-    """The first layers of a model, or None where its family cannot be built without the others."""
+    """The first layers of a model. None where its family cannot be built without the others."""
     try:
         family, config, path = _shortened(opener, config, layers)
         network, _ = _load(directory, family, config, dtype)
     except (ModelError, MemoryError):
-        # Where there is no room for a part there is none for the whole.
+        # A model whose part does not fit does not fit whole.
         raise
-    # If the files are what is wrong, loading the whole model says so.
+    # If the files are damaged, loading the whole model says so.
     except Exception:
         return None
-    # A cast, since transformers' classes say nothing of their own class.
+    # A cast, because transformers' classes do not type their own class.
     cast(Any, network).__class__ = family.__base__
     return Network(network, path, _counted(network), False)
 
@@ -154,7 +150,7 @@ def _load_part(
 def _load(
     directory: Path, family: Any, config: PretrainedConfig, dtype: torch.dtype
 ) -> tuple[PreTrainedModel, list[str]]:
-    """A network with the weights of a directory, and the names of those that it asks for and the files lack."""
+    """A network with the weights of a directory, and the names of the weights that the files lack."""
     loaded: object = family.from_pretrained(
         directory,
         config=config,
@@ -162,14 +158,14 @@ def _load(
         local_files_only=True,
         trust_remote_code=False,
         output_loading_info=True,
-        # They are refused below, with their names.
+        # Refused below, with their names.
         ignore_mismatched_sizes=True,
         **{_DTYPE: dtype},
     )
     network, report = cast(tuple[PreTrainedModel, dict[str, Iterable[Any]]], loaded)
-    _refuse_other_shapes(network, sorted(report["mismatched_keys"]))
+    _require_same_shapes(network, sorted(report["mismatched_keys"]))
     missing = sorted(report["missing_keys"])
-    _refuse_random_weights(network, missing)
+    _require_all_weights(network, missing)
     module: nn.Module = network
     nn.Module.eval(module)
     module.requires_grad_(False)
@@ -183,7 +179,7 @@ def _counted(network: PreTrainedModel) -> int:
 
 
 def loading_error(directory: Path, error: Exception) -> ModelError:
-    """What a user reads when transformers cannot make a model of a directory."""
+    """The error for a directory that transformers cannot load."""
     reason = " ".join(str(error).split()) or type(error).__name__
     if "trust_remote_code" in reason:
         return ModelError(
@@ -199,7 +195,7 @@ def loading_error(directory: Path, error: Exception) -> ModelError:
 
 
 def _shortened(opener: Any, config: PretrainedConfig, layers: int) -> tuple[Any, PretrainedConfig, str]:
-    """The family's class, such that a new model has its first layers alone and no head; its configuration; its layers' path."""
+    """A class of the family that makes models of the first layers without a head; its configuration; its layers' path."""
     with torch.device("meta"):
         whole: PreTrainedModel = opener.from_config(config)
     family = type(whole)
@@ -214,25 +210,25 @@ def _shortened(opener: Any, config: PretrainedConfig, layers: int) -> tuple[Any,
 
 
 def _drop_heads(network: PreTrainedModel) -> None:
-    """Takes from a new model what stands on top of its body, but for a head that shares the embedding's weight."""
+    """Remove the parts on top of a new model's body, except a head that shares the embedding's weight."""
     body = network.base_model
     if body is network:
         return
-    # In transformers 5 the names of shared weights; in 4 the weights of a new model are shared already.
+    # transformers 5 has the names of shared weights. In 4 the weights of a new model are shared already.
     tied = set(getattr(network, "all_tied_weights_keys", ()))
     inside = {id(parameter) for parameter in body.parameters()}
     for name, part in list(network.named_children()):
         shares = any(f"{name}.{inner}" in tied or id(weight) in inside for inner, weight in part.named_parameters())
         if part is not body and not shares:
             setattr(network, name, None)
-    # What was tied to a layer or a head that is no longer there.
+    # Weights that were tied to a removed layer or head are tied no longer.
     there = {name for name, _ in network.named_parameters(remove_duplicate=False)}
     if tied:
         pairs = cast(dict[str, str], network.all_tied_weights_keys).items()
         cast(Any, network).all_tied_weights_keys = {a: b for a, b in pairs if a in there and b in there}
 
 
-def _refuse_quantised(directory: Path, config: PretrainedConfig) -> None:
+def _require_unquantised(directory: Path, config: PretrainedConfig) -> None:
     quantised = getattr(config, "quantization_config", None)
     if quantised is not None:
         method = quantised.get("quant_method") if isinstance(quantised, dict) else None
@@ -242,7 +238,7 @@ def _refuse_quantised(directory: Path, config: PretrainedConfig) -> None:
         )
 
 
-def _refuse_other_shapes(network: PreTrainedModel, mismatched: list[tuple[str, torch.Size, torch.Size]]) -> None:
+def _require_same_shapes(network: PreTrainedModel, mismatched: list[tuple[str, torch.Size, torch.Size]]) -> None:
     for key, found, wanted in mismatched:
         if _is_body(network, key):
             raise ValueError(
@@ -250,7 +246,7 @@ def _refuse_other_shapes(network: PreTrainedModel, mismatched: list[tuple[str, t
             )
 
 
-def _refuse_random_weights(network: PreTrainedModel, missing: list[str]) -> None:
+def _require_all_weights(network: PreTrainedModel, missing: list[str]) -> None:
     body = [key for key in missing if _is_body(network, key)]
     if body:
         raise ValueError(
@@ -259,7 +255,7 @@ def _refuse_random_weights(network: PreTrainedModel, missing: list[str]) -> None
 
 
 def _is_body(network: PreTrainedModel, key: str) -> bool:
-    """Whether a parameter belongs to what produces activations, not to a head or a pooler on top of it."""
+    """Whether a parameter belongs to the part that gives activations, not to a head or a pooler on top of it."""
     prefix = network.base_model_prefix
     inside = key.startswith(f"{prefix}.") if hasattr(network, prefix) else True
     return inside and "pooler." not in key
@@ -267,7 +263,7 @@ def _is_body(network: PreTrainedModel, key: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No bar for each file, and no table of the tensors that were left out on purpose, in logs and screens."""
+    """Keep progress bars and tables of tensors that are left out on purpose away from logs and screens."""
     shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # transformers leaves it untyped

@@ -1,4 +1,4 @@
-"""A language model as saetui sees it: its layers and sites, its tokenizer, and what it must not be trained on."""
+"""Language models: their layers and sites, their tokenizers, and the tokens that are not trained on."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ from saetui.activations.vocabulary import separator_id, special_ids
 from saetui.errors import ModelError
 from saetui.sources.model_files import find_model_files
 
-__all__ = ["LanguageModel", "open_model"]
-
 _FINGERPRINT = b"saetui model 2"
-"""Changes with what a fingerprint covers and with what a site's tensor is, so that no cache of before is taken for a new one."""
+"""Changes with the content of fingerprints and with the tensors of sites, so that an older cache is not taken for a new one."""
 
 _NOT_CONTENT = frozenset(
     {"_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype", "use_cache"}
 )
-"""What a configuration says that no activation depends on."""
+"""Fields of a configuration that no activation depends on."""
 
 _LONGEST = ("max_position_embeddings", "max_seq_len")
 """The names that families have for the longest context."""
@@ -42,16 +40,16 @@ class LanguageModel:
     """A transformer that is ready to be read: in evaluation mode, without gradients, on its device.
 
     Attributes:
-        reference: what it was opened by.
+        reference: the text that it was opened by.
         revision: the revision of a Hub model, or None.
         directory: where its files are.
         network: the transformer itself, with its language modelling head where it is whole and has one.
         tokenizer: its fast tokenizer.
-        layers_name: the path of its list of layers in `network`, as `transformer.h`.
-        num_layers: the layers of the whole model, loaded or not.
-        is_whole: whether it was opened with all its layers and its head, not up to a layer.
-        can_predict: whether `network` predicts next tokens, so that `cross_entropy` means something.
-        lock: held while the network is run: hooks that one thread has set see what another one runs.
+        layers_name: the path of its list of layers in `network`, such as `transformer.h`.
+        num_layers: the number of layers of the whole model, loaded or not.
+        is_whole: whether it was opened with all its layers and its head.
+        can_predict: whether `network` predicts next tokens, so that it has a cross-entropy.
+        lock: held while the network runs, because hooks of one thread are called for the passes of another one too.
     """
 
     reference: str
@@ -75,18 +73,9 @@ class LanguageModel:
         tokenizer: PreTrainedTokenizerFast,
         is_whole: bool,
     ) -> LanguageModel:
-        """The model that a loaded network and its tokenizer are."""
-        return cls(
-            reference,
-            revision,
-            directory,
-            loaded.module,
-            tokenizer,
-            loaded.layers_name,
-            loaded.num_layers,
-            is_whole,
-            loaded.can_predict,
-        )
+        """The model of a loaded network and its tokenizer."""
+        parts = (loaded.module, tokenizer, loaded.layers_name, loaded.num_layers, is_whole, loaded.can_predict)
+        return cls(reference, revision, directory, *parts)
 
     @property
     def device(self) -> torch.device:
@@ -107,35 +96,35 @@ class LanguageModel:
 
     @property
     def max_context(self) -> int | None:
-        """The longest context in tokens, or None where the model has no limit of its own."""
+        """The longest context in tokens. None where the model has no limit."""
         config = text_config(self.network)
         length = next((found for name in _LONGEST if isinstance(found := getattr(config, name, None), int)), 0)
         for module in self.network.modules():
-            # RoBERTa counts positions from behind the one of its padding token.
+            # RoBERTa's positions begin after the one of its padding token.
             if isinstance(module, nn.Embedding) and module.num_embeddings == length and module.padding_idx is not None:
                 length -= module.padding_idx + 1
         return length if length > 0 else None
 
     @property
     def separator_id(self) -> int | None:
-        """The token that separates documents: the tokenizer's end of text, or BERT's separator."""
+        """The token between documents: the tokenizer's end of text, or BERT's separator."""
         return separator_id(self.tokenizer)
 
     @cached_property
     def special_ids(self) -> tuple[int, ...]:
-        """The tokens that carry no text: beginning, end, separators, padding, a chat's turns. Not trained on."""
+        """The tokens that carry no text and are not trained on: beginning, end, separators, padding, a chat's turns."""
         return special_ids(self.tokenizer)
 
     @cached_property
     def layers(self) -> nn.ModuleList:
-        """The layers that are loaded, in order."""
+        """The loaded layers, in order."""
         return cast(nn.ModuleList, self.network.get_submodule(self.layers_name))
 
     def fingerprint(self, last_layer: int) -> str:
-        """A hash of all that the activations up to a layer depend on: configuration, embedding, layers.
+        """A hash of everything that the activations up to a layer depend on: configuration, embedding, layers.
 
-        Equal for equal models, wherever they lie and whether or not the layers behind are loaded. Reads all
-        those weights, each once however often it is asked: seconds for a model of billions of parameters.
+        It is equal for equal models, wherever their files are and whether or not the later layers are loaded. All these weights
+        are read, each once however often this is called, which takes seconds for a model of billions of parameters.
         """
         with self.lock:
             for layer in self.layers[len(self._digests) - 1 : last_layer + 1]:
@@ -144,7 +133,7 @@ class LanguageModel:
 
     @cached_property
     def _digests(self) -> list[bytes]:
-        """Of what lies outside the layers, then of that with layer 0, with layers 0 and 1, as far as was asked."""
+        """The hash of everything outside the layers, then of that with layer 0, with layers 0 and 1, as far as was asked."""
         stack = find_text_stack(self.network, self.layers_name)
         prefix = next(name for name, module in stack.named_modules() if module is self.layers)
         settings = {key: value for key, value in text_config(self.network).to_dict().items() if key not in _NOT_CONTENT}
@@ -152,28 +141,28 @@ class LanguageModel:
         return [_digest(_FINGERPRINT + json.dumps(settings, sort_keys=True, default=str).encode(), outside)]
 
     def locate(self, site: Site) -> Location:
-        """Finds the exact module whose input or output is a site's activation.
+        """Find the module whose input or output is a site's activation.
 
-        The first call runs the model on a few tokens: it shows that tokens alone are enough for it, that
-        `attn_out` and `mlp_out` are what a layer adds to the residual stream, and with which factor.
+        The first call runs the model on a few tokens. It proves that tokens alone are enough for the model, and that `attn_out`
+        and `mlp_out` are what a layer adds to the residual stream, and finds the factor.
 
         Raises:
-            ModelError: the model has no such layer, the layer no such part, or the part's output is not what is
-                added; or the model does not run.
+            ModelError: the model has no such layer, the layer has no such part, the part's output is not what the layer adds, or
+                the model does not run.
         """
         if not 0 <= site.layer < self.num_layers:
             raise _no_such_layer(self.reference, site.layer, self.num_layers)
         if site.layer >= len(self.layers):
             raise ModelError(
                 f"{self.reference} was opened up to layer {len(self.layers) - 1}, so {site.name} cannot be read.",
-                "Open it with a last_layer that reaches there.",
+                f"Open it with a last_layer of {site.layer} or more.",
             )
         inner, side, factor = self._find_in_layer(site)
         name = f"{self.layers_name}.{site.layer}" + (f".{inner}" if inner else "")
         return Location(site, name, side, self.d_model, factor)
 
     def _find_in_layer(self, site: Site) -> tuple[str, Literal["input", "output"], float]:
-        """The path in its layer of the module that a site names, the side of it, and the factor."""
+        """The path of a site's module in its layer, its side, and the factor."""
         layer, proof = self.layers[site.layer], self._proofs[site.layer]
         if site.hook_point in (HookPoint.RESID_PRE, HookPoint.RESID_POST):
             return "", "input" if site.hook_point is HookPoint.RESID_PRE else "output", 1.0
@@ -188,7 +177,7 @@ class LanguageModel:
         return proven.path, "input" if site.hook_point is HookPoint.MLP_IN else "output", proven.factor
 
     def module_at(self, location: Location) -> nn.Module:
-        """The module that a location names, in `network`."""
+        """The module of a location, in `network`."""
         return self.network.get_submodule(location.module_name)
 
     @cached_property
@@ -198,7 +187,7 @@ class LanguageModel:
             return prove_contributions(self.network, self.layers, self.special_ids, self.reference)
 
     def require_reads(self, context_length: int, largest_token: int = 0) -> None:
-        """Makes sure that contexts of this length, of tokens up to this id, can be read.
+        """Check that the model reads contexts of this length and tokens up to this id.
 
         Raises:
             ModelError: the context is too long, or the tokens are of another tokenizer.
@@ -216,7 +205,7 @@ class LanguageModel:
             )
 
     def hook_points(self, layer: int) -> list[HookPoint]:
-        """The hook points that a layer has; in a hybrid model each kind of layer has its own.
+        """The hook points of a layer. In a hybrid model each kind of layer has its own.
 
         Raises:
             ModelError: the model has no such layer, or does not run.
@@ -239,19 +228,18 @@ def open_model(
     dtype: str | torch.dtype = "auto",
     last_layer: int | None = None,
 ) -> LanguageModel:
-    """Opens a model from local files. Nothing is downloaded, and no code that came with a model is run.
+    """Open a model from local files. Nothing is downloaded, and no code of the model is run.
 
     Args:
-        reference: `bundled:tiny`, a directory, or a Hub id that lies in the local cache.
-        revision: of a Hub model; None is the cached `main`.
-        device: a device, or `auto`: the GPU where there is one.
-        dtype: `float32`, `bfloat16`, `float16`, or `auto`: bfloat16 on a GPU that has it, else float32.
-        last_layer: the last layer that will be read, counted from 0: those behind it and the head are
-            neither loaded nor run (`whole_model` brings them). None opens the whole model.
+        reference: `bundled:tiny`, a directory, or the Hub id of a model in the local cache.
+        revision: the revision of a Hub model. None is the cached `main`.
+        device: a device, or `auto` for the GPU where there is one.
+        dtype: `float32`, `bfloat16`, `float16`, or `auto` for bfloat16 on a GPU that has it and float32 elsewhere.
+        last_layer: the last layer that will be read, counted from 0. Later layers and the head are neither loaded nor run
+            (`WholeModel` loads them). None opens the whole model.
 
     Raises:
-        ModelError: there is no such model here, it is damaged, it has no such layer, or its structure is
-            not understood.
+        ModelError: there is no such model here, it is damaged, it has no such layer, or its structure is not understood.
     """
     directory = find_model_files(reference, revision).directory
     place = _device(device)
@@ -259,7 +247,7 @@ def open_model(
     try:
         config = read_config(directory)
         tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-    # What a broken model makes transformers raise is of any type: strict fields, tensors, plain KeyErrors.
+    # transformers may raise any type of error over a broken model: strict fields, tensors, plain KeyErrors.
     except Exception as error:
         raise loading_error(directory, error) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
@@ -277,7 +265,7 @@ def open_model(
 
 
 def _digest(before: bytes, tensors: Mapping[str, Tensor]) -> bytes:
-    """A hash of what came before and of all tensors but a pooler's, on which no activation depends."""
+    """A hash of an earlier hash and of all tensors but a pooler's, on which no activation depends."""
     digest = hashlib.blake2b(before, digest_size=16)
     for name, tensor in sorted(tensors.items()):
         if "pooler." not in name:

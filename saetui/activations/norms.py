@@ -1,7 +1,7 @@
-"""The norms of a model: which one stands before a site, what its weight and bias are, and whether it takes the mean away.
+"""The norms of a model: which one comes before a site, its weight and bias, and whether it subtracts the mean.
 
-All is found by asking the modules themselves: families differ in names, in formulas (Gemma multiplies by 1 + w) and in
-where the norm stands.
+The modules are run to find this out: families differ in names, in formulas (Gemma multiplies by 1 + w) and in the norm's
+place.
 """
 
 from __future__ import annotations
@@ -18,26 +18,24 @@ from saetui.activations.models import LanguageModel
 from saetui.activations.sites import Site
 from saetui.errors import ModelError
 
-__all__ = ["norm_before", "stream_norms", "takes_mean_away", "weight_and_bias"]
-
 _LARGE = 1e4
-"""At this size of the input no family's epsilon is seen."""
+"""At this size of the input no family's epsilon matters."""
 _TOLERANCE = 1e-3
 
 
 @torch.no_grad()
 def norm_before(model: LanguageModel, site: Site) -> tuple[str, nn.Module]:
-    """The norm whose output is the tensor that enters the module at a site, by one small forward pass.
+    """The norm whose output is the input of the module at a site, found by one small forward pass.
 
     Args:
         model: loaded up to the site at least.
-        site: its tensor is a module's input: `mlp_in`.
+        site: one whose tensor is a module's input: `mlp_in`.
 
     Returns:
         The norm's path in the whole network, and the norm.
 
     Raises:
-        ModelError: no norm of the layer gives that tensor, as in families with norms behind the MLP only.
+        ModelError: no norm of the layer gives that tensor, as in families with norms after the MLP only.
     """
     layer = model.layers[site.layer]
     location = model.locate(site)
@@ -63,23 +61,23 @@ def norm_before(model: LanguageModel, site: Site) -> tuple[str, nn.Module]:
         ):
             return f"{outer}{model.layers_name}.{site.layer}.{name}", module
     raise ModelError(
-        f"In {model.reference} no norm of layer {site.layer} gives what enters its MLP.",
-        "An SAE that reads a norm's output cannot be judged there.",
+        f"In {model.reference} no norm of layer {site.layer} gives the input of its MLP.",
+        "An SAE that reads a norm's output cannot be evaluated there.",
     )
 
 
 @torch.no_grad()
 def weight_and_bias(norm: nn.Module, d: int) -> tuple[Tensor, Tensor]:
-    """What a norm multiplies its normalised input by, and what it adds: shapes (d,), float32, on the CPU.
+    """A norm's weight and bias: shapes (d,), float32, on the CPU.
 
-    Found with inputs whose normalised values are known: 0 gives the bias, alternating signs the weight.
+    They are found with inputs whose normalised values are known: 0 gives the bias, alternating signs the weight.
 
     Args:
         norm: a LayerNorm or RMSNorm over the last dimension.
         d: that dimension.
 
     Raises:
-        ModelError: it is no such norm.
+        ModelError: the module is no such norm.
     """
     function = _alone(norm)
     bias = function(torch.zeros(1, d))[0]
@@ -89,7 +87,7 @@ def weight_and_bias(norm: nn.Module, d: int) -> tuple[Tensor, Tensor]:
         signs[-1] = 0.0
     weight = torch.zeros(d)
     for probe in (signs, signs.roll(1)):
-        # Mean 0, and mean square 1 after the factor: normalised by either kind of norm it is itself.
+        # Mean 0, and mean square 1 after the factor, so that both kinds of norm leave it as it is.
         normalised = probe * (d / float(probe.square().sum())) ** 0.5
         found = function(_LARGE * normalised[None])[0] - bias
         weight = torch.where(probe != 0, found / torch.where(probe != 0, normalised, 1.0), weight)
@@ -99,14 +97,14 @@ def weight_and_bias(norm: nn.Module, d: int) -> tuple[Tensor, Tensor]:
     wanted, given = centred / centred.square().mean(-1, keepdim=True).sqrt() * weight + bias, function(x)
     if float((wanted - given).norm()) > _TOLERANCE * float(given.norm()):
         raise ModelError(
-            f"{type(norm).__name__} is neither a LayerNorm nor an RMSNorm.", "Its weight and bias cannot be told."
+            f"{type(norm).__name__} is neither a LayerNorm nor an RMSNorm.", "Its weight and bias are unknown."
         )
     return weight, bias
 
 
 @torch.no_grad()
 def takes_mean_away(norm: nn.Module, d: int) -> bool:
-    """Whether a norm gives the same for x and for x + c, as LayerNorm does and RMSNorm does not."""
+    """Whether a norm gives the same output for x and x + c, as LayerNorm does and RMSNorm does not."""
     x = _LARGE * torch.randn(4, d, generator=torch.Generator().manual_seed(1))
     function = _alone(norm)
     before, after = function(x), function(x + _LARGE)
@@ -114,7 +112,7 @@ def takes_mean_away(norm: nn.Module, d: int) -> bool:
 
 
 def stream_norms(model: LanguageModel, layer: int) -> list[nn.Module]:
-    """The norms of a layer that stand in the stream (not those inside its attention)."""
+    """The norms in the residual stream of a layer, not those inside its attention."""
     return [module for module in model.layers[layer].children() if _is_norm(module)]
 
 

@@ -1,4 +1,4 @@
-"""Others' names of places in a model: TransformerLens's hooks, TransformerBridge's, and modules in transformers' naming."""
+"""Other tools' names for sites: hooks of TransformerLens and TransformerBridge, and modules in transformers' naming."""
 
 from __future__ import annotations
 
@@ -11,22 +11,19 @@ from saetui.activations.norms import norm_before
 from saetui.activations.sites import HookPoint, Site
 from saetui.errors import InvalidInput
 
-__all__ = ["NamedSite", "read_site_name", "require_same_tensor"]
-
 Side = Literal["input", "output"]
 
 
 @dataclass(frozen=True)
 class NamedSite:
-    """What a name of another tool means here, as far as the name alone tells.
+    """The site that a name of another tool means, as far as the name alone shows.
 
     Attributes:
-        name: as it was written.
-        site: ours.
-        normalised: whether the norm's output before its weight and bias is meant, where ours is what it is after them.
-        part: the module inside the layer whose tensor is meant, where the name says one: not in every family is that the
-            tensor at our site.
-        side: of that module.
+        name: the name.
+        site: the site.
+        normalised: whether the name means the norm's output before its weight and bias. The site has the output after them.
+        part: the module inside the layer, where the name has one. In some families its tensor is not the one at the site.
+        side: whether the name means that module's input or its output.
     """
 
     name: str
@@ -50,7 +47,7 @@ _HOOKS = {
     "hook_attn_out": HookPoint.ATTN_OUT,
 }
 _MODULES_OF_HOOKS = {"mlp.hook_out": "mlp", "attn.hook_out": "attn"}
-"""TransformerBridge's hooks at a part's own output, before any norm behind it."""
+"""TransformerBridge's hooks at a part's own output, before a norm that follows it."""
 _BEFORE_ITS_WEIGHT = "ln2.hook_normalized"
 
 _MLPS = ("mlp", "feed_forward", "ffn", "block_sparse_moe", "moe")
@@ -67,24 +64,24 @@ _NORMS_AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
 
 _NOT_OFFERED = {
     "hook_resid_mid": "the residual stream between attention and MLP",
-    "hook_mlp_in": "the residual stream between attention and MLP in TransformerLens, not what enters the MLP",
+    "hook_mlp_in": "the residual stream between attention and MLP in TransformerLens, not the MLP's input",
     "hook_attn_in": "the residual stream before the attention, once for each head",
-    "attn.hook_z": "what the attention's heads give before they are added up",
-    "self_attn.o_proj": "what the attention's heads give before they are added up",
-    "attn.c_proj": "what the attention's heads give before they are added up",
+    "attn.hook_z": "the outputs of the attention's heads before they are added up",
+    "self_attn.o_proj": "the outputs of the attention's heads before they are added up",
+    "attn.c_proj": "the outputs of the attention's heads before they are added up",
 }
 
 
 def read_site_name(name: str, *, transcodes: bool = False) -> NamedSite | None:
-    """The place that a name of another tool means; None where the name is not understood.
+    """The site that a name of another tool means. None where the name is not understood.
 
     Args:
-        name: as `blocks.2.hook_resid_post`, `blocks.2.mlp.hook_in`, `model.layers.2`, `transformer.h.2.mlp`,
-            `model.layers.2.output`. A module alone is its output.
-        transcodes: whether it is of a transcoder's input: sparsify names the MLP that a transcoder stands in for.
+        name: such as `blocks.2.hook_resid_post`, `blocks.2.mlp.hook_in`, `model.layers.2`, `transformer.h.2.mlp`,
+            `model.layers.2.output`. A module alone means its output.
+        transcodes: whether the name is of a transcoder's input. sparsify names the MLP that the transcoder replaces.
 
     Raises:
-        InvalidInput: it is a place where saetui does not read, with the reason.
+        InvalidInput: saetui does not read at that place.
     """
     hook = _HOOK.fullmatch(name)
     if hook is not None and (hook[2].startswith("hook_") or ".hook_" in hook[2]):
@@ -95,10 +92,10 @@ def read_site_name(name: str, *, transcodes: bool = False) -> NamedSite | None:
 
 
 def require_same_tensor(model: LanguageModel, named: NamedSite) -> None:
-    """See that in this model the module that a name says has the tensor at our site.
+    """Check that in this model the module of a name has the same tensor as the site.
 
     Raises:
-        InvalidInput: in this family that is another tensor.
+        InvalidInput: it has another tensor.
         ModelError: the model has no such site.
     """
     location = model.locate(named.site)
@@ -118,12 +115,12 @@ def require_same_tensor(model: LanguageModel, named: NamedSite) -> None:
         raise InvalidInput(
             f"{named.name} is another tensor than {named.site.name} in {model.reference}, which is the {side} of {module}: "
             "there is a norm or a factor between the two.",
-            "An SAE of that tensor cannot be judged here.",
+            "An SAE of that tensor cannot be evaluated here.",
         )
 
 
 def _of_hook(name: str, layer: int, hook: str) -> NamedSite | None:
-    _refuse_what_is_not_offered(name, hook)
+    _require_offered(name, hook)
     part = _MODULES_OF_HOOKS.get(hook)
     if part is not None:
         return _of_module(name, layer, part, "output", False)
@@ -135,7 +132,7 @@ def _of_module(name: str, layer: int, part: str | None, side: Side, transcodes: 
     if part is None:
         point = HookPoint.RESID_POST if side == "output" else HookPoint.RESID_PRE
         return NamedSite(name, Site(layer, point))
-    _refuse_what_is_not_offered(name, part)
+    _require_offered(name, part)
     if part in _MLPS and (transcodes or side == "input"):
         return NamedSite(name, Site(layer, HookPoint.MLP_IN), part=part, side="input")
     if side == "input":
@@ -157,10 +154,10 @@ def _side(name: str) -> tuple[str, Side]:
     return name.removesuffix(".output"), "output"
 
 
-def _refuse_what_is_not_offered(name: str, inner: str) -> None:
+def _require_offered(name: str, inner: str) -> None:
     meaning = _NOT_OFFERED.get(inner)
     if meaning is not None:
         points = ", ".join(point.value for point in HookPoint)
         raise InvalidInput(
-            f"The site {name} is {meaning}; saetui does not read there.", f"SAEs of {points} can be judged."
+            f"The site {name} is {meaning}; saetui does not read there.", f"SAEs of {points} can be evaluated."
         )

@@ -1,4 +1,4 @@
-"""Where in a transformer activations are read: a layer and a point in it, and what others call that place."""
+"""Where in a transformer activations are read: a layer and a point in it, and other tools' names for that place."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Literal
 from saetui.errors import InvalidInput
 from saetui.formats.names import site_name
 
-__all__ = ["HookPoint", "Location", "Site"]
-
 
 class HookPoint(str, Enum):
     """A place in a layer.
@@ -19,13 +17,13 @@ class HookPoint(str, Enum):
     - `resid_pre`: the residual stream as the layer receives it.
     - `resid_post`: the residual stream as the layer leaves it; the next layer's `resid_pre`.
     - `mlp_in`: the tensor that goes into the MLP, after the norm before it where the layer has one.
-    - `mlp_out`: what the MLP adds to the residual stream: after the norm behind it where the layer has one
-      (Gemma 2, OLMo 2), and times the factor that the layer adds it with (Granite).
-    - `attn_out`: what the attention adds to the residual stream, likewise; in a layer of a hybrid model what
-      stands in its place (linear attention, a short convolution, a recurrence).
+    - `mlp_out`: the MLP's contribution to the residual stream: after the norm that follows the MLP in some families
+      (Gemma 2, OLMo 2), and times the factor that others add it with (Granite).
+    - `attn_out`: the attention's contribution to the residual stream, likewise. In a layer of a hybrid model, that of the part
+      in place of the attention (linear attention, a short convolution, a recurrence).
 
-    Where a layer has both, `resid_post` = `resid_pre` + `attn_out` + `mlp_out`. Where it norms the stream after
-    each addition (BERT), they are what goes into these norms beside the stream.
+    Where a layer has both, `resid_post` = `resid_pre` + `attn_out` + `mlp_out`. In families that norm the stream after each
+    addition (BERT), they are added to the stream before these norms.
     """
 
     RESID_PRE = "resid_pre"
@@ -63,17 +61,17 @@ class Site:
     def transformer_lens_name(self) -> str:
         """The name of the same tensor in TransformerLens: `blocks.2.hook_resid_post`.
 
-        For `mlp_in` that is `blocks.2.mlp.hook_in`, the MLP's own input. TransformerBridge has that hook, and so has
-        SAELens's HookedSAETransformer. A plain HookedTransformer has no hook that holds this tensor.
+        For `mlp_in` it is `blocks.2.mlp.hook_in`, the MLP's own input. TransformerBridge and SAELens's HookedSAETransformer have
+        that hook. A plain HookedTransformer has no hook with this tensor.
         """
         return f"blocks.{self.layer}.{_TRANSFORMER_LENS[self.hook_point]}"
 
     @classmethod
     def parse(cls, name: str) -> Site:
-        """Reads a site's name.
+        """The site of a name.
 
         Raises:
-            InvalidInput: it is not `layer_<number>.<hook point>`.
+            InvalidInput: the name is not `layer_<number>.<hook point>`.
         """
         match = _NAME.fullmatch(name)
         points = [point.value for point in HookPoint]
@@ -87,15 +85,15 @@ class Site:
 
 @dataclass(frozen=True)
 class Location:
-    """A site in one certain model: the module whose input or output is the activation.
+    """A site in one model: the module whose input or output is the activation.
 
     Attributes:
-        site: the site that was looked up.
+        site: the site.
         module_name: the module's path in the whole network, in Hugging Face's naming: `transformer.h.2`.
-        side: whether the activation is that module's input or its output.
+        side: whether the activation is the module's input or its output.
         d: the activation's width.
-        factor: the activation is the module's output times this: what Granite and its like multiply an output by
-            before they add it to the residual stream; 1 elsewhere.
+        factor: the activation is the module's output times this. Granite and similar families multiply an output by it before
+            they add it to the residual stream; elsewhere it is 1.
     """
 
     site: Site
@@ -106,6 +104,8 @@ class Location:
 
     @property
     def tensor_name(self) -> str:
-        """The tensor's name in transformers' naming: a module alone means its output, `transformer.h.2`; an input says so,
-        `transformer.h.2.mlp.input`, since whoever hooks the module would read its output."""
+        """The tensor's name in transformers' naming: `transformer.h.2` for an output, `transformer.h.2.mlp.input` for an input.
+
+        The ending is there because a hook on the module would read its output.
+        """
         return self.module_name if self.side == "output" else f"{self.module_name}.input"

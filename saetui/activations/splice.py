@@ -1,4 +1,4 @@
-"""How much worse a model predicts with something else in place of an activation."""
+"""How well a model predicts with something else in place of an activation."""
 
 from __future__ import annotations
 
@@ -17,20 +17,18 @@ from saetui.activations.vocabulary import carries_text
 from saetui.errors import ModelError
 from saetui.formats.step_sizes import LOGITS_AT_ONCE
 
-__all__ = ["Splice", "TokenLoss", "cross_entropy"]
-
 
 @dataclass(frozen=True)
 class Splice:
-    """Something to put in place of an activation, at all tokens but special ones and the first of each context.
+    """A replacement for an activation, at all tokens but special ones and the first of each context.
 
     Attributes:
         target: the site whose activation is replaced.
-        function: maps rows (n, d) of the source to rows (n, d) of the target; None puts zeros.
-        source: the site that the function reads: the target itself, or for a transcoder the `mlp_in` of
-            the same layer; the model must pass it before the target.
-        spared: maps the source's rows and the target's (n, d) to those that are left alone, bool (n,): an SAE's sinks, as
-            special tokens are. Their predictions count in the cross-entropy all the same.
+        function: maps rows (n, d) of the source to rows (n, d) of the target. None puts zeros.
+        source: the site that the function reads: the target itself (None), or for a transcoder the `mlp_in` of the same layer.
+            The model must pass it before the target.
+        spared: maps the rows of source and target (n, d) to a mask (n,) of the rows that are not replaced: an SAE's sinks,
+            which are left as special tokens are. Their predictions count in the cross-entropy nevertheless.
     """
 
     target: Site
@@ -41,7 +39,7 @@ class Splice:
 
 @dataclass(frozen=True)
 class TokenLoss:
-    """A sum of next-token losses in nats over a number of tokens; sums of several batches add up."""
+    """A sum of next-token losses in nats over a number of tokens. The losses of several batches can be added."""
 
     total: float = 0.0
     tokens: int = 0
@@ -63,16 +61,16 @@ class TokenLoss:
 def cross_entropy(
     model: LanguageModel, tokens: Tensor, splices: Sequence[Splice] = (), micro_batch: int | None = None
 ) -> TokenLoss:
-    """Runs the whole model and measures how well it predicts the next token.
+    """Run the whole model and measure how well it predicts the next token.
 
-    Counted are the positions whose own token is kept (not special, not the first of its context) and that
-    have a successor: those at which a splice acts.
+    The positions that count are those at which a splice acts (the token is not special and not the first of its context)
+    and that have a next token.
 
     Args:
         model: a model that predicts next tokens.
         tokens: (batch, context) int64, packed without padding.
-        splices: what to put in place of which activations; none for the model as it is.
-        micro_batch: contexts in a forward pass; None for as many as the logits allow.
+        splices: the replacements; none for the model as it is.
+        micro_batch: contexts in a forward pass. None for as many as the logits allow.
 
     Raises:
         ModelError: the model does not predict next tokens, or a source is not passed before its target.
@@ -103,7 +101,7 @@ def _loss_of_one_pass(model: LanguageModel, tokens: Tensor, keep: Tensor, splice
         )
     counted = keep[:, :-1]
     total = torch.zeros((), dtype=torch.float64, device=logits.device)
-    # Context by context: the logarithms of all of them would take as much memory as the logits once more.
+    # Context by context: the logarithms of all contexts would take as much memory as the logits.
     for predictions, targets, counts in zip(logits[:, :-1], tokens[:, 1:], counted, strict=True):
         losses = functional.cross_entropy(predictions.float(), targets, reduction="none")
         total += torch.where(counts, losses, 0.0).double().sum()
@@ -111,7 +109,7 @@ def _loss_of_one_pass(model: LanguageModel, tokens: Tensor, keep: Tensor, splice
 
 
 def _install(stack: ExitStack, model: LanguageModel, splice: Splice, keep: Tensor) -> None:
-    """Hooks a splice into the model until the stack unwinds."""
+    """Hook a splice into the model until the stack unwinds."""
     flat = keep.reshape(-1)
     source_rows: list[Tensor] = []
     target = model.locate(splice.target)
@@ -131,7 +129,7 @@ def _install(stack: ExitStack, model: LanguageModel, splice: Splice, keep: Tenso
             instead = torch.zeros_like(there)
         else:
             predicted = splice.function(rows).to(there.dtype)
-            # What was left as it is stays so to the last bit, which a division by the factor would not give.
+            # Rows that the function leaves as they are stay equal to the last bit, which a division would not guarantee.
             instead = torch.where(predicted == own, there, predicted / target.factor)
         if splice.spared is not None:
             instead = torch.where(splice.spared(rows, own)[:, None], there, instead)

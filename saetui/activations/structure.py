@@ -1,4 +1,4 @@
-"""Finds a transformer's layers, and the parts inside a layer, by their structure and the families' names."""
+"""Finds a transformer's layers and the parts of a layer, by their structure and the families' names."""
 
 from __future__ import annotations
 
@@ -10,18 +10,14 @@ from transformers import PretrainedConfig, PreTrainedModel
 from saetui.activations.sites import HookPoint
 from saetui.errors import ModelError
 
-__all__ = ["contribution_names", "find_layers", "find_text_stack", "mlp_input_names", "no_such_part", "text_config"]
-
-# Every family of transformers that this was checked against uses one of these for the part that is meant.
+# Every family of transformers that was checked uses one of these names.
 _ATTENTION = ("self_attn", "attn", "attention", "self_attention", "self_attention_layer", "multi_head_attention")
-# What stands in the place of the attention in some layers of hybrid models: Qwen3-Next, LFM2, Jamba, RecurrentGemma.
+# Parts in place of the attention in some layers of hybrid models: Qwen3-Next, LFM2, Jamba, RecurrentGemma.
 _OTHER_MIXERS = ("linear_attn", "conv", "mamba", "temporal_block")
 _MLP = ("mlp", "feed_forward", "block_sparse_moe", "ffn", "moe", "mlp_block")
 # Norms between a part's output and the residual stream: Gemma 2 and 3, OLMo 2; GLM 4.
 _AFTER_MLP = ("post_feedforward_layernorm", "post_mlp_layernorm")
 _AFTER_ATTENTION = ("post_self_attn_layernorm",)
-
-
 _TWO_STACKS = ("diffusion_gemma",)
 """Families with an encoder and a decoder whose configuration does not say so."""
 
@@ -33,17 +29,17 @@ def text_config(network: PreTrainedModel) -> PretrainedConfig:
 
 
 def find_layers(network: PreTrainedModel) -> tuple[str, nn.ModuleList]:
-    """Finds the list of decoder or encoder layers.
+    """Find the list of decoder or encoder layers.
 
-    It is the module list with as many members as the configuration has layers. Where there
-    are several (a vision tower next to the text), it is the one that lies nearest to the token embedding.
+    It is the module list with as many members as the configuration has layers. Of several (a vision tower next to the text)
+    it is the one nearest to the token embedding.
 
     Returns:
         Its path in the network (`transformer.h`) and the list.
 
     Raises:
-        ModelError: there is none, the model has an encoder and a decoder, or its layers lie in parts in several
-            lists (XLM: all attentions in one, all MLPs in another).
+        ModelError: there is none, the model has an encoder and a decoder, or its layers are divided into several lists
+            (XLM: all attentions in one, all MLPs in another).
     """
     kind = type(network).__name__
     if getattr(network.config, "is_encoder_decoder", False) or network.config.model_type in _TWO_STACKS:
@@ -57,7 +53,7 @@ def find_layers(network: PreTrainedModel) -> tuple[str, nn.ModuleList]:
         for name, module in network.named_modules()
         if isinstance(module, nn.ModuleList) and len(module) == count
     ]
-    # Lists inside a layer (experts, say) may have the same length by chance: only outermost ones count.
+    # Lists inside a layer (of experts, for example) may have the same length by chance: only outermost ones count.
     found = [(name, part) for name, part in found if not any(name.startswith(f"{other}.") for other, _ in found)]
     if not found:
         raise ModelError(
@@ -65,7 +61,7 @@ def find_layers(network: PreTrainedModel) -> tuple[str, nn.ModuleList]:
             "Its structure is not understood; choose a model of another family.",
         )
     embedding = _embedding_name(network)
-    # At the same depth as the layers there may lie an encoder of images, further down, or a list of norms.
+    # There may be an image encoder at the same depth as the layers, further down, or a list of norms.
     best = max(_nearness(name, embedding) for name, _ in found)
     nearest = [(name, part) for name, part in found if _nearness(name, embedding) == best]
     whole = [(name, part) for name, part in nearest if _first(part[0], (*_ATTENTION, *_OTHER_MIXERS, *_MLP))]
@@ -78,36 +74,36 @@ def find_layers(network: PreTrainedModel) -> tuple[str, nn.ModuleList]:
 
 
 def find_text_stack(network: PreTrainedModel, layers_name: str) -> nn.Module:
-    """The smallest module that holds the token embedding and the layers: no tower for images, no head."""
+    """The smallest module with the token embedding and the layers, without an image tower or a head."""
     shared = _shared_steps(layers_name, _embedding_name(network))
     body: nn.Module = network.base_model
     return network.get_submodule(".".join(layers_name.split(".")[:shared])) if shared else body
 
 
 def contribution_names(layer: nn.Module, point: HookPoint) -> list[str]:
-    """The paths in a layer of what families call its attention or its MLP, for `attn_out` or `mlp_out`.
+    """The paths in a layer of its attention or MLP by the families' names, for `attn_out` or `mlp_out`.
 
-    A norm behind the part comes first, the part itself last; none where the layer has no such part.
+    A norm that follows the part comes first, the part itself last. The list is empty where the layer has no such part.
     """
     if point is HookPoint.MLP_OUT:
         return _found(_without_residual(layer, _first(layer, _AFTER_MLP)), _mlp_output(layer))
     after = _first(layer, _AFTER_ATTENTION)
     if after is None and _first(layer, _AFTER_MLP):
-        # post_attention_layernorm is the norm *before the MLP* in Llama, and behind the attention only
-        # where the layer also has one behind the MLP.
+        # In Llama post_attention_layernorm is the norm *before the MLP*. It follows the attention only in layers that also
+        # have a norm after the MLP.
         after = _first(layer, ("post_attention_layernorm",))
     return _found(after, _attention_output(layer))
 
 
 def mlp_input_names(layer: nn.Module) -> list[str]:
-    """The paths in a layer of modules whose input may be `mlp_in`, the likeliest first."""
-    # OPT's two linear maps lie in the layer itself; BERT's first one has a module of its own.
+    """The paths in a layer of modules whose input may be `mlp_in`, the most likely first."""
+    # OPT has its two linear maps in the layer itself, and BERT a module for the first one.
     names = {name for name, _ in layer.named_modules()}
     return [path for path in (*_MLP, "fc1", "intermediate") if path in names]
 
 
 def no_such_part(layer: nn.Module, point: HookPoint) -> ModelError:
-    """What a user reads who asks for a part that a layer has not."""
+    """The refusal of a site whose part the layer does not have."""
     parts = ", ".join(name for name, _ in layer.named_children())
     return ModelError(
         f"{point.value} was not found in {type(layer).__name__}, which consists of {parts}.",
@@ -116,7 +112,7 @@ def no_such_part(layer: nn.Module, point: HookPoint) -> ModelError:
 
 
 def _nearness(path: str, embedding: str) -> tuple[int, int]:
-    """How many steps a path shares with that of the embedding; then the fewer it has, the nearer."""
+    """How near a path is to the embedding's: by the number of steps that they share, then by how few steps the path has."""
     return _shared_steps(path, embedding), -path.count(".")
 
 
@@ -131,7 +127,7 @@ def _embedding_name(network: PreTrainedModel) -> str:
 
 
 def _first(layer: nn.Module, paths: tuple[str, ...]) -> str | None:
-    """The first of these paths that leads to a module of the layer."""
+    """The first of these paths that exists in the layer."""
     names = {name for name, _ in layer.named_modules()}
     return next((path for path in paths if path in names), None)
 
@@ -141,7 +137,7 @@ def _found(*paths: str | None) -> list[str]:
 
 
 def _mlp_output(layer: nn.Module) -> str | None:
-    # In BERT the module `output` also adds the residual stream and normalises: its linear map is meant.
+    # BERT's module `output` also adds the residual stream and normalises, so its linear map is taken.
     return _without_residual(layer, _first(layer, (*_MLP, "fc2", "output.dense")))
 
 
@@ -151,7 +147,7 @@ def _attention_output(layer: nn.Module) -> str | None:
 
 
 def _without_residual(layer: nn.Module, path: str | None) -> str | None:
-    """The last linear map of a part that is given the residual stream and adds it itself, as in BLOOM."""
+    """A part's path, or that of its last linear map where the part adds the residual stream itself, as in BLOOM."""
     if path is None:
         return None
     part = layer.get_submodule(path)

@@ -92,7 +92,7 @@ def test_a_site_is_looked_for_in_its_own_layer(small: SmallModels) -> None:
 def test_what_is_scaled_otherwise_is_not_offered_and_the_reason_has_a_figure(small: SmallModels) -> None:
     model = small("minimax")
     for point in PARTS:
-        with pytest.raises(ModelError, match=r"not what the layer adds .* differs from attn_out \+ mlp_out by \d+ %"):
+        with pytest.raises(ModelError, match=r"not what the layer adds .* differs from attn_out \+ mlp_out by \d+%"):
             model.locate(Site(0, point))
     assert HookPoint.MLP_IN in model.hook_points(0)
 

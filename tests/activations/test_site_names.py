@@ -56,7 +56,7 @@ def test_the_mlp_that_a_transcoder_stands_in_for_is_read_at_its_input() -> None:
     ("name", "words"),
     [
         ("blocks.1.hook_resid_mid", "between attention and MLP"),
-        ("blocks.1.hook_mlp_in", "not what enters the MLP"),
+        ("blocks.1.hook_mlp_in", "not the MLP's input"),
         ("blocks.1.attn.hook_z", "heads"),
         ("model.layers.7.self_attn.o_proj.input", "heads"),
     ],

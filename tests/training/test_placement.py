@@ -142,7 +142,7 @@ def test_a_norm_s_hook_is_read_before_the_norm_s_weight_and_bias(
 
 
 def test_without_a_norm_before_the_mlp_its_hook_is_refused(models: Mapping[str, LanguageModel], tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no norm of layer 1 gives what enters its MLP"):
+    with pytest.raises(ModelError, match="no norm of layer 1 gives the input of its MLP"):
         opened(identity(tmp_path / "sae", hook_name="blocks.1.ln2.hook_normalized"), models["olmo2"])
 
 
@@ -270,7 +270,7 @@ def test_what_is_made_of_a_model_s_activations_needs_the_model(tmp_path: Path) -
     [
         ({"model_from_pretrained_kwargs": {"checkpoint_value": 3000}}, "checkpoint_value"),
         ({"seqpos_slice": [5, 10]}, "seqpos_slice"),
-        ({"hook_name": "blocks.1.hook_mlp_in"}, "not what enters the MLP"),
+        ({"hook_name": "blocks.1.hook_mlp_in"}, "not the MLP's input"),
         ({"hook_name": "blocks.1.hook_resid_mid"}, "between attention and MLP"),
     ],
 )
