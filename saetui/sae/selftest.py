@@ -95,11 +95,9 @@ _OTHERWISE = Sane(coefficient=0.03)
 
 
 def selftest(architectures: Sequence[str] | None = None, seed: int = 0) -> Iterator[SelftestRow]:
-    """Trains each architecture on planted directions and says what it has found, one row as each is done.
+    """Train each architecture on planted directions; yields a row as each is done.
 
-    Args:
-        architectures: names; None for all.
-        seed: of the directions, the tokens and the weights.
+    `seed`: of the directions, the tokens and the weights.
 
     Raises:
         InvalidInput: a name that is not an architecture's.

@@ -109,13 +109,9 @@ class HeldOut:
         tokens: int = EVALUATION_TOKENS,
         report: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        """
-        Args:
-            model: up to the last site, or whole.
-            extractor: of the sites.
-            dataset: with the held-out contexts.
-            tokens: how many of them, or as many as there are.
-            report: takes a sentence, once, where the memory is too small for the whole model and so for a cross-entropy.
+        """Takes so many held-out `tokens`, or as many as there are. The `model` may end at the last site.
+
+        `report` takes a sentence, once, where the memory is too small for the whole model and so for a cross-entropy.
         """
         count = max(1, tokens // dataset.context_length)
         self._contexts = spread(dataset.held_out, count)

@@ -103,14 +103,11 @@ def open_finished(
     model: LanguageModel | None = None,
     loaded: LoadedSAE | None = None,
 ) -> FinishedSAE:
-    """The SAE of a directory, at the site in its metadata or at a given one.
+    """The SAE of a directory (`loaded`, where it has been read already), at the site in its metadata or at a given one.
 
     Args:
         width: of the model's activations.
-        layer: None for the one in the metadata.
-        hook_point: None for the one in the metadata.
         model: into which the SAE is put; None: only the name of the site counts.
-        loaded: the SAE, where it has been read already.
 
     Raises:
         FormatError: it is no SAE that can be read.

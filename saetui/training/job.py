@@ -21,11 +21,7 @@ from saetui.training.setup import set_up
 
 
 def run_job(run: RunDirectory, requests: Requests) -> int:
-    """Train, and write to the event log how the training ended.
-
-    Args:
-        run: the job's directory, with its spec.json; the training goes on from a sound checkpoint in it.
-        requests: to stop, to pause, to save; considered between steps.
+    """Train, from a sound checkpoint where the directory has one, and write to the event log how the training ended.
 
     Returns:
         The exit code: 0 completed, stopped or unloaded for a pause; 1 failed.

@@ -127,9 +127,7 @@ def require_same_model(origin: Origin, model: LanguageModel, sites: Iterable[Sit
 def kept_tokens(origin: Origin, model: LanguageModel, source: str, cache: Path, error: DatasetError) -> TokenDataset:
     """The tokens that a run began with, where its text no longer gives them.
 
-    Args:
-        cache: the cache directory of the home.
-        error: the reason why the text does not give them.
+    `error`: the reason why the text does not give them.
 
     Raises:
         DatasetError: the text has changed, and the tokens are not in the cache.

@@ -84,12 +84,7 @@ class Units:
         return self.source.norm_limit is not None or self.target.norm_limit is not None
 
     def sinks(self, source: Tensor, target: Tensor) -> Tensor:
-        """Which tokens are sinks, bool, shape (n,): those beyond the limit of the input or of the target.
-
-        Args:
-            source: raw inputs, shape (n, d_in).
-            target: raw targets of the same tokens, shape (n, d_out); the inputs themselves, but for a transcoder.
-        """
+        """Which tokens are sinks, bool, shape (n,): those beyond the limit of the raw input (n, d_in) or target (n, d_out)."""
         found = self.source.sinks(source)
         return found if target is source else found | self.target.sinks(target)
 
@@ -131,7 +126,6 @@ def measure_units(
     A transcoder cannot know the mean and deviation of a token's target: with layer_norm its target has one scale.
 
     Args:
-        pairs: what each SAE reads and predicts.
         kind: constant_norm, layer_norm or none.
         sample: raw activations of training text by site, shape (n, d), without end.
         max_activation_norm: a token whose norm is more than so many times the site's median is a sink; None for no limit.

@@ -78,11 +78,7 @@ def place(
 ) -> Placement:
     """The place of an SAE by its metadata, or at a given layer and hook point.
 
-    Args:
-        directory: of the SAE, for errors.
-        layer: None for the one in the metadata.
-        hook_point: None for the one in the metadata.
-        model: into which the SAE is put; None: only the name of the site counts.
+    `model`: into which the SAE is put; None: only the name of the site counts.
 
     Raises:
         InvalidInput: the metadata name no site, or one that saetui does not read, or a change to the model that saetui cannot

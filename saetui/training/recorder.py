@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 
@@ -62,19 +62,12 @@ class Reserve:
         self._path.unlink(missing_ok=True)
 
 
-class _Event(NamedTuple):
-    kind: str
-    message: str
-    step: int | None
-    data: dict[str, Any]
-
-
 class BufferedEvents(EventLog):
     """An event log whose `append` does not fail when the disk does."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._waiting: deque[_Event] = deque(maxlen=EVENTS_KEPT)
+        self._waiting: deque[tuple[str, str, int | None, dict[str, Any]]] = deque(maxlen=EVENTS_KEPT)
 
     @property
     def waiting(self) -> int:
@@ -83,20 +76,19 @@ class BufferedEvents(EventLog):
 
     def append(self, kind: str, message: str, *, step: int | None = None, data: dict[str, Any] | None = None) -> None:
         """Write one event after those that wait; or let it wait too."""
-        event = _Event(kind, message, step, data or {})
-        if not (self.write_waiting() and self._written(event)):
+        if not (self.write_waiting() and self._written(kind, message, step, data)):
             # The log will show when the event was written; this is when it happened.
-            self._waiting.append(event._replace(data={**event.data, "happened_at": now("seconds")}))
+            self._waiting.append((kind, message, step, {**(data or {}), "happened_at": now("seconds")}))
 
     def write_waiting(self) -> bool:
         """Try again; whether nothing waits any more."""
-        while self._waiting and self._written(self._waiting[0]):
+        while self._waiting and self._written(*self._waiting[0]):
             self._waiting.popleft()
         return not self._waiting
 
-    def _written(self, event: _Event) -> bool:
+    def _written(self, kind: str, message: str, step: int | None, data: dict[str, Any] | None) -> bool:
         try:
-            super().append(event.kind, event.message, step=event.step, data=event.data)
+            super().append(kind, message, step=step, data=data)
         except OSError:
             return False
         return True

@@ -9,7 +9,7 @@ import msgspec
 from saetui.activations.vocabulary import prepends_bos
 from saetui.formats.directories import sweep_new
 from saetui.rundir.checkpoints import delete_checkpoint, delete_unless_read, list_checkpoints
-from saetui.rundir.retention import Retention, superfluous
+from saetui.rundir.retention import Retention, spec_rules, superfluous
 from saetui.sae import ExportMetadata, export_result
 from saetui.spec.settings import Settings
 from saetui.training.checkpoint import Environment, LoopState, Means, environment_now, load_loop_state, save_checkpoint
@@ -147,13 +147,7 @@ class Saver:
 
 def rules_of(settings: Settings) -> Retention:
     """The rules of retention in a run's settings."""
-    return Retention(
-        keep_first=settings.keep_first,
-        keep_last=settings.keep_last,
-        keep_every=settings.keep_every,
-        keep_best=settings.keep_best,
-        warmup_steps=max(settings.warmup_steps, settings.sparsity_warmup_steps),
-    )
+    return spec_rules({"hyperparameters": msgspec.structs.asdict(settings)})
 
 
 def export_results(prepared: Prepared, step: int, *, completed: bool) -> None:

@@ -75,10 +75,7 @@ def open_rows(
 
     The cache holds what the model gave, bit for bit, so a training may begin with the one and go on with the other.
 
-    Args:
-        spec: for the seed and the name of the dataset.
-        cache: the cache directory of the home.
-        report: takes a sentence on where the activations come from, unless it is simply the model.
+    `report` takes a sentence on where the activations come from, unless it is simply the model.
     """
     model = ModelRows(extractor, dataset)
     root = cache / ACTIVATIONS
@@ -107,7 +104,6 @@ def open_writers(
         entries: one for each of the extractor's sites.
         source: the name of the dataset.
         order_seed: of the order in which new entries are written.
-        cache: the cache directory of the home.
 
     Raises:
         Conflict: there is not enough space for them.

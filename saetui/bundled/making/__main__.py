@@ -34,7 +34,6 @@ def make_model(directory: Path, recipe: Recipe, files: int | None = None) -> Fig
 
     Args:
         directory: of the result; made if missing, its files of the same names replaced.
-        recipe: sizes, schedule and seed.
         files: read at most so many files of each part, for a quick test.
 
     Raises:
@@ -62,10 +61,6 @@ def make_model(directory: Path, recipe: Recipe, files: int | None = None) -> Fig
 
 def measure_model(directory: Path, files: int | None = None) -> Figures:
     """Measure a saved model on the running Python's standard library.
-
-    Args:
-        directory: a model as `make_model` saves one.
-        files: read at most so many files of each part, for a quick test.
 
     Raises:
         DatasetError: this Python has no source of its standard library.

@@ -51,13 +51,7 @@ class Figures:
 
 
 def evaluate_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, text: SplitText) -> Figures:
-    """Measure a model on the held-out documents, and n-gram models of the training documents too.
-
-    Args:
-        model: a causal language model with the tokenizer's vocabulary.
-        tokenizer: the model's.
-        text: the documents; the n-gram models are fitted on all of `text.training`.
-    """
+    """Measure a model on the held-out documents, and n-gram models of the training documents too."""
     training = encode_documents(text.training, tokenizer)
     held_out = encode_documents(text.held_out, tokenizer)
     stream = torch.cat(held_out)
@@ -88,9 +82,7 @@ def model_nats(model: PreTrainedModel, documents: Sequence[Tensor]) -> float:
     Windows of the model's whole context overlap by a half, and each token is scored once, in the window where
     more tokens precede it: at least half a context, except near the start of the text.
 
-    Args:
-        model: a causal language model.
-        documents: int64 tensors of shape (tokens + 1,), the separator first.
+    `documents`: int64 tensors of shape (tokens + 1,), the separator first.
     """
     stream, separator = torch.cat(list(documents)), documents[0][0]
     context = model.config.n_positions
@@ -159,13 +151,7 @@ def figures_table(figures: Figures) -> str:
 
 
 def model_card(recipe: Recipe, figures: Figures, seconds: float) -> str:
-    """The model's card.
-
-    Args:
-        recipe: of its training.
-        figures: of its evaluation.
-        seconds: of training.
-    """
+    """The model's card; `seconds` of training."""
     seen = recipe.steps * recipe.batch * recipe.context
     return f"""# saetui's bundled language model
 

@@ -57,7 +57,6 @@ def train_model(recipe: Recipe, tokens: Tensor, tokenizer: PreTrainedTokenizerFa
     are rounded in another order and the weights differ, the held-out loss by about a hundredth.
 
     Args:
-        recipe: sizes, schedule and seed.
         tokens: int64 of shape (tokens,), documents one after another, each after its separator.
         tokenizer: says which token separates documents and how many tokens there are.
         report: takes a line on the progress now and then.

@@ -22,12 +22,7 @@ class UnigramModel:
     """Each token by its frequency, with one added to every count so that no token is impossible."""
 
     def __init__(self, documents: Sequence[Tensor], vocabulary: int) -> None:
-        """Count the tokens.
-
-        Args:
-            documents: int64 tensors of shape (tokens + 1,), the separator first.
-            vocabulary: the number of different tokens.
-        """
+        """Count the tokens. `documents`: int64 tensors of shape (tokens + 1,), the separator first."""
         counts = torch.bincount(_trigrams(documents)[2], minlength=vocabulary).double() + 1.0
         self._probabilities = counts / counts.sum()
 
@@ -86,12 +81,7 @@ class TrigramModel:
     """Each token from the two before it, by interpolated Kneser-Ney smoothing."""
 
     def __init__(self, documents: Sequence[Tensor], vocabulary: int) -> None:
-        """Choose the discounts on a slice of the documents, then count all of them.
-
-        Args:
-            documents: int64 tensors of shape (tokens + 1,), the separator first; at least two of them.
-            vocabulary: the number of different tokens.
-        """
+        """Choose the discounts on a slice of the documents (as for `UnigramModel`, at least two), then count all of them."""
         self._vocabulary = vocabulary
         every = min(_SLICE_SHARE, len(documents))
         counted = [document for index, document in enumerate(documents) if index % every]

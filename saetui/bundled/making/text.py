@@ -39,8 +39,7 @@ class SplitText:
 def is_held_out(relative_path: str) -> bool:
     """Whether a file is never trained on. Its name alone decides, the same on every machine and version.
 
-    Args:
-        relative_path: the file's path below the standard library's root, with forward slashes.
+    `relative_path`: below the standard library's root, with forward slashes.
     """
     digest = hashlib.sha256(relative_path.encode()).digest()
     return int.from_bytes(digest[:8], "big") % HELD_OUT_SHARE == 0
@@ -49,8 +48,7 @@ def is_held_out(relative_path: str) -> bool:
 def read_stdlib(limit: int | None = None) -> SplitText:
     """Read the running Python's standard library, split into training and held-out documents.
 
-    Args:
-        limit: read at most so many files of each part (those spread evenly over the names), for a quick test.
+    `limit`: at most so many files of each part, spread evenly over the names, for a quick test.
 
     Raises:
         DatasetError: this Python has no source of its standard library, or a file of it cannot be read.
@@ -67,7 +65,6 @@ def train_tokenizer(documents: Iterable[str], vocabulary: int, context: int) -> 
     """Learn a byte-level BPE, which can represent every text exactly.
 
     Args:
-        documents: the text to learn merges from.
         vocabulary: the number of tokens at most, the 256 bytes and `END_OF_TEXT` included.
         context: the longest sequence that the model takes, stored as `model_max_length`.
     """

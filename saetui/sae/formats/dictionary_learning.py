@@ -23,10 +23,6 @@ CONFIG = "config.json"
 def export_dictionary_learning(directory: Path, loaded: LoadedSAE) -> None:
     """Write a directory that dictionary_learning's `load_dictionary` loads, in raw units.
 
-    Args:
-        directory: the result; its parent must exist.
-        loaded: the SAE, read from its result directory.
-
     Raises:
         InvalidInput: dictionary_learning cannot compute the same.
         FormatError: something that is not an export is in the way.

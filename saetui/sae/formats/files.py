@@ -38,11 +38,9 @@ _ARCHIVE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OSError, EOF
 
 
 def write_export(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write a directory of files as one step; an older export with the same file names is replaced, and stays until then.
+    """Write a directory (mode 0700, its parent must exist) of files (0600) as one step.
 
-    Args:
-        directory: the result (mode 0700, its files 0600); its parent must exist.
-        files: name → content.
+    An older export with the same file names is replaced, and stays until then.
 
     Raises:
         FormatError: something that is not an export is in the way.
@@ -91,9 +89,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Tensor]:
     """The arrays of a NumPy archive (.npz) as tensors, floating-point ones as float32. Pickles in it are not read.
 
-    Args:
-        path: of the archive.
-        names: all arrays that it may hold.
+    `names`: all arrays that it may hold.
 
     Raises:
         FormatError: the file cannot be read or is damaged, holds something else, or a value is not finite.

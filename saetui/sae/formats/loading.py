@@ -135,7 +135,6 @@ def assemble_jumprelu(weights: dict[str, Tensor], path: Path, *, transcodes: boo
     Args:
         weights: W_enc (d_in, F), W_dec (F, d_out), b_enc (F,), b_dec (d_out,), threshold (F,), for raw activations, and for
             a transcoder with a linear path W_skip (d_in, d_out). Changed in place.
-        path: of the file, for errors.
         transcodes: whether it is a transcoder.
 
     Raises:

@@ -133,8 +133,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
 def hub_ids(name: str) -> tuple[str, ...]:
     """The ids that a short name may have on the Hub, the likeliest first; none where the name is unknown.
 
-    Args:
-        name: as TransformerLens and SAELens write it: `gpt2-small`, `pythia-70m-deduped`, `gemma-2-2b`.
+    `name`: as TransformerLens and SAELens write it: `gpt2-small`, `pythia-70m-deduped`, `gemma-2-2b`.
     """
     if name in _NAMES:
         return _NAMES[name]

@@ -38,12 +38,7 @@ class Rendering:
 
 
 def render_saelens(sae: SparseAutoencoder, units: Normalization, target: Normalization) -> Rendering:
-    """The SAE in SAELens's terms.
-
-    Args:
-        sae: trained in normalised units.
-        units: those of its input.
-        target: those of its target; the same as `units` for all but transcoders.
+    """The SAE in SAELens's terms. It was trained in the units of its input and its target, the same but for transcoders.
 
     Raises:
         InvalidInput: SAELens has no architecture that computes the same.
@@ -77,12 +72,7 @@ def render_own(sae: SparseAutoencoder, units: Normalization, target: Normalizati
 
 
 def folded(sae: SparseAutoencoder, scale: float, target_scale: float) -> dict[str, Tensor]:
-    """All of an SAE's tensors with the scales of its units folded in, float32, on the CPU.
-
-    Args:
-        sae: trained in normalised units.
-        scale: of its input.
-        target_scale: of its target.
+    """All of an SAE's tensors with the scales of its input and target folded in, float32, on the CPU.
 
     Raises:
         FormatError: a weight is not finite.

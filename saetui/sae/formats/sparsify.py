@@ -46,10 +46,6 @@ _FIELDS = frozenset(
 def export_sparsify(directory: Path, loaded: LoadedSAE) -> None:
     """Write a directory that sparsify's `SparseCoder.load_from_disk` loads, in raw units.
 
-    Args:
-        directory: the result; its parent must exist.
-        loaded: the SAE, read from its result directory.
-
     Raises:
         InvalidInput: sparsify cannot compute the same: it always keeps the k largest latents of a token.
         FormatError: something that is not an export is in the way.

@@ -35,10 +35,7 @@ FORWARD_SHAPE = {"cpu": (4, 128), "cuda": (32, 512)}
 
 
 def bench(request: dict[str, Any]) -> dict[str, Any]:
-    """Measure.
-
-    Args:
-        request: `{"device": "auto" | "cpu" | "cuda", "architectures": [NAME …] or null}`.
+    """Answer `{"device": "auto" | "cpu" | "cuda", "architectures": [NAME …] or null}`.
 
     Returns:
         `{"device", "torch", "products", "steps", "forwards"}`, which saetui.spec.speed reads.

@@ -23,14 +23,9 @@ from saetui.training.tasks.task import serve_task
 
 
 def import_sae(source: Path, into: Path, name: str) -> dict[str, object]:
-    """Copy an SAE that can be read into a directory of its own; all of it, or nothing.
+    """Copy an SAE that can be read into a new directory `into/name`; all of it, or nothing.
 
     The copy is checked too: the source may change at the same time. No link is copied.
-
-    Args:
-        source: a directory with an SAE.
-        into: the directory of imported SAEs.
-        name: of the new directory in it.
 
     Returns:
         name, directory, layout, architecture, d_in, d_out, latents, model, hook_name.
@@ -72,7 +67,6 @@ def convert(source: Path, target: Path, layout: str) -> None:
     """Write a result directory in the layout of another tool.
 
     Args:
-        source: a result of saetui.
         target: the directory to make; its parent exists.
         layout: one of `LAYOUTS`; or `saelens` or `saetui`: then the result must be in that format, and is copied.
 

@@ -142,9 +142,7 @@ def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
 def full_selftest(architectures: Sequence[str] | None = None, sizes: Sizes | None = None) -> Iterator[FullRow]:
     """Train each architecture with its defaults; yields a row as each is done.
 
-    Args:
-        architectures: names; None for all.
-        sizes: of the benchmark; the bounds are for the default sizes.
+    The bounds are for the default sizes.
 
     Raises:
         InvalidInput: a name that is not an architecture's.
@@ -153,14 +151,7 @@ def full_selftest(architectures: Sequence[str] | None = None, sizes: Sizes | Non
 
 
 def try_defaults(architecture: str, bound: Bound, sizes: Sizes, changed: Mapping[str, object] | None = None) -> FullRow:
-    """Train one architecture and judge it.
-
-    Args:
-        architecture: its name.
-        bound: for its figures.
-        sizes: of the benchmark.
-        changed: hyperparameters that are not left at their defaults.
-    """
+    """Train one architecture and judge it. `changed`: hyperparameters that are not left at their defaults."""
     began = time.monotonic()
     spec, settings = asked(architecture, sizes, changed or {})
     material = make_material(architecture, spec, sizes)
