@@ -19,6 +19,7 @@ __all__ = ["TINY", "stdlib_files", "stdlib_root"]
 TINY: Path = Path(__file__).resolve().parent / "tiny"
 """The directory of the bundled language model, as transformers saves one."""
 
+_WAY_OUT = "Choose a text file or a directory as the dataset, or run saetui with a full Python."
 _FEWEST_FILES = 50
 """A complete standard library has several hundred files; a stripped one keeps a handful of stubs."""
 
@@ -44,7 +45,7 @@ def stdlib_root() -> Path:
     if not root.is_dir():
         raise DatasetError(
             f"The standard library's directory {root} does not exist, so bundled:stdlib has no text.",
-            "Choose a text file or a directory as the dataset, or run saetui with a full Python.",
+            _WAY_OUT,
         )
     return root
 
@@ -67,7 +68,7 @@ def stdlib_files() -> list[Path]:
         raise DatasetError(
             f"Only {len(found)} source files of the standard library are in {root}: "
             "this Python came without its source, so bundled:stdlib has no text.",
-            "Choose a text file or a directory as the dataset, or run saetui with a full Python.",
+            _WAY_OUT,
         )
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
 

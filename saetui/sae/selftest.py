@@ -131,16 +131,21 @@ def try_planted(architecture: str, settings: Sane, seed: int = 0) -> SelftestRow
     sums.add(x if goal is None else goal, sae.measure(x, goal))
     metrics = sums.read()
     found, share = recovered(sae.W_dec, task.directions(sae)), dead / _LATENTS
-    failings = _failings(found, share, metrics["fvu"])
+    fvu = metrics["fvu"]
+    why = shortfalls(
+        (found >= LEAST_RECOVERED, f"{percent(found)} of the directions recovered, not {percent(LEAST_RECOVERED)}"),
+        (share <= MOST_DEAD, f"{percent(share)} of the latents dead, more than {percent(MOST_DEAD)}"),
+        (fvu <= MOST_FVU, f"FVU {fvu:.2f}, above {MOST_FVU:.2f}"),
+    )
     return SelftestRow(
         architecture=architecture,
         recovered=found,
         dead=share,
-        fvu=metrics["fvu"],
+        fvu=fvu,
         l0=metrics["l0"],
         seconds=time.monotonic() - began,
-        passed=not failings,
-        why="; ".join(failings),
+        passed=not why,
+        why=why,
     )
 
 
@@ -199,12 +204,6 @@ def _train(sae: SparseAutoencoder, task: _Task, settings: Sane, generator: torch
     return dead.refresh()
 
 
-def _failings(found: float, dead: float, fvu: float) -> list[str]:
-    failings = []
-    if not found >= LEAST_RECOVERED:
-        failings.append(f"{percent(found)} of the directions recovered, not {percent(LEAST_RECOVERED)}")
-    if not dead <= MOST_DEAD:
-        failings.append(f"{percent(dead)} of the latents dead, more than {percent(MOST_DEAD)}")
-    if not fvu <= MOST_FVU:
-        failings.append(f"FVU {fvu:.2f}, above {MOST_FVU:.2f}")
-    return failings
+def shortfalls(*checks: tuple[bool, str]) -> str:
+    """The sentences of the checks that do not hold; empty where all do."""
+    return "; ".join(sentence for holds, sentence in checks if not holds)

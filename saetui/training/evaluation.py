@@ -126,7 +126,7 @@ class HeldOut:
         self._latest: dict[str, dict[str, float]] = {}
 
     def evaluate(self, trainers: Mapping[str, Judged]) -> dict[str, dict[str, float]]:
-        """The held-out metrics of each site; cross-entropy where the model predicts tokens and there is room for all of it."""
+        """The held-out metrics of each site; cross-entropy where the model predicts tokens and the memory holds all of it."""
         figures = {site: _Figures(trainer) for site, trainer in trainers.items()}
         for rows in _blocks(self._extractor, self._dataset, self._contexts):
             for sums in figures.values():

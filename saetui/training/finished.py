@@ -71,11 +71,7 @@ class FinishedSAE:
 
 
 def _units_of(loaded: LoadedSAE) -> Units:
-    """The units of an SAE, with the limits beyond which saetui did not train it; an SAE of another tool has none.
-
-    Raises:
-        FormatError: a limit is no positive number.
-    """
+    """The units of an SAE, with the limits beyond which saetui did not train it; an SAE of another tool has none."""
     own = loaded.metadata.get("saetui")
     facts = own if isinstance(own, dict) else {}
     source = _limited(loaded.normalization, facts.get("normalization"))
@@ -89,7 +85,8 @@ def _limited(units: Normalization, described: object) -> Normalization:
         return units
     if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not (math.isfinite(limit) and limit > 0):
         raise FormatError(
-            f"The metadata of the SAE say norm_limit {limit!r}.", "It must be a positive number; export the SAE again."
+            f"norm_limit in the metadata of the SAE is {limit!r}.",
+            "It must be a positive number; export the SAE again.",
         )
     return dataclasses.replace(units, norm_limit=float(limit))
 

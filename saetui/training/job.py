@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from contextlib import suppress
 
 from saetui.display.figures import size
 from saetui.errors import SaetuiError
@@ -39,7 +40,8 @@ def run_job(run: RunDirectory, requests: Requests) -> int:
     except Exception as error:
         # The last line of defence: whatever happened, the job's end and its reason are written down.
         reserve.release()
-        _print_traceback()
+        with suppress(OSError):  # the log is on the full disk too; the events have the reason
+            traceback.print_exc()
         failure = _explain(error, run)
         events.append("ended", failure["message"] or "", data={"outcome": "failed", "step": None, "error": failure})
     reserve.release()
@@ -49,14 +51,6 @@ def run_job(run: RunDirectory, requests: Requests) -> int:
     notifier.close()
     events.close()
     return code
-
-
-def _print_traceback() -> None:
-    try:
-        traceback.print_exc()
-    except OSError:
-        # The log is on the full disk too; the reason itself goes into the events.
-        return
 
 
 def _train(run: RunDirectory, events: BufferedEvents, notifier: Notifier, requests: Requests, answered: int) -> Outcome:

@@ -204,11 +204,7 @@ class Training:
             self._recorder.event("warning", advice.sentence, step=self._step, data=advice.data)
 
     def _report_memory(self, error: Exception, where: str) -> None:
-        """Report that memory was short.
-
-        Raises:
-            Exception: the error, where it is another one.
-        """
+        """Report that memory was short; an error of another kind is raised again."""
         if not is_out_of_memory(error):
             raise error
         data = {"step": self._step, "site": None}
@@ -229,11 +225,7 @@ class Training:
             return self._saver.save(steps.done, steps.position, self._held_out.get(steps.done), loop)
 
     def _export(self, *, completed: bool) -> None:
-        """Write the result, with thresholds for the weights as they are.
-
-        Raises:
-            OSError: it cannot be written.
-        """
+        """Write the result, with thresholds for the weights as they are."""
         try:
             self._prepared.calibration.calibrate(self._trainers)
         except (OutOfMemory, RuntimeError, MemoryError) as error:
@@ -253,11 +245,7 @@ class Training:
             self._recorder.event("warning", message, step=self._step)
 
     def _finish(self, ending: Ending) -> None:
-        """Save and export. What one of them has written stays when the other fails.
-
-        Raises:
-            OSError: one of them failed.
-        """
+        """Save and export. What one of them has written stays when the other fails, with its OSError."""
         if self._step == 0:
             return
         saved = self._save()

@@ -129,7 +129,7 @@ def measure_units(
         kind: constant_norm, layer_norm or none.
         sample: raw activations of training text by site, shape (n, d), without end.
         max_activation_norm: a token whose norm is more than so many times the site's median is a sink; None for no limit.
-        progress: takes the share that is done, of the site that needs most.
+        progress: takes the share that is done, of the site that needs most, before each further block.
 
     Raises:
         TrainingError: the activations of a site are not finite.
@@ -148,12 +148,12 @@ def measure_units(
     # A site whose scale is known well enough takes no more, so that its units do not depend on the other sites.
     while unsettled := [site for site, estimator in estimators.items() if not estimator.settled]:
         if block is None:
+            progress(min(estimator.share for estimator in estimators.values()))
             block = next(sample)
         for site in unsettled:
             _require_finite(site, block[site])
             estimators[site].add(block[site])
         block = None
-        progress(min(estimator.share for estimator in estimators.values()))
     known = {site: estimator.result() for site, estimator in estimators.items()}
     return {pair.name: Units(known[pair.source.name], known[pair.target.name]) for pair in pairs}, first
 

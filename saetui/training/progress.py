@@ -21,11 +21,6 @@ class Progress:
             self._reported = share
             self._report(f"{self._work}: {percent(share)}")
 
-    def until_the_end(self, share: float) -> None:
-        """The same, but 100 % is not reported: the sentence on what comes next says so."""
-        if share < 1.0:
-            self(share)
-
 
 def tokenising(source: str, report: Callable[[str], None], step: float = 0.25) -> Callable[[TokenProgress], None]:
     """What `prepare_tokens` takes as its `progress`."""

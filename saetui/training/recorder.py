@@ -124,11 +124,6 @@ class Recorder:
         """Rows of earlier processes that can no longer be read."""
         return sum(log.damaged for log in self._logs)
 
-    @property
-    def waiting(self) -> int:
-        """Rows that are not in their logs yet."""
-        return len(self._rows)
-
     def event(self, kind: str, message: str, *, step: int | None = None, data: dict[str, Any] | None = None) -> None:
         """Append an event and notify the supervisor."""
         self._events.append(kind, message, step=step, data=data)

@@ -118,11 +118,7 @@ class Saver:
         self._recorder.event("checkpoint", message, step=step, data={"step": step, "requests": requests})
 
     def _delete_superfluous(self) -> None:
-        """Delete the checkpoints that no rule keeps. One that somebody reads stays until the next time.
-
-        Raises:
-            OSError: one cannot be deleted.
-        """
+        """Delete the checkpoints that no rule keeps. One that somebody reads stays until the next time."""
         rules = self._requests.control.retention or rules_of(self._prepared.settings)
         for info in superfluous(list_checkpoints(self._directory), rules):
             delete_unless_read(info.path)

@@ -123,7 +123,7 @@ def set_up(
     if state is None:
         phase("scale", "Measuring the scale of the activations")
     measuring = Progress("Measuring the scale of the activations", lambda sentence: phase("scale", sentence))
-    trainers = _trainers(pairs, model, stream.source, dataset, settings, spec, state, measuring.until_the_end)
+    trainers = _trainers(pairs, model, stream.source, dataset, settings, spec, state, measuring)
     if state is not None:
         phase("resume", f"Resuming from the checkpoint of step {state.step}")
         stream.restore(state.stream)

@@ -63,7 +63,7 @@ DAMAGE: list[tuple[Callable[[Path], object], str]] = [
     (lambda d: change_config(d, architecture=["topk"]), "architecture"),
     (lambda d: change_config(d, architecture="gated"), "has no b_gate"),
     (lambda d: change_config(d, architecture="transcoder", d_out=24), "subtracts b_dec"),
-    (lambda d: change_config(d, d_sae=81), "its configuration says"),
+    (lambda d: change_config(d, d_sae=81), "its configuration gives"),
     (lambda d: change_config(d, d_in=True), "d_in in"),
     (lambda d: change_config(d, k=None), "k in"),
     (lambda d: change_config(d, k=81), "k in"),

@@ -58,7 +58,7 @@ def train_model(recipe: Recipe, tokens: Tensor, tokenizer: PreTrainedTokenizerFa
 
     Args:
         tokens: int64 of shape (tokens,), documents one after another, each after its separator.
-        tokenizer: says which token separates documents and how many tokens there are.
+        tokenizer: gives the separator of documents and the size of the vocabulary.
         report: takes a line on the progress now and then.
 
     Raises:
@@ -140,7 +140,7 @@ def _config(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> GPT2Config:
 
 
 def _batches(tokens: Tensor, recipe: Recipe) -> Iterator[Tensor]:
-    """Endless batches (batch, context + 1), each pass over the text cut at another offset and shuffled anew.
+    """Endless batches (batch, context + 1), each pass over the text cut at another offset and shuffled again.
 
     With the cuts elsewhere each time no text is tied to a position, so that the first position of a
     sequence, which is an arbitrary place in a document, is nothing special to the model.

@@ -113,7 +113,7 @@ def _spread(paths: list[Path], limit: int | None) -> list[Path]:
 
 def _read(path: Path) -> str:
     try:
-        # A Python source file says its own encoding.
+        # A Python source file declares its own encoding.
         with tokenize.open(path) as file:
             return file.read()
     except (OSError, SyntaxError, UnicodeDecodeError) as error:

@@ -55,7 +55,9 @@ def apply_conventions(config: dict[str, Any], weights: dict[str, Tensor], direct
     _refuse_what_is_not_computed(config, directory)
     architecture = str(config.get("architecture"))
     config["architecture"] = _TRAINING_NAMES.get(architecture, architecture)
-    _drop_finetuning(weights, directory)
+    factor = weights.pop("scaling_factor", None)
+    if factor is not None and not torch.equal(factor, torch.ones_like(factor)):
+        raise FormatError(f"{directory} has finetuning factors (scaling_factor), which saetui has not.", AGAIN)
     if "topk_threshold" in weights:
         latents = weights["W_dec"].shape[0]
         weights["threshold"] = weights.pop("topk_threshold").expand(latents).contiguous()
@@ -122,9 +124,3 @@ def _fold_scale(config: dict[str, Any], weights: dict[str, Tensor], directory: P
         )
     if name != "layer_norm":
         config["normalize_activations"] = "none"
-
-
-def _drop_finetuning(weights: dict[str, Tensor], directory: Path) -> None:
-    factor = weights.pop("scaling_factor", None)
-    if factor is not None and not torch.equal(factor, torch.ones_like(factor)):
-        raise FormatError(f"{directory} has finetuning factors (scaling_factor), which saetui has not.", AGAIN)

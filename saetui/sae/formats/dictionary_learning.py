@@ -90,11 +90,8 @@ def _matryoshka(sae: SparseAutoencoder, raw: dict[str, Tensor]) -> Written:
     assert isinstance(widths, list), "checked where the SAE is built"
     sizes = torch.tensor([upper - lower for lower, upper in zip((0, *widths), widths)], dtype=torch.int64)
     weights = {name: raw[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec")}
-    return (
-        "MatryoshkaBatchTopKSAE",
-        "MatryoshkaBatchTopKTrainer",
-        {**weights, **_k_and(raw["threshold"], sae), "group_sizes": sizes},
-    )
+    weights |= {**_k_and(raw["threshold"], sae), "group_sizes": sizes}
+    return "MatryoshkaBatchTopKSAE", "MatryoshkaBatchTopKTrainer", weights
 
 
 def _jumprelu(sae: SparseAutoencoder, raw: dict[str, Tensor]) -> Written:

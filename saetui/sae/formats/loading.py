@@ -238,7 +238,7 @@ def require_shapes(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int
             raise FormatError(f"{path} has no {name}, which its architecture needs.", AGAIN)
         if tuple(weights[name].shape) != shape:
             raise FormatError(
-                f"{name} in {path} has shape {tuple(weights[name].shape)}; its configuration says {shape}.",
+                f"{name} in {path} has shape {tuple(weights[name].shape)}; its configuration gives {shape}.",
                 "The files do not belong together: export or download the SAE again.",
             )
         if not weights[name].is_floating_point():
@@ -262,7 +262,7 @@ def _own(
         for name, key in (("d_in", "d_in"), ("d_out", "d_out"), ("latents", "d_sae"))
     }
     if "W_dec" not in weights or tuple(weights["W_dec"].shape) != (sizes["latents"], sizes["d_out"]):
-        raise FormatError(f"W_dec in {directory / WEIGHTS_FILE} has not the shape that cfg.json says.", AGAIN)
+        raise FormatError(f"W_dec in {directory / WEIGHTS_FILE} has not the shape that cfg.json gives.", AGAIN)
     # In raw units tied weights differ: W_enc is multiplied by the scale, W_dec divided by it.
     untied = {"tie_weights": False} if "tie_weights" in description else {}
     sae = _described({**description, **sizes, **untied, "decoder_norm": decoder_norm_of(weights)})

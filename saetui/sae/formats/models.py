@@ -1,4 +1,4 @@
-"""What an SAE's metadata say of its model: its name, and what another tool changed in it before the SAE read it.
+"""What an SAE's metadata say about its model: its name, and what another tool changed in it before the SAE read it.
 
 SAELens writes TransformerLens's short names of models, and passes `model_from_pretrained_kwargs` on to TransformerLens, which can
 change a model so that it predicts the same with other activations inside.
@@ -17,12 +17,12 @@ _KWARGS = "model_from_pretrained_kwargs"
 
 _NO_EFFECT = frozenset(
     {
-        # These change the model, but nothing at the sites that saetui reads.
+        # Changes to the model that do not show at the sites that saetui reads.
         "center_unembed", "fold_value_biases", "refactor_factored_attn_matrices", "first_n_layers", "n_ctx",
-        # These say where and how it is computed; a type's rounding is in no evaluation's digits.
+        # Where and how the model is computed; the rounding of a type does not show in the digits of an evaluation.
         "dtype", "torch_dtype", "device", "device_map", "n_devices", "max_memory", "move_to_device", "low_cpu_mem_usage",
         "attn_implementation", "default_padding_side", "default_prepend_bos",
-        # These say where it is from.
+        # Where the model comes from.
         "trust_remote_code", "token", "use_auth_token", "cache_dir", "local_files_only", "force_download",
     }
 )  # fmt: skip
@@ -105,10 +105,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "mixtral": ("mistralai/Mixtral-8x7B-v0.1",),
     "mixtral-8x7b": ("mistralai/Mixtral-8x7B-v0.1",),
     "mixtral-instruct": ("mistralai/Mixtral-8x7B-Instruct-v0.1",),
-    "Llama-2-7b": ("meta-llama/Llama-2-7b-hf",),
-    "Llama-2-7b-chat": ("meta-llama/Llama-2-7b-chat-hf",),
-    "Llama-2-13b": ("meta-llama/Llama-2-13b-hf",),
-    "Llama-2-13b-chat": ("meta-llama/Llama-2-13b-chat-hf",),
+    **{f"Llama-2-{size}": (f"meta-llama/Llama-2-{size}-hf",) for size in ("7b", "7b-chat", "13b", "13b-chat")},
     "phi-3": ("microsoft/Phi-3-mini-4k-instruct",),
     "olmo-1b": ("allenai/OLMo-1B-hf",),
     "olmo-7b": ("allenai/OLMo-7B-hf",),

@@ -2,7 +2,7 @@
 
 constant_norm's scale s is folded in: W_enc·s, W_dec/s, b_dec/s; biases of the encoder, gates and thresholds stay, as the
 latents' activations do. A transcoder has one scale for its input (W_enc) and one for its target (W_dec, b_dec), and
-W_skip takes both. layer_norm cannot be folded: the configuration says it, and SAELens does the same.
+W_skip takes both. layer_norm cannot be folded: it stands in the configuration, and SAELens applies it too.
 """
 
 from __future__ import annotations
@@ -129,8 +129,10 @@ def _check_target(target: Normalization) -> None:
 
 
 def _topk(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
+    k = sae.description["k"]
+    assert isinstance(k, int), "checked where the SAE is built"
     # Ours chooses by h, whatever the norms: SAELens's rescaling must be off.
-    return "topk", {"k": _k(sae), "rescale_acts_by_decoder_norm": False}
+    return "topk", {"k": k, "rescale_acts_by_decoder_norm": False}
 
 
 def _transcoder(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
@@ -159,12 +161,6 @@ def _skip(sae: SparseAutoencoder) -> tuple[str, dict[str, JSON]]:
         "SAELens has no architecture for skip: it would take (1 − c)·decode(z) + c·x for decode(z), or drop c without a word.",
         KEEP,
     )
-
-
-def _k(sae: SparseAutoencoder) -> int:
-    k = sae.description["k"]
-    assert isinstance(k, int), "checked where the SAE is built"
-    return k
 
 
 _RENDERERS: Mapping[str, Callable[[SparseAutoencoder], tuple[str, dict[str, JSON]]]] = {

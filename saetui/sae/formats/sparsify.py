@@ -101,7 +101,7 @@ def load_sparsify(directory: Path) -> LoadedSAE:
     if unknown:
         shown = ", ".join(f"{name}: {json.dumps(config[name])[:40]}" for name in unknown[:3])
         raise FormatError(
-            f"{directory / CONFIG_FILE} says {shown}, by which the SAE computes something that saetui does not.",
+            f"{directory / CONFIG_FILE} has {shown}, by which the SAE computes something that saetui does not.",
             "SAEs and transcoders as sparsify 1.3.3 writes them can be read; an older one with signed latents cannot.",
         )
     path = directory / CONFIG_FILE

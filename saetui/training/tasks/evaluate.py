@@ -64,11 +64,7 @@ def judge(request: dict[str, Any]) -> dict[str, object]:
     extractor = ActivationExtractor(model, sites_read([sae.pair for sae in finished.values()]))
     measured = HeldOut(model, extractor, dataset, tokens=request["tokens"]).evaluate(finished)
     return {
-        "model": facts["model"],
-        "dataset": facts["dataset"],
-        "split": facts["split"],
-        "text_field": facts["text_field"],
-        "context_length": context_length,
+        **{name: facts[name] for name in ("model", "dataset", "split", "text_field", "context_length")},
         "tokens": int(next(iter(measured.values()))["tokens"]),
         "sites": {name: _described(sae, directories[name]) | measured[name] for name, sae in finished.items()},
     }
