@@ -165,11 +165,7 @@ class JobCommands:
                 self._scheduler.running(record.id).require_control()
 
     def _require_no_process(self, records: Sequence[Record]) -> None:
-        """Refuse jobs that are recorded without a process and have one.
-
-        Raises:
-            Conflict: one has.
-        """
+        """Refuse, as a Conflict, jobs that are recorded without a process and have one."""
         without = [record for record in records if not record.job.holds_device]
         found = find_living(self._home, [record.id for record in without])
         for record in without:

@@ -126,11 +126,7 @@ class Jobs:
         return list({record.id: record for record in map(self.find, texts)}.values())
 
     def require_free_name(self, name: str) -> None:
-        """Refuse a name for a new job that another job has.
-
-        Raises:
-            Conflict: another job has the name.
-        """
+        """Refuse, as a Conflict, a name for a new job that another job has."""
         for record in self._records.values():
             if record.job.name == name:
                 raise Conflict(

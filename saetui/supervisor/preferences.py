@@ -26,8 +26,7 @@ class StoredPreferences:
         """Change the named ones.
 
         Raises:
-            InvalidInput: an unknown name or a wrong value; nothing has changed then.
-            HomeError: the store cannot be written; nothing has changed then.
+            InvalidInput, HomeError: an unknown name, a wrong value, or the store cannot be written; nothing has changed.
         """
         changed = msgspec.structs.replace(self._preferences, **check_preferences(values))
         self._store.save_preferences(changed)

@@ -27,7 +27,7 @@ from saetui.supervisor.connection import SILENCE_SECONDS
 from saetui.supervisor.listener import CHECK_SECONDS
 from saetui.supervisor.memory_limit import give_back_freed_memory
 from saetui.supervisor.scheduler import LOOK_SECONDS
-from saetui.supervisor.service import Intervals, Service
+from saetui.supervisor.service import Service
 
 LOG_BYTES = 256 << 10
 
@@ -54,8 +54,7 @@ def run(arguments: list[str]) -> int:
         home = find_home().make()
         lock = take_home_lock(home)
         _set_up_log(home, to_terminal=not options.detach)
-        intervals = Intervals(options.look_seconds, options.silence_seconds, options.check_seconds)
-        asyncio.run(_serve(home, lock, options.trainer_command, intervals, starter.ready))
+        asyncio.run(_serve(home, lock, options, starter.ready))
         os.close(lock)
     except SaetuiError as error:
         starter.failed(error)
@@ -66,9 +65,10 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-async def _serve(home: Home, lock: int, trainer: list[str], intervals: Intervals, ready: Callable[[], None]) -> None:
+async def _serve(home: Home, lock: int, options: argparse.Namespace, ready: Callable[[], None]) -> None:
     give_back_freed_memory()
-    service = Service(home, lock, trainer, intervals)
+    look, silence, check = options.look_seconds, options.silence_seconds, options.check_seconds
+    service = Service(home, lock, options.trainer_command, look=look, silence=silence, check=check)
     # What has been loaded stays: the garbage collector need not visit it again.
     gc.collect()
     gc.freeze()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from saetui.jobs.job import Job, Status
 from saetui.rundir.layout import RunDirectory, require_own_directory
 
 CPU = "cpu"
+log = logging.getLogger(__name__)
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +64,14 @@ def write_copy(record: Record) -> None:
     """
     require_own_directory(record.run)
     write_durably(copy_path(record.run), seal(msgspec.json.encode(record)))
+
+
+def acknowledge(run: RunDirectory) -> None:
+    """Remove the mark of a submission. The store has the job, and that counts more than a mark that cannot be removed."""
+    try:
+        run.acknowledge()
+    except OSError as error:
+        log.warning("%s: the mark of its submission stays for now: %s", run.path, error)
 
 
 def rebuild(run: RunDirectory) -> Record | None:

@@ -18,7 +18,7 @@ from saetui.rundir.layout import RunDirectory
 from saetui.rundir.leftovers import Entry, Kind, classify_all, remove
 from saetui.supervisor.attempts import never_started
 from saetui.supervisor.jobs import Jobs
-from saetui.supervisor.record import Record, rebuild
+from saetui.supervisor.record import Record, acknowledge, rebuild
 from saetui.supervisor.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Recovery:
                 self._jobs.remove(entry.job_id)
             self._deleted.append(entry)
         elif entry.job_id in self._jobs and entry.path.name == entry.job_id:
-            _acknowledge(RunDirectory(entry.path))
+            acknowledge(RunDirectory(entry.path))
         elif entry.kind is Kind.HALF_MADE and (self._store_is_sound or entry.path.name != entry.job_id):
             log.info("%s was never acknowledged and is removed", entry.shown)
             _remove(entry)
@@ -107,7 +107,7 @@ class Recovery:
             record = record.with_job(name=f"{record.job.name[:54]}_{record.id}")
         log.warning("job %s (%s) was rebuilt from its directory", record.id, record.job.name)
         self._jobs.add(record)
-        _acknowledge(run)
+        acknowledge(run)
 
     def _follow(self, record: Record) -> None:
         if record.id not in self._jobs:
@@ -118,13 +118,6 @@ class Recovery:
             self._scheduler.follow(record.id)
         elif record.job.holds_device:
             self._scheduler.follow(record.id)
-
-
-def _acknowledge(run: RunDirectory) -> None:
-    try:
-        run.acknowledge()
-    except OSError as error:
-        log.warning("%s: the mark of its submission stays for now: %s", run.path, error)
 
 
 def _remove(entry: Entry) -> None:

@@ -54,7 +54,7 @@ class RunningJob:
         self._run = jobs[job_id].run
         self._directory = directory_id(self._run.path)
         self._gone_since: float | None = None
-        self._start_failed: Callable[[Record], Record] | None = None
+        self._start_failed: tuple[OSError, int] | None = None
         self._progress = Progress(self._run, jobs[job_id].events_from)
         self._processes = Processes(home, self._run, wake, patience)
         self._stop_sent = False
@@ -74,13 +74,7 @@ class RunningJob:
 
         Where something has only run out, the job goes back to its place (`rank`) in the queue.
         """
-
-        def failed(record: Record) -> Record:
-            if is_shortage(error):
-                return queued(record, rank, resumes=record.job.resumes)
-            return with_status(record, Status.FAILED, cannot_start(error))
-
-        self._start_failed = failed
+        self._start_failed = error, rank
 
     def update(self) -> bool:
         """Read what is new. Returns whether the job has ended (and its end is recorded)."""
@@ -91,7 +85,11 @@ class RunningJob:
         if gone is not None:
             return gone >= self._patience and self._end_without_directory(alive)
         if self._start_failed is not None and not alive:
-            self._jobs.update([self._start_failed(self._record)])
+            error, rank = self._start_failed
+            if is_shortage(error):
+                self._jobs.update([queued(self._record, rank, resumes=self._record.job.resumes)])
+            else:
+                self._jobs.update([with_status(self._record, Status.FAILED, cannot_start(error))])
             return True
         self._read_progress()
         if not alive:
@@ -135,11 +133,7 @@ class RunningJob:
         return True
 
     def require_control(self) -> None:
-        """Refuse to ask more of a running trainer than it can do.
-
-        Raises:
-            Conflict: the trainer is of a saetui without control files.
-        """
+        """Refuse, as a Conflict, to ask more of a running trainer than it can do: an older saetui had no control files."""
         self._processes.attach()
         job, found = self._record.job, self._processes.found
         if found is not None and job.status is Status.RUNNING and lives_without_handler(found.trainer, READ_CONTROL):

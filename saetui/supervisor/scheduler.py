@@ -44,7 +44,7 @@ class Scheduler:
         jobs: Jobs,
         auto_resume: AutoResume,
         trainer: Sequence[str],
-        look_seconds: float = LOOK_SECONDS,
+        look_seconds: float,
         still_serves: Callable[[], bool] = lambda: True,
         recover: Callable[[], bool] = lambda: True,
     ) -> None:

@@ -10,26 +10,24 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from saetui.devices.device import read_device
 from saetui.errors import HomeError
 from saetui.home import Home
 from saetui.jobs.damage import record_damage
-from saetui.launch.local import TRAINER
 from saetui.launch.presence import directory_id
 from saetui.protocol.messages import DeviceChanged, DeviceReading, Request, Result, Snapshot, Subscribe
 from saetui.supervisor.auto_resume import AutoResume
 from saetui.supervisor.background import Background
 from saetui.supervisor.broadcast import Broadcast
-from saetui.supervisor.connection import SILENCE_SECONDS, Connection
+from saetui.supervisor.connection import Connection
 from saetui.supervisor.jobs import Jobs
-from saetui.supervisor.listener import CHECK_SECONDS, Listener
+from saetui.supervisor.listener import Listener
 from saetui.supervisor.memory_limit import MemoryLimit
 from saetui.supervisor.preferences import StoredPreferences
 from saetui.supervisor.recovery import Recovery
 from saetui.supervisor.requests import RequestHandlers, fit_in_frame
-from saetui.supervisor.scheduler import LOOK_SECONDS, Scheduler
+from saetui.supervisor.scheduler import Scheduler
 from saetui.supervisor.store import Store
 from saetui.supervisor.templates import Templates
 
@@ -42,32 +40,30 @@ WORKERS = 3
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Intervals:
-    """How often running jobs are read, for how long a client may read nothing, how often the socket is checked; seconds."""
-
-    look: float = LOOK_SECONDS
-    silence: float = SILENCE_SECONDS
-    check: float = CHECK_SECONDS
-
-
 class Service:
     """One supervisor."""
 
     def __init__(
-        self, home: Home, lock: int, trainer: Sequence[str] = TRAINER, intervals: Intervals | None = None
+        self, home: Home, lock: int, trainer: Sequence[str], *, look: float, silence: float, check: float
     ) -> None:
-        """Open the store. `lock`: the descriptor that holds the home's lock. `trainer`: its command.
+        """Open the store.
+
+        Args:
+            lock: the descriptor that holds the home's lock.
+            trainer: its command.
+            look: how often running jobs are read, in seconds.
+            silence: for how long a client may read nothing.
+            check: how often the socket is checked.
 
         Raises:
             HomeError: the store cannot be used.
         """
         self._home = home
         self._lock = lock
-        self._intervals = intervals or Intervals()
+        self._silence, self._check_seconds = silence, check
         self._store = Store(home.store)
         try:
-            record_damage(home.root, self._store.opening.losses)
+            record_damage(home.root, self._store.losses)
         except OSError as error:
             log.error("the losses could not be recorded: %s", error)
         self._broadcast = Broadcast()
@@ -81,11 +77,11 @@ class Service:
             self._jobs,
             AutoResume(self._jobs, self._preferences.current),
             trainer,
-            self._intervals.look,
+            look,
             still_serves=self.still_serves,
             recover=lambda: self._recovery.go_on(),
         )
-        self._recovery = Recovery(home, self._jobs, self._scheduler, store_is_sound=self._store.opening.sound)
+        self._recovery = Recovery(home, self._jobs, self._scheduler, store_is_sound=self._store.sound)
         self._connections: set[Connection] = set()
         self._memory_limit = MemoryLimit(self._connections)
         self._background = Background()
@@ -133,9 +129,7 @@ class Service:
             await self._leave()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(
-            reader, writer, self._answer, self._scheduler.wake, self._memory_limit, self._intervals.silence
-        )
+        connection = Connection(reader, writer, self._answer, self._scheduler.wake, self._memory_limit, self._silence)
         self._connections.add(connection)
         try:
             await connection.serve()
@@ -171,7 +165,7 @@ class Service:
     async def _watch_socket(self) -> None:
         while True:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._check_now.wait(), self._intervals.check)
+                await asyncio.wait_for(self._check_now.wait(), self._check_seconds)
             serves = self.still_serves()
             self._check_now.clear()
             if not serves:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,29 +26,15 @@ from saetui.failpoints import hit
 from saetui.formats.durable import write_durably
 from saetui.formats.regular import read_regular
 from saetui.formats.sealed import SEAL, seal
-from saetui.jobs.damage import DamagedFile
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.templates import Template
 from saetui.supervisor.generations import LIMIT, inode, keep_previous, previous_generation, put_back, recover
 from saetui.supervisor.record import Record
 from saetui.supervisor.schema import SCHEMA_VERSION, JobsFile, Tables, TemplatesFile, losses_of, migrate, why_unreadable
 
-__all__ = ["AtomicStorage", "Opening", "Store", "previous_generation"]
+__all__ = ["Store", "previous_generation"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How the store was found.
-
-    Attributes:
-        sound: False when the jobs' file was gone or could not be read, so that it may lack jobs which have a directory.
-        losses: the files that could not be read, and what was lost with them.
-    """
-
-    sound: bool
-    losses: tuple[DamagedFile, ...] = ()
 
 
 class AtomicStorage(Storage):
@@ -98,8 +83,11 @@ class AtomicStorage(Storage):
 class Store:
     """Jobs and templates. Every method that writes returns when it is durable.
 
-    Raises:
-        HomeError: (every method that writes) no room or no permission; nothing has changed then.
+    Attributes:
+        sound: False when the jobs' file was gone or could not be read, so that it may lack jobs which have a directory.
+        losses: the files that could not be read, and what was lost with them.
+
+    Raises (every method that writes): HomeError: no room or no permission; nothing has changed then.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,9 +103,9 @@ class Store:
             jobs = recover(path, partial(why_unreadable, path, JobsFile))
             templates = recover(self._templates_path, partial(why_unreadable, self._templates_path, TemplatesFile))
             old = _old_templates(path) if jobs.present else None
-            losses = losses_of(path, jobs, expected=expected)
-            losses += losses_of(self._templates_path, templates, expected=jobs.present and old is None)
-            self.opening = Opening(jobs.sound, losses)
+            self.sound = jobs.sound
+            self.losses = losses_of(path, jobs, expected=expected)
+            self.losses += losses_of(self._templates_path, templates, expected=jobs.present and old is None)
         with _storing(self._templates_path):
             database = TinyDB(self._templates_path, storage=AtomicStorage, point="templates", twin=True)
             self._templates = database.table("templates")

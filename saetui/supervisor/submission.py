@@ -19,7 +19,7 @@ from saetui.spec.problems import Problem, SpecError
 from saetui.spec.training_spec import spec_json
 from saetui.spec.validation import CompleteSpec, complete_spec
 from saetui.supervisor.jobs import Jobs
-from saetui.supervisor.record import Record, write_copy
+from saetui.supervisor.record import Record, acknowledge, write_copy
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +71,7 @@ async def submit(home: Home, jobs: Jobs, raw: dict[str, Any], after: str | None 
         if isinstance(error, OSError):
             raise _no_room(home, error) from error
         raise
-    try:
-        run.acknowledge()
-    except OSError as error:
-        # The store has the job, and that counts more than the mark.
-        log.warning("job %s: the mark of its submission stays for now: %s", job.id, error)
+    acknowledge(run)
     return Submitted(job=job, warnings=ready.warnings)
 
 
@@ -116,12 +112,7 @@ async def _complete(jobs: Jobs, raw: dict[str, Any]) -> CompleteSpec:
 
 
 def _awaited(jobs: Jobs, text: str) -> str:
-    """The id of a job that has completed or still may.
-
-    Raises:
-        NotFound: there is none.
-        Conflict: it has ended otherwise.
-    """
+    """The id of a job that has completed or still may."""
     job = jobs.find(text).job
     if job.status.ended and job.status is not Status.COMPLETED:
         raise Conflict(

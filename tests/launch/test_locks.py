@@ -1,4 +1,4 @@
-"""A lock that cannot be looked at for want of descriptors is not taken for a free one."""
+"""A lock that cannot be checked for want of descriptors does not count as free."""
 
 from __future__ import annotations
 

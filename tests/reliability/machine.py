@@ -136,7 +136,7 @@ def check_job(machine: ReliableMachine, job: Job) -> None:
 
 
 def rows_of(machine: ReliableMachine, job_id: str) -> list[int]:
-    """The steps of the rows of a job, in the order in which they lie in the file; each has the value that it must have."""
+    """The steps of the rows of a job, in the order of the file; each has the value that it must have."""
     reader = MetricReader(machine.run(job_id).training_metrics)
     reader.poll()
     steps, states = reader.series(trainer.SITE, "state")

@@ -1,4 +1,4 @@
-"""Every file of a job cut at every byte, filled with zeros, with bits flipped: refused or repaired with a word, never wrong."""
+"""Every file of a job cut at every byte, filled with zeros, with bits flipped: refused or repaired with a message, never wrong."""
 
 from __future__ import annotations
 

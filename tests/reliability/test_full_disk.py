@@ -1,4 +1,4 @@
-"""No room: what was there stays, what was refused has not happened, and when there is room again all goes on."""
+"""No room: what was there stays, what was refused has not happened, and when there is room again everything continues."""
 
 from __future__ import annotations
 
@@ -129,6 +129,6 @@ def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(tmp_path: Path) ->
     *acknowledged, refusal = done.stdout.splitlines()
     assert str(path) in refusal and "File too large" in refusal
     store = Store(path)
-    assert store.opening.sound
+    assert store.sound
     assert store.jobs() == [record(int(number)) for number in acknowledged]
     assert not list(tmp_path.glob(".*.tmp"))

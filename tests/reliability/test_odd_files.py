@@ -1,4 +1,4 @@
-"""In the place of any file there may be a named pipe, a device, a directory or a terabyte: a clear word at once, no hang."""
+"""In the place of any file there may be a named pipe, a device, a directory or a terabyte: a clear message at once, no hang."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def directory(path: Path) -> None:
 
 
 def huge(path: Path) -> None:
-    """A sparse file: it takes no room on the disk, and all the memory of whoever reads it."""
+    """A sparse file: it needs no disk space, and all the memory of its reader."""
     remove(path)
     path.touch()
     os.truncate(path, HUGE)

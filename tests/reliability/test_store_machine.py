@@ -85,14 +85,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(share=st.floats(0, 0.99), second=st.booleans())
     def tear_templates(self, share: float, second: bool) -> None:
-        """Either generation is damaged: nothing is lost, and it is said where the damaged file lies."""
+        """Either generation is damaged: nothing is lost, and the user learns where the damaged file is."""
         path = self.directory / "templates.json"
         damaged = previous_generation(path) if second else path
         content = path.read_bytes()
         damaged.unlink()
         damaged.write_bytes(content[: int(len(content) * share)])
         self.store = Store(self.path)
-        (loss,) = self.store.opening.losses
+        (loss,) = self.store.losses
         assert loss.file == str(damaged) and loss.lost.startswith("nothing") and loss.moved_to is not None
         assert Path(loss.moved_to).read_bytes() == content[: int(len(content) * share)]
         assert path.read_bytes() == previous_generation(path).read_bytes() == content
@@ -112,7 +112,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.store = Store(self.path)
-        assert self.store.opening.sound
+        assert self.store.sound
 
     @precondition(lambda self: previous_generation(self.path).exists())
     @rule(share=st.floats(0, 0.99))
@@ -123,7 +123,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.path.unlink()
         self.path.write_bytes(content[: int(len(content) * share)])
         self.store = Store(self.path)
-        assert not self.store.opening.sound
+        assert not self.store.sound
         self.jobs = {found.id: found for found in self.store.jobs()}
         assert self.jobs == self.before
         previous_generation(self.path).unlink(missing_ok=True)

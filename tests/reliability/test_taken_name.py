@@ -23,7 +23,7 @@ from saetui.sockets import is_private
 from tests.conditions import eventually, lives
 from tests.reliability.machine import ReliableMachine
 
-# The interpreter may lie where only root may read: what is needed is loaded first.
+# The interpreter may be where only root may read: what is needed is loaded first.
 _BECOME = (
     "import os, sys, psutil, platformdirs, saetui.devices.device, saetui.supervisor.process, saetui.client.blocking\n"
     "import saetui.supervisor.service\n"

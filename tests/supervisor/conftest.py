@@ -197,7 +197,7 @@ class Machine:
 
 
 def make_model(directory: Path) -> Path:
-    """What the supervisor looks at of a model: it never loads one."""
+    """What the supervisor reads of a model: it never loads one."""
     directory.mkdir()
     config = {"model_type": "gpt2", "n_layer": 6, "n_embd": 32, "n_positions": 64}
     (directory / "config.json").write_text(json.dumps(config))

@@ -1,4 +1,4 @@
-"""What lies in runs/ beside the jobs: the supervisor starts, removes nothing that is not its own, and serves."""
+"""What is in runs/ beside the jobs: the supervisor starts, removes nothing that is not its own, and serves."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tests.supervisor.conftest import Machine
 
 
 def first_answer(client: socket.socket) -> FromSupervisor | None:
-    """What the supervisor says to a greeting; None when it ends the connection without a word."""
+    """The answer of the supervisor to a greeting; None when it ends the connection without one."""
     decoder = FrameDecoder(TO_CLIENT_LIMIT)
     client.settimeout(20)
     while data := client.recv(1 << 16):
@@ -37,7 +37,7 @@ def many_clients(machine: Machine, number: int) -> list[socket.socket]:
     for _ in range(number):
         client = socket.socket(socket.AF_UNIX)
         client.connect(str(machine.home.socket))
-        # One that is turned away already finds the word waiting to be read.
+        # One that is turned away has its answer waiting already.
         with contextlib.suppress(BrokenPipeError):
             client.sendall(encode(Hello(client="one of many"), TO_SUPERVISOR_LIMIT))
         clients.append(client)
@@ -51,8 +51,8 @@ def test_a_hundred_clients_and_64_descriptors(machine: Machine) -> None:
     answers = [first_answer(client) for client in clients]
     served = sum(isinstance(answer, Welcome) for answer in answers)
     refused = [answer for answer in answers if isinstance(answer, Failure)]
-    # The test's own look whether the supervisor is there may still have had a place.
-    assert served in (23, 24) and served + len(refused) == 100, "nobody is left without a word"
+    # The test's own check whether the supervisor is there may still have held a place.
+    assert served in (23, 24) and served + len(refused) == 100, "nobody is left without an answer"
     assert all("as many clients as it can serve" in answer.message and answer.kind == "busy" for answer in refused)
     for client in clients:
         client.close()

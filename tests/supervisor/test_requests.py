@@ -47,7 +47,7 @@ def test_every_request_of_the_protocol_has_a_handler(tmp_path: Path) -> None:
         jobs,
         Templates(store, published.append),
         preferences,
-        Scheduler(home, jobs, AutoResume(jobs, preferences.current), ["trainer"]),
+        Scheduler(home, jobs, AutoResume(jobs, preferences.current), ["trainer"], 1.0),
         count_clients=lambda: 0,
         troubles=lambda: (),
         leave=lambda: None,

@@ -9,7 +9,7 @@ from saetui.errors import HomeError
 from saetui.jobs.job import Status
 from saetui.jobs.preferences import Preferences
 from saetui.supervisor.schema import SCHEMA_VERSION
-from saetui.supervisor.store import Opening, Store, previous_generation
+from saetui.supervisor.store import Store, previous_generation
 from tests.supervisor.test_store import template
 
 OLD = Path(__file__).parent / "data" / "store_version_1.json"
@@ -20,7 +20,7 @@ def test_a_stored_file_of_version_1_is_brought_up_to_date_and_kept(tmp_path: Pat
     path = tmp_path / "saetui.json"
     path.write_bytes(OLD.read_bytes())
     store = Store(path)
-    assert store.opening.sound
+    assert store.sound
     jobs = {record.job.name: record.job for record in store.jobs()}
     assert {name: job.status for name, job in jobs.items()} == {
         "done": Status.COMPLETED,
@@ -37,7 +37,7 @@ def test_a_stored_file_of_version_1_is_brought_up_to_date_and_kept(tmp_path: Pat
     assert store.preferences() == Preferences()
     assert (tmp_path / "saetui.json.version-1").read_bytes() == OLD.read_bytes()
     again = Store(path)
-    assert again.jobs() == store.jobs() and again.opening.sound
+    assert again.jobs() == store.jobs() and again.sound
     assert f'"version": {SCHEMA_VERSION}' in path.read_text()
 
 
@@ -46,7 +46,7 @@ def test_an_old_previous_generation_is_brought_up_to_date_when_it_has_to_step_in
     path.write_bytes(b"torn")
     previous_generation(path).write_bytes(OLD.read_bytes())
     store = Store(path)
-    assert not store.opening.sound
+    assert not store.sound
     assert [record.job.queue_rank for record in store.jobs()] == [None, None, 1, 2]
 
 
@@ -54,7 +54,7 @@ def test_templates_that_lay_beside_the_jobs_get_a_file_of_their_own(tmp_path: Pa
     path, templates = tmp_path / "saetui.json", tmp_path / "templates.json"
     path.write_bytes(ONE_FILE.read_bytes())
     store = Store(path)
-    assert store.opening == Opening(sound=True)
+    assert (store.sound, store.losses) == (True, ())
     kept = {template.id: template for template in store.templates()}
     assert kept.keys() == {"tmpl-mine", "tmpl-theirs", "builtin-demo"}
     assert kept["tmpl-mine"].favorite and kept["tmpl-mine"].use_count == 3 and kept["builtin-demo"].use_count == 7
@@ -63,7 +63,7 @@ def test_templates_that_lay_beside_the_jobs_get_a_file_of_their_own(tmp_path: Pa
     assert previous_generation(templates).read_bytes() == templates.read_bytes()
     assert (tmp_path / "saetui.json.version-2").read_bytes() == ONE_FILE.read_bytes()
     again = Store(path)
-    assert again.templates() == store.templates() and again.opening == Opening(sound=True)
+    assert again.templates() == store.templates() and (again.sound, again.losses) == (True, ())
 
 
 @pytest.mark.parametrize("point", ["templates.rename", "templates.directory", "store.write", "store.rename"])

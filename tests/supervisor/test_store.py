@@ -46,7 +46,7 @@ def test_what_was_saved_is_there_for_the_next(tmp_path: Path) -> None:
     store.remove_jobs(["job3"])
     store.save_template(template("one"))
     again = Store(path)
-    assert again.opening.sound
+    assert again.sound
     assert again.jobs() == [record(1, Status.FAILED), record(2)]
     assert again.templates() == [template("one")]
     assert oct(path.stat().st_mode & 0o777) == "0o600"
@@ -62,7 +62,7 @@ def test_a_torn_file_is_moved_aside_and_the_generation_before_is_used(tmp_path: 
     torn = whole[: int(len(whole) * keep) if isinstance(keep, float) else keep]
     path.write_bytes(torn)
     again = Store(path)
-    assert not again.opening.sound
+    assert not again.sound
     assert again.jobs() == [record(1)]
     (aside,) = tmp_path.glob("saetui.json.unreadable-*")
     assert aside.read_bytes() == torn
@@ -136,7 +136,7 @@ def test_killed_at_any_moment_of_writing_it_is_sound_and_has_all_that_was_acknow
         acknowledged = int(rest[-1]) if rest else acknowledged
         process.stdout.close()
         store = Store(path)
-        assert store.opening.sound and len(store.jobs()) >= acknowledged
+        assert store.sound and len(store.jobs()) >= acknowledged
         acknowledged = len(store.jobs())
     eventually(lambda: not list(tmp_path.glob(".*.tmp")))
 
@@ -145,13 +145,13 @@ def test_killed_at_any_moment_of_writing_it_is_sound_and_has_all_that_was_acknow
 def test_a_file_that_is_gone_loses_no_template_and_is_said(tmp_path: Path, name: str) -> None:
     path = tmp_path / "saetui.json"
     store = Store(path)
-    assert store.opening.losses == ()
+    assert store.losses == ()
     store.save_job(record(1))
     store.add_templates([template("one"), template("two")])
     (tmp_path / name).unlink()
     again = Store(path)
     assert again.templates() == [template("one"), template("two")]
-    (loss,) = again.opening.losses
+    (loss,) = again.losses
     assert (loss.file, loss.reason, loss.moved_to) == (str(tmp_path / name), "it was gone", None)
 
 
@@ -161,7 +161,7 @@ def test_with_both_files_of_the_templates_damaged_it_is_said_what_is_lost_and_wh
     for damaged in (templates, previous_generation(templates)):
         damaged.write_bytes(b"{")
     store = Store(path)
-    assert store.opening.sound and store.templates() == []
-    assert [loss.lost for loss in store.opening.losses] == ["all templates of your own"] * 2
-    assert all(Path(str(loss.moved_to)).read_bytes() == b"{" for loss in store.opening.losses)
-    assert Store(path).opening.losses == ()
+    assert store.sound and store.templates() == []
+    assert [loss.lost for loss in store.losses] == ["all templates of your own"] * 2
+    assert all(Path(str(loss.moved_to)).read_bytes() == b"{" for loss in store.losses)
+    assert Store(path).losses == ()

@@ -116,7 +116,7 @@ def test_a_job_that_lost_its_lock_trains_on_alone_and_is_asked_as_before(
 
 
 def asked_to_pause(machine: Machine, job_id: str) -> bool:
-    """Pauses it; told again until the trainer is known, where the kernel had to be asked for it."""
+    """Pause it; sent again until the trainer is known, where the kernel had to be asked for it."""
     if machine.job(job_id).state == "running":
         machine.pause(job_id)
     return machine.job(job_id).state in ("pausing", "paused")
