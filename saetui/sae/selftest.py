@@ -106,11 +106,7 @@ def selftest(architectures: Sequence[str] | None = None, seed: int = 0) -> Itera
 
 
 def chosen(architectures: Sequence[str] | None) -> list[str]:
-    """The names in a request; all where it is None.
-
-    Raises:
-        InvalidInput: a name that is not an architecture's.
-    """
+    """The names in a request, which must be architectures; all where it is None."""
     for name in architectures or ():
         if name not in ARCHITECTURES:
             raise InvalidInput(f"The architecture {name!r} is unknown.", f"Choose one of {', '.join(ARCHITECTURES)}.")

@@ -184,20 +184,12 @@ def load_checkpoint(path: Path, device: torch.device) -> SavedState:
 
 
 def load_origin(path: Path) -> Origin:
-    """The origin of the run that wrote a checkpoint.
-
-    Raises:
-        FormatError: another version wrote it, or a file is damaged.
-    """
+    """The origin of the run that wrote a checkpoint; raises the FormatError of `load_checkpoint`."""
     return _read_trainer_file(path).origin
 
 
 def load_loop_state(path: Path) -> LoopState:
-    """The state of the loop in a checkpoint. Sets the global random generators to their state in it too.
-
-    Raises:
-        FormatError: a file is damaged.
-    """
+    """The state of the loop in a checkpoint, or the FormatError of `load_checkpoint`. Sets the global random generators too."""
     content = _read_trainer_file(path)
     if (path / GENERATORS).exists():
         try:

@@ -183,11 +183,7 @@ def _name_in(facts: Mapping[str, Any]) -> str | None:
 
 
 def _target(loaded: LoadedSAE, site: Site, named: NamedSite | None) -> NamedSite | None:
-    """The target in a transcoder's metadata; None where they name none, or the SAE is no transcoder.
-
-    Raises:
-        InvalidInput: the target is not the `mlp_out` of the layer that the transcoder reads.
-    """
+    """The target in a transcoder's metadata (None: none there, or no transcoder). It must be the `mlp_out` of the layer read."""
     if loaded.sae.centres_input:
         return None
     name = loaded.metadata.get("hook_name_out") or loaded.metadata.get("hf_hook_name_out")
@@ -207,12 +203,7 @@ def _target(loaded: LoadedSAE, site: Site, named: NamedSite | None) -> NamedSite
 
 
 def _normalised(model: LanguageModel, site: Site) -> View:
-    """The norm's output before its weight and bias.
-
-    Raises:
-        InvalidInput: the weight is 0 somewhere, so that its input cannot be computed from the MLP's input.
-        ModelError: there is no norm.
-    """
+    """The norm's output before its weight and bias. Where the weight is 0, it cannot be computed from the MLP's input."""
     name, norm = norm_before(model, site)
     weight, bias = weight_and_bias(norm, model.d_model)
     smallest = int(weight.abs().argmin())

@@ -162,12 +162,7 @@ def _tokens(
     events: BufferedEvents,
     report: Callable[[str], None],
 ) -> TokenDataset:
-    """The tokens of the spec's text; for a run that is resumed those that it began with, where they can be had.
-
-    Raises:
-        DatasetError: the text cannot be used, or is another one now and the tokens are not kept.
-        ModelError: the tokenizer is another one now, and so are the tokens.
-    """
+    """The tokens of the spec's text; for a run that is resumed those that it began with, as `kept_tokens` finds them."""
     source, cache = spec.dataset.source, find_home().cache
     try:
         dataset = prepare_tokens(

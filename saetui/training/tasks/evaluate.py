@@ -120,11 +120,7 @@ def _model(facts: Mapping[str, Any], *, named_by_sae: bool) -> LanguageModel:
 
 
 def _found_here(name: str, revision: str | None) -> str:
-    """The reference for a model's name in an SAE's metadata; TransformerLens's short names stand for Hub ids.
-
-    Raises:
-        ModelError: a short name that saetui does not know, and no model on this machine has that name.
-    """
+    """The reference for a model's name in an SAE's metadata; TransformerLens's short names stand for Hub ids."""
     ids = hub_ids(name)
     for reference in (name, *ids):
         try:

@@ -142,10 +142,7 @@ def answer(request: dict[str, Any]) -> list[dict[str, Any]]:
 def full_selftest(architectures: Sequence[str] | None = None, sizes: Sizes | None = None) -> Iterator[FullRow]:
     """Train each architecture with its defaults; yields a row as each is done.
 
-    The bounds are for the default sizes.
-
-    Raises:
-        InvalidInput: a name that is not an architecture's.
+    The bounds are for the default sizes. Raises InvalidInput for a name that is not an architecture's.
     """
     return (try_defaults(name, BOUNDS[name], sizes or Sizes()) for name in chosen(architectures))
 
