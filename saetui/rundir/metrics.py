@@ -14,8 +14,8 @@ from saetui.errors import FormatError
 from saetui.failpoints import hit
 from saetui.formats.durable import append_whole, fsync_directory, write_durably
 from saetui.rundir.rows import (
-    BLOCK_ROWS,
     COLUMN_LIMIT,
+    ROWS_AT_ONCE,
     Block,
     Header,
     RowFollower,
@@ -173,7 +173,7 @@ class NewestRows(RowFollower):
                 self._newest[site] = (rows.steps[-1], rows.values(-1, self.columns))
 
     def first_row(self, rows: int) -> int:
-        return max(0, rows - BLOCK_ROWS)
+        return max(0, rows - ROWS_AT_ONCE)
 
     def latest(self, site: str) -> tuple[int, dict[str, float]] | None:
         """The step and the values of a site's newest row; None where it has no row."""
@@ -205,7 +205,7 @@ def _has_header(path: Path, expected: Header) -> bool:
             return True
         if len(beginning) < len(line) and line.startswith(beginning):
             return False
-        first_rows = file.read(BLOCK_ROWS * expected.width)
+        first_rows = file.read(ROWS_AT_ONCE * expected.width)
         file.seek(0)
         try:
             found = read_header(file, path)
@@ -252,7 +252,7 @@ def _sound_end(path: Path, keep_through: int | None) -> tuple[int, int]:
         assert header is not None
         position = end = file.tell()
         damaged = suspect = 0
-        while data := file.read(BLOCK_ROWS * header.width):
+        while data := file.read(ROWS_AT_ONCE * header.width):
             sound = sound_rows(data, header)
             for number, good in enumerate(sound):
                 start = number * header.width

@@ -24,7 +24,7 @@ from saetui.errors import FormatError
 from saetui.formats.regular import NotRegular, open_regular
 
 COLUMN_LIMIT = 64
-BLOCK_ROWS = 4096
+ROWS_AT_ONCE = 4096
 """Rows that are read at once: enough to be fast, few enough to spare memory."""
 
 _MAGIC = b"saetui-metrics 2 "
@@ -243,7 +243,7 @@ class RowFollower:
     def _read(self, file: BinaryIO, header: Header) -> int:
         file.seek(self._offset)
         position, count, suspect = self._offset, 0, 0
-        while data := file.read(BLOCK_ROWS * header.width):
+        while data := file.read(ROWS_AT_ONCE * header.width):
             sound = sound_rows(data, header)
             good = sound.count(True)
             if good:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import saetui
 from saetui.activations import splice
 from saetui.formats import step_sizes
 from saetui.sae import matryoshka, resampling
@@ -58,8 +61,19 @@ def test_a_reconstruction_takes_what_the_estimate_says(device: str, architecture
 
 
 def test_the_estimate_reckons_with_the_sizes_that_the_step_has() -> None:
-    """The estimate may not load torch: the numbers stand once, below both."""
-    for module in (memory, dense, sparse, matryoshka, resampling, splice):
-        shared = vars(module).keys() & vars(step_sizes).keys() - {"annotations"}
-        names = [name for name in shared if name.isupper()]
-        assert names and all(vars(module)[name] is vars(step_sizes)[name] for name in names)
+    """The estimate may not load torch: the numbers stand once, below both, and nobody sets one of their own."""
+    assert vars(memory)["step_sizes"] is step_sizes
+    sizes = {name for name in vars(step_sizes) if name.isupper()}
+    for module in (dense, sparse, matryoshka, resampling, splice):
+        used = vars(module).keys() & sizes
+        assert used and all(vars(module)[name] is vars(step_sizes)[name] for name in used)
+    package = Path(saetui.__file__).parent
+    set_elsewhere = {
+        f"{path.relative_to(package)}: {target.id}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id in sizes
+    }
+    assert set_elsewhere == {f"formats/step_sizes.py: {name}" for name in sizes}
