@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "doctor": ("saetui.cli.doctor:doctor", "Find what is wrong with this machine, and what to do."),
     "config": ("saetui.cli.config:config", "Show and change settings: automatic resume, theme, refresh rate."),
     "supervisor": ("saetui.cli.supervisor:supervisor", "Manage the process that runs the queue; it starts by itself."),
+    "help": ("saetui.cli.help:help_command", "Print a page about how saetui works, or the help of a command."),
 }
 """Name → the place of the command, and the first line of its help."""
 

@@ -1,0 +1,41 @@
+"""The pages that `saetui help TOPIC` prints and the TUI's help opens: Markdown files beside this module."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+
+from saetui.errors import InvalidInput
+
+_ORDER = ("training", "architectures", "figures", "reliability", "files", "library", "changelog")
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One page: the name by which it is asked for, and its title."""
+
+    name: str
+    title: str
+
+
+def topics() -> tuple[Topic, ...]:
+    """All pages, in the order in which they are listed."""
+    return tuple(Topic(name, _title(read_topic(name))) for name in _ORDER)
+
+
+def read_topic(name: str) -> str:
+    """The text of a page, as Markdown.
+
+    Raises:
+        InvalidInput: there is no such page.
+    """
+    if name not in _ORDER:
+        near = difflib.get_close_matches(name, _ORDER, n=1)
+        meant = f"Did you mean {near[0]}? " if near else ""
+        raise InvalidInput(f"There is no help on {name!r}.", f"{meant}The topics are {', '.join(_ORDER)}.")
+    return Path(__file__).with_name(f"{name}.md").read_text(encoding="utf-8")
+
+
+def _title(text: str) -> str:
+    return text.split("\n", 1)[0].removeprefix("# ")
