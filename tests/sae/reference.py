@@ -1,4 +1,4 @@
-"""science.md's formulas, written out in float64 for autograd: what the library is held against."""
+"""the formulas of the papers (saetui/docs/architectures.md), written out in float64 for autograd: what the library is held against."""
 
 from __future__ import annotations
 

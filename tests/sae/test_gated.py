@@ -1,4 +1,4 @@
-"""`gated`: losses and gradients against science.md's formulas in float64."""
+"""`gated`: losses and gradients against the formulas of the papers (saetui/docs/architectures.md) in float64."""
 
 from __future__ import annotations
 

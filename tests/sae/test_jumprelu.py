@@ -1,4 +1,4 @@
-"""`jumprelu`: losses and straight-through gradients against science.md's formulas in float64."""
+"""`jumprelu`: losses and straight-through gradients against the formulas of the papers (saetui/docs/architectures.md) in float64."""
 
 from __future__ import annotations
 

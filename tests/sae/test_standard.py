@@ -1,4 +1,4 @@
-"""`standard`: losses and gradients against science.md's formulas in float64."""
+"""`standard`: losses and gradients against the formulas of the papers (saetui/docs/architectures.md) in float64."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`topk`: both paths, with and without dead latents, against science.md's formulas in float64."""
+"""`topk`: both paths, with and without dead latents, against the formulas of the papers (saetui/docs/architectures.md) in float64."""
 
 from __future__ import annotations
 

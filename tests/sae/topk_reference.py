@@ -1,4 +1,4 @@
-"""The top-k family's formulas (science.md), written out in float64 for autograd."""
+"""The top-k family's formulas (saetui/docs/architectures.md), written out in float64 for autograd."""
 
 from __future__ import annotations
 
