@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 
 from saetui.home import Home
+from tests.reaper import watch
 
 # Tests run side by side: two torch threads that wait for each other on a busy core are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _DEADLINE_SECONDS = 20.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Once for a run, not in each of its workers: they carry the run's mark themselves."""
+    if not hasattr(config, "workerinput"):
+        watch()
 
 
 @pytest.fixture
