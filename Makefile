@@ -17,12 +17,16 @@ DEVELOPER := $(VENV)/developer
 # Without kept byte code every trainer compiles the 2,500 modules that it imports again: 11 s of a start instead of 6.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test install lint types test-bare peers saelens bench bench-quality soak shots clean
+.PHONY: demo test test-all install lint types test-bare peers saelens bench bench-quality soak shots clean
 
 demo: $(STAMP)
 	$(BIN)/saetui demo
 
 test: $(DEVELOPER)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+# The long proofs too: kills of real trainers, every architecture and every moment, comparisons with peers that are installed.
+test-all: $(DEVELOPER)
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 install: $(DEVELOPER)
@@ -54,15 +58,15 @@ types: $(DEVELOPER)
 	$(BIN)/mypy
 
 # The parts that need no torch, under the oldest Python that is supported, where there is no torch at all. Pictures of the
-# screens are compared once, by `make test`.
+# screens are compared once, by `make test`; the long proofs are made once, by `make test-all`.
 PYTHON310 ?= $(shell for p in python3.10 $$HOME/.pyenv/versions/3.10*/bin/python3.10 /opt/*/bin/python3.10; do \
   "$$p" -c '' 2>/dev/null && echo "$$p" && break; done)
 
 test-bare: $(BARE_VENV)/installed
 	$(BARE_VENV)/bin/python -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is not None)'
-	$(BARE_VENV)/bin/python -m pytest -n 2 --dist loadscope tests/formats tests/display tests/sources \
+	$(BARE_VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow" tests/formats tests/display tests/sources \
 	  tests/catalog tests/spec tests/jobs tests/rundir tests/protocol tests/launch tests/supervisor tests/client \
-	  tests/devices tests/cli tests/tui tests/test_runner.py tests/test_imports.py tests/test_failpoints.py \
+	  tests/devices tests/docs tests/cli tests/tui tests/test_runner.py tests/test_imports.py tests/test_failpoints.py \
 	  --ignore tests/tui/test_snapshots.py --ignore tests/tui/test_form_snapshots.py
 
 $(BARE_VENV)/installed: pyproject.toml

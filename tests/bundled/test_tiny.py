@@ -80,6 +80,7 @@ def test_every_text_comes_back_unchanged(tokenizer: PreTrainedTokenizerFast, tex
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
 
+@pytest.mark.slow
 def test_on_text_it_never_saw_it_is_far_better_than_a_unigram_and_a_trigram(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> None:

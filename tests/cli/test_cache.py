@@ -29,6 +29,7 @@ def shards(home: Home) -> list[Path]:
     )
 
 
+@pytest.mark.slow
 def test_a_cache_is_built_killed_finished_listed_verified_and_deleted(
     home: Home, saetui: Saetui, tmp_path: Path
 ) -> None:

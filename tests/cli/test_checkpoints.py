@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from saetui.home import Home
 from tests.cli.conftest import Saetui, small_spec
 
 
+@pytest.mark.slow
 def test_a_changed_rule_is_previewed_asked_about_and_carried_out(home: Home, saetui: Saetui, tmp_path: Path) -> None:
     spec = small_spec(
         tmp_path, layers=[1], hyperparameters={"checkpoint_interval": 5, "keep_every": 5, "eval_interval": 30}

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from saetui.home import Home
 from tests.cli.conftest import needs_trainer, run_saetui
 from tests.conditions import eventually
 
 
+@pytest.mark.slow
 def test_a_demo_that_runs_is_shown_and_not_doubled(home: Home) -> None:
     needs_trainer()
     command = [sys.executable, "-m", "saetui", "demo"]

@@ -6,6 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Saetui, small_spec
 
 
@@ -19,6 +21,7 @@ def rows(directory: Path, **splits: int) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_a_job_is_judged_on_its_own_split_and_field_and_on_others_that_are_asked_for(
     saetui: Saetui, tmp_path: Path
 ) -> None:

@@ -34,6 +34,7 @@ def test_a_job_s_evaluation_is_that_of_its_training(trained: Trained) -> None:
     assert "Evaluating on" in outcome.err
 
 
+@pytest.mark.slow
 def test_an_import_is_evaluated_and_trained_further(
     saetui: Saetui, trained: Trained, exported: Path, tmp_path: Path
 ) -> None:

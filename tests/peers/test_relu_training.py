@@ -20,7 +20,10 @@ from saetui.sae.base import Path as Products
 from tests.peers.environment import run_saelens, saelens_python
 from tests.sae.reference import assert_close
 
-pytestmark = pytest.mark.skipif(saelens_python() is None, reason="SAELens is not installed (make peers)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(saelens_python() is None, reason="SAELens is not installed (make peers)"),
+]
 
 D, LATENTS, ALPHA, PRE_ACTIVATION_ALPHA = 24, 80, 0.02, 0.05
 DEAD = DeadSet(torch.arange(0, 80, 7), 12)

@@ -22,6 +22,7 @@ STEPS = 40
 WAIT_SECONDS = 90.0
 
 
+@pytest.mark.slow
 def test_killed_while_it_starts_tokenises_saves_and_exports_the_real_trainer_loses_no_step(
     machine: ReliableMachine, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ def test_restoring_undoes_normalising(kind: str, x: Tensor) -> None:
     assert Normalization(**normalization.description) == normalization  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_estimate_is_within_one_per_cent_on_heavy_tails(generator: torch.Generator) -> None:
     """Norms that differ from context to context, as a language model's do."""
     errors = []

@@ -9,9 +9,10 @@ from saetui.errors import InvalidInput
 from saetui.sae import ARCHITECTURES, PlantedDictionary, build, recovered
 from saetui.sae.planted import PlantedMap
 from saetui.sae.selftest import SETTINGS, selftest, try_planted
+from tests.slow import slow_but
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", slow_but(("topk", "gated"), ARCHITECTURES))
 def test_planted_directions_are_recovered(architecture: str) -> None:
     row = try_planted(architecture, SETTINGS[architecture])
     assert row.passed, row.why

@@ -17,7 +17,10 @@ from tests.peers.environment import run_saelens, saelens_python
 from tests.sae.conftest import stirred
 from tests.sae.reference import assert_close
 
-pytestmark = pytest.mark.skipif(saelens_python() is None, reason="SAELens is not installed (make peers)")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(saelens_python() is None, reason="SAELens is not installed (make peers)"),
+]
 
 D = 24
 DEAD = DeadSet(torch.arange(20), 20)

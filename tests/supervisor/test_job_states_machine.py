@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -191,6 +192,7 @@ class Life(RuleBasedStateMachine):
         return True
 
 
+@pytest.mark.slow
 def test_the_life_of_jobs_holds_whatever_is_asked_and_whoever_is_killed() -> None:
     run_state_machine_as_test(
         Life,

@@ -37,6 +37,7 @@ def result(run: RunDirectory) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.slow
 def test_recorded_cached_and_killed_runs_give_the_bytes_of_a_plain_one(
     home: Home, tmp_path: Path, spec: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

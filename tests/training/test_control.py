@@ -188,6 +188,7 @@ def test_a_stop_is_noticed_in_the_middle_of_a_start(home: Home, text: Path) -> N
     assert run.results() == []
 
 
+@pytest.mark.slow
 def test_whatever_is_asked_in_whatever_order_the_result_is_the_same(home: Home, text: Path) -> None:
     sizes: dict[str, Any] = {"num_steps": 80, "log_interval": 3, "checkpoint_interval": 11, "eval_interval": 1000}
     run = make_run(home, "job", tiny_spec(text, **sizes))

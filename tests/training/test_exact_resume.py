@@ -12,6 +12,7 @@ from saetui.rundir.checkpoints import list_checkpoints
 from saetui.rundir.events import read_events
 from saetui.spec.architectures import ARCHITECTURES
 from tests.conditions import eventually
+from tests.slow import slow_but
 from tests.training.runs import make_run, start_trainer
 from tests.training.tiny import INTERVAL, SITES, history, results, tiny_spec, tiny_text, undisturbed
 
@@ -23,7 +24,7 @@ def text(tmp_path: Path) -> Path:
     return tiny_text(tmp_path)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", slow_but(("topk", "standard"), ARCHITECTURES))
 def test_killed_at_three_random_steps_the_result_and_the_history_are_the_same(
     home: Home, text: Path, architecture: str
 ) -> None:
@@ -44,10 +45,10 @@ def test_killed_at_three_random_steps_the_result_and_the_history_are_the_same(
 
 @pytest.mark.parametrize(
     "point",
-    [
+    slow_but(("checkpoint.fsync", "metrics.append"), [
         "checkpoint.begin", "checkpoint.fsync", "manifest.rename", "checkpoint.rename", "checkpoint.directory",
         "checkpoint.delete", "metrics.append", "events.append", "forward.run",
-    ],
+    ]),
 )  # fmt: skip
 def test_killed_in_the_middle_of_a_write_it_is_the_same_too(home: Home, text: Path, point: str) -> None:
     run = make_run(home, "killed", tiny_spec(text, "topk", keep_last=1, keep_first=False, keep_best=False))

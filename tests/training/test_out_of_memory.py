@@ -123,6 +123,7 @@ def test_a_run_short_of_memory_at_a_random_step_ends_as_if_it_had_not_been(home:
     assert same_but_for_rounding(run, undisturbed()), hits
 
 
+@pytest.mark.slow
 def test_killed_after_a_shortage_and_resumed_it_goes_on_in_the_same_pieces(home: Home, text: Path) -> None:
     failpoints = "step.accumulate=out_of_memory@7;forward.run=out_of_memory@5"
     whole = make_run(home, "whole", tiny_spec(text))

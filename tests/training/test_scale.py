@@ -39,6 +39,7 @@ def test_the_share_that_is_done_is_told_while_the_scale_is_measured(home: Home, 
     assert shares and shares == sorted(set(shares)) and shares[0] >= 25 and shares[-1] < 100
 
 
+@pytest.mark.slow
 def test_the_scale_is_measured_on_the_cache_where_there_is_one_and_is_the_same(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,12 +110,14 @@ def has_charts(seen: bytes) -> bool:
     return b"on-the-wire" in seen and any(letter in seen.decode("utf-8", "replace") for letter in "⠁⠂⠄⡀⢀⣀⠈")
 
 
+@pytest.mark.slow
 def test_live_charts_keep_within_the_bytes_of_a_slow_line(terminal: Terminal) -> None:
     terminal.read_until(has_charts)
     terminal.read_for(1.0)
     assert terminal.read_for(3.0) < 3.0 * BYTES_A_SECOND
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_while_nothing_changes(terminal: Terminal, machine: Machine) -> None:
     terminal.read_until(has_charts)
     (job,) = _jobs(machine)
