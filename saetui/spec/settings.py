@@ -46,10 +46,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         warmup_steps: of the learning rate; 0 with one_cycle, which has its own rise.
-        values: all of them, by their names in the table; with those that only the architecture reads.
+        values: all of them, by their names in the table; with those that only the architecture reads. Empty in checkpoints
+            of before this field: a resumed SAE has its options from its own description.
     """
 
-    values: dict[str, Any]
+    values: dict[str, Any] = {}
     latents: int
     batch_size: int
     num_steps: int
