@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import grimp
 import pytest
 
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "numpy"}
@@ -57,3 +59,36 @@ def test_the_runner_loads_nothing_outside_the_standard_library() -> None:
         "saetui.failpoints",
     }
     assert names <= set(sys.stdlib_module_names) | set(sys.builtin_module_names)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports for type checkers count too: who must read two files at once is in a circle, whatever runs."""
+    graph = grimp.build_graph("saetui", exclude_type_checking_imports=False)
+    assert len(graph.modules) > 250
+    assert circles({module: graph.find_modules_directly_imported_by(module) for module in graph.modules}) == []
+
+
+def test_a_circle_is_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == [{"b", "c"}]
+
+
+def circles(imports: Mapping[str, Collection[str]]) -> list[set[str]]:
+    """The groups of modules that reach each other."""
+    reached = {module: _reached_from(module, imports) for module in imports}
+    found: list[set[str]] = []
+    for module in imports:
+        group = {other for other in reached[module] if module in reached[other]}
+        if len(group) > 1 and group not in found:
+            found.append(group)
+    return found
+
+
+def _reached_from(module: str, imports: Mapping[str, Collection[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        for other in imports[waiting.pop()]:
+            if other not in found:
+                found.add(other)
+                waiting.append(other)
+    return found

@@ -138,7 +138,7 @@ class _Lines:
         more = f" (and {len(self.bad) - 1:,} lines more)" if len(self.bad) > 1 else ""
         raise UnusableFile(
             f"{self._file.path}, {self.bad[0]}{more}.",
-            "Mend the line; if the file is in Latin-1, convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW.",
+            "Correct the line; if the file is in Latin-1, convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW.",
         )
 
     def _decoded(self, data: bytes) -> str:

@@ -85,7 +85,7 @@ def directory_gone(path: Path) -> JobError:
     return JobError(
         kind="home",
         message=f"Its directory {path} is gone: it was removed, moved away or replaced.",
-        suggestion="Put it back and resume the job, or delete the job and submit it anew.",
+        suggestion="Put it back and resume the job, or delete the job and submit it again.",
     )
 
 
@@ -94,7 +94,7 @@ def cannot_start(error: OSError) -> JobError:
     return JobError(
         kind="home" if isinstance(error, FileNotFoundError) else "supervisor",
         message=f"Its processes could not be started: {error}.",
-        suggestion="Mend what the message names, then resume it.",
+        suggestion="Repair what the message names, then resume it.",
     )
 
 

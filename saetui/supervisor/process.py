@@ -26,7 +26,7 @@ from saetui.protocol.framing import failure_of
 from saetui.supervisor.connection import SILENCE_SECONDS
 from saetui.supervisor.listener import CHECK_SECONDS
 from saetui.supervisor.memory_limit import give_back_freed_memory
-from saetui.supervisor.scheduler import LOOK_SECONDS
+from saetui.supervisor.scheduler import POLL_SECONDS
 from saetui.supervisor.service import Service
 
 LOG_BYTES = 256 << 10
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("--detach", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--trainer-command", type=shlex.split, default=TRAINER, help=argparse.SUPPRESS)
-    parser.add_argument("--look-seconds", type=float, default=LOOK_SECONDS, help=argparse.SUPPRESS)
+    parser.add_argument("--poll-seconds", type=float, default=POLL_SECONDS, help=argparse.SUPPRESS)
     parser.add_argument("--silence-seconds", type=float, default=SILENCE_SECONDS, help=argparse.SUPPRESS)
     parser.add_argument("--check-seconds", type=float, default=CHECK_SECONDS, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
@@ -67,8 +67,8 @@ def run(arguments: list[str]) -> int:
 
 async def _serve(home: Home, lock: int, options: argparse.Namespace, ready: Callable[[], None]) -> None:
     give_back_freed_memory()
-    look, silence, check = options.look_seconds, options.silence_seconds, options.check_seconds
-    service = Service(home, lock, options.trainer_command, look=look, silence=silence, check=check)
+    poll, silence, check = options.poll_seconds, options.silence_seconds, options.check_seconds
+    service = Service(home, lock, options.trainer_command, poll=poll, silence=silence, check=check)
     # What has been loaded stays: the garbage collector need not visit it again.
     gc.collect()
     gc.freeze()

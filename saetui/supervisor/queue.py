@@ -71,7 +71,7 @@ def _settled(jobs: Jobs, record: Record) -> Record | None:
 
 
 def _failed(record: Record, message: str) -> Record:
-    suggestion = "Mend and resume that job, then resume this one."
+    suggestion = "Resume that job, then resume this one."
     return with_status(record, Status.FAILED, JobError(kind="dependency", message=message, suggestion=suggestion))
 
 

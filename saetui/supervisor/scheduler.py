@@ -23,10 +23,10 @@ from saetui.supervisor.queue import Postponed, settle_dependencies
 from saetui.supervisor.record import Record
 from saetui.supervisor.running_job import RunningJob
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """How often the directory of a running job is read when nothing hints at news."""
 
-PATIENT_LOOKS = 2
+PATIENT_POLLS = 2
 """For how many readings a job's directory may be away."""
 
 SETTLE_SECONDS = 0.1
@@ -44,14 +44,14 @@ class Scheduler:
         jobs: Jobs,
         auto_resume: AutoResume,
         trainer: Sequence[str],
-        look_seconds: float,
+        poll_seconds: float,
         still_serves: Callable[[], bool] = lambda: True,
         recover: Callable[[], bool] = lambda: True,
     ) -> None:
         """
         Args:
             trainer: the command of a trainer.
-            look_seconds: how often the directories of running jobs are read.
+            poll_seconds: how often the directories of running jobs are read.
             still_serves: whether the home is still where it was; when it is not, the home is gone, and not its jobs.
             recover: goes on with what could not be recovered at the start; whether everything is. Nothing starts before.
         """
@@ -59,8 +59,8 @@ class Scheduler:
         self._jobs = jobs
         self._auto_resume = auto_resume
         self._trainer = tuple(trainer)
-        self._look_seconds = look_seconds
-        self._patience = PATIENT_LOOKS * look_seconds
+        self._poll_seconds = poll_seconds
+        self._patience = PATIENT_POLLS * poll_seconds
         self._still_serves = still_serves
         self._recover = recover
         self._postponed = Postponed()
@@ -90,7 +90,7 @@ class Scheduler:
             with self._surviving("queue"):
                 await self._work_once()
             try:
-                await asyncio.wait_for(self._wake.wait(), self._look_seconds)
+                await asyncio.wait_for(self._wake.wait(), self._poll_seconds)
                 await asyncio.sleep(SETTLE_SECONDS)
             except asyncio.TimeoutError:
                 pass
@@ -194,7 +194,7 @@ class Scheduler:
         failure = JobError(
             kind="supervisor",
             message=f"What its earlier attempt wrote cannot be removed: {error}.",
-            suggestion="Mend what the message names, then retry it.",
+            suggestion="Repair what the message names, then retry it.",
         )
         self._update(with_status(self._jobs[job_id], Status.FAILED, failure))
 

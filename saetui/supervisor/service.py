@@ -44,14 +44,14 @@ class Service:
     """One supervisor."""
 
     def __init__(
-        self, home: Home, lock: int, trainer: Sequence[str], *, look: float, silence: float, check: float
+        self, home: Home, lock: int, trainer: Sequence[str], *, poll: float, silence: float, check: float
     ) -> None:
         """Open the store.
 
         Args:
             lock: the descriptor that holds the home's lock.
             trainer: its command.
-            look: how often running jobs are read, in seconds.
+            poll: how often running jobs are read, in seconds.
             silence: for how long a client may read nothing.
             check: how often the socket is checked.
 
@@ -77,7 +77,7 @@ class Service:
             self._jobs,
             AutoResume(self._jobs, self._preferences.current),
             trainer,
-            look,
+            poll,
             still_serves=self.still_serves,
             recover=lambda: self._recovery.go_on(),
         )

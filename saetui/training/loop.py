@@ -185,7 +185,7 @@ class Training:
                     hit("evaluation.begin")
                     self._prepared.calibration.calibrate(self._trainers)
                     rows = self._prepared.held_out.evaluate(self._trainers)
-                    self._steps.read_anew()
+                    self._steps.read_again()
             except (OutOfMemory, RuntimeError, MemoryError) as error:
                 self._evaluation_owed = False
                 self._report_memory(error, f"in the evaluation after step {self._step}: it is left out")

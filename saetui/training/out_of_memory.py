@@ -148,7 +148,7 @@ class Chunks:
         self._shortages.append(Shortage(needed, free, self.size, self._unit))
 
 
-class PatientExtractor(ActivationExtractor):
+class AdaptiveExtractor(ActivationExtractor):
     """Runs the model on fewer contexts at a time where the memory does not suffice for all."""
 
     def __init__(self, model: LanguageModel, sites: Sequence[Site]) -> None:

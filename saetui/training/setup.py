@@ -32,7 +32,7 @@ from saetui.training.origin import (
     require_same_rules,
     what_changed,
 )
-from saetui.training.out_of_memory import PatientExtractor
+from saetui.training.out_of_memory import AdaptiveExtractor
 from saetui.training.pairs import Pair, pairs_of, sites_read
 from saetui.training.progress import Progress, tokenising
 from saetui.training.recorder import BufferedEvents, Recorder
@@ -56,7 +56,7 @@ class Prepared:
     settings: Settings
     model: LanguageModel
     dataset: TokenDataset
-    extractor: PatientExtractor
+    extractor: AdaptiveExtractor
     stream: BatchStream
     trainers: dict[str, SiteTrainer]
     held_out: HeldOut
@@ -101,7 +101,7 @@ def set_up(
     if model.device.type != "cpu":
         # TF32 for products that stay in float32: its ten bits are enough where the operands are noisy.
         torch.set_float32_matmul_precision("high")
-    extractor = PatientExtractor(model, sites)
+    extractor = AdaptiveExtractor(model, sites)
     if requests.stop:
         return None
 

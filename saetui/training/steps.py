@@ -79,7 +79,7 @@ class Steps:
             # On a GPU this would wait for the device at every step; there it is done for each log and each save.
             self.refuse_non_finite()
 
-    def read_anew(self) -> bool:
+    def read_again(self) -> bool:
         """Whether the memory was short for the model. If so the buffer is read again, all of it in chunks of one size, because
         a run that is resumed in the middle of the buffer reads it so too."""
         if not self._report_shortages(None, self._prepared.extractor.chunks):
@@ -125,7 +125,7 @@ class Steps:
 
     def _next_batch(self) -> dict[str, Tensor]:
         batch = self._stream.next()
-        while self.read_anew():
+        while self.read_again():
             batch = self._stream.next()
         return batch
 

@@ -17,7 +17,7 @@ from saetui.errors import SaetuiError, SupervisorError
 from saetui.jobs.job import Job
 from saetui.protocol.messages import GetJob, Submit
 
-LOOK_SECONDS = 0.02
+POLL_SECONDS = 0.02
 
 
 def main(spec: str) -> None:
@@ -41,7 +41,7 @@ def follow(job_id: str) -> Iterator[Job]:
                     if job.status.ended:
                         return
         except SupervisorError:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class ReliableMachine(Machine):
         self.clients: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str) -> int:
-        command = [sys.executable, "-m", "saetui.supervisor", "--look-seconds=0.05"]
+        command = [sys.executable, "-m", "saetui.supervisor", "--poll-seconds=0.05"]
         with open(self.log, "ab") as log:
             self.supervisor = subprocess.Popen(
                 [*command, "--trainer-command", shlex.join(self.trainer), *arguments],

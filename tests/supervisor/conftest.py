@@ -76,7 +76,7 @@ class Machine:
                     "saetui.supervisor",
                     "--trainer-command",
                     command,
-                    "--look-seconds=0.05",
+                    "--poll-seconds=0.05",
                     *arguments,
                 ],
                 env={**child_environment(self.home), VARIABLE: self.failpoints},

@@ -14,7 +14,7 @@ from saetui.activations.models import LanguageModel
 from saetui.home import Home
 from saetui.rundir.layout import RunDirectory
 from saetui.training.evaluation import CALIBRATION_TOKENS, Calibration, HeldOut
-from saetui.training.out_of_memory import PatientExtractor
+from saetui.training.out_of_memory import AdaptiveExtractor
 from saetui.training.tasks.evaluate import judge
 from tests.training.runs import train, write_text
 from tests.training.tiny import history, results, rows, tiny_spec, tiny_text, undisturbed
@@ -75,7 +75,7 @@ def test_it_is_searched_on_held_out_text_that_is_not_judged_where_there_is_enoug
 ) -> None:
     text = write_text(tmp_path / "text.txt", files=60)
     dataset = prepare_tokens(str(text), model.tokenizer, context_length=64, cache_directory=tmp_path)
-    extractor = PatientExtractor(model, [Site.parse(SITE)])
+    extractor = AdaptiveExtractor(model, [Site.parse(SITE)])
     judged = HeldOut(model, extractor, dataset, tokens=judged_tokens).contexts
     searched = Calibration(extractor, dataset, judged).contexts
     assert np.isin(searched, dataset.held_out).all()

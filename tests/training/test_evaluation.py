@@ -13,7 +13,7 @@ from saetui.activations.models import LanguageModel
 from saetui.spec.settings import resolve
 from saetui.spec.training_spec import parse_spec
 from saetui.training.evaluation import HeldOut
-from saetui.training.out_of_memory import PatientExtractor
+from saetui.training.out_of_memory import AdaptiveExtractor
 from saetui.training.pairs import pairs_of, sites_read
 from saetui.training.site import SiteTrainer
 from tests.training.runs import write_text
@@ -45,7 +45,7 @@ def prepare(
     settings = resolve(spec, model.d_model)
     assert settings is not None
     pairs = pairs_of(spec)
-    extractor = PatientExtractor(model, sites_read(pairs))
+    extractor = AdaptiveExtractor(model, sites_read(pairs))
     sample = cycle(extract_rows(extractor, dataset, dataset.train))
     trainers = SiteTrainer.fresh(pairs, spec, settings, sample, torch.device("cpu"))
     return HeldOut(model, extractor, dataset, tokens=TOKENS), trainers

@@ -13,7 +13,7 @@ from saetui.rundir.events import read_events
 from saetui.spec.training_spec import parse_spec
 from saetui.training.control import Requests
 from saetui.training.notifier import Notifier
-from saetui.training.out_of_memory import PatientExtractor
+from saetui.training.out_of_memory import AdaptiveExtractor
 from saetui.training.recorder import BufferedEvents
 from saetui.training.setup import Prepared, set_up
 from tests.training.runs import make_run, small_spec, train, write_text
@@ -51,7 +51,7 @@ def test_the_scale_is_measured_on_the_cache_where_there_is_one_and_is_the_same(
     def run(*arguments: object, **more: object) -> NoReturn:
         raise AssertionError("the model was run")
 
-    monkeypatch.setattr(PatientExtractor, "run", run)
+    monkeypatch.setattr(AdaptiveExtractor, "run", run)
     from_the_cache = prepared(home, "cache", spec)
     for site, trainer in from_the_model.trainers.items():
         assert trainer.units.source.norm_limit is not None

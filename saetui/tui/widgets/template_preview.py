@@ -40,8 +40,8 @@ class TemplatePreview(LineCanvas):
         lines += self.paragraph(template.description, width, "foreground")
         if template.missing:
             names = " and ".join(template.missing)
-            verb = "are" if len(template.missing) > 1 else "is"
-            warning = f"▲ Its {names} {verb} not on this machine: choose another in the form."
+            be = "are" if len(template.missing) > 1 else "is"
+            warning = f"▲ Its {names} {be} not on this machine: choose another in the form."
             lines += self.paragraph(warning, width, "warning", indent="  ")
         for title, rows in preview_sections(template.spec):
             lines += [] if height < 24 else [line()]
