@@ -174,6 +174,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.WORDS, "cancel", "escape", "cancel", "Close without a change."),
     Action(Scope.REPORT, "copy", "y", "copy", "Copy this text."),
     Action(Scope.REPORT, "close", "escape,q,enter", "close", "Close this dialog."),
+    Action(Scope.HELP, "pages", "enter,p", "pages", "Choose a page about how saetui works: training, figures, files and more."),
     Action(Scope.HELP, "close", "escape,q,question_mark,f1", "close", "Close the help."),
     Action(Scope.LIST, "cursor_down", "j,down", "down", "The next line."),
     Action(Scope.LIST, "cursor_up", "k,up", "up", "The previous line."),

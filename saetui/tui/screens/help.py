@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any, ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -30,11 +31,21 @@ class HelpScreen(Dialog[None]):
     BOX_CLASSES = "dialog help"
 
     def __init__(self, screen: Screen[Any]) -> None:
-        super().__init__("", "↑ ↓ scroll   esc close")
+        super().__init__("", "↑ ↓ scroll   enter pages: how saetui works   esc close")
         self._actions = actions_on(screen)
 
     def compose_body(self) -> ComposeResult:
         yield HelpList(self._actions)
+
+    @work(group="dialog")
+    async def action_pages(self) -> None:
+        from saetui.tui.screens.page import PageScreen, page_entries
+        from saetui.tui.screens.pick import PickScreen
+
+        entries = page_entries()
+        topic = await self.app.push_screen_wait(PickScreen("How saetui works", entries, nothing="There are no pages."))
+        if topic in {entry.value for entry in entries}:
+            self.app.push_screen(PageScreen(topic))
 
 
 class HelpList(LineList):
