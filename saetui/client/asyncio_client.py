@@ -121,7 +121,7 @@ class AsyncioClient:
         while not ready():
             arrived, _ = await asyncio.wait({self._arrival}, timeout=patience.seconds())
             if not arrived:
-                patience.check()
+                patience.require_life()
 
     async def _receive(self) -> None:
         try:

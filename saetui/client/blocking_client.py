@@ -131,7 +131,7 @@ class BlockingClient:
             try:
                 data = self._socket.recv(1 << 16)
             except TimeoutError:
-                patience.check()
+                patience.require_life()
                 continue
             except OSError:
                 data = b""

@@ -35,10 +35,10 @@ class Patience:
         self._begun = time.monotonic()
 
     def seconds(self) -> float:
-        """How long to listen before the next `check`."""
+        """How long to listen before the next `require_life`."""
         return max(0.001, min(PATIENCE_SECONDS, self._begun + self._timeout - time.monotonic()))
 
-    def check(self) -> None:
+    def require_life(self) -> None:
         """Decide whether to listen on, after nothing arrived.
 
         Raises:

@@ -46,7 +46,7 @@ def take_over(sae: SparseAutoencoder, normalization: Normalization, target: Norm
         InvalidInput: it is of another kind or size, or cannot be said in the units or with the decoder norm asked for.
     """
     source = loaded.sae
-    _check(sae, normalization, loaded)
+    _require_same_kind(sae, normalization, loaded)
     weights = {name: tensor.detach().clone() for name, tensor in source.state_dict().items()}
     weights["W_enc"] = source.encoder_weight.detach().clone() / normalization.scale
     weights["W_dec"] = weights["W_dec"] * target.scale
@@ -62,7 +62,7 @@ def take_over(sae: SparseAutoencoder, normalization: Normalization, target: Norm
     _fill(sae, weights)
 
 
-def _check(sae: SparseAutoencoder, normalization: Normalization, loaded: LoadedSAE) -> None:
+def _require_same_kind(sae: SparseAutoencoder, normalization: Normalization, loaded: LoadedSAE) -> None:
     source = loaded.sae
     if source.architecture not in _KIN.get(sae.architecture, frozenset()):
         raise InvalidInput(

@@ -48,7 +48,7 @@ def render_saelens(sae: SparseAutoencoder, units: Normalization, target: Normali
     if renderer is None:
         raise InvalidInput(f"SAELens has no architecture for {sae.architecture}.", KEEP)
     if not sae.centres_input:
-        _check_transcoder(sae, units, target)
+        _require_transcoder_units(sae, units, target)
     architecture, config = renderer(sae)
     weights = folded(sae, units.scale, target.scale)
     if "W_skip" in weights:
@@ -67,7 +67,7 @@ def render_own(sae: SparseAutoencoder, units: Normalization, target: Normalizati
         FormatError: a weight is not finite.
     """
     if not sae.centres_input:
-        _check_target(target)
+        _require_one_scale(target)
     return Rendering(sae.architecture, folded(sae, units.scale, target.scale))
 
 
@@ -110,8 +110,8 @@ def _value(value: object) -> JSON:
     raise TypeError(f"{value!r} is not a JSON value")
 
 
-def _check_transcoder(sae: SparseAutoencoder, units: Normalization, target: Normalization) -> None:
-    _check_target(target)
+def _require_transcoder_units(sae: SparseAutoencoder, units: Normalization, target: Normalization) -> None:
+    _require_one_scale(target)
     if units.kind == "layer_norm" and "W_skip" in sae.state_dict():
         raise InvalidInput(
             "SAELens's skip transcoder gives its linear path the raw input; this one was trained on layer_norm.", KEEP
@@ -120,7 +120,7 @@ def _check_transcoder(sae: SparseAutoencoder, units: Normalization, target: Norm
         raise InvalidInput("SAELens has no transcoder that keeps the k largest after layer_norm.", KEEP)
 
 
-def _check_target(target: Normalization) -> None:
+def _require_one_scale(target: Normalization) -> None:
     if target.kind == "layer_norm":
         raise InvalidInput(
             "A transcoder's target cannot be in layer_norm units: what was taken away is not known from the input.",
