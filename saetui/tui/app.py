@@ -9,6 +9,8 @@ from textual import work
 from textual.app import App
 from textual.binding import BindingType
 from textual.command import CommandPalette
+from textual.events import Key, Paste
+from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -22,6 +24,7 @@ from saetui.jobs.preferences import PreferenceValue
 from saetui.protocol.messages import BaseRequest, Event, PreferencesChanged, R, SetPreferences, Snapshot
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
+from saetui.tui.key_queue import KeyQueue
 from saetui.tui.palette import ActionCommands
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.dialog import ErrorScreen
@@ -69,6 +72,7 @@ class SaetuiApp(App[None]):
         self._stale = False
         self._repainting: Timer | None = None
         self._trouble_shown = False
+        self._keys = KeyQueue(self, super().post_message, self._say_left_out)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """saetui's own variables, for the themes that do not have them."""
@@ -151,6 +155,17 @@ class SaetuiApp(App[None]):
             ),
             acknowledged,
         )
+
+    def post_message(self, message: Message) -> bool:
+        """As every widget does, but keys and pastes from the terminal go through the queue."""
+        if isinstance(message, (Key, Paste)) and not message.is_forwarded:
+            self._keys.put(message)
+            return True
+        return super().post_message(message)
+
+    def _say_left_out(self, count: int) -> None:
+        keys = "1 key that was" if count == 1 else f"{count} keys that were"
+        self.notify(f"The last key took long: {keys} typed meanwhile did nothing.", severity="warning")
 
     def redraw(self) -> None:
         self._stale = False

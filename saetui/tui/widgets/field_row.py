@@ -145,7 +145,8 @@ class TextRow(FieldRow):
         self._input.focus()
 
     def show(self, *, text: str, derived: str = "", note: str = "", problem: Problem | None = None) -> None:
-        if text != self._input.value:
+        unsent = self._input.value != self._text and self._input.has_focus
+        if text != self._input.value and not unsent:
             with self._input.prevent(Input.Changed):
                 self._input.value = text
                 self._input.cursor_position = len(text)

@@ -1,0 +1,200 @@
+"""Random keys, written to a terminal at once or with pauses, beside the same keys typed slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import pty
+import random
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.conditions import eventually
+from tests.tui.burst_program import BurstApp
+
+BYTES = {
+    "escape": b"\x1b[27u",  # as terminals with the newer protocol send it: an escape before a letter is alt otherwise
+    "enter": b"\r", "tab": b"\t", "shift+tab": b"\x1b[Z", "space": b" ", "backspace": b"\x7f", "delete": b"\x1b[3~",
+    "left": b"\x1b[D", "right": b"\x1b[C", "up": b"\x1b[A", "down": b"\x1b[B", "home": b"\x1b[H", "end": b"\x1b[F",
+    "pagedown": b"\x1b[6~", "pageup": b"\x1b[5~", "slash": b"/", "comma": b",", "full_stop": b".", "minus": b"-",
+    "underscore": b"_", "question_mark": b"?", "colon": b":",
+}  # fmt: skip
+"""The bytes of keys that have a name; others are letters and ctrl+letter."""
+
+EDITING = ("backspace", "left", "right", "home", "end", "delete", "ctrl+u", "ctrl+w", "ctrl+k")
+LETTERS = (*"abcdefghijklmnoprstuvwxyzADRSX0123456789", "minus", "underscore", "full_stop", "space")
+DIGITS = tuple("0123456789")
+
+
+def encoded(key: str) -> bytes:
+    """What a terminal sends for a key, by its name in Textual."""
+    if key.startswith("ctrl+"):
+        return bytes([ord(key[-1]) & 31])
+    return BYTES.get(key) or key.encode()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A screen with a text field: the keys that lead there, and what is typed there.
+
+    Attributes:
+        opening: keys from the list of jobs.
+        typed: keys of which most of a burst consists.
+        moving: keys that leave the field or change it otherwise; a few in each burst.
+    """
+
+    opening: tuple[str, ...]
+    typed: tuple[str, ...] = LETTERS
+    moving: tuple[str, ...] = EDITING
+
+
+PLACES: dict[str, Place] = {
+    "the filter of jobs": Place(("slash",), moving=(*EDITING, "enter", "escape", "slash", "down")),
+    "the form's first field": Place(("n",), moving=(*EDITING, "down", "up", "pagedown", "pageup")),
+    "a number of the form": Place(
+        ("n", "pagedown", "pagedown", "pagedown"), DIGITS, (*EDITING, "down", "up", "pagedown", "pageup", "ctrl+r")
+    ),
+    "the list of models": Place(("n", "enter"), moving=(*EDITING, "down", "up", "escape")),
+    "saving the form as a template": Place(("n", "ctrl+s"), moving=(*EDITING, "tab", "shift+tab", "escape")),
+    "the search of templates": Place(("t", "slash"), moving=(*EDITING, "enter", "escape", "slash", "down")),
+    "importing templates": Place(("t", "i"), moving=(*EDITING, "escape")),
+    "exporting a template": Place(("t", "e"), moving=(*EDITING, "escape")),
+    "the palette": Place(("colon",), moving=("backspace", "escape", "down", "left")),
+    "the search of a log": Place(("enter", "5", "slash"), moving=(*EDITING, "enter", "escape", "slash")),
+}
+
+
+def burst(place: Place, seed: int, length: int = 14) -> list[str]:
+    """Random keys, those that open the place first."""
+    chance = random.Random(seed)
+    keys = [
+        chance.choice(place.moving) if chance.random() < 0.25 else chance.choice(place.typed) for _ in range(length)
+    ]
+    return [*place.opening, *keys]
+
+
+def typed_slowly(home: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """The state after keys of which each waits until the app is at rest."""
+
+    async def type_them() -> dict[str, Any]:
+        app = BurstApp(home)
+        async with app.run_test(size=(120, 40)) as pilot:
+            while not app.model.known:
+                await pilot.pause(0.01)
+            await pilot.pause(0.05)
+            for key in keys:
+                before = app.keys_taken
+                app.post_message(_event(key))
+                while app.is_running and app.keys_taken == before:
+                    await pilot.pause(0.005)
+                await pilot.pause(0.03)
+            return await _at_rest(app, pilot)
+
+    return asyncio.run(type_them())
+
+
+async def _at_rest(app: BurstApp, pilot: Any) -> dict[str, Any]:
+    earlier = None
+    while (state := app.state()) != earlier:
+        earlier = state
+        await pilot.pause(0.15)
+    return json.loads(json.dumps(state))  # type: ignore[no-any-return]
+
+
+def _event(key: str) -> Any:
+    from textual._xterm_parser import XTermParser
+
+    return next(iter(XTermParser().feed(encoded(key).decode())))
+
+
+class BurstTerminal:
+    """A terminal of 120×40 in which the program runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self._state = folder / "state.json"
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.tui.burst_program", str(self.home), str(self._state)],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+        self._seen = b""
+        threading.Thread(target=self._drain, daemon=True).start()
+        self._wait_for(0)
+
+    def type(self, keys: Sequence[str], between: float) -> dict[str, Any]:
+        """The state after keys with so many seconds between two of them; 0: all in one write."""
+        sent = [encoded(key) for key in keys]
+        for part in [b"".join(sent)] if between == 0 else sent:
+            os.write(self._master, part)
+            time.sleep(between)
+        state = self._wait_for(len(keys), after=0.1)
+        while (later := self._wait_for(len(keys), after=0.12)) != state:
+            state = later
+        return state
+
+    def begin_again(self) -> None:
+        """Another app in the same process."""
+        self._state.unlink(missing_ok=True)
+        self._process.send_signal(signal.SIGUSR1)
+        self._wait_for(0)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._master)
+
+    def _wait_for(self, keys: int, after: float = 0.0) -> dict[str, Any]:
+        time.sleep(after)
+        found: dict[str, Any] = {}
+
+        def read() -> bool:
+            assert self._process.poll() is None, self._seen[-4000:].decode("utf-8", "replace")
+            try:
+                found.update(json.loads(self._state.read_text()))
+            except FileNotFoundError:
+                return False
+            return bool(found["keys"] >= keys)
+
+        assert eventually(read, seconds=60), f"{found.get('keys')} of {keys} keys"
+        return found["state"]  # type: ignore[no-any-return]
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                select.select([self._master], [], [])
+                self._seen = (self._seen + os.read(self._master, 65536))[-100_000:]
+            except (OSError, ValueError):
+                return
+
+
+@contextmanager
+def busy_machine(processes: int = 4) -> Iterator[None]:
+    """Processes that take all the time they get."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()

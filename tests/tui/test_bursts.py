@@ -1,0 +1,74 @@
+"""A key goes where the user means it, however the line delivers it: at once, or with pauses; on an idle and on a busy machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from saetui.tui.key_queue import is_busy
+from tests.tui.burst_program import BurstApp
+from tests.tui.bursts import PLACES, BurstTerminal, burst, busy_machine, typed_slowly
+
+PAUSES = (0.0, 0.005, 0.04, 0.15)
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BurstTerminal]:
+    opened = BurstTerminal(tmp_path_factory.mktemp("bursts"))
+    yield opened
+    opened.close()
+
+
+def wrong(terminal: BurstTerminal, place: str, pause: float, seeds: range) -> list[str]:
+    """The bursts whose keys did not go where the same keys go when they are typed slowly."""
+    found = []
+    for seed in seeds:
+        keys = burst(PLACES[place], seed, 14 if pause < 0.1 else 8)
+        meant, got = typed_slowly(terminal.home, keys), terminal.type(keys, pause)
+        terminal.begin_again()
+        if got != meant:
+            differing = {name: (meant[name], got[name]) for name in meant if meant[name] != got[name]}
+            found.append(f"{' '.join(keys)}: {differing}")
+    return found
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_keys_in_one_packet_do_what_they_do_one_by_one(terminal: BurstTerminal, place: str) -> None:
+    assert wrong(terminal, place, 0.0, range(1)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pause", PAUSES)
+@pytest.mark.parametrize("place", PLACES)
+def test_random_bursts(terminal: BurstTerminal, place: str, pause: float) -> None:
+    assert wrong(terminal, place, pause, range(10, 12 if pause else 14)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+def test_random_bursts_while_the_machine_is_busy(terminal: BurstTerminal, place: str) -> None:
+    with busy_machine():
+        assert wrong(terminal, place, 0.0, range(20, 22)) == []
+
+
+def test_a_search_in_one_packet_pauses_nothing(terminal: BurstTerminal) -> None:
+    """Its letters are commands of the list: e opens a form, p pauses a job that runs."""
+    state = terminal.type(["slash", *"sweep"], 0.0)
+    terminal.begin_again()
+    assert state["asked"] == []
+    assert state["screens"] == ["JobsScreen"]
+    assert state["jobs"][2] == "sweep"
+
+
+async def test_a_screen_at_rest_is_seen_to_be_at_rest(tmp_path: Path) -> None:
+    """`is_busy` reads what Textual keeps for itself: a version that keeps it otherwise must be noticed."""
+    app = BurstApp(tmp_path)
+    async with app.run_test() as pilot:
+        await pilot.pause(0.3)
+        pumps = [app, *app.screen.walk_children(with_self=True)]
+        assert len(pumps) > 10
+        assert [pump for pump in pumps if is_busy(pump)] == []
+        app.screen.call_later(lambda: None)
+        assert is_busy(app.screen)
