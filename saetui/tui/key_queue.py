@@ -15,6 +15,7 @@ from typing import Any
 from textual.app import App
 from textual.events import Event
 from textual.message_pump import MessagePump
+from textual.screen import Screen
 from textual.worker import Worker
 
 _GROUP = "keys"
@@ -94,7 +95,12 @@ def is_busy(pump: MessagePump) -> bool:
     queue: Any = pump._message_queue
     # An `asyncio.Event` does not tell who waits for it. Textual has no other sign of a widget that is between two messages.
     waits = any(not waiter.done() for waiter in queue.ready_event._waiters)
-    return not waits or not queue.empty() or bool(pump._next_callbacks) or bool(getattr(pump, "_callbacks", ()))
+    return not waits or not queue.empty() or bool(pump._next_callbacks) or _has_callbacks(pump)
+
+
+def _has_callbacks(pump: MessagePump) -> bool:
+    """Whether something is to be done after the next refresh. A covered screen is not refreshed: its callbacks wait."""
+    return isinstance(pump, Screen) and pump.app.screen is pump and bool(pump._callbacks)
 
 
 def _is_awaited(worker: Worker[Any]) -> bool:
