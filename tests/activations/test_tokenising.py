@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from shutil import which
 
@@ -38,7 +39,12 @@ def apart(prepare: Preparer, source: Path, cache: Path, seen: list[TokenProgress
 
 def workers(parent: psutil.Process) -> list[psutil.Process]:
     """Its processes that tokenise: a test process has others too."""
-    return [child for child in parent.children() if "saetui.activations.tokenising" in child.cmdline()]
+    found = []
+    for child in parent.children():
+        with suppress(psutil.NoSuchProcess):  # a child of another test that has ended, and that nobody has waited for
+            if "saetui.activations.tokenising" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def test_tokens_and_manifest_are_those_of_this_process(prepare: Preparer, text: Path, tmp_path: Path) -> None:
