@@ -12,6 +12,7 @@ from saetui.cli.main import COMMANDS
 from saetui.docs import read_topic, topics
 from saetui.errors import InvalidInput
 from saetui.jobs.job import Status
+from saetui.jobs.preferences import Preferences
 from saetui.spec.architectures import ARCHITECTURES
 from saetui.spec.hyperparameters import HYPERPARAMETERS
 from saetui.spec.training_spec import TrainingSpec
@@ -58,7 +59,7 @@ def test_a_name_that_does_not_exist_is_found(wrong: str) -> None:
 
 def unknown(page: str) -> list[str]:
     """Commands and names with an underscore in a page that neither the product nor a file format has."""
-    known = KNOWN_NAMES | HYPERPARAMETERS.keys() | set(TrainingSpec.__struct_fields__)
+    known = KNOWN_NAMES | HYPERPARAMETERS.keys() | {*TrainingSpec.__struct_fields__, *Preferences.__struct_fields__}
     wrong = []
     for code in CODE.findall(page):
         if code.startswith("saetui "):
@@ -71,7 +72,9 @@ def unknown(page: str) -> list[str]:
 KNOWN_NAMES = {
     *ARCHITECTURES, *(status.value for status in Status), "constant_norm", "layer_norm", "one_cycle", "mlp_in", "mlp_out",
     "context_length", "text_field", "expected_average_only_in", "auto_resume", "dictionary_learning", "seqpos_slice", "b_dec",
-    "batch_size",
+    "batch_size", "eval_fvu",
+    # what an export says of itself
+    "model_name", "hook_name", "context_size", "prepend_bos",
     # figures: the test below holds their page to the columns that are written
     "recon_loss", "sparsity_loss", "aux_loss", "l0_fraction", "dead_fraction", "sink_fraction", "sparsity_coefficient",
     "grad_norm", "fvu_all", "ce_clean", "ce_sae", "ce_zero", "ce_recovered", "never_fired", "tokens_per_second",
