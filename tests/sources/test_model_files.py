@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from saetui.activations.models import open_model
 from saetui.bundled import TINY
 from saetui.catalog.models import find_model, read_model_size
 from saetui.errors import ModelError
@@ -28,15 +28,24 @@ def model(tmp_path: Path) -> Path:
     return directory
 
 
+def openers() -> list[Callable[[str], object]]:
+    """What opens a model for a training, where torch is installed: it refuses in the same words."""
+    if importlib.util.find_spec("torch") is None:
+        return []
+    from saetui.activations.models import open_model
+
+    return [open_model]
+
+
 def refusal(reference: str | Path) -> str:
     """What the form and what opens the model say, which is the same."""
     said = []
-    for ask in (find_model, open_model):
+    for ask in (find_model, *openers()):
         with pytest.raises(ModelError) as caught:
             ask(str(reference))
         assert caught.value.suggestion
         said.append(f"{caught.value.message} {caught.value.suggestion}")
-    assert said[0] == said[1]
+    assert set(said) == {said[0]}
     return said[0]
 
 
