@@ -28,7 +28,7 @@ from saetui.tui.key_queue import KeyQueue
 from saetui.tui.palette import ActionCommands
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.dialog import ErrorScreen
-from saetui.tui.shell import ModelChanged, Source, Undoable
+from saetui.tui.shell import Answer, ModelChanged, Source, Undoable
 from saetui.tui.state import Connection, Model
 from saetui.tui.terminal import copied_note, leave_when_gone, require_screen
 from saetui.tui.theme import OFFERED_THEMES, OWN_THEMES, VARIABLES, theme_for_terminal, theme_named
@@ -190,6 +190,10 @@ class SaetuiApp(App[None]):
 
     async def request(self, request: BaseRequest[R]) -> R:
         return await self._source.request(request)
+
+    async def ask(self, dialog: Screen[Answer]) -> Answer:
+        with self._keys.asking(dialog):
+            return await self.push_screen_wait(dialog)
 
     def show_error(self, error: SaetuiError, title: str = "That did not work") -> None:
         self.push_screen(ErrorScreen(title, error.message, error.suggestion))

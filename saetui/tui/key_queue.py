@@ -10,7 +10,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 from textual.app import App
 from textual.events import Event
@@ -44,6 +46,17 @@ class KeyQueue:
         self._left_out = left_out
         self._waiting: deque[Event] = deque()
         self._working = False
+        self._dialogs: list[Screen[Any]] = []
+        self._given_up: WeakSet[Worker[Any]] = WeakSet()
+
+    @contextmanager
+    def asking(self, dialog: Screen[Any]) -> Iterator[None]:
+        """While a worker waits for the answer to a dialog. It is the user's turn then, and the keys are for the dialog."""
+        self._dialogs.append(dialog)
+        try:
+            yield
+        finally:
+            self._dialogs.remove(dialog)
 
     def put(self, event: Event) -> None:
         """Hand a key on, now or in its turn."""
@@ -55,32 +68,41 @@ class KeyQueue:
     async def _work(self) -> None:
         try:
             while self._waiting:
-                known = set(self._app.workers)
                 self._hand_on(self._waiting.popleft())
-                if not await self._settled(known) and self._waiting:
+                if await self._settled():
+                    continue
+                self._given_up.update(self._at_work())
+                if self._waiting:
                     self._left_out(len(self._waiting))
                     self._waiting.clear()
         finally:
             self._working = False
 
-    async def _settled(self, known: set[Worker[Any]]) -> bool:
-        """Wait until nothing is left to do. Returns False where that takes too long.
-
-        `known`: workers that ran before the key.
-        """
+    async def _settled(self) -> bool:
+        """Wait until nothing is left to do. Returns False where that takes too long."""
         deadline = time.monotonic() + WAIT_SECONDS
-        screens = len(self._app.screen_stack)
         rounds = 0
         while self._app.is_running:
             await asyncio.sleep(0 if rounds < _EAGER_ROUNDS else _PAUSE_SECONDS)
             rounds += 1
-            if not any(map(is_busy, self._pumps())):
-                opened = len(self._app.screen_stack) > screens
-                if opened or not any(_is_awaited(worker) for worker in set(self._app.workers) - known):
-                    return True
+            if not any(map(is_busy, self._pumps())) and len(self._at_work()) <= self._asked():
+                return True
             if time.monotonic() > deadline:
                 return False
         return True
+
+    def _at_work(self) -> list[Worker[Any]]:
+        """The workers that keys have begun and that a key waits for."""
+        return [
+            worker
+            for worker in self._app.workers
+            if worker.group not in BACKGROUND and not worker.is_finished and worker not in self._given_up
+        ]
+
+    def _asked(self) -> int:
+        """How many workers wait for an answer of the user: the screen of one that was given is gone."""
+        open_screens = self._app.screen_stack
+        return sum(dialog in open_screens for dialog in self._dialogs)
 
     def _pumps(self) -> Iterator[MessagePump]:
         yield self._app
@@ -101,7 +123,3 @@ def is_busy(pump: MessagePump) -> bool:
 def _has_callbacks(pump: MessagePump) -> bool:
     """Whether something is to be done after the next refresh. A covered screen is not refreshed: its callbacks wait."""
     return isinstance(pump, Screen) and pump.app.screen is pump and bool(pump._callbacks)
-
-
-def _is_awaited(worker: Worker[Any]) -> bool:
-    return worker.group not in BACKGROUND and not worker.is_finished

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from textual.message import Message
+from textual.screen import Screen
 
 from saetui.client.link import Unreachable
 from saetui.errors import SaetuiError
@@ -14,6 +15,8 @@ from saetui.jobs.preferences import PreferenceValue
 from saetui.protocol.messages import BaseRequest, Event, R, Snapshot
 from saetui.tui.draft import Draft
 from saetui.tui.state import Model
+
+Answer = TypeVar("Answer")
 
 
 class Source(Protocol):
@@ -64,6 +67,10 @@ class Shell(Protocol):
         Raises:
             SaetuiError: it refuses, or cannot be reached.
         """
+        ...
+
+    async def ask(self, dialog: Screen[Answer]) -> Answer:
+        """Open a dialog and wait for its result. Only in a worker."""
         ...
 
     def redraw(self) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -34,10 +35,12 @@ class RecordingSource(FixedSource):
     def __init__(self, home: Path) -> None:
         self.jobs = {job.id: job for job in _jobs(home)}
         self.asked: list[str] = []
+        self.answers_after = 0.0
         super().__init__(tuple(self.jobs.values()), BUILTIN_TEMPLATES)
 
     async def request(self, request: BaseRequest[R], timeout: float = 60.0) -> R:
         self.asked.append(msgspec.json.encode(request).decode())
+        await asyncio.sleep(self.answers_after)
         if not isinstance(request, (PauseJobs, ResumeJobs)):
             return await super().request(request, timeout)
         pause = isinstance(request, PauseJobs)

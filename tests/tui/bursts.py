@@ -67,12 +67,16 @@ PLACES: dict[str, Place] = {
     "a number of the form": Place(
         ("n", "pagedown", "pagedown", "pagedown"), DIGITS, (*EDITING, "down", "up", "pagedown", "pageup", "ctrl+r")
     ),
-    "the list of models": Place(("n", "enter"), moving=(*EDITING, "down", "up", "escape")),
-    "saving the form as a template": Place(("n", "ctrl+s"), moving=(*EDITING, "tab", "shift+tab", "escape")),
+    "the list of models": Place(("n", "enter"), moving=(*EDITING, "down", "up", "enter", "escape")),
+    "saving the form as a template": Place(("n", "ctrl+s"), moving=(*EDITING, "tab", "shift+tab", "enter", "escape")),
     "the search of templates": Place(("t", "slash"), moving=(*EDITING, "enter", "escape", "slash", "down")),
-    "importing templates": Place(("t", "i"), moving=(*EDITING, "escape")),
+    "importing templates": Place(("t", "i"), moving=(*EDITING, "enter", "escape")),
     "exporting a template": Place(("t", "e"), moving=(*EDITING, "escape")),
     "the palette": Place(("colon",), moving=("backspace", "escape", "down", "left")),
+    "questions before something is lost": Place(
+        ("S",), tuple("SDRpjkgnyezaA"), ("enter", "escape", "right", "left", "tab")
+    ),
+    "help and its pages": Place(("question_mark",), tuple("pjkGab"), ("escape", "down", "question_mark")),
     "the search of a log": Place(("enter", "5", "slash"), moving=(*EDITING, "enter", "escape", "slash")),
 }
 

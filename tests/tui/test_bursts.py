@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 
+from saetui.tui import key_queue
 from saetui.tui.key_queue import is_busy
+from saetui.tui.screens.dialog import ErrorScreen
 from saetui.tui.screens.help import HelpScreen
 from saetui.tui.screens.pick import PickScreen
+from saetui.tui.screens.templates import TemplatesScreen
 from tests.tui.burst_program import BurstApp
 from tests.tui.bursts import PLACES, BurstTerminal, burst, busy_machine, typed_slowly
 from tests.tui.pressing import until
@@ -75,6 +79,38 @@ async def test_a_screen_at_rest_is_seen_to_be_at_rest(tmp_path: Path) -> None:
         assert [pump for pump in pumps if is_busy(pump)] == []
         app.screen.call_later(lambda: None)
         assert is_busy(app.screen)
+
+
+async def test_what_a_question_leads_to_is_done_before_the_next_key(tmp_path: Path) -> None:
+    """The stop is refused, and says so in a dialog: the key after the answer is for that dialog, however late it comes."""
+    app = BurstApp(tmp_path)
+    app.recorded.answers_after = 0.3
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.model.known and app.screen.focused)
+        for key in ("S", "y", "n"):
+            app.post_message(Key(key, key))
+        await until(pilot, lambda: app.keys_taken == 3)
+        await until(pilot, lambda: isinstance(app.screen, ErrorScreen))
+        assert [type(screen).__name__ for screen in app.screen_stack] == ["JobsScreen", "ErrorScreen"]
+
+
+async def test_a_key_that_never_ends_holds_up_the_keyboard_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A supervisor that hangs: what was typed ahead is left out and says so; later keys work at once."""
+    monkeypatch.setattr(key_queue, "WAIT_SECONDS", 0.5)
+    app = BurstApp(tmp_path)
+    app.recorded.answers_after = 600.0
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.model.known and app.screen.focused)
+        for key in ("p", "n"):
+            app.post_message(Key(key, key))
+        await until(pilot, lambda: app.state()["left_out"])
+        assert len(app.screen_stack) == 1
+        for key in ("question_mark", "escape", "t"):
+            app.post_message(Key(key, None))
+        await until(pilot, lambda: isinstance(app.screen, TemplatesScreen))
+        assert len(app.state()["left_out"]) == 1
 
 
 async def test_what_a_covered_screen_puts_off_holds_up_no_key(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import wrap
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from textual import work
 from textual.app import ComposeResult
@@ -14,6 +14,7 @@ from textual.strip import Strip
 
 from saetui.tui.actions import BY_BINDING, Action, Scope, bindings_for
 from saetui.tui.screens.dialog import Dialog
+from saetui.tui.shell import Shell
 from saetui.tui.widgets.line_canvas import line
 from saetui.tui.widgets.line_list import LineList
 
@@ -42,9 +43,9 @@ class HelpScreen(Dialog[None]):
         from saetui.tui.screens.page import PageScreen, page_entries
         from saetui.tui.screens.pick import PickScreen
 
-        entries = page_entries()
-        topic = await self.app.push_screen_wait(PickScreen("How saetui works", entries, nothing="There are no pages."))
-        if topic in {entry.value for entry in entries}:
+        shell = cast("Shell", self.app)
+        topic = await shell.ask(PickScreen("How saetui works", page_entries(), nothing="There are no pages."))
+        if topic is not None:
             self.app.push_screen(PageScreen(topic))
 
 

@@ -222,7 +222,7 @@ class JobKeys(SaetuiScreen[None]):
         text = detail or (question.one if len(jobs) == 1 else question.several)
         more += _left_alone(self.hidden_marks())
         dialog = ConfirmScreen(f"{question.do} {_named(jobs)}?", text + more, do=question.do, cancel=question.cancel)
-        return await self.app.push_screen_wait(dialog)
+        return await self.shell.ask(dialog)
 
     async def _ask(
         self, jobs: Sequence[Job], request: Callable[[tuple[str, ...]], BaseRequest[ManyJobs]], *notices: str

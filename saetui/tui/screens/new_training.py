@@ -150,7 +150,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
             for template in self.model.templates
         ]
         dialog = PickScreen("Fill the form from a template", entries, nothing="There are no templates.")
-        chosen = await self.app.push_screen_wait(dialog)
+        chosen = await self.shell.ask(dialog)
         template = next((template for template in self.model.templates if template.id == chosen), None)
         if template is not None:
             self._before = self.draft
@@ -165,7 +165,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
             return
         spec = absolute_paths(self.draft.raw(), Path.cwd())
         spec.pop("name", None)
-        words = await self.app.push_screen_wait(
+        words = await self.shell.ask(
             SaveTemplateScreen(
                 "Save the form as a template",
                 suggested=generated_name(spec),
@@ -212,7 +212,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
             self.shell.show_error(error, "The list cannot be read")
             return
         free = "the path of a directory" if is_model else "the path of a file or directory"
-        chosen = await self.app.push_screen_wait(
+        chosen = await self.shell.ask(
             PickScreen("Model" if is_model else "Dataset", entries, free=free, current=self.draft.text(field))
         )
         if chosen is not None:

@@ -163,7 +163,7 @@ class TemplatesScreen(SaetuiScreen[None]):
         template = self._editable()
         if template is None:
             return
-        words = await self.app.push_screen_wait(
+        words = await self.shell.ask(
             SaveTemplateScreen(
                 f"Rename {one_line(template.name)}",
                 suggested=template.name,
@@ -186,7 +186,7 @@ class TemplatesScreen(SaetuiScreen[None]):
         if template is None:
             return
         name = one_line(template.name)
-        sure = await self.app.push_screen_wait(
+        sure = await self.shell.ask(
             ConfirmScreen(f"Delete {name}?", "z brings it back while saetui is open.", do="Delete", cancel="Keep")
         )
         if sure and await self._ask(DeleteTemplate(template.id), "The template was not deleted") is not None:
@@ -206,7 +206,7 @@ class TemplatesScreen(SaetuiScreen[None]):
 
     @work(group="change")
     async def action_import_file(self) -> None:
-        path = await self.app.push_screen_wait(FilePathScreen("Import templates from", must_exist=True))
+        path = await self.shell.ask(FilePathScreen("Import templates from", must_exist=True))
         if path is None:
             return
         try:
@@ -223,7 +223,7 @@ class TemplatesScreen(SaetuiScreen[None]):
                 *(DeleteTemplate(template.id) for template in result.imported),
             )
         if result.refused:
-            await self.app.push_screen_wait(ImportReportScreen(result))
+            await self.shell.ask(ImportReportScreen(result))
 
     @work(group="change")
     async def action_export_file(self) -> None:
@@ -232,14 +232,14 @@ class TemplatesScreen(SaetuiScreen[None]):
         if not chosen:
             return
         name = one_line(chosen[0].name) if len(chosen) == 1 else f"{len(chosen)} templates"
-        path = await self.app.push_screen_wait(FilePathScreen(f"Export {name} to", EXPORT_NAME, must_exist=False))
+        path = await self.shell.ask(FilePathScreen(f"Export {name} to", EXPORT_NAME, must_exist=False))
         if path is None:
             return
         if path.exists():
             question = ConfirmScreen(
                 f"Replace {one_line(path.name)}?", "A file of this name exists.", do="Replace", cancel="Keep"
             )
-            if not await self.app.push_screen_wait(question):
+            if not await self.shell.ask(question):
                 return
         try:
             await asyncio.to_thread(write_template_file, path, export_text(chosen), overwrite=True)
