@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from saetui.home import Home
-from tests.reaper import watch
+from tests.reaper import started_with, watch
 
 # Tests run side by side: two torch threads that wait for each other on a busy core are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -36,18 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
 
 def processes_of(home: Home) -> list[int]:
     """Everything alive that was started with this home: supervisor, runners, trainers, clients."""
-    wanted = f"SAETUI_HOME={home.root}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            environment = (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it has ended, or is another user's
-        if wanted in environment:
-            found.append(int(entry.name))
-    return found
+    return started_with("SAETUI_HOME", str(home.root))
 
 
 def end_processes_of(home: Home) -> None:

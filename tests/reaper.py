@@ -37,9 +37,9 @@ def watch() -> int:
     return ours
 
 
-def marked(mark: str) -> list[int]:
-    """The processes that were started by the run with this mark."""
-    wanted = f"{VARIABLE}={mark}".encode()
+def started_with(variable: str, value: str) -> list[int]:
+    """The other processes that have a variable with this value in the environment that they were started with."""
+    wanted = f"{variable}={value}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -57,7 +57,7 @@ def reap(mark: str) -> None:
     """Kill them all, until none has come for a moment."""
     quiet_since = time.monotonic()
     while time.monotonic() - quiet_since < _QUIET_SECONDS:
-        for process in marked(mark):
+        for process in started_with(VARIABLE, mark):
             quiet_since = time.monotonic()
             try:
                 os.kill(process, signal.SIGKILL)

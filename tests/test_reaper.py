@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conditions import eventually, lives
-from tests.reaper import marked
+from tests.reaper import VARIABLE, started_with
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,9 +29,9 @@ def test_what_an_ended_run_has_started_ends_too(number: int, workers: tuple[str,
     )
     mark = eventually(lambda: ready.exists() and ready.read_text(), seconds=60)
     assert mark
-    started = marked(mark)
+    started = started_with(VARIABLE, mark)
     assert len(started) >= 3, "supervisor, runner and trainer"
     run.send_signal(number)
     run.wait()
-    assert eventually(lambda: not marked(mark))
+    assert eventually(lambda: not started_with(VARIABLE, mark))
     assert not any(map(lives, started))
