@@ -35,22 +35,22 @@ def help_command(ctx: click.Context, topic: str | None, as_json: bool) -> None:
         else:
             click.echo(text)
     else:
-        text = read_topic(topic)
-        title = next(page.title for page in topics() if page.name == topic)
+        page = read_topic(topic)
         if as_json:
-            print_json({"topic": topic, "title": title, "text": text})
+            print_json({"topic": page.name, "title": page.title, "text": page.text})
         elif sys.stdout.isatty():
-            click.echo_via_pager(_drawn(text))
+            click.echo_via_pager(_drawn(page.text))
         else:
-            click.echo(text, nl=False)
+            click.echo(page.text, nl=False)
 
 
 def _list(as_json: bool) -> None:
     if as_json:
         print_json([{"topic": page.name, "title": page.title} for page in topics()])
         return
-    width = max(len(page.name) for page in topics())
-    for page in topics():
+    pages = topics()
+    width = max(len(page.name) for page in pages)
+    for page in pages:
         click.echo(f"{page.name:{width}}  {page.title}")
     click.echo("\n`saetui help TOPIC` prints a page, `saetui help COMMAND` the help of a command.")
 

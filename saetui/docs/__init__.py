@@ -13,19 +13,29 @@ _ORDER = ("training", "architectures", "figures", "reliability", "files", "libra
 
 @dataclass(frozen=True)
 class Topic:
-    """One page: the name by which it is asked for, and its title."""
+    """One page.
+
+    Attributes:
+        name: by which it is asked for.
+        text: Markdown; the first line is the title.
+    """
 
     name: str
-    title: str
+    text: str
+
+    @property
+    def title(self) -> str:
+        """The first line, without its mark."""
+        return self.text.split("\n", 1)[0].removeprefix("# ")
 
 
 def topics() -> tuple[Topic, ...]:
     """All pages, in the order in which they are listed."""
-    return tuple(Topic(name, _title(read_topic(name))) for name in _ORDER)
+    return tuple(map(read_topic, _ORDER))
 
 
-def read_topic(name: str) -> str:
-    """The text of a page, as Markdown.
+def read_topic(name: str) -> Topic:
+    """A page by its name.
 
     Raises:
         InvalidInput: there is no such page.
@@ -34,8 +44,4 @@ def read_topic(name: str) -> str:
         near = difflib.get_close_matches(name, _ORDER, n=1)
         meant = f"Did you mean {near[0]}? " if near else ""
         raise InvalidInput(f"There is no help on {name!r}.", f"{meant}The topics are {', '.join(_ORDER)}.")
-    return Path(__file__).with_name(f"{name}.md").read_text(encoding="utf-8")
-
-
-def _title(text: str) -> str:
-    return text.split("\n", 1)[0].removeprefix("# ")
+    return Topic(name, Path(__file__).with_name(f"{name}.md").read_text(encoding="utf-8"))

@@ -17,12 +17,12 @@ def test_without_a_topic_the_pages_are_listed(saetui: Saetui) -> None:
 
 
 def test_a_page_is_printed_as_it_is_where_there_is_no_terminal(saetui: Saetui) -> None:
-    assert saetui("help", "figures").out == read_topic("figures")
+    assert saetui("help", "figures").out == read_topic("figures").text
 
 
 def test_a_page_as_json(saetui: Saetui) -> None:
     page = json.loads(saetui("help", "files", "--json").out)
-    assert page == {"topic": "files", "title": "The files", "text": read_topic("files")}
+    assert page == {"topic": "files", "title": "The files", "text": read_topic("files").text}
 
 
 def test_a_command_has_its_own_help(saetui: Saetui) -> None:

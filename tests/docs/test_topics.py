@@ -29,7 +29,7 @@ def test_each_file_is_a_topic_and_none_has_the_name_of_a_command() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_fits_a_terminal(name: str) -> None:
-    lines = read_topic(name).splitlines()
+    lines = read_topic(name).text.splitlines()
     assert lines[0].startswith("# ")
     assert max(map(len, lines)) <= 100
     assert len(lines) <= 200
@@ -42,14 +42,14 @@ def test_an_unknown_topic_names_the_nearest() -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_each_architecture_has_its_formulas_and_their_source(architecture: str) -> None:
-    section = read_topic("architectures").split(f"\n## {architecture}\n", 1)[1].split("\n## ", 1)[0]
+    section = read_topic("architectures").text.split(f"\n## {architecture}\n", 1)[1].split("\n## ", 1)[0]
     assert "arXiv" in section or re.search(r"et al\. 20\d\d", section) or "of this project" in section
     assert "    " in section, "a formula"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_names_only_what_exists(name: str) -> None:
-    assert unknown(read_topic(name)) == []
+    assert unknown(read_topic(name).text) == []
 
 
 @pytest.mark.parametrize("wrong", ["`sparsity_warm_steps`", "`saetui telephone`", "`log_intervall`"])
@@ -86,7 +86,7 @@ def test_every_figure_that_is_recorded_is_explained() -> None:
     pytest.importorskip("torch")
     from saetui.training.recorder import EVALUATION_COLUMNS, JOB_COLUMNS, TRAINING_COLUMNS
 
-    explained = set(CODE.findall(read_topic("figures")))
+    explained = set(CODE.findall(read_topic("figures").text))
     ends = {f"density_{exponent}" for exponent in range(-6, -1)}
     assert {*EVALUATION_COLUMNS, *JOB_COLUMNS, *TRAINING_COLUMNS} - ends <= explained
 
@@ -97,13 +97,13 @@ def test_every_file_of_a_job_is_listed() -> None:
     names = {
         value for name, value in vars(run_files).items() if name.isupper() and name not in ("SUBMISSION", "LOG_HEADER")
     }
-    page = read_topic("files")
+    page = read_topic("files").text
     assert [name for name in names if name not in page] == []
 
 
 def test_the_notebook_example_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    (example,) = re.findall(r"```python\n(.*?)```", read_topic("library"), re.DOTALL)
+    (example,) = re.findall(r"```python\n(.*?)```", read_topic("library").text, re.DOTALL)
     assert len([line for line in example.splitlines() if line.strip()]) <= 30
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"STEPS": 60}
