@@ -29,7 +29,7 @@ async def test_pages_are_chosen_read_scrolled_and_left_by_keys(fixed_app: MakeAp
         await until(pilot, lambda: "What the figures mean" in screen_text(app.screen))
         assert "##" not in screen_text(app.screen), "Markdown is drawn"
         await pilot.press("G")
-        last = read_topic("figures").rstrip().splitlines()[-1].split()[-1].strip(".`")
+        last = read_topic("figures").text.rstrip().splitlines()[-1].split()[-1].strip(".`")
         await until(pilot, lambda: last in screen_text(app.screen))
         assert "What the figures mean" not in screen_text(app.screen)
         await pilot.press("escape", "escape")

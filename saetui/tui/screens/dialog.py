@@ -69,8 +69,8 @@ class ReportDialog(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.REPORT)]
 
-    def __init__(self, title: str) -> None:
-        super().__init__(title, "y copy   esc close")
+    def __init__(self, title: str, keys: str = "y copy   esc close") -> None:
+        super().__init__(title, keys)
 
     def text_to_copy(self) -> str:
         raise NotImplementedError

@@ -16,7 +16,7 @@ from saetui.tui.actions import BY_BINDING, Action, Scope, bindings_for
 from saetui.tui.screens.dialog import Dialog
 from saetui.tui.shell import Shell
 from saetui.tui.widgets.line_canvas import line
-from saetui.tui.widgets.line_list import LineList
+from saetui.tui.widgets.line_list import Reading
 
 _KEYS_WIDTH = 10
 _LABEL_WIDTH = 14
@@ -49,31 +49,16 @@ class HelpScreen(Dialog[None]):
             self.app.push_screen(PageScreen(topic))
 
 
-class HelpList(LineList):
+class HelpList(Reading):
     """Groups of keys, each with a heading; long sentences go on in the next line."""
-
-    has_cursor: ClassVar[bool] = False
-    DEFAULT_CSS = "HelpList { height: 1fr; }"
 
     def __init__(self, actions: Sequence[Action]) -> None:
         super().__init__()
         scopes = {action.scope for action in actions}
         order = [scope for scope in (*_FIRST_SCOPES, *Scope) if scope in scopes]
         self._groups = {scope: [action for action in actions if action.scope is scope] for scope in order}
-        self._rows: list[Strip] = []
-        self._width = 0
 
-    def row_count(self) -> int:
-        width = self.content_size.width
-        if width != self._width:
-            self._width = width
-            self._rows = self._build(width)
-        return len(self._rows)
-
-    def row(self, index: int, width: int, selected: bool) -> Strip:
-        return self._rows[index]
-
-    def _build(self, width: int) -> list[Strip]:
+    def lines(self, width: int) -> Sequence[Strip]:
         heading, key = self.colour("primary", bold=True), self.colour("strong", bold=True)
         label, muted = self.colour("foreground"), self.colour("muted")
         room = max(20, width - _KEYS_WIDTH - _LABEL_WIDTH)

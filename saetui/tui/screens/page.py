@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
 
 from rich.console import Console
-from rich.style import Style
 from textual.app import ComposeResult
 from textual.strip import Strip
 
 from saetui.docs import read_topic, topics
 from saetui.tui.screens.dialog import ReportDialog
 from saetui.tui.screens.pick import PickEntry
-from saetui.tui.widgets.line_list import LineList
+from saetui.tui.widgets.line_list import Reading
 
 _WIDEST = 100
 
@@ -23,9 +22,8 @@ class PageScreen(ReportDialog):
     BOX_CLASSES = "dialog help"
 
     def __init__(self, topic: str) -> None:
-        super().__init__("")
-        self._keys = "↑ ↓ scroll   y copy   esc close"
-        self._text = read_topic(topic)
+        super().__init__("", "↑ ↓ scroll   y copy   esc close")
+        self._text = read_topic(topic).text
 
     def compose_body(self) -> ComposeResult:
         yield Page(self._text)
@@ -34,29 +32,15 @@ class PageScreen(ReportDialog):
         return self._text
 
 
-class Page(LineList):
-    """The lines of a text in Markdown, wrapped to the width."""
-
-    has_cursor: ClassVar[bool] = False
-    DEFAULT_CSS = "Page { height: 1fr; }"
+class Page(Reading):
+    """A text in Markdown."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self._text = text
-        self._rows: list[Strip] = []
-        self._width = 0
 
-    def row_count(self) -> int:
-        width = self.content_size.width
-        if width != self._width:
-            self._width = width
-            self._rows = self._drawn(min(width, _WIDEST))
-        return len(self._rows)
-
-    def row(self, index: int, width: int, selected: bool) -> Strip:
-        return self._rows[index]
-
-    def _drawn(self, width: int) -> list[Strip]:
+    def lines(self, width: int) -> Sequence[Strip]:
+        width = min(width, _WIDEST)
         from rich.markdown import Markdown
         from rich.theme import Theme
 
@@ -65,7 +49,7 @@ class Page(LineList):
         styles = {f"markdown.h{level}": heading for level in range(1, 5)} | {"markdown.code": strong}
         console = Console(width=width, force_terminal=True, theme=Theme(styles))
         page = Markdown(self._text, code_theme="ansi_dark", justify="left")
-        lines = console.render_lines(page, console.options.update(width=width), style=plain + Style(bgcolor=None))
+        lines = console.render_lines(page, console.options.update(width=width), style=plain)
         return [Strip(line, width) for line in lines]
 
 

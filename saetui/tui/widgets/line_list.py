@@ -122,6 +122,31 @@ class LineList(LineCanvas, can_focus=True):
         self.top = max(0, min(self.top, count - room))
 
 
+class Reading(LineList):
+    """A text to read, without a cursor: its lines are made anew for each width."""
+
+    has_cursor: ClassVar[bool] = False
+    DEFAULT_CSS = "Reading { height: 1fr; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: Sequence[Strip] = ()
+        self._width = 0
+
+    def lines(self, width: int) -> Sequence[Strip]:
+        """All lines of the text, in `width` cells."""
+        raise NotImplementedError
+
+    def row_count(self) -> int:
+        width = self.content_size.width
+        if width != self._width:
+            self._width, self._rows = width, self.lines(width)
+        return len(self._rows)
+
+    def row(self, index: int, width: int, selected: bool) -> Strip:
+        return self._rows[index]
+
+
 class Identified(Protocol):
     """Anything with an id, such as a job or a template."""
 
