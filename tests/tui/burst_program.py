@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,27 @@ class BurstApp(SaetuiApp):
 
     CSS_PATH = str(Path(app.__file__).with_name("style.tcss"))
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, number: int = 0) -> None:
+        """`number`: of this app in its process."""
         self.recorded = RecordingSource(home)
         self.keys_taken = 0
+        self._number = number
+        self._reports = 0
         super().__init__(self.recorded, theme="saetui")
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, Key) and not event.is_forwarded:
             self.keys_taken += 1
         await super().on_event(event)
+
+    def report(self, path: Path) -> None:
+        """Write the state to a file, as one step."""
+        if self.is_running and self.screen_stack and self.model.known:
+            self._reports += 1
+            facts = {"app": self._number, "number": self._reports, "keys": self.keys_taken, "state": self.state()}
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(facts, sort_keys=True))
+            os.replace(part, path)
 
     def state(self) -> dict[str, Any]:
         """Where the keys have gone: screens, focus, the text of every field, marks, the form, requests."""
@@ -114,7 +127,7 @@ def _place(field: Input) -> str:
 
 def main(home: Path, state: Path) -> None:
     """Show the app until it is left; after SIGUSR1 another."""
-    again = True
+    again, apps = True, 0
 
     def begin_again(*_: object) -> None:
         nonlocal again
@@ -123,20 +136,11 @@ def main(home: Path, state: Path) -> None:
         shown._loop.call_soon_threadsafe(shown.exit)
 
     while again:
-        again = False
-        shown = BurstApp(home)
-
-        def write(shown: BurstApp = shown) -> None:
-            if shown.is_running and shown.screen_stack and shown.model.known:
-                content = json.dumps({"keys": shown.keys_taken, "state": shown.state()}, sort_keys=True)
-                part = state.with_suffix(".part")
-                part.write_text(content)
-                os.replace(part, state)
-
-        shown.call_later(shown.set_interval, 0.05, write)
+        again, apps = False, apps + 1
+        shown = BurstApp(home, apps)
+        shown.call_later(shown.set_interval, 0.05, partial(shown.report, state))
         signal.signal(signal.SIGUSR1, begin_again)
         shown.run(mouse=False)
-        state.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

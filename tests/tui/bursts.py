@@ -35,6 +35,9 @@ BYTES = {
 """The bytes of keys that have a name; others are letters and ctrl+letter."""
 
 EDITING = ("backspace", "left", "right", "home", "end", "delete", "ctrl+u", "ctrl+w", "ctrl+k")
+_AT_REST = 3
+"""So many reports in a row that say the same: nothing is under way."""
+
 LETTERS = (*"abcdefghijklmnoprstuvwxyzADRSX0123456789", "minus", "underscore", "full_stop", "space")
 DIGITS = tuple("0123456789")
 
@@ -115,7 +118,8 @@ async def _at_rest(app: BurstApp, pilot: Any) -> dict[str, Any]:
     while (state := app.state()) != earlier:
         earlier = state
         await pilot.pause(0.15)
-    return json.loads(json.dumps(state))  # type: ignore[no-any-return]
+    plain: dict[str, Any] = json.loads(json.dumps(state))
+    return plain
 
 
 def _event(key: str) -> Any:
@@ -143,8 +147,9 @@ class BurstTerminal:
         )
         os.close(slave)
         self._seen = b""
+        self._apps = 1
         threading.Thread(target=self._drain, daemon=True).start()
-        self._wait_for(0)
+        self._read(0, -1)
 
     def type(self, keys: Sequence[str], between: float) -> dict[str, Any]:
         """The state after keys with so many seconds between two of them; 0: all in one write."""
@@ -152,36 +157,39 @@ class BurstTerminal:
         for part in [b"".join(sent)] if between == 0 else sent:
             os.write(self._master, part)
             time.sleep(between)
-        state = self._wait_for(len(keys), after=0.1)
-        while (later := self._wait_for(len(keys), after=0.12)) != state:
-            state = later
-        return state
+        before, at_rest = self._read(len(keys), 0), 0
+        while at_rest < _AT_REST:
+            now = self._read(len(keys), before["number"])
+            at_rest = at_rest + 1 if now["state"] == before["state"] else 0
+            before = now
+        return dict(before["state"])
 
     def begin_again(self) -> None:
         """Another app in the same process."""
-        self._state.unlink(missing_ok=True)
+        self._apps += 1
         self._process.send_signal(signal.SIGUSR1)
-        self._wait_for(0)
+        self._read(0, -1)
 
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
         os.close(self._master)
 
-    def _wait_for(self, keys: int, after: float = 0.0) -> dict[str, Any]:
-        time.sleep(after)
-        found: dict[str, Any] = {}
+    def _read(self, keys: int, after: int) -> dict[str, Any]:
+        """What the program wrote after its report of that number, once it has taken so many keys."""
 
-        def read() -> bool:
+        def report() -> dict[str, Any] | None:
             assert self._process.poll() is None, self._seen[-4000:].decode("utf-8", "replace")
             try:
-                found.update(json.loads(self._state.read_text()))
+                found: dict[str, Any] = json.loads(self._state.read_text())
             except FileNotFoundError:
-                return False
-            return bool(found["keys"] >= keys)
+                return None
+            newer = found["app"] == self._apps and found["number"] > after
+            return found if newer and found["keys"] >= keys else None
 
-        assert eventually(read, seconds=60), f"{found.get('keys')} of {keys} keys"
-        return found["state"]  # type: ignore[no-any-return]
+        found = eventually(report, seconds=60)
+        assert found is not None
+        return found
 
     def _drain(self) -> None:
         while True:
