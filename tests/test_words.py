@@ -28,6 +28,8 @@ def test_no_page_uses_an_old_word() -> None:
     "wrong",
     [
         "class JobBoard: ...",
+        "class Hub: ...",
+        "def name_is_free(): ...",
         "def foretell_memory(): ...",
         "def run(errand: int): ...",
         "wish = 1",

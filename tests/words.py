@@ -11,10 +11,16 @@ OLD_IN_NAMES = {
     "verb": "command", "verbs": "commands", "revival": "auto_resume", "revive": "auto_resume", "tries": "attempts",
     "adoption": "recovery", "adopt": "recover", "wish": "desired_state", "wishes": "desired_state", "errand": "task",
     "errands": "task", "carry": "convert", "carried": "convert", "foretell": "estimate", "foretold": "estimate",
-    "foretelling": "estimate", "look": "what it does", "lifetime": "child_processes",
+    "foretelling": "estimate", "look": "poll, read or show", "lifetime": "child_processes",
     "heap": "allocator", "mend": "repair", "anew": "again",
 }  # fmt: skip
 """Word of a name → what to write instead."""
+
+OLD_NAMES = {
+    "Hub": "Broadcast", "Live": "RunningJob", "Verb": "JobCommand", "Tries": "Attempts",
+    "Release": "Unload", "Pieces": "Chunks", "name_is_free": "require_free_name",
+}  # fmt: skip
+"""Whole names whose words have an ordinary sense elsewhere (Hugging Face's Hub, a line of text) → what to write instead."""
 
 OLD_IN_TEXTS = re.compile(
     r"\b(errands?|foret(?:ell|old|elling)|workforce|the shelf|the board|the crowd|revivals?|adoption|wish(?:es)?|goes forth"
@@ -39,6 +45,8 @@ def old_words(source: str, file: str = "") -> list[str]:
     found = []
     texts: list[tuple[int, str]] = []
     for name in sorted(set(_names(tree))):
+        if name.lstrip("_") in OLD_NAMES:
+            found.append(f"{name}: write {OLD_NAMES[name.lstrip('_')]}")
         words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
         found += [
             f"{name}: write {OLD_IN_NAMES[word.lower()]}"
