@@ -34,4 +34,5 @@ def test_what_an_ended_run_has_started_ends_too(number: int, workers: tuple[str,
     run.send_signal(number)
     run.wait()
     assert eventually(lambda: not started_with(VARIABLE, mark))
-    assert not any(map(lives, started))
+    # A process that is ending loses its environment a moment before it is gone.
+    assert eventually(lambda: not any(map(lives, started)))
