@@ -72,7 +72,7 @@ class SaetuiApp(App[None]):
         self._stale = False
         self._repainting: Timer | None = None
         self._trouble_shown = False
-        self._keys = KeyQueue(self, super().post_message, self._say_left_out)
+        self.key_queue = KeyQueue(self, super().post_message, self._say_left_out)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """saetui's own variables, for the themes that do not have them."""
@@ -159,7 +159,7 @@ class SaetuiApp(App[None]):
     def post_message(self, message: Message) -> bool:
         """As every widget does, but keys and pastes from the terminal go through the queue."""
         if isinstance(message, (Key, Paste)) and not message.is_forwarded:
-            self._keys.put(message)
+            self.key_queue.put(message)
             return True
         return super().post_message(message)
 
@@ -192,7 +192,7 @@ class SaetuiApp(App[None]):
         return await self._source.request(request)
 
     async def ask(self, dialog: Screen[Answer]) -> Answer:
-        with self._keys.asking(dialog):
+        with self.key_queue.asking(dialog):
             return await self.push_screen_wait(dialog)
 
     def show_error(self, error: SaetuiError, title: str = "That did not work") -> None:

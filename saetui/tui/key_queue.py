@@ -49,6 +49,11 @@ class KeyQueue:
         self._dialogs: list[Screen[Any]] = []
         self._given_up: WeakSet[Worker[Any]] = WeakSet()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether every key was handed on, and all that they caused is done."""
+        return not self._working
+
     @contextmanager
     def asking(self, dialog: Screen[Any]) -> Iterator[None]:
         """While a worker waits for the answer to a dialog. It is the user's turn then, and the keys are for the dialog."""

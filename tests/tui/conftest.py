@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 
 from saetui.jobs.job import Job
 from saetui.jobs.templates import Template
@@ -13,6 +15,19 @@ from saetui.tui.app import SaetuiApp
 from tests.tui.fixed import DEVICE, FixedSource
 
 MakeApp = Callable[..., SaetuiApp]
+
+
+@pytest.fixture(autouse=True)
+def whole_presses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Pilot.press` returns when all that its keys caused is done. It does not know that keys wait in a queue of ours."""
+    press = Pilot.press
+
+    async def press_to_the_end(self: Pilot[Any], *keys: str) -> None:
+        await press(self, *keys)
+        while isinstance(self.app, SaetuiApp) and self.app.is_running and not self.app.key_queue.at_rest:
+            await self.pause(0.005)
+
+    monkeypatch.setattr(Pilot, "press", press_to_the_end)
 
 
 @pytest.fixture
