@@ -18,7 +18,7 @@ from tests.training.runs import make_run, start_trainer
 from tests.training.tiny import SITES, STEPS, results, tiny_spec, tiny_text, undisturbed
 
 CPU = torch.device("cpu")
-FORWARD_PASSES = 13
+FORWARD_PASSES = 12
 
 
 @pytest.fixture
