@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 import transformers
+from safetensors import safe_open
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -163,7 +164,7 @@ def _load(
         **{_DTYPE: dtype},
     )
     network, report = cast(tuple[PreTrainedModel, dict[str, Iterable[Any]]], loaded)
-    _require_same_shapes(network, sorted(report["mismatched_keys"]))
+    _require_same_shapes(directory, network, sorted(report["mismatched_keys"]))
     missing = sorted(report["missing_keys"])
     _require_all_weights(network, missing)
     module: nn.Module = network
@@ -238,12 +239,25 @@ def _require_unquantised(directory: Path, config: PretrainedConfig) -> None:
         )
 
 
-def _require_same_shapes(network: PreTrainedModel, mismatched: list[tuple[str, torch.Size, torch.Size]]) -> None:
-    for key, found, wanted in mismatched:
+def _require_same_shapes(
+    directory: Path, network: PreTrainedModel, mismatched: list[str | tuple[str, torch.Size, torch.Size]]
+) -> None:
+    for entry in mismatched:
+        # transformers 4 names the tensors alone.
+        key, found = (entry, _shape_in_files(directory, entry)) if isinstance(entry, str) else entry[:2]
         if _is_body(network, key):
-            raise ValueError(
-                f"its tensor {key} has the shape {tuple(found)}, and its config.json asks for {tuple(wanted)}"
-            )
+            shape = "another shape" if found is None else f"the shape {tuple(found)}"
+            wanted = tuple(network.state_dict()[key].shape)
+            raise ValueError(f"its tensor {key} has {shape}, and its config.json asks for {wanted}")
+
+
+def _shape_in_files(directory: Path, key: str) -> Sequence[int] | None:
+    """The shape that a tensor has in the model's files. None where they know it by another name."""
+    for file in sorted(directory.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as opened:
+            if key in opened.keys():  # noqa: SIM118  # not a mapping
+                return cast(Sequence[int], opened.get_slice(key).get_shape())
+    return None
 
 
 def _require_all_weights(network: PreTrainedModel, missing: list[str]) -> None:

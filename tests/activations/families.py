@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     BertConfig,
@@ -37,6 +38,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+OLD = transformers.__version__.startswith("4.")
+"""Whether the families are those of transformers 4, whose layers return tuples and which has fewer of them."""
 VOCABULARY = 320
 LAYERS = 3
 WIDTH = 16

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from saetui.activations.hooks import activation_of
 from saetui.activations.models import LanguageModel
 from saetui.activations.sites import HookPoint, Site
 from saetui.activations.splice import Splice, TokenLoss, cross_entropy
@@ -59,7 +60,7 @@ def test_the_spliced_model_computes_what_follows_from_the_replacement(gpt2: Lang
     loss = cross_entropy(gpt2, TOKENS, [Splice(Site(2, HookPoint.RESID_POST), shifted)])
     with torch.no_grad():
         states: list[Tensor] = []
-        handle = gpt2.layers[2].register_forward_hook(lambda _m, _a, output: states.append(output))
+        handle = gpt2.layers[2].register_forward_hook(lambda _m, _a, output: states.append(activation_of(output, "")))
         gpt2.network(TOKENS)
         handle.remove()
         final = gpt2.network.get_submodule("transformer.ln_f")(shifted(states[0].flatten(0, 1)).view_as(states[0]))
