@@ -1,8 +1,10 @@
 # make demo and make test are all that a newcomer needs; each makes .venv when it is missing.
-# A torch of the system that works is used (a Jetson's own must never be replaced); otherwise a pinned one is installed.
+# A torch of the system that works is used (a Jetson's own must never be replaced); otherwise a pinned one is installed. What is
+# installed beside it follows from `saetui doctor --constraints`.
 
 PYTHON ?= python3
 TORCH := torch==2.13.0
+OLD_TORCH := torch==2.5.1
 SAELENS := sae-lens==6.54.12
 SPARSIFY := eai-sparsify==1.3.3
 DICTIONARY_LEARNING := dictionary-learning==0.1.0
@@ -11,13 +13,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PEERS := .venv-peers
 BARE_VENV := .venv-bare
+OLD_VENV := .venv-old
 STAMP := $(VENV)/installed
 DEVELOPER := $(VENV)/developer
 
 # Without kept byte code every trainer compiles the 2,500 modules that it imports again: 11 s of a start instead of 6.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all install lint types test-bare peers saelens bench bench-quality soak shots clean
+.PHONY: demo test test-all install lint types test-bare test-old-torch peers saelens bench bench-quality soak shots clean
 
 demo: $(STAMP)
 	$(BIN)/saetui demo
@@ -40,8 +43,9 @@ $(STAMP): pyproject.toml
 	  echo "Installing torch and saetui into $(VENV)."; \
 	  $(PYTHON) -m venv $(VENV) && $(PIP) install -q --no-compile $(TORCH); \
 	fi
-	$(BIN)/python -c 'import torch; print("torch==" + torch.__version__)' > $(VENV)/constraints.txt
-	$(PIP) install -q --no-compile -c $(VENV)/constraints.txt -e .
+	$(PIP) install -q --no-compile -e .
+	$(BIN)/saetui doctor --constraints > $(VENV)/constraints.txt
+	$(PIP) install -q --no-compile -c $(VENV)/constraints.txt -e '.[training]'
 	touch $@
 
 $(DEVELOPER): $(STAMP)
@@ -74,6 +78,31 @@ $(BARE_VENV)/installed: pyproject.toml
 	$(PYTHON310) -m venv $(BARE_VENV)
 	$(BARE_VENV)/bin/python -m pip install -q --upgrade "pip>=25.1"
 	$(BARE_VENV)/bin/python -m pip install -q --no-compile -e . --group dev
+	touch $@
+
+# The torch of JetPack 6 (2.5, Python 3.10) with the newest transformers that it can serve and numpy 2; then with numpy 1.26 and
+# the lowest versions of everything that pyproject.toml names. Its first installation takes three minutes and 5 GB.
+OLD_PIP := $(OLD_VENV)/bin/python -m pip --disable-pip-version-check
+OLD_PYTEST := $(OLD_VENV)/bin/python -m pytest -n 2 --dist loadscope -m "not slow"
+
+test-old-torch: $(OLD_VENV)/installed
+	$(OLD_PIP) install -q --no-compile -c $(OLD_VENV)/constraints.txt --upgrade --upgrade-strategy eager 'numpy>=2' -e '.[training]'
+	$(OLD_PIP) freeze | grep -E '^(torch|transformers|tokenizers|huggingface_hub|safetensors|numpy)=='
+	$(OLD_PYTEST) tests/sae tests/activations tests/training tests/test_torch_packages.py
+	$(OLD_PIP) install -q --no-compile $(OLD_TORCH) -r $(OLD_VENV)/lowest.txt
+	$(OLD_PIP) freeze | grep -E '^(torch|transformers|tokenizers|huggingface_hub|safetensors|numpy)=='
+	$(OLD_PYTEST) tests/sae tests/activations tests/training/test_architectures.py tests/training/test_exact_resume.py \
+	  tests/test_torch_packages.py tests/cli/test_train.py tests/cli/test_jobs.py
+
+$(OLD_VENV)/installed: pyproject.toml
+	@test -n "$(PYTHON310)" || { echo "No Python 3.10 here: say where with PYTHON310=…"; exit 1; }
+	$(PYTHON310) -m venv $(OLD_VENV)
+	$(OLD_PIP) install -q --no-compile $(OLD_TORCH)
+	$(OLD_PIP) install -q --upgrade "pip>=25.1"
+	$(OLD_PIP) install -q --no-compile -e . --group dev
+	@# This torch works with both numpys: the tests choose.
+	$(OLD_VENV)/bin/saetui doctor --constraints | grep -v numpy > $(OLD_VENV)/constraints.txt
+	sed -n '/^dependencies/,/^]/p; /^training/p' pyproject.toml | grep -oE '[a-z]+>=[0-9.]+' | sed 's/>=/==/' > $(OLD_VENV)/lowest.txt
 	touch $@
 
 # Peers live in environments of their own: they pin what saetui must not.
@@ -115,4 +144,4 @@ shots: $(DEVELOPER)
 	$(BIN)/python -m pytest -q tests/tui/test_snapshots.py tests/tui/test_form_snapshots.py --snapshot-update
 
 clean:
-	rm -rf $(VENV) $(BARE_VENV) .venv-peers build dist shots
+	rm -rf $(VENV) $(BARE_VENV) $(OLD_VENV) .venv-peers build dist shots

@@ -82,6 +82,12 @@ class ProtocolError(SaetuiError):
     kind = "protocol"
 
 
+class TorchError(SaetuiError):
+    """torch, or what is loaded beside it, is missing, does not fit, or does not load."""
+
+    kind = "torch"
+
+
 class TrainingError(SaetuiError):
     """A training could not continue."""
 

@@ -30,6 +30,8 @@ class Home:
     """SAEs of others (`saetui import`), each in a directory with its name."""
     machine_figures = Inside("machine.json")
     """What `saetui bench` measured."""
+    torch = Inside("torch.key")
+    """Names the installed torch, once its import has worked."""
     supervisor_lock = Inside("supervisor.lock")
     start_lock = Inside("start.lock")
     supervisor_log = Inside("supervisor.log")

@@ -20,18 +20,24 @@ from saetui.formats.names import is_id
 from saetui.home import Home, find_home
 from saetui.jobs.damage import NAME, acknowledge_damage
 from saetui.protocol.messages import GetJob, GetJobs, GetStatus
+from saetui.torch_import import import_torch
+from saetui.torch_packages import constraints as constraints_for
+from saetui.torch_packages import installed
 
 _MARKS = {Verdict.GOOD: ("✓", "green"), Verdict.WARNING: ("!", "yellow"), Verdict.PROBLEM: ("✗", "red")}
 
 
 @click.command()
 @click.option("--acknowledge", is_flag=True, help="Do not report again what damaged files have cost.")
+@click.option("--constraints", is_flag=True, help="Print for pip what fits the torch that is here, and check nothing.")
 @json_option
-def doctor(acknowledge: bool, as_json: bool) -> int:
+def doctor(acknowledge: bool, constraints: bool, as_json: bool) -> int:
     """Find what is wrong with this machine, and what to do.
 
     Exits with 1 when something will not work.
     """
+    if constraints:
+        return _print_constraints(as_json)
     home = find_home()
     if acknowledge:
         try:
@@ -48,6 +54,18 @@ def doctor(acknowledge: bool, as_json: bool) -> int:
     if as_json:
         print_json(findings)
     return 1 if any(finding.verdict is Verdict.PROBLEM for finding in findings) else 0
+
+
+def _print_constraints(as_json: bool) -> int:
+    found = installed()
+    # What a torch and a numpy do together is only known once it was tried.
+    works = import_torch(alone=True).numpy_works if found.torch is not None and found.numpy is not None else None
+    lines = constraints_for(found, numpy_works=works)
+    if as_json:
+        print_json(lines)
+    else:
+        click.echo("\n".join(lines))
+    return 0
 
 
 def _check_everything(home: Home) -> Iterator[Finding]:

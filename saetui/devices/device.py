@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from saetui.devices.cpu import read_cpu
-from saetui.devices.jetson import is_jetson, read_jetson
+from saetui.devices.jetson import read_jetson
 from saetui.devices.nvidia import read_nvidia
 from saetui.protocol.messages import DeviceReading
+from saetui.tegra import is_jetson
 
 CPU = "cpu"
 FIRST_CARD = "cuda:0"

@@ -13,26 +13,12 @@ from pathlib import Path
 
 from saetui.devices.measurements import Measurement, Missing, device_reading, measure, zone_temperature
 from saetui.protocol.messages import DeviceReading
+from saetui.tegra import jetson_name
 
-MODEL = "proc/device-tree/model"
-TEGRA_RELEASE = "etc/nv_tegra_release"
 LOADS = ("sys/devices/gpu.0/load", "sys/devices/platform/gpu.0/load", "sys/devices/platform/*.gpu/load",
          "sys/devices/platform/bus@0/*.gpu/load", "sys/devices/*.gpu/load")  # fmt: skip
 ZONES = ("gpu", "tj", "soc0", "cpu")
 INPUT_RAILS = ("VDD_IN", "POM_5V_IN")
-
-
-def is_jetson(root: Path = Path("/")) -> bool:
-    """Whether this machine is a Jetson."""
-    return (root / TEGRA_RELEASE).exists() or "jetson" in board_name(root).lower()
-
-
-def board_name(root: Path = Path("/")) -> str:
-    """The board's name in its device tree; empty where there is none."""
-    try:
-        return (root / MODEL).read_text(errors="replace").rstrip("\0\n").strip()
-    except OSError:
-        return ""
 
 
 def read_jetson(root: Path = Path("/")) -> DeviceReading:
@@ -46,7 +32,7 @@ def read_jetson(root: Path = Path("/")) -> DeviceReading:
         "temperature": zone_temperature(root, ZONES),
         "power": _power(root),
     }
-    return device_reading(board_name(root) or "NVIDIA Jetson", "jetson", values)
+    return device_reading(jetson_name(root) or "NVIDIA Jetson", "jetson", values)
 
 
 def _load(root: Path) -> Measurement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ def test_this_machine_is_looked_at_and_has_no_problem_but_what_is_really_missing
     assert findings["supervisor"]["verdict"] == "good"
     assert outcome.code == (0 if has_torch else 1)
     assert all(finding["suggestion"] for finding in outcome.document if finding["verdict"] != "good")
+
+
+def test_the_constraints_fit_the_torch_that_is_here(saetui: Saetui) -> None:
+    outcome = saetui("doctor", "--constraints")
+    if importlib.util.find_spec("torch") is None:
+        assert outcome.code == 1 and outcome.out == "" and "torch is not installed" in outcome.err
+        return
+    lines = outcome.out.splitlines()
+    assert lines[0] == f"torch=={metadata.version('torch')}"
+    assert [line.partition(">=")[0] for line in lines[1:]] == ["transformers", "safetensors", "numpy"]
+    assert saetui("doctor", "--constraints", "--json").document == lines
 
 
 def test_what_lies_beside_the_jobs_is_named_with_what_to_do(saetui: Saetui, home: Home) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from saetui.devices.jetson import is_jetson, read_jetson
+from saetui.devices.jetson import read_jetson
+from saetui.tegra import is_jetson
 
 
 def write(root: Path, path: str, content: str) -> None:

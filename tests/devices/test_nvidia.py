@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from saetui.devices.device import default_device
-from saetui.devices.jetson import is_jetson
 from saetui.devices.nvidia import parse, read_nvidia
+from saetui.tegra import is_jetson
 
 
 @pytest.fixture
