@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 
 from saetui.client.link import Link
 from saetui.home import Home
 from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
 from saetui.tui.app import SaetuiApp
+from saetui.tui.draft_check import DraftCheck, check_draft
+from saetui.tui.screens import new_training
 from saetui.tui.screens.new_training import NewTrainingScreen
 from saetui.tui.screens.pick import PickScreen
 from saetui.tui.screens.save_template import SaveTemplateScreen
@@ -371,6 +375,26 @@ class TestStart:
             await until(form.pilot, lambda: [job.name for job in app.model.jobs.values()] == ["from keys"])
             job = next(iter(app.model.jobs.values()))
             assert job.layers == (3,)
+
+    async def test_keys_typed_while_the_start_waits_for_the_check_change_nothing(
+        self, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """They come after the start: the form is gone by then, and `8` and `x` mean nothing to the list of jobs."""
+
+        def slow_check(*known: Any) -> DraftCheck:
+            time.sleep(0.5)
+            return check_draft(*known)
+
+        monkeypatch.setattr(new_training, "check_draft", slow_check)
+        async with live_form(home, small_spec(tmp_path)) as form:
+            await form.go_to("name")
+            app = form.pilot.app
+            assert isinstance(app, SaetuiApp)
+            for key in ("n", "m", "ctrl+g", "8", "x"):
+                app.post_message(Key(key, key if len(key) == 1 else None))
+            await until(form.pilot, lambda: not isinstance(app.screen, NewTrainingScreen))
+            await until(form.pilot, lambda: app.key_queue.at_rest and app.model.jobs)
+            assert [job.name for job in app.model.jobs.values()] == ["nm"]
 
     async def test_the_button_at_the_end_starts_too(self, home: Home, tmp_path: Path) -> None:
         async with live_form(home, small_spec(tmp_path)) as form:

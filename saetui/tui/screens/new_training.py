@@ -58,7 +58,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         self._summary = TrainingSummary()
         self._title = ScreenTitle("New training")
         self._known = KnownProblems()
-        self._start_when_checked = False
+        self._check_over = asyncio.Event()
         self._starting = False
         self._before: Draft | None = None
         self._timer: Timer | None = None
@@ -118,11 +118,8 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         wrong = errors_of(self._problems())
         if wrong:
             self._go_to_first(wrong)
-        elif not self.checked:
-            self._start_when_checked = True
-            self._check_now()
         else:
-            self._submit()
+            self._start_when_checked()
 
     def action_advanced(self) -> None:
         self._form.unfold_all()
@@ -182,6 +179,20 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
             self.notify(f"Saved as template {one_line(saved.name)}.", markup=False)
 
     @work(exclusive=True, group="submit")
+    async def _start_when_checked(self) -> None:
+        """Start the training once its content is checked. A key typed meanwhile waits; an edit calls the start off."""
+        if not self.checked:
+            self._check_over.clear()
+            self._check_now()
+            await self._check_over.wait()
+        if not self.checked:
+            return
+        wrong = errors_of(self._problems())
+        if wrong:
+            self._go_to_first(wrong)
+        else:
+            await self._submit()
+
     async def _submit(self) -> None:
         self._starting = True
         self._show_state()
@@ -249,9 +260,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         self._known.take(check, self.draft)
         self._form.show(self._problems(), check)
         self._show_state()
-        if self._start_when_checked:
-            self._start_when_checked = False
-            self.action_start()
+        self._check_over.set()
 
     def _show_other(self, note: str | None = None) -> None:
         """Another draft is in the form."""
@@ -264,7 +273,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
     def _show_edited(self) -> None:
         """The draft has changed: show the consequences at once, and check the machine when the typing pauses."""
         self._known.current = False
-        self._start_when_checked = False
+        self._check_over.set()
         self._form.show(self._problems(), self._known.last)
         self._show_state()
         if self._timer is not None:
