@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
-from textual.command import CommandPalette
 from textual.events import Key, Paste
 from textual.message import Message
 from textual.screen import Screen
@@ -25,7 +24,7 @@ from saetui.protocol.messages import BaseRequest, Event, PreferencesChanged, R, 
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
 from saetui.tui.key_queue import KeyQueue
-from saetui.tui.palette import ActionCommands
+from saetui.tui.palette import Palette
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.dialog import ErrorScreen
 from saetui.tui.shell import Answer, ModelChanged, Source, Undoable
@@ -69,6 +68,7 @@ class SaetuiApp(App[None]):
         self._given_theme = theme
         self._source = source
         self._home = home
+        self._news: list[Snapshot | Event | Unreachable] = []
         self._stale = False
         self._repainting: Timer | None = None
         self._trouble_shown = False
@@ -91,17 +91,21 @@ class SaetuiApp(App[None]):
 
     @work(exclusive=True, group="supervisor")
     async def _follow(self) -> None:
-        """Read news for as long as the app runs. The app handles each after its earlier messages."""
+        """Read news for as long as the app runs. The app handles what has come together after its earlier messages."""
         async for news in self._source.updates():
-            self.call_later(self._take, news)
+            self._news.append(news)
+            if len(self._news) == 1:
+                self.call_later(self._take_news)
 
-    def _take(self, news: Snapshot | Event | Unreachable) -> None:
-        if isinstance(news, Snapshot):
-            self._take_snapshot(news)
-        elif isinstance(news, Event):
-            self._take_event(news)
-        else:
-            self.lose(news.error)
+    def _take_news(self) -> None:
+        news, self._news = self._news, []
+        for one in news:
+            if isinstance(one, Snapshot):
+                self._take_snapshot(one)
+            elif isinstance(one, Event):
+                self._take_event(one)
+            else:
+                self.lose(one.error)
 
     def _take_snapshot(self, snapshot: Snapshot) -> None:
         was_lost = self.model.connection is Connection.LOST
@@ -169,9 +173,8 @@ class SaetuiApp(App[None]):
 
     def redraw(self) -> None:
         self._stale = False
-        for screen in self.screen_stack:
-            if isinstance(screen, SaetuiScreen):
-                screen.post_message(ModelChanged())
+        if isinstance(self.screen, SaetuiScreen):
+            self.screen.post_message(ModelChanged())
 
     def _apply_preferences(self) -> None:
         preferences = self.model.preferences
@@ -240,7 +243,7 @@ class SaetuiApp(App[None]):
             self.push_screen(HelpScreen(self.screen))
 
     def action_palette(self) -> None:
-        self.push_screen(CommandPalette(providers=[ActionCommands]))
+        self.push_screen(Palette())
 
     def action_theme(self) -> None:
         names = [name for name in OFFERED_THEMES if name in self.available_themes]

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandInput, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
+from textual.events import Mount
 
 from saetui.tui.actions import BY_BINDING, Action, Scope
 
 _NOT_OFFERED = {"palette", "focus_next", "focus_previous", "back"}
 _NO_MOVEMENT = {Scope.LIST, Scope.DIALOG}
+
+
+class Palette(CommandPalette):
+    """Textual's palette with saetui's actions, and a cursor at rest: a blink sends a whole line, twice a second."""
+
+    def __init__(self) -> None:
+        super().__init__(providers=[ActionCommands])
+
+    def on_mount(self, _: Mount) -> None:
+        self.query_one(CommandInput).cursor_blink = False
 
 
 class ActionCommands(Provider):

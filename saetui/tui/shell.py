@@ -74,7 +74,7 @@ class Shell(Protocol):
         ...
 
     def redraw(self) -> None:
-        """Let every open screen draw the newest model."""
+        """Let the screen in front draw the newest model; those that it covers do so when they are in front again."""
 
     def show_error(self, error: SaetuiError, title: str = ...) -> None:
         """Open a dialog with an error and its way out."""

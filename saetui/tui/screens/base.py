@@ -51,6 +51,22 @@ class SaetuiScreen(Screen[Result]):
         """Leave a mode of this screen (a filter, a zoom). Returns False where there was none: then the screen closes."""
         return False
 
+    def _compositor_refresh(self) -> None:
+        """Draw what has changed, on the screen in front alone.
+
+        Textual lets a covered screen draw the changed regions on the screen in front of it, which then sends itself whole:
+        100 KB a second while jobs run. A covered screen is drawn whole when it is in front again.
+        """
+        if self.app.screen is self:
+            super()._compositor_refresh()
+        else:
+            self._compositor._dirty_regions.clear()
+            self._dirty_widgets.clear()
+
+    def on_screen_resume(self) -> None:
+        """The screen rested while it was covered."""
+        self.post_message(ModelChanged())
+
     def on_model_changed(self, event: ModelChanged) -> None:
         self.query_one(DeviceBar).repaint()
         self.show_model()

@@ -29,7 +29,7 @@ from saetui.tui.widgets.line_list import LineList
 _BESIDE_FROM = 170
 """Cells from which on the charts stand beside the list."""
 
-_CHARTS_AFTER = 0.08
+_CHARTS_AFTER = 0.1
 """Seconds that the cursor rests on a job before its charts are read: j held down reads none."""
 
 

@@ -24,7 +24,7 @@ from saetui.tui.history import History, Metric
 from saetui.tui.widgets.chart_panel import ChartPanel
 from saetui.tui.widgets.job_notice import JobNotice
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 1.0
 _POLL_SHARE = 20
 """An expensive poll (of a long history) is repeated less often, so that polling takes a twentieth of the time at most."""
 
@@ -74,6 +74,7 @@ class ChartGrid(Widget):
         self.job: Job | None = None
         self.ascii = False
         self._panels = [ChartPanel(metric, focusable=focusable) for metric in metrics]
+        self._drawn_for: tuple[object, ...] = ()
         self._polled = 0.0
         self._finished = ""
         self._expanded = False
@@ -104,12 +105,14 @@ class ChartGrid(Widget):
             self._poll()
         elif previous is not None and previous.status is not job.status:
             self._finished = ""
-        self.redraw()
+        if self.has_class("notice") or self._drawn_for != self._looks():
+            self.redraw()
 
     def redraw(self) -> None:
         """Draw the newest curves with the current options."""
         job, history = self.job, self.history
         waiting = job is None or history is None or history.empty
+        self._drawn_for = self._looks()
         self.set_class(waiting, "notice")
         if waiting or job is None or history is None:
             self.query_one(JobNotice).show(job, history)
@@ -118,6 +121,11 @@ class ChartGrid(Widget):
         for panel in self._panels:
             if panel.display:
                 panel.show(history.curves(panel.metric, each_site=self.options.each_site), view)
+
+    def _looks(self) -> tuple[object, ...]:
+        """Everything but the rows and the options that the charts depend on. A job's newest figures are no part of it."""
+        job = self.job
+        return (self.history, job and (job.status, job.num_steps), self.ascii, self.app.theme)
 
     def _view(self, job: Job, history: History) -> View:
         options = self.options
@@ -135,9 +143,11 @@ class ChartGrid(Widget):
         )  # fmt: skip
 
     def _poll_if_due(self) -> None:
-        """Poll a running job again and again, and an ended one once more after its end."""
+        """Poll a running job again and again, and an ended one once more after its end. A covered screen rests."""
         job, history = self.job, self.history
         if job is None or history is None or not self.is_attached or self._finished == job.id:
+            return
+        if not self.screen.is_current:
             return
         wait = max(POLL_SECONDS * 0.9, history.poll_seconds * _POLL_SHARE)
         if time.monotonic() - self._polled >= wait:
