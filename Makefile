@@ -20,7 +20,7 @@ DEVELOPER := $(VENV)/developer
 # Without kept byte code every trainer compiles the 2,500 modules that it imports again: 11 s of a start instead of 6.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all install lint types test-bare test-old-torch peers saelens bench bench-quality soak shots clean
+.PHONY: demo test test-all install lint types test-bare test-old-torch peers saelens bench bench-quality bench-terminal soak shots clean
 
 demo: $(STAMP)
 	$(BIN)/saetui demo
@@ -133,6 +133,12 @@ bench: $(DEVELOPER)
 # FVU against L0 beside the peers, on a middle layer of two models, three seeds, with our defaults and with tuned rates. Some hours.
 bench-quality: $(DEVELOPER)
 	$(BIN)/python -m tests.benchmarks.quality
+
+# The TUI in a terminal: bytes a second and processor time of every screen, key to screen, first content, a long history; then
+# random bursts of keys at every text field. Some hours: most of it for BURSTS=200 at each of 12 places, with 4 pauses.
+BURSTS ?= 200
+bench-terminal: $(DEVELOPER)
+	$(BIN)/python -m tests.benchmarks.terminal --bursts $(BURSTS)
 
 # Short jobs and random kills of everything, for half an hour; CI does a minute.
 SECONDS_OF_SOAK ?= 1800

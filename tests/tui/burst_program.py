@@ -138,7 +138,7 @@ def main(home: Path, state: Path) -> None:
     while again:
         again, apps = False, apps + 1
         shown = BurstApp(home, apps)
-        shown.call_later(shown.set_interval, 0.05, partial(shown.report, state))
+        shown.call_later(shown.set_interval, 0.02, partial(shown.report, state))
         signal.signal(signal.SIGUSR1, begin_again)
         shown.run(mouse=False)
 

@@ -16,7 +16,7 @@ import sys
 import termios
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,11 @@ BYTES = {
 """The bytes of keys that have a name; others are letters and ctrl+letter."""
 
 EDITING = ("backspace", "left", "right", "home", "end", "delete", "ctrl+u", "ctrl+w", "ctrl+k")
-_AT_REST = 3
+_AT_REST = 4
 """So many reports in a row that say the same: nothing is under way."""
+
+PAUSES = (0.0, 0.005, 0.04, 0.15)
+"""Seconds between two keys: all in one packet, a fast and a slow line, a fast typist."""
 
 LETTERS = (*"abcdefghijklmnoprstuvwxyzADRSX0123456789", "minus", "underscore", "full_stop", "space")
 DIGITS = tuple("0123456789")
@@ -84,7 +87,7 @@ PLACES: dict[str, Place] = {
 }
 
 
-def burst(place: Place, seed: int, length: int = 14) -> list[str]:
+def burst(place: Place, seed: int, length: int = 12) -> list[str]:
     """Random keys, those that open the place first."""
     chance = random.Random(seed)
     keys = [
@@ -93,9 +96,33 @@ def burst(place: Place, seed: int, length: int = 14) -> list[str]:
     return [*place.opening, *keys]
 
 
-def typed_slowly(home: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """The state after keys of which each waits until the app is at rest."""
+class Meant:
+    """What keys mean: the state after the same keys, each typed when the app is at rest. Each burst is typed once."""
 
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._known: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def by(self, keys: Sequence[str]) -> dict[str, Any]:
+        if tuple(keys) not in self._known:
+            self._known[tuple(keys)] = _typed_slowly(self._home, keys)
+        return self._known[tuple(keys)]
+
+
+def wrong_bursts(terminal: BurstTerminal, meant: Meant, place: str, pause: float, seeds: Iterable[int]) -> list[str]:
+    """The bursts whose keys did not go where the same keys go when they are typed slowly, and what differs."""
+    found = []
+    for seed in seeds:
+        keys = burst(PLACES[place], seed)
+        got = terminal.type(keys, pause)
+        terminal.begin_again()
+        if got != (right := meant.by(keys)):
+            differing = {name: (right[name], got[name]) for name in right if right[name] != got[name]}
+            found.append(f"{' '.join(keys)}: {differing}")
+    return found
+
+
+def _typed_slowly(home: Path, keys: Sequence[str]) -> dict[str, Any]:
     async def type_them() -> dict[str, Any]:
         app = BurstApp(home)
         async with app.run_test(size=(120, 40)) as pilot:
@@ -117,7 +144,7 @@ async def _at_rest(app: BurstApp, pilot: Any) -> dict[str, Any]:
     earlier = None
     while (state := app.state()) != earlier:
         earlier = state
-        await pilot.pause(0.15)
+        await pilot.pause(0.05)
     plain: dict[str, Any] = json.loads(json.dumps(state))
     return plain
 

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import select
-import struct
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,6 +14,7 @@ from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import GetJobs
 from tests.conditions import eventually
 from tests.supervisor.conftest import Machine, machine
+from tests.tui.real_terminal import Terminal
 
 __all__ = ["machine"]
 
@@ -29,71 +23,16 @@ BYTES_A_SECOND = 2000
 IDLE_BYTES_A_SECOND = 100
 
 
-class Terminal:
-    """A terminal of 120×40 with the TUI in it."""
-
-    def __init__(self, machine: Machine, *, controlling: bool = True) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-        environment = {**child_environment(machine.home), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=environment,
-            start_new_session=True,
-            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controlling else None,
-        )
-        os.close(slave)
-        self.seen = b""
-
-    def read_for(self, seconds: float) -> int:
-        """Read what comes in this time; how many bytes it was."""
-        end = time.monotonic() + seconds
-        count = 0
-        while (left := end - time.monotonic()) > 0:
-            count += self._read(left)
-        return count
-
-    def read_until(self, condition: Callable[[bytes], bool]) -> None:
-        def reached() -> bool:
-            self._read(0.05)
-            return condition(self.seen)
-
-        eventually(reached)
-
-    def press(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def hang_up(self) -> None:
-        os.close(self.master)
-        self.master = -1
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        if self.master >= 0:
-            os.close(self.master)
-
-    def _read(self, seconds: float) -> int:
-        ready, _, _ = select.select([self.master], [], [], seconds)
-        if not ready:
-            return 0
-        try:
-            data = os.read(self.master, 65536)
-        except OSError:
-            return 0  # the other end has gone
-        self.seen += data
-        return len(data)
+def open_tui(machine: Machine, *, controlling: bool = True) -> Terminal:
+    """The TUI on a machine's supervisor."""
+    return Terminal(["-c", PROGRAM], child_environment(machine.home), controlling=controlling)
 
 
 @pytest.fixture
 def terminal(machine: Machine) -> Iterator[Terminal]:
     machine.start()
     machine.submit(name="on-the-wire")
-    opened = Terminal(machine)
+    opened = open_tui(machine)
     yield opened
     opened.close()
     running = [job.id for job in _jobs(machine) if not job.status.ended]
@@ -148,7 +87,7 @@ def test_a_terminal_that_hangs_up_ends_the_tui_and_not_the_job(terminal: Termina
 def test_a_dead_terminal_is_noticed_even_where_no_signal_comes(machine: Machine) -> None:
     """A session of its own without a controlling terminal gets no SIGHUP: only the input ends."""
     machine.start()
-    terminal = Terminal(machine, controlling=False)
+    terminal = open_tui(machine, controlling=False)
     terminal.read_until(lambda seen: b"train the demo" in seen)
     terminal.hang_up()
     assert eventually(lambda: terminal.process.poll() is not None)
