@@ -72,6 +72,7 @@ class KeyQueue:
 
     async def _work(self) -> None:
         try:
+            await self._settled()  # a key may come while the first screen is built
             while self._waiting:
                 self._hand_on(self._waiting.popleft())
                 if await self._settled():

@@ -20,6 +20,8 @@ class SaetuiScreen(Screen[Result]):
     """A full screen. Subclasses compose the part between the two lines, and redraw in `show_model`."""
 
     ESCAPE_TO_MINIMIZE: ClassVar[bool] = False
+    AUTO_FOCUS = ""
+    """Each screen says itself what has the focus first: Textual may choose a field that is hidden."""
 
     def __init__(self) -> None:
         super().__init__()
