@@ -37,6 +37,8 @@ class Home:
     supervisor_log = Inside("supervisor.log")
     supervisor_log_before = Inside("supervisor.log.1")
     """The older part of the log."""
+    crashes = Inside("crashes")
+    """Tracebacks of the TUI's own faults."""
 
     def __fspath__(self) -> str:
         return os.fspath(self.root)

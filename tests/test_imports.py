@@ -14,7 +14,7 @@ import pytest
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors", "numpy"}
 PROGRAMS = {
     "the TUI": (
-        "import saetui.tui.app, saetui.tui.screens.jobs, saetui.tui.screens.job, saetui.tui.screens.new_training, "
+        "import saetui.tui.session, saetui.tui.screens.jobs, saetui.tui.screens.job, saetui.tui.screens.new_training, "
         "saetui.tui.screens.templates, saetui.tui.screens.help"
     ),
     "the command line": (

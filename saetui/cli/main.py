@@ -144,7 +144,7 @@ def run_screens(job: str | None = None) -> int:
             "List jobs with `saetui jobs`; `saetui --help` names every command that works without one.",
         )
     from saetui.home import find_home
-    from saetui.tui.app import run as run_app
+    from saetui.tui.session import run as run_app
 
     return run_app(find_home(), job)
 

@@ -1,4 +1,4 @@
-"""The application: it holds the connection and the model, and decides when screens redraw. `run` is the entry."""
+"""The application: it holds the connection and the model, and decides when screens redraw."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
-from saetui.client.link import Link, Unreachable
+from saetui.client.link import Unreachable
 from saetui.client.liveness import Unresponsive
 from saetui.errors import SaetuiError
 from saetui.home import Home
 from saetui.jobs.damage import acknowledge_damage, read_damage
-from saetui.jobs.job import Job, Status
+from saetui.jobs.job import Job
 from saetui.jobs.preferences import PreferenceValue
 from saetui.protocol.messages import BaseRequest, Event, PreferencesChanged, R, SetPreferences, Snapshot
 from saetui.tui.actions import Scope, bindings_for
@@ -29,7 +29,7 @@ from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.dialog import ErrorScreen
 from saetui.tui.shell import Answer, ModelChanged, Source, Undoable
 from saetui.tui.state import Connection, Model
-from saetui.tui.terminal import copied_note, leave_when_gone, require_screen
+from saetui.tui.terminal import copied_note, leave_when_gone
 from saetui.tui.theme import OFFERED_THEMES, OWN_THEMES, VARIABLES, theme_for_terminal, theme_named
 
 REPAINT_SECONDS = 0.5
@@ -267,39 +267,6 @@ class SaetuiApp(App[None]):
     def action_leave(self) -> None:
         self.exit()
 
-
-def run(home: Home, job: str | None = None) -> int:
-    """Show the TUI until the user leaves; then print what goes on without it.
-
-    Args:
-        home: where the jobs are.
-        job: the id of the job to highlight.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        SaetuiError: this terminal cannot show it.
-    """
-    require_screen()
-    app = SaetuiApp(Link(home), home=home, job=job)
-    app.run(mouse=False)
-    print(farewell(app.model))
-    return app.return_code or 0
-
-
-def farewell(model: Model) -> str:
-    """One line for after the end: what goes on, and how to come back."""
-    names = [job.name for job in model.jobs.values() if job.holds_device]
-    unloaded = sum(job.unloaded for job in model.jobs.values())
-    queued = model.count(Status.QUEUED)
-    if not names and not queued:
-        paused = f" {unloaded} paused." if unloaded else ""
-        return f"No job is running.{paused} `saetui` opens the list again."
-    parts = []
-    if names:
-        shown = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-        parts.append(f"{len(names)} job{'s' if len(names) > 1 else ''} running ({shown})")
-    if queued:
-        parts.append(f"{queued} queued")
-    return f"{' and '.join(parts)}: the training goes on without this window. `saetui` shows it again."
+    def _fatal_error(self) -> None:
+        """Close the screens. Textual would print the whole traceback; `saetui.tui.session` keeps it in a file."""
+        self._close_messages_no_wait()

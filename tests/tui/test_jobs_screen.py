@@ -12,10 +12,11 @@ from saetui.display.figures import number
 from saetui.errors import SupervisorError
 from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import JobChanged, JobRemoved
-from saetui.tui.app import SaetuiApp, farewell
+from saetui.tui.app import SaetuiApp
 from saetui.tui.job_order import Order, mean_metric
 from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.job import JobScreen
+from saetui.tui.session import farewell
 from saetui.tui.state import Model
 from saetui.tui.widgets.job_list import COLUMNS, JobList, layout
 from tests.tui.conftest import MakeApp

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 
 import pytest
@@ -18,14 +20,15 @@ from tests.tui.real_terminal import Terminal
 
 __all__ = ["machine"]
 
-PROGRAM = "from saetui.home import find_home; from saetui.tui.app import run; raise SystemExit(run(find_home()))"
+PROGRAM = "from saetui.home import find_home; from saetui.tui.session import run; raise SystemExit(run(find_home()))"
+ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[a-zA-Z]")
 BYTES_A_SECOND = 2000
 IDLE_BYTES_A_SECOND = 100
 
 
-def open_tui(machine: Machine, *, controlling: bool = True) -> Terminal:
+def open_tui(machine: Machine, *, program: str = PROGRAM, controlling: bool = True) -> Terminal:
     """The TUI on a machine's supervisor."""
-    return Terminal(["-c", PROGRAM], child_environment(machine.home), controlling=controlling)
+    return Terminal(["-c", program], child_environment(machine.home), controlling=controlling)
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_nothing_is_sent_while_nothing_changes(terminal: Terminal, machine: Mach
     machine.stop(job.id)
     machine.until(job.id, Status.STOPPED)
     terminal.read_until(lambda seen: b"stopped" in seen)
-    terminal.read_for(1.0)
+    terminal.read_for(3.0)  # its charts are read once more
     assert terminal.read_for(2.0) < 2.0 * IDLE_BYTES_A_SECOND
 
 
@@ -91,6 +94,37 @@ def test_a_dead_terminal_is_noticed_even_where_no_signal_comes(machine: Machine)
     terminal.read_until(lambda seen: b"train the demo" in seen)
     terminal.hang_up()
     assert eventually(lambda: terminal.process.poll() is not None)
+
+
+FAULTS = {
+    "a key": "SaetuiApp.action_help = lambda self: 1 / 0",
+    "a worker": "SaetuiApp.action_help = lambda self: self.run_worker(lambda: 1 / 0, thread=True)",
+    "the start": "SaetuiApp.get_default_screen = lambda self: 1 / 0",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_prints_one_line_and_leaves_the_terminal_as_it_was(machine: Machine, fault: str) -> None:
+    machine.start()
+    terminal = open_tui(machine, program=f"from saetui.tui.app import SaetuiApp; {fault}; {PROGRAM}")
+    settings = termios.tcgetattr(terminal.master)
+    if "action_help" in fault:
+        terminal.read_until(lambda seen: b"train the demo" in seen)
+        terminal.press(b"?")
+    terminal.read_until(lambda _: terminal.process.poll() is not None)
+    terminal.read_for(0.2)
+    after_screens = terminal.seen.rpartition(b"\x1b[?1049l")[2].decode()
+    (said,) = [line for line in ESCAPES.sub("", after_screens).splitlines() if line.strip()]
+    (file,) = machine.home.crashes.iterdir()
+    assert said.startswith("saetui: a fault of the screens ended them (")
+    assert "division by zero" in said
+    assert str(file) in said
+    assert "Traceback (most recent call last)" in file.read_text()
+    assert "ZeroDivisionError" in file.read_text()
+    assert terminal.process.poll() == 1
+    assert termios.tcgetattr(terminal.master) == settings
+    assert terminal.seen.rfind(b"\x1b[?25h") > terminal.seen.rfind(b"\x1b[?25l")
+    terminal.close()
 
 
 @pytest.mark.parametrize("name", ["dumb", ""])
