@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from textual import work
 from textual.app import App
 from textual.binding import BindingType
-from textual.events import Key, Paste
+from textual.events import Key, Paste, Resize
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -27,6 +27,7 @@ from saetui.tui.key_queue import KeyQueue
 from saetui.tui.palette import Palette
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.dialog import ErrorScreen
+from saetui.tui.screens.too_small import TooSmallScreen, is_too_small
 from saetui.tui.shell import Answer, ModelChanged, Source, Undoable
 from saetui.tui.state import Connection, Model
 from saetui.tui.terminal import copied_note, leave_when_gone
@@ -88,6 +89,10 @@ class SaetuiApp(App[None]):
         self._repaint_every(REPAINT_SECONDS)
         if not self.is_headless:
             leave_when_gone(self)
+
+    def on_resize(self, event: Resize) -> None:
+        if is_too_small(event.size) and not any(isinstance(screen, TooSmallScreen) for screen in self.screen_stack):
+            self.push_screen(TooSmallScreen())
 
     @work(exclusive=True, group="supervisor")
     async def _follow(self) -> None:

@@ -139,7 +139,7 @@ def test_the_supervisor_is_gone(
 
 @sizes
 def test_asking_before_a_stop(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int, int], tmp_path: Path) -> None:
-    ready = pressing("S", then=shows("Go on"))
+    ready = pressing("S", then=shows("Keep training"))
     assert snap_compare(fixed_app(busy_home(tmp_path)), terminal_size=size, run_before=ready)
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
@@ -18,9 +18,13 @@ Result = TypeVar("Result")
 
 
 class Dialog(ModalScreen[Result]):
-    """A box with a title, a body and a line of keys. Closed without an answer, the result is None."""
+    """A box with a title, a body and a line of keys. Closed without an answer, the result is None.
+
+    A body that is too high for the window scrolls; title, buttons and keys stay in view.
+    """
 
     BOX_CLASSES: ClassVar[str] = "dialog"
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (16, "-high")]  # noqa: RUF012  # Textual declares it so
 
     def __init__(self, title: str, keys: str = "") -> None:
         super().__init__()
@@ -31,13 +35,34 @@ class Dialog(ModalScreen[Result]):
         with Vertical(classes=self.BOX_CLASSES):
             if self._heading:
                 yield Static(Text(one_line(self._heading)), classes="dialog-title")
-            yield from self.compose_body()
-            if self._keys:
-                yield Static(Text(self._keys), classes="dialog-keys")
+            with VerticalScroll(classes="dialog-body", can_focus=False):
+                yield from self.compose_body()
+            yield from self.compose_foot()
 
     def compose_body(self) -> ComposeResult:
-        """The part between the title and the keys."""
+        """The part between the title and the foot."""
         yield from ()
+
+    def compose_foot(self) -> ComposeResult:
+        """Buttons or keys, which are always in view."""
+        if self._keys:
+            yield Static(Text(self._keys), classes="dialog-keys")
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        """Give the body the rows that title and foot leave."""
+        box = self.query_one(".dialog")
+        body = box.query_one(".dialog-body")
+        most = self.size.height if self.has_class("-low") else int(0.9 * self.size.height)
+        others = [child for child in box.children if child is not body]
+        taken = sum(child.outer_size.height + child.styles.margin.height for child in others)
+        self.fit_body(max(1, most - box.gutter.height - body.styles.margin.height - taken))
+
+    def fit_body(self, rows: int) -> None:
+        """The body may take so many rows."""
+        self.query_one(".dialog-body").styles.max_height = rows
 
     def action_cancel(self) -> None:
         self.dismiss(None)
@@ -75,6 +100,12 @@ class ReportDialog(Dialog[None]):
     def text_to_copy(self) -> str:
         raise NotImplementedError
 
+    def read_body(self) -> None:
+        """Let the keys of movement scroll the body."""
+        body = self.query_one(".dialog-body")
+        body.can_focus = True
+        body.focus()
+
     def action_copy(self) -> None:
         self.app.copy_to_clipboard(self.text_to_copy())
         self.notify("Copied.")
@@ -95,6 +126,9 @@ class ErrorScreen(ReportDialog):
         if self._suggestion:
             yield Static(Text(_plain_lines(self._suggestion)), classes="dialog-hint")
 
+    def on_mount(self) -> None:
+        self.read_body()
+
     def text_to_copy(self) -> str:
         return "\n".join(part for part in (self._heading, self._message, self._suggestion) if part)
 
@@ -113,6 +147,8 @@ class ConfirmScreen(Dialog[bool]):
     def compose_body(self) -> ComposeResult:
         if self._detail:
             yield Static(Text(_plain_lines(self._detail)), classes="dialog-text")
+
+    def compose_foot(self) -> ComposeResult:
         with Horizontal(classes="dialog-buttons"):
             yield Button(Text(self._cancel), id="cancel")
             yield Button(Text(self._do), id="do", classes="destructive")

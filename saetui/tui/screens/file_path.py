@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from saetui.display.text import one_line
@@ -52,9 +50,7 @@ class FilePathScreen(FormDialog[Path | None]):
 class ImportReportScreen(ReportDialog):
     """The entries of a file that were not imported, each with its reason."""
 
-    DEFAULT_CSS: ClassVar[str] = """
-    ImportReportScreen VerticalScroll { height: auto; max-height: 16; margin-top: 1; }
-    """
+    DEFAULT_CSS = "ImportReportScreen .dialog-body { margin-top: 1; }"
 
     def __init__(self, result: ImportResult) -> None:
         count = len(result.imported)
@@ -63,13 +59,12 @@ class ImportReportScreen(ReportDialog):
         self.result = result
 
     def compose_body(self) -> ComposeResult:
-        with VerticalScroll():
-            for entry in self.result.refused:
-                name, reason = f"{entry.index + 1}. {one_line(entry.name)}", f"   {one_line(entry.reason)}"
-                yield Static(Text.assemble((name, "bold"), "\n", reason))
+        for entry in self.result.refused:
+            name, reason = f"{entry.index + 1}. {one_line(entry.name)}", f"   {one_line(entry.reason)}"
+            yield Static(Text.assemble((name, "bold"), "\n", reason))
 
     def on_mount(self) -> None:
-        self.query_one(VerticalScroll).focus()
+        self.read_body()
 
     def text_to_copy(self) -> str:
         return "\n".join(refusal_lines(self.result.refused))

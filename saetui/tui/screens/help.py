@@ -20,6 +20,7 @@ from saetui.tui.widgets.line_list import Reading
 
 _KEYS_WIDTH = 10
 _LABEL_WIDTH = 14
+_LABELS_FROM = 60
 _FIRST_SCOPES = (
     Scope.JOBS, Scope.JOB, Scope.NEW, Scope.TEMPLATES, Scope.CHART, Scope.LOG, Scope.LIST, Scope.APP,
 )  # fmt: skip
@@ -61,14 +62,21 @@ class HelpList(Reading):
     def lines(self, width: int) -> Sequence[Strip]:
         heading, key = self.colour("primary", bold=True), self.colour("strong", bold=True)
         label, muted = self.colour("foreground"), self.colour("muted")
-        room = max(20, width - _KEYS_WIDTH - _LABEL_WIDTH)
+        label_width = _LABEL_WIDTH if width >= _LABELS_FROM else 0
+        room = max(20, width - _KEYS_WIDTH - label_width)
         rows: list[Strip] = []
         for scope, actions in self._groups.items():
             rows += [*([line()] if rows else []), line((scope.title, heading))]
             for action in actions:
                 for index, part in enumerate(wrap(action.help, room)):
                     keys, name = (action.shown_keys, action.label) if index == 0 else ("", "")
-                    rows.append(line((keys.ljust(_KEYS_WIDTH), key), (name.ljust(_LABEL_WIDTH), label), (part, muted)))
+                    rows.append(
+                        line(
+                            (keys.ljust(_KEYS_WIDTH), key),
+                            (name.ljust(label_width)[:label_width], label),
+                            (part, muted),
+                        )
+                    )
         return rows
 
 

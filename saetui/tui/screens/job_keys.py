@@ -64,7 +64,7 @@ _STOP = _Question(
     "It finishes its step, saves a checkpoint, and exports the SAE as it is then.",
     "Each finishes its step, saves a checkpoint, and exports its SAE as it is then.",
     "Stop",
-    "Go on",
+    "Keep training",
 )
 _RETRY = _Question(
     "It is trained from the start. Metrics, events, checkpoints and SAEs of the earlier attempt are removed; its log is "

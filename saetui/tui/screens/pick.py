@@ -68,6 +68,10 @@ class PickScreen(Dialog[str | None]):
     def on_mount(self) -> None:
         self._input.focus()
 
+    def fit_body(self, rows: int) -> None:
+        field = self._input.outer_size.height + self._input.styles.margin.height
+        self._list.styles.max_height = max(1, rows - field)
+
     def on_input_changed(self, event: Input.Changed) -> None:
         self._list.search(event.value)
 

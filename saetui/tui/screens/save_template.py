@@ -29,7 +29,7 @@ class SaveTemplateScreen(FormDialog[TemplateWords | None]):
     DEFAULT_CSS = """
     SaveTemplateScreen .label { color: $muted; }
     SaveTemplateScreen .dialog-title { margin-bottom: 1; }
-    SaveTemplateScreen .dialog-note { margin-bottom: 1; }
+    SaveTemplateScreen #name-note { margin-bottom: 1; }
     """
 
     def __init__(

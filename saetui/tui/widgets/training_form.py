@@ -120,6 +120,7 @@ class TrainingForm(VerticalScroll, can_focus=False):
         middle = () if check.model is None else (check.model.middle_layer,)
         layers = self.draft.layers if self.draft.layers is not None else middle
         self._layers.show(None if check.model is None else check.model.num_layers, layers, self._problems.get("layers"))
+        self.call_after_refresh(self._keep_focus_in_view)
 
     def focus_field(self, field: str) -> bool:
         """Go to a field, in a hidden row too. Returns False where the form does not have the field."""
@@ -206,12 +207,25 @@ class TrainingForm(VerticalScroll, can_focus=False):
             self._edited("hook_points")
 
     def on_descendant_focus(self) -> None:
-        """Bring the heading of a section into view with its first field."""
+        self.call_after_refresh(self._keep_focus_in_view)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._keep_focus_in_view)
+
+    def _keep_focus_in_view(self) -> None:
+        """Scroll so far that the focused field is in view, with its notes, and a section's heading with its first field."""
         focused = self.screen.focused
+        if focused is None or self not in focused.ancestors:
+            return
+        row = self.focused_row() or focused
+        wanted = row.region
         for section in self.sections:
-            if focused is not None and focused is section.first_focusable():
-                section.heading.scroll_visible(animate=False)
-                focused.scroll_visible(animate=False)
+            if focused is section.first_focusable():
+                wanted = wanted.union(section.heading.region)
+        for region in (wanted, row.region, focused.region):
+            if region.height <= self.size.height:
+                self.scroll_to_region(region.translate(self.scroll_offset - self.content_region.offset), animate=False)
+                break
 
     def on_form_section_folded(self, event: FormSection.Folded) -> None:
         event.stop()
