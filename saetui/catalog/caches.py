@@ -24,7 +24,7 @@ from saetui.formats.caches import (
     file_checksum,
     read_manifest,
 )
-from saetui.formats.directories import remove_tree
+from saetui.formats.directories import bytes_in, remove_tree
 from saetui.formats.paths import escaped
 
 _KEY = re.compile(r"[0-9a-f]+")
@@ -172,7 +172,7 @@ def delete_leftovers(cache: Path) -> int:
             # A process that is still at work holds the lock of the key.
             with EntryLock(left.with_name(named[1]), exclusive=True) as lock:
                 if lock.held and left.is_dir():
-                    total += _bytes_in(left)
+                    total += bytes_in(left)
                     shutil.rmtree(left)
     return total
 
@@ -184,7 +184,7 @@ def _read_entry(directory: Path, kind: Kind) -> CacheEntry:
     """
     used_at = datetime.fromtimestamp(directory.stat().st_mtime, timezone.utc).isoformat(timespec="seconds")
     entry = CacheEntry(
-        key=directory.name, kind=kind, directory=str(directory), bytes=_bytes_in(directory), used_at=used_at
+        key=directory.name, kind=kind, directory=str(directory), bytes=bytes_in(directory), used_at=used_at
     )
     if kind == TOKENS:
         tokens = read_manifest(directory, TokenManifest)
@@ -218,16 +218,6 @@ def _read_entry(directory: Path, kind: Kind) -> CacheEntry:
         complete=activations.is_complete,
         created_at=activations.created_at,
     )
-
-
-def _bytes_in(directory: Path) -> int:
-    total = 0
-    for path in directory.iterdir():
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue  # Its writer has renamed it in this moment.
-    return total
 
 
 def _problem(path: Path, kind: Kind, checksum: str, size: int | None = None) -> str | None:

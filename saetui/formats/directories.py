@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from saetui.failpoints import hit
@@ -83,6 +83,16 @@ def remove_tree(path: Path) -> None:
     if path.exists():
         # A second time, for the error of what is left.
         shutil.rmtree(path)
+
+
+def bytes_in(directory: Path) -> int:
+    """The bytes of all files below a directory; 0 where it does not exist. Files that go meanwhile do not count."""
+    total = 0
+    for above, _, names in os.walk(directory):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(above, name)).st_size
+    return total
 
 
 def _take_the_name(hidden: Path, directory: Path) -> Path | None:

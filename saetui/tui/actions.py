@@ -48,7 +48,7 @@ class Action:
 
     Attributes:
         id: the handler is `action_<id>`.
-        keys: Textual's key names, comma-separated; the first one is shown.
+        keys: Textual's key names, comma-separated; the first one is shown. Empty: only the palette has the action.
         label: one or two words, for the footer.
         help: one sentence, for help and palette.
         footer: shown in the footer while its scope is active.
@@ -73,7 +73,7 @@ class Action:
     @property
     def shown_keys(self) -> str:
         """The keys as a person reads them, e.g. `j ↓`."""
-        return " ".join(show_key(key) for key in self.keys.split(","))
+        return " ".join(show_key(key) for key in self.keys.split(",") if key)
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -93,7 +93,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.JOBS, "mark_all", "a", "mark all", "Mark all listed jobs, or unmark them."),
     Action(Scope.JOBS, "mark_state", "A", "mark alike", "Mark all jobs in the same state as the highlighted one, or unmark them."),
     Action(Scope.JOBS, "filter", "slash", "filter", "List only jobs whose name, state, model or architecture contains a text.", True),
-    Action(Scope.JOBS, "demo", "d", "demo", "Train a small SAE on the bundled model and text: a few minutes, nothing to download.", True),
+    Action(Scope.JOBS, "first_demo", "d", "demo", "Train a small SAE on the bundled model and text: a few minutes, nothing to download.", True),
+    Action(Scope.JOBS, "demo", "", "demo", "Train a small SAE on the bundled model and text: a few minutes, nothing to download."),
     Action(Scope.JOBS, "sort", "o", "order", "Order the jobs by the next of: state, newest, name, loss, FVU."),
     Action(Scope.JOBS, "clone", "e", "edit copy", "Open the form with the highlighted job's settings."),
     Action(Scope.JOBS, "make_template", "m", "template", "Save the highlighted job's settings as a template."),
@@ -199,6 +200,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.APP, "theme", "f2", "theme", "The next colour theme."),
     Action(Scope.APP, "ascii", "f3", "ASCII charts", "Draw charts with ASCII letters, or with braille dots."),
     Action(Scope.APP, "settings", "comma", "settings", "Theme, refresh rate, and whether jobs that were killed are resumed automatically."),
+    Action(Scope.APP, "suspend_process", "ctrl+z", "suspend", "Go back to the shell for a while; `fg` brings saetui back."),
     Action(Scope.APP, "leave", "q", "leave", "Leave saetui. Jobs go on without it.", True),
     Action(Scope.APP, "focus_next", "tab", "next pane", "Go to the next pane or field."),
     Action(Scope.APP, "focus_previous", "shift+tab", "previous pane", "Go to the previous pane or field."),
@@ -249,4 +251,5 @@ def bindings_of(actions: Iterable[Action]) -> list[Binding]:
             priority=action.everywhere,
         )
         for action in actions
+        if action.keys
     ]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from textual.command import CommandInput, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.dom import DOMNode
 from textual.events import Mount
+from textual.screen import Screen
 
-from saetui.tui.actions import BY_BINDING, Action, Scope
+from saetui.tui.actions import ACTIONS, BY_BINDING, Action, Scope
 
 _NOT_OFFERED = {"palette", "focus_next", "focus_previous", "back"}
 _NO_MOVEMENT = {Scope.LIST, Scope.DIALOG}
@@ -54,10 +56,20 @@ class ActionCommands(Provider):
                 continue
             seen.add(action.binding_id)
             found.append((action, node))
+        for action in ACTIONS:
+            if not action.keys and _offers(self.screen, action):
+                found.append((action, self.screen))
+            elif action.scope is Scope.APP and action.id not in _NOT_OFFERED and action.binding_id not in seen:
+                found.append((action, self.screen.app))  # the screen has its key for something else
         yield from sorted(found, key=lambda entry: list(BY_BINDING).index(entry[0].binding_id))
 
     async def _do(self, action: Action, node: DOMNode) -> None:
         await self.app.run_action(action.id, node)
+
+
+def _offers(screen: Screen[Any], action: Action) -> bool:
+    """Whether a screen has an action to which no key leads, and can do it now."""
+    return hasattr(screen, f"action_{action.id}") and bool(screen.check_action(action.id, ()))
 
 
 def _title(action: Action) -> str:
@@ -65,4 +77,4 @@ def _title(action: Action) -> str:
 
 
 def _help(action: Action) -> str:
-    return f"{action.shown_keys}   {action.help}"
+    return f"{action.shown_keys}   {action.help}" if action.keys else action.help

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from textual.binding import Binding
@@ -13,9 +14,12 @@ from textual.dom import DOMNode
 
 import saetui.tui
 from saetui.tui.actions import ACTIONS, BY_BINDING, Action, Scope
+from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.help import HelpList
 from tests.tui.conftest import MakeApp
+from tests.tui.fixed import FixedSource
 from tests.tui.pressing import screen_text, until
+from tests.tui.runs import make_job
 
 
 def _owners() -> dict[str, set[type[DOMNode]]]:
@@ -36,11 +40,11 @@ OWNERS = _owners()
 
 @pytest.mark.parametrize("scope", list(Scope))
 def test_a_key_has_one_meaning_in_a_scope(scope: Scope) -> None:
-    keys = Counter(key for action in ACTIONS if action.scope is scope for key in action.keys.split(","))
+    keys = Counter(key for action in ACTIONS if action.scope is scope for key in action.keys.split(",") if key)
     assert [key for key, uses in keys.items() if uses > 1] == []
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.binding_id)
+@pytest.mark.parametrize("action", [action for action in ACTIONS if action.keys], ids=lambda action: action.binding_id)
 def test_every_action_has_a_handler_wherever_it_is_bound(action: Action) -> None:
     owners = OWNERS.get(action.binding_id, set())
     assert owners, "bound nowhere"
@@ -90,3 +94,17 @@ async def test_the_palette_finds_an_action_by_its_words(fixed_app: MakeApp) -> N
         await until(pilot, lambda: "Everywhere: theme" in screen_text(app.screen))
         await pilot.press("enter")
         await until(pilot, lambda: app.theme != theme)
+
+
+async def test_the_palette_has_what_no_key_leads_to(tmp_path: Path) -> None:
+    """The demo beside other jobs; leaving for the shell, whose key means undo in the form."""
+    app = SaetuiApp(FixedSource([make_job(tmp_path, 1)]), theme="saetui")
+    async with app.run_test(size=(120, 60)) as pilot:
+        await until(pilot, lambda: app.model.known)
+        await pilot.press("colon")
+        await until(pilot, lambda: "Jobs: demo" in screen_text(app.screen))
+        await pilot.press("escape", "n", "ctrl+p")
+        await until(pilot, lambda: "Everywhere: suspend" in screen_text(app.screen))
+        assert "Jobs: demo" not in screen_text(app.screen)
+    keyless = {action.binding_id for action in ACTIONS if not action.keys}
+    assert keyless == {"jobs.demo"}

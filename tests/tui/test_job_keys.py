@@ -8,6 +8,8 @@ import pytest
 
 from saetui.client.blocking import ask
 from saetui.client.link import Link
+from saetui.display.figures import size
+from saetui.formats.directories import bytes_in
 from saetui.jobs.job import Status
 from saetui.jobs.preferences import PREFERENCES
 from saetui.protocol.messages import GetPreferences
@@ -16,6 +18,7 @@ from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.job import JobScreen
 from saetui.tui.screens.job_keys import ACTION_COMMANDS, can_be_asked
+from saetui.tui.screens.jobs import JobsScreen
 from saetui.tui.screens.settings import STEPS, SettingsScreen, neighbour
 from saetui.tui.widgets.job_list import JobList
 from tests.supervisor import trainer
@@ -34,6 +37,12 @@ def make_app(machine: Machine, monkeypatch: pytest.MonkeyPatch, job: str | None 
 
 def status(app: SaetuiApp, job_id: str) -> Status:
     return app.model.jobs[job_id].status
+
+
+def marked(app: SaetuiApp) -> list[str]:
+    screen = app.screen_stack[0]
+    assert isinstance(screen, JobsScreen)
+    return sorted(screen._marked)
 
 
 def listed(app: SaetuiApp) -> list[str]:
@@ -85,6 +94,39 @@ async def test_a_retry_is_asked_and_starts_on_keeping(machine: Machine, monkeypa
         await until(pilot, lambda: status(app, job.id) is Status.COMPLETED)
 
 
+async def test_a_mark_leaves_the_sign_of_the_state_in_view(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.start()
+    job = machine.submit(steps=1, name="marked")
+    machine.until(job.id, Status.COMPLETED)
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "✓ marked" in screen_text(app.screen))
+        await pilot.press("space")
+        await until(pilot, lambda: "✓◆marked" in screen_text(app.screen))
+
+
+async def test_d_trains_no_demo_beside_other_jobs_and_the_palette_does(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start()
+    job = machine.submit(steps=1, name="first")
+    machine.until(job.id, Status.COMPLETED)
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: listed(app) == ["first"])
+        await pilot.press("d")
+        await pilot.pause(0.2)
+        assert len(app.model.jobs) == 1
+        await pilot.press("colon", *"jobs demo")
+        await until(pilot, lambda: "Jobs: demo" in screen_text(app.screen))
+        await pilot.press("enter")
+        await until(pilot, lambda: "demo" in listed(app))
+        demo = next(job for job in app.model.jobs.values() if job.name == "demo")
+        await pilot.press("G", "g")
+        machine.stop(demo.id)
+        machine.until(demo.id, Status.STOPPED, Status.COMPLETED, Status.FAILED)
+
+
 async def test_several_are_marked_by_their_state_moved_in_the_queue_and_stopped(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,9 +142,11 @@ async def test_several_are_marked_by_their_state_moved_in_the_queue_and_stopped(
         await until(pilot, lambda: "queued 2" in screen_text(app.screen))
         await pilot.press("A", "S")
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
-        assert "3 jobs" in screen_text(app.screen)
+        assert "Stop 3 jobs?" in screen_text(app.screen)
+        assert "one, three, two." in screen_text(app.screen)
         await pilot.press("y")
         await until(pilot, lambda: all(status(app, job.id) is Status.STOPPED for job in waiting))
+        assert marked(app) == []
         assert status(app, running.id) is Status.RUNNING
     machine.stop(running.id)
     machine.until(running.id, Status.STOPPED)
@@ -126,6 +170,9 @@ async def test_marked_jobs_that_the_filter_hides_are_left_alone_and_counted(
         await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
         shown = " ".join(screen_text(app.screen).replace("│", " ").split())
         assert "Delete 2 jobs?" in shown and "2 marked jobs hidden by the filter are left alone" in shown
+        assert "drop-b, drop-a." in shown or "drop-a, drop-b." in shown
+        taken = sum(bytes_in(machine.home.run(jobs[name])) for name in ("drop-a", "drop-b"))
+        assert f"On the disk they take {size(taken)}." in shown
         await pilot.press("y")
         await until(pilot, lambda: sorted(app.model.jobs) == sorted([jobs["keep-a"], jobs["keep-b"]]))
         # The two that were left alone are marked still, and come into reach again with the filter gone.

@@ -21,7 +21,10 @@ from tests.tui.real_terminal import Terminal
 __all__ = ["machine"]
 
 PROGRAM = "from saetui.home import find_home; from saetui.tui.session import run; raise SystemExit(run(find_home()))"
+SHELL = "import os; os.execvp('bash', ['bash', '--noprofile', '--norc', '-i'])"
 ESCAPES = re.compile(r"\x1b\[[0-9;?<>=]*[a-zA-Z]")
+LEFT = b"\x1b[?1049l"
+"""The terminal shows what was there before the screens."""
 BYTES_A_SECOND = 2000
 IDLE_BYTES_A_SECOND = 100
 
@@ -46,6 +49,12 @@ def terminal(machine: Machine) -> Iterator[Terminal]:
 
 def _jobs(machine: Machine) -> tuple[Job, ...]:
     return ask(GetJobs(), machine.home, start=False).jobs
+
+
+def after(seen: bytes, mark: bytes) -> bytes:
+    """What came after the last mark; nothing where the mark never came."""
+    _, found, rest = seen.rpartition(mark)
+    return rest if found else b""
 
 
 def has_charts(seen: bytes) -> bool:
@@ -96,6 +105,28 @@ def test_a_dead_terminal_is_noticed_even_where_no_signal_comes(machine: Machine)
     assert eventually(lambda: terminal.process.poll() is not None)
 
 
+@pytest.mark.parametrize("how", [b"\x1a", b":suspend\r"], ids=["key", "palette"])
+def test_the_shell_is_a_key_away_and_fg_brings_the_screens_back(machine: Machine, how: bytes) -> None:
+    """With a real shell's job control. The form keeps ctrl+z for its undo; there the palette suspends."""
+    machine.start()
+    shell = Terminal(["-c", SHELL], {**child_environment(machine.home), "PS1": "shell$ "})
+    shell.read_until(lambda seen: b"shell$ " in seen)
+    shell.press(f"{sys.executable} -c '{PROGRAM}'\n".encode())
+    shell.read_until(lambda seen: b"train the demo" in seen)
+    shell.press(how)
+    shell.read_until(lambda seen: b"shell$ " in after(seen, LEFT))
+    assert shell.seen.rfind(b"\x1b[?25h") > shell.seen.rfind(b"\x1b[?25l")
+    shell.press(b"echo a$((40 + 2))b\n")
+    shell.read_until(lambda seen: b"a42b" in seen)
+    shell.press(b"fg\n")
+    shell.read_until(lambda seen: b"train the demo" in after(seen, b"a42b"))
+    shell.press(b"q")
+    shell.read_until(lambda seen: b"No job is running" in seen)
+    shell.press(b"exit\n")
+    shell.read_until(lambda _: shell.process.poll() is not None)
+    shell.close()
+
+
 FAULTS = {
     "a key": "SaetuiApp.action_help = lambda self: 1 / 0",
     "a worker": "SaetuiApp.action_help = lambda self: self.run_worker(lambda: 1 / 0, thread=True)",
@@ -113,7 +144,7 @@ def test_a_fault_prints_one_line_and_leaves_the_terminal_as_it_was(machine: Mach
         terminal.press(b"?")
     terminal.read_until(lambda _: terminal.process.poll() is not None)
     terminal.read_for(0.2)
-    after_screens = terminal.seen.rpartition(b"\x1b[?1049l")[2].decode()
+    after_screens = after(terminal.seen, LEFT).decode()
     (said,) = [line for line in ESCAPES.sub("", after_screens).splitlines() if line.strip()]
     (file,) = machine.home.crashes.iterdir()
     assert said.startswith("saetui: a fault of the screens ended them (")

@@ -28,6 +28,7 @@ from huggingface_hub.hf_api import RepoFile
 
 from saetui.display.figures import size
 from saetui.errors import DatasetError, HomeError, ModelError, SaetuiError
+from saetui.formats.directories import bytes_in
 from saetui.sources.hub_cache import Kind
 from saetui.sources.text_files import DOWNLOADED, KINDS
 from saetui.training.tasks.task import report, serve_task
@@ -69,7 +70,7 @@ def download(request: dict[str, Any]) -> str:
         cache = Path(HF_HUB_CACHE)
         cache.mkdir(parents=True, exist_ok=True)
         blobs = cache / f"{kind}--{reference.replace('/', '--')}" / "blobs"
-        _require_space(cache, reference, sum(sizes.values()) - _bytes_in(blobs))
+        _require_space(cache, reference, sum(sizes.values()) - bytes_in(blobs))
         with _progress(reference, blobs, sum(sizes.values())):
             return snapshot_download(
                 reference,
@@ -123,7 +124,7 @@ def _progress(reference: str, blobs: Path, total: int) -> Iterator[None]:
 
     def keep_reporting() -> None:
         while not ended.wait(_REPORT_SECONDS):
-            report(f"Downloading {reference}, {size(min(_bytes_in(blobs), total))} of {size(total)}")
+            report(f"Downloading {reference}, {size(min(bytes_in(blobs), total))} of {size(total)}")
 
     reporter = threading.Thread(target=keep_reporting, daemon=True)
     reporter.start()
@@ -132,16 +133,6 @@ def _progress(reference: str, blobs: Path, total: int) -> Iterator[None]:
     finally:
         ended.set()
         reporter.join()
-
-
-def _bytes_in(blobs: Path) -> int:
-    total = 0
-    for file in blobs.glob("*"):
-        try:
-            total += file.stat().st_size
-        except FileNotFoundError:
-            continue  # it has just got its final name
-    return total
 
 
 def _refusal(kind: Kind, reference: str, revision: str | None, error: Exception) -> SaetuiError:

@@ -15,7 +15,10 @@ from typing import Any
 
 from textual import work
 
+from saetui.display.figures import size
+from saetui.display.text import one_line
 from saetui.errors import SaetuiError
+from saetui.formats.directories import bytes_in
 from saetui.jobs.commands import JobCommand, can
 from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import (
@@ -50,14 +53,19 @@ ACTION_COMMANDS: Mapping[str, tuple[JobCommand, ...]] = {
 """Action → the commands that it can give. `pause` resumes paused jobs where none can be paused."""
 
 
+_NAMES = 12
+"""So many jobs are named in a question."""
+
+
 @dataclass(frozen=True)
 class _Question:
-    """A question before something is lost; `one` and `several` say what would happen."""
+    """A question before something is lost; `one` and `several` say what would happen. `removes`: files."""
 
     one: str
     several: str
     do: str
     cancel: str
+    removes: bool = False
 
 
 _STOP = _Question(
@@ -73,12 +81,14 @@ _RETRY = _Question(
     "logs are kept. To go on from their newest checkpoints instead: r.",
     "Retry",
     "Keep",
+    removes=True,
 )
 _DELETE = _Question(
     "Its metrics, log, checkpoints and SAE are removed from the disk. This cannot be undone.",
     "Their metrics, log, checkpoints and SAEs are removed from the disk. This cannot be undone.",
     "Delete",
     "Keep",
+    removes=True,
 )
 
 
@@ -103,6 +113,9 @@ class JobKeys(SaetuiScreen[None]):
     def targets(self) -> list[Job]:
         """The jobs that a key acts on."""
         return [self.current_job] if self.current_job is not None else []
+
+    def unmark(self, jobs: Sequence[Job]) -> None:
+        """The action on these jobs is done: they are marked no longer."""
 
     def hidden_marks(self) -> int:
         """How many jobs are marked but not shown: keys leave them alone."""
@@ -219,9 +232,16 @@ class JobKeys(SaetuiScreen[None]):
     async def _confirmed(self, question: _Question, jobs: Sequence[Job], *, detail: str = "", more: str = "") -> bool:
         if not jobs:
             return False
-        text = detail or (question.one if len(jobs) == 1 else question.several)
-        more += _left_alone(self.hidden_marks())
-        dialog = ConfirmScreen(f"{question.do} {_named(jobs)}?", text + more, do=question.do, cancel=question.cancel)
+        parts = [detail or (question.one if len(jobs) == 1 else question.several)]
+        parts[0] += more + _left_alone(self.hidden_marks())
+        if len(jobs) > 1:
+            parts.insert(0, _listing(jobs))
+        if question.removes:
+            taken = await asyncio.to_thread(lambda: sum(bytes_in(Path(job.directory)) for job in jobs))
+            parts.append(f"On the disk {'it takes' if len(jobs) == 1 else 'they take'} {size(taken)}.")
+        dialog = ConfirmScreen(
+            f"{question.do} {_named(jobs)}?", "\n".join(parts), do=question.do, cancel=question.cancel
+        )
         return await self.shell.ask(dialog)
 
     async def _ask(
@@ -238,6 +258,7 @@ class JobKeys(SaetuiScreen[None]):
         if notices:
             notice = notices[-1 if len(jobs) > 1 else 0].format(_named(jobs))
             self.notify(notice + _left_alone(self.hidden_marks()), markup=False)
+            self.unmark(jobs)
         return True
 
 
@@ -247,6 +268,12 @@ def _jobs(count: int) -> str:
 
 def _named(jobs: Sequence[Job]) -> str:
     return jobs[0].name if len(jobs) == 1 else _jobs(len(jobs))
+
+
+def _listing(jobs: Sequence[Job]) -> str:
+    names = [one_line(job.name) for job in jobs[:_NAMES]]
+    rest = f" and {len(jobs) - _NAMES} more" if len(jobs) > _NAMES else ""
+    return f"{', '.join(names)}{rest}."
 
 
 def _left_alone(hidden: int) -> str:

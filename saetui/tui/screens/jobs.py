@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import work
@@ -12,7 +13,7 @@ from textual.events import Resize
 from textual.widgets import Input
 
 from saetui.errors import SaetuiError
-from saetui.jobs.job import Job, Status
+from saetui.jobs.job import Job
 from saetui.jobs.templates import DEMO_NAME, DEMO_SPEC
 from saetui.protocol.messages import Submit
 from saetui.tui.actions import Scope, bindings_for
@@ -143,10 +144,9 @@ class JobsScreen(JobKeys):
             return False
         if action in ACTION_COMMANDS:
             return can_be_asked(action, self.targets())
-        if action == "demo":
-            demos = [job for job in self.model.jobs.values() if job.name.startswith(DEMO_NAME)]
-            return not any(job.status is Status.COMPLETED or not job.status.ended for job in demos)
-        return True
+        if action == "first_demo":
+            return not self.model.jobs
+        return action != "demo" or bool(self.model.jobs)
 
     def action_open(self) -> None:
         job = self.query_one(JobList).highlighted
@@ -162,6 +162,9 @@ class JobsScreen(JobKeys):
         self.shell.open_templates()
 
     @work
+    async def action_first_demo(self) -> None:
+        await self.action_demo()
+
     async def action_demo(self) -> None:
         try:
             submitted = await self.shell.request(Submit({"name": DEMO_NAME, **DEMO_SPEC}))
@@ -192,9 +195,9 @@ class JobsScreen(JobKeys):
         self._marked = self._marked - alike if alike <= self._marked else self._marked | alike
         self._show_list()
 
-    def deleted(self) -> None:
-        """Deleted jobs cannot stay marked; after any other action they do, as more actions may follow."""
-        self._marked -= {job.id for job in self.query_one(JobList).items}
+    def unmark(self, jobs: Sequence[Job]) -> None:
+        self._marked -= {job.id for job in jobs}
+        self._show_list()
 
     def action_sort(self) -> None:
         self._order = self._order.following

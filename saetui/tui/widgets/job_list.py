@@ -106,10 +106,10 @@ class JobList(ItemList[Job]):
         strong = self.colour("strong", bold=selected, on=on)
         columns, name = layout(width)
         mark = "▌" if selected and self.has_focus else " "
-        glyph = "◆" if job.id in self._marked else style.glyph
         pieces: list[Piece] = [
             (mark, self.colour("primary", on=on)),
-            (f"{glyph} ", self.colour("warning", bold=True, on=on) if job.id in self._marked else state),
+            (style.glyph, state),
+            ("◆" if job.id in self._marked else " ", self.colour("warning", bold=True, on=on)),
             (fit(one_line(job.name), name) + " " * _GAP, strong),
         ]
         for column in columns:
