@@ -16,6 +16,7 @@ import saetui.tui
 from saetui.tui.actions import ACTIONS, BY_BINDING, Action, Scope
 from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.help import HelpList
+from tests.tui import key_table
 from tests.tui.conftest import MakeApp
 from tests.tui.fixed import FixedSource
 from tests.tui.pressing import screen_text, until
@@ -108,3 +109,7 @@ async def test_the_palette_has_what_no_key_leads_to(tmp_path: Path) -> None:
         assert "Jobs: demo" not in screen_text(app.screen)
     keyless = {action.binding_id for action in ACTIONS if not action.keys}
     assert keyless == {"jobs.demo"}
+
+
+def test_the_table_of_keys_in_the_readme_is_the_table_of_actions() -> None:
+    assert key_table.written() == key_table.table(), "python -m tests.tui.key_table writes it anew"

@@ -57,7 +57,7 @@ async def test_the_focused_field_of_the_form_is_on_the_screen(tmp_path: Path, si
         await pilot.press("n")
         assert isinstance(app.screen, NewTrainingScreen)
         hidden = []
-        presses = ["pagedown"] * 8 + ["pageup"] * 8 + ["down"] * 30 + ["up"] * 30
+        presses = ["pagedown"] * 7 + ["pageup"] * 7 + ["down"] * 22 + ["up"] * 6
         wrong = ["pagedown", "pagedown", "x", "pagedown", "x", "pagedown", "0", "ctrl+e", "pagedown", "ctrl+g"]
         for number, key in enumerate([*wrong, *presses]):
             await pilot.press(key)
