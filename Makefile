@@ -92,7 +92,7 @@ test-old-torch: $(OLD_VENV)/installed
 	$(OLD_PIP) install -q --no-compile $(OLD_TORCH) -r $(OLD_VENV)/lowest.txt
 	$(OLD_PIP) freeze | grep -E '^(torch|transformers|tokenizers|huggingface_hub|safetensors|numpy)=='
 	$(OLD_PYTEST) tests/sae tests/activations tests/training/test_architectures.py tests/training/test_exact_resume.py \
-	  tests/test_torch_packages.py tests/cli/test_train.py tests/cli/test_jobs.py
+	  tests/test_torch_packages.py tests/cli/test_train.py tests/cli/test_jobs.py tests/cli/test_download.py
 
 $(OLD_VENV)/installed: pyproject.toml
 	@test -n "$(PYTHON310)" || { echo "No Python 3.10 here: say where with PYTHON310=…"; exit 1; }
@@ -102,7 +102,7 @@ $(OLD_VENV)/installed: pyproject.toml
 	$(OLD_PIP) install -q --no-compile -e . --group dev
 	@# This torch works with both numpys: the tests choose.
 	$(OLD_VENV)/bin/saetui doctor --constraints | grep -v numpy > $(OLD_VENV)/constraints.txt
-	sed -n '/^dependencies/,/^]/p; /^training/p' pyproject.toml | grep -oE '[a-z]+>=[0-9.]+' | sed 's/>=/==/' > $(OLD_VENV)/lowest.txt
+	sed -n '/^dependencies/,/^]/p; /^training/p' pyproject.toml | grep -oE '[a-z_]+>=[0-9.]+' | sed 's/>=/==/' > $(OLD_VENV)/lowest.txt
 	touch $@
 
 # Peers live in environments of their own: they pin what saetui must not.
