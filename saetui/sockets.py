@@ -53,7 +53,7 @@ def make_socket_directory(root: Path) -> Path:
                 made.rmdir()
                 raise HomeError(
                     f"{root / _RECORD} cannot be written: {error.strerror}.",
-                    "Make room or give this user the right to write there.",
+                    "Free some space, or give this user the right to write there.",
                 ) from error
             return made
     raise HomeError(

@@ -97,7 +97,7 @@ def import_failed(reason: str) -> TorchError:
     """The error for a torch that is installed and does not load."""
     return TorchError(
         f"torch is installed and cannot be imported: {' '.join(reason.split())[:300].rstrip('.')}.",
-        f"See the whole: {sys.executable} -c 'import torch, transformers'; install the torch that fits this system.",
+        f"See the whole traceback: {sys.executable} -c 'import torch, transformers'; install the torch that fits this system.",
     )
 
 

@@ -73,9 +73,7 @@ def why_unusable(found: Packages, *, jetson: bool | None = None) -> TorchError |
         if getattr(found, name) is None:
             return TorchError(f"{name} is not installed beside torch {found.torch}.", _install_beside(found))
     if found.oldest_torch is not None and _release(found.torch) < _release(found.oldest_torch):
-        message = (
-            f"transformers {found.transformers} needs torch {found.oldest_torch} or later, and {found.torch} is here."
-        )
+        message = f"transformers {found.transformers} needs torch {found.oldest_torch} or later, and torch {found.torch} is installed."
         return TorchError(message, _install_beside(found))
     return None
 
@@ -99,7 +97,7 @@ def constraints(found: Packages, *, numpy_works: bool | None = None) -> list[str
         TorchError: there is no torch to fit to.
     """
     if found.torch is None:
-        raise TorchError("torch is not installed, so that there is nothing to fit to.", _install_torch(is_jetson()))
+        raise TorchError("torch is not installed, so there is nothing to fit.", _install_torch(is_jetson()))
     return [f"torch=={found.torch}", *requirements(found, numpy_works=numpy_works)]
 
 

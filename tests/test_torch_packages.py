@@ -72,7 +72,7 @@ def test_the_torch_that_is_there_is_fixed_to_its_very_build() -> None:
         (packages("2.5.1", numpy=None), "numpy is not installed beside torch 2.5.1", '"numpy>=1.26,<'),
         (
             packages(JETSON, transformers="5.20.0", oldest_torch="2.6"),
-            f"transformers 5.20.0 needs torch 2.6 or later, and {JETSON} is here",
+            f"transformers 5.20.0 needs torch 2.6 or later, and torch {JETSON} is installed",
             '"transformers>=4.53,<5"',
         ),
     ],

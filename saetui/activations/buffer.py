@@ -78,7 +78,7 @@ class BatchStream:
         if min(batch_size, contexts_per_block, micro_batch) < 1 or seed < 0:
             raise InvalidInput(
                 f"A buffer with batch_size {batch_size}, contexts_per_block {contexts_per_block}, "
-                f"micro_batch {micro_batch} and seed {seed} cannot be.",
+                f"micro_batch {micro_batch} and seed {seed} is not possible.",
                 "The sizes are at least 1, and the seed at least 0.",
             )
         if dataset.train_tokens == 0:

@@ -70,7 +70,8 @@ def _arrow(file: SourceFile, field: str) -> Iterator[tuple[str, Any]]:
         mark = stream.read(len(_FILE_FORMAT))
     if mark.startswith(_OLD_FEATHER):
         raise UnusableFile(
-            f"{file.path} is in the first version of Feather, which Arrow has given up.", "Write it again as parquet."
+            f"{file.path} is in the first version of Feather, which Arrow no longer reads.",
+            "Write it again as parquet.",
         )
     with arrow.memory_map(str(file.path)) as mapped:
         if mark == _FILE_FORMAT:

@@ -123,7 +123,7 @@ def _document_of(file: SourceFile, reading: Reading, place: str, field: str, val
 
     Raises:
         ValueError: the row has no document; the error says why.
-        DatasetError: its tokens are of another tokenizer, or Jinja is not installed for the chat template.
+        DatasetError: its tokens were made with another tokenizer, or Jinja is not installed for the chat template.
     """
     if isinstance(value, Unreadable):
         raise ValueError(value.problem)
@@ -168,7 +168,7 @@ def _require_own_tokens(
         raise DatasetError(
             f"{file.path}, {place}: the token {worst} in field {field!r} is none of the model's tokenizer, which has "
             f"0 to {reading.vocabulary - 1}.",
-            "The rows are of another tokenizer: name a field that holds text as text_field, or choose that model.",
+            "The rows were made with another tokenizer: name a field that holds text as text_field, or choose that model.",
         )
 
 

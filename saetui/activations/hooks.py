@@ -22,7 +22,7 @@ def activation_of(value: object, name: str) -> Tensor:
     found = value[0] if isinstance(value, tuple | list) and value else value
     if not isinstance(found, Tensor) or found.ndim < 2:
         raise ModelError(
-            f"At {name} there is no activation but {type(found).__name__}.",
+            f"At {name} the model gives no activation but {type(found).__name__}.",
             "Its structure is not understood; choose another hook point or model.",
         )
     return found

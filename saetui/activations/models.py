@@ -190,7 +190,7 @@ class LanguageModel:
         """Check that the model reads contexts of this length and tokens up to this id.
 
         Raises:
-            ModelError: the context is too long, or the tokens are of another tokenizer.
+            ModelError: the context is too long, or the tokens were made with another tokenizer.
         """
         longest = self.max_context
         if longest is not None and context_length > longest:

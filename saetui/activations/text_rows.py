@@ -34,7 +34,7 @@ Row = tuple[str, object]
 
 
 class DamagedJson(ValueError):
-    """The text stops being JSON. The message says where."""
+    """The text is not JSON. The message says from where."""
 
 
 def read_rows(file: SourceFile, stream: BinaryIO, text_field: str) -> Iterator[Row]:
@@ -138,7 +138,7 @@ def iterate_json(stream: TextIO) -> Iterator[object]:
     """Read consecutive values, and of arrays the elements, one by one, so that the file may be larger than memory.
 
     Raises:
-        DamagedJson: the text stops being JSON, or a value is too long for memory.
+        DamagedJson: the text is not JSON, or a value is too long for memory.
     """
     decoder = json.JSONDecoder(parse_int=_integer)
     buffer, position, done, ended = "", 0, 0, False
@@ -166,7 +166,7 @@ def iterate_json(stream: TextIO) -> Iterator[object]:
         if ended:
             if position >= len(buffer) and not inside:
                 return
-            raise DamagedJson(f"it stops being JSON at character {done + position}")
+            raise DamagedJson(f"it is not JSON from character {done + position}")
         if len(buffer) - position > _LONGEST_ROW:
             raise DamagedJson(
                 f"the value at character {done + position} does not end within {_LONGEST_ROW:,} characters"

@@ -110,9 +110,7 @@ def prepare_tokens(
     found = _key(files, backend, packing, reading, lambda done: report(TokenProgress("reading", done, total)))
 
     if key is not None and found != key:
-        raise OtherTokens(
-            f"The text of {source} gives other tokens than before.", "Restore the text, or its tokenizer."
-        )
+        raise OtherTokens(f"The text of {source} now gives different tokens.", "Restore the text, or its tokenizer.")
 
     def make(out: BinaryIO) -> TokenManifest:
         def on_progress(done: int, written: Written) -> None:

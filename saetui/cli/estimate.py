@@ -32,7 +32,7 @@ def estimate_command(spec_file: str | None, template: str | None, overrides: tup
     """Estimate the memory and time of a training.
 
     The time is known once `saetui bench` has measured this machine, and the forecast of dead latents once the activations
-    are in the cache. Exits with 1 when the memory does not suffice.
+    are in the cache. Exits with 1 when there is not enough memory.
     """
     raw, _ = chosen_spec(spec_file, template)
     ready = complete_spec(final_spec(raw, overrides))
@@ -74,5 +74,5 @@ def _forecast(site: str, gamma: float) -> str:
     """How the offset that all tokens share affects the latents, in a sentence."""
     offset = f"{site}: γ {gamma:.2g}, the mean of the activations is {gamma:.2g} times their standard deviation"
     if gamma < LARGE:
-        return f"{offset}: no latents die of it"
+        return f"{offset}: no latents die because of it"
     return f"{offset}: an SAE that does not start at this mean loses many of its latents; here b_dec starts there"

@@ -77,7 +77,7 @@ def finished(job: Job) -> dict[str, Path]:
     if results:
         return {path.name: path for path in results}
     if job.status.ended:
-        way_out = f"It ended without one; `saetui show {job.id}` says why."
+        way_out = f"It ended without a result; `saetui show {job.id}` says why."
     else:
         way_out = f"It gets one at its end; `saetui stop {job.id}` ends it now and keeps the SAE of the present step."
     raise NotFound(f"The job {job.name} ({job.id}) is {job.status.value} and has no result.", way_out)
@@ -133,7 +133,7 @@ def copy_out(parts: Mapping[str, Path], target: Path) -> None:
     except OSError as error:
         raise SaetuiError(
             f"{target} cannot be written: {error.strerror} ({error.filename}).",
-            "Choose a place with room where you may write.",
+            "Choose a writable place with enough space.",
         ) from error
 
 

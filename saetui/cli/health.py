@@ -106,7 +106,7 @@ def check_runs(home: Home, known: Collection[str] | None) -> Iterator[Finding]:
             way_out = f"saetui leaves it there. If it is yours, keep it elsewhere: mv {path} …"
             yield warning("runs", f"{entry.shown} {entry.what}.", way_out)
         elif entry.kind is Kind.DELETED:
-            yield warning("runs", f"{entry.shown} is what is left of the deleted job {entry.job_id}.",
+            yield warning("runs", f"{entry.shown} is left over from the deleted job {entry.job_id}.",
                           f"The next start of the supervisor tries to remove it; if it cannot: lsattr -d {path}, rm -r {path}")  # fmt: skip
         elif entry.kind is Kind.HALF_MADE:
             yield warning("runs", f"{entry.shown} is half of a submission that was never acknowledged.",

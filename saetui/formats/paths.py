@@ -18,11 +18,11 @@ _SHOWN = 40
 def why_no_path(text: str) -> str | None:
     """Why a text cannot be a path. None if it can."""
     if "\0" in text:
-        return f"{shortened(text)} holds a zero byte, which no path has."
+        return f"{shortened(text)} contains a NUL byte, which no path can."
     try:
         encoded = text.encode()
     except UnicodeEncodeError:
-        return f"{shortened(text)} is not in UTF-8, and saetui keeps texts in UTF-8 alone."
+        return f"{shortened(text)} is not in UTF-8, the only encoding that saetui keeps texts in."
     if len(encoded) > PATH_BYTES:
         return f"{shortened(text)} has {len(encoded)} bytes; a path has at most {PATH_BYTES}."
     longest = max((len(name) for name in encoded.split(b"/")), default=0)
@@ -31,7 +31,7 @@ def why_no_path(text: str) -> str | None:
     try:
         Path(text).expanduser()
     except RuntimeError:
-        return f"{shortened(text)} begins with a user that this machine does not know."
+        return f"{shortened(text)} begins with the home of a user that this machine does not have."
     return None
 
 

@@ -72,7 +72,7 @@ def write_template_file(path: Path, text: str, *, overwrite: bool = False) -> No
         write_durably(path, text.encode())
     except OSError as error:
         raise SaetuiError(
-            f"{path} cannot be written: {error.strerror}.", "Choose a place with room where you may write."
+            f"{path} cannot be written: {error.strerror}.", "Choose a writable place with enough space."
         ) from error
 
 

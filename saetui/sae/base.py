@@ -81,7 +81,7 @@ class SparseAutoencoder(nn.Module, ABC):
             options: the fields of `options_type`.
 
         Raises:
-            InvalidInput: a size below 1, an option that is unknown, missing, or cannot be.
+            InvalidInput: a size below 1, an option that is unknown, missing or invalid.
         """
         super().__init__()
         sizes = Sizes(d_in, d_out, latents)
@@ -271,7 +271,7 @@ class SparseAutoencoder(nn.Module, ABC):
 def _centre_of(tokens: Tensor, method: Centre) -> Tensor:
     """The mean or geometric median of tokens (n, d): shape (d,), float64."""
     if tokens.shape[0] == 0:
-        raise InvalidInput("There are no tokens to take the centre of.", "Give at least one batch.")
+        raise InvalidInput("There are no tokens to compute a centre from.", "Give at least one batch.")
     if method == "mean":
         return tokens.to(torch.float64).mean(0)
     if method == "geometric_median":

@@ -140,7 +140,7 @@ class JumpReLUTranscoder(JumpReLUSAE):
     def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
         """The target, which must be given."""
         if target is None:
-            raise InvalidInput(f"{self.architecture} was given no target.", "Give it what it is to predict.")
+            raise InvalidInput(f"{self.architecture} was given no target.", "Pass its target.")
         return target
 
 

@@ -66,7 +66,7 @@ def read_options(architecture: str, kind: type[OptionsT], sizes: Sizes, given: M
         given: values by name; those that are not named have their defaults.
 
     Raises:
-        InvalidInput: an unknown option, one that is missing, or a value that cannot be.
+        InvalidInput: an unknown option, a missing one, or an invalid value.
     """
     known = {field.name: field for field in fields(kind)}
     unknown = [name for name in given if name not in known]

@@ -46,7 +46,7 @@ def build(
         options: the fields of the architecture's options (`ARCHITECTURES[architecture].options_type`).
 
     Raises:
-        InvalidInput: an unknown architecture, an option that is unknown, missing, or cannot be.
+        InvalidInput: an unknown architecture, an option that is unknown, missing or invalid.
     """
     kind = ARCHITECTURES.get(architecture)
     if kind is None:

@@ -61,9 +61,7 @@ class Transcoder(TopKSAE):
     def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
         """The target, which must be given."""
         if target is None:
-            raise InvalidInput(
-                f"{self.architecture} was given no target.", "Give it what it is to predict: the MLP's output."
-            )
+            raise InvalidInput(f"{self.architecture} was given no target.", "Pass its target, the MLP's output.")
         return target
 
     def loss(

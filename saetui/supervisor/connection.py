@@ -125,7 +125,7 @@ class Connection:
         except ProtocolError as error:
             self._put(failure_of(error))
         except asyncio.TimeoutError:
-            late = ProtocolError(f"No greeting came within {duration(HANDSHAKE_SECONDS)}.", "Try again.")
+            late = ProtocolError(f"The client sent no greeting within {duration(HANDSHAKE_SECONDS)}.", "Try again.")
             self._put(failure_of(late))
 
     async def _shake_hands(self) -> None:

@@ -207,7 +207,7 @@ def _not_writable(record: Record, error: OSError) -> HomeError:
     return HomeError(
         f"{record.job.name} ({record.job.state}): its directory {record.job.directory} cannot be written: "
         f"{error.strerror or error}.",
-        "Make room or give this user the right to write there, then try again.",
+        "Free some space, or give this user the right to write there, then try again.",
     )
 
 

@@ -158,7 +158,7 @@ class Service:
         )
 
     def still_serves(self) -> bool:
-        """Whether neither the home nor its `runs/` was removed, moved or replaced. When one was, the supervisor leaves soon."""
+        """Whether neither the home nor its `runs/` was removed, moved or replaced. When one was, the supervisor stops soon."""
         try:
             # Others must find the file of the lock that is held here.
             found = os.path.samestat(self._home.supervisor_lock.stat(), os.fstat(self._lock))
@@ -176,7 +176,7 @@ class Service:
             serves = self.still_serves()
             self._check_now.clear()
             if not serves:
-                log.error("%s was removed or replaced: this supervisor leaves", self._home.root)
+                log.error("%s was removed or replaced: this supervisor stops", self._home.root)
                 self._leaving.set()
                 continue
             try:
@@ -206,7 +206,7 @@ class Service:
         self._listener.close()
         self._scheduler.close()
         for connection in self._connections:
-            connection.say_goodbye("The supervisor leaves; trainings go on.")
+            connection.say_goodbye("The supervisor stops; trainings go on.")
         deadline = asyncio.get_running_loop().time() + 0.5
         while any(one.outbox.size for one in self._connections) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.005)

@@ -182,7 +182,7 @@ def _storing(path: Path) -> Iterator[None]:
     except OSError as error:
         raise HomeError(
             f"{path} cannot be written: {error.strerror or error}.",
-            f"Make room or give this user the right to write in {path.parent}.",
+            f"Free some space, or give this user the right to write in {path.parent}.",
         ) from error
 
 

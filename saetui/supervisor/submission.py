@@ -128,5 +128,5 @@ def _awaited(jobs: Jobs, text: str) -> str:
 def _no_room(home: Home, error: OSError) -> HomeError:
     return HomeError(
         f"The job's directory cannot be made in {home.runs}: {error.strerror or error}.",
-        "Make room or give this user the right to write there.",
+        "Free some space, or give this user the right to write there.",
     )

@@ -74,7 +74,7 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         evaluation_owed: the held-out evaluation of this step was left out for a stop.
-        ahead: sites that have taken the next step already, where the memory did not suffice for another site.
+        ahead: sites that have taken the next step already, where the memory was not enough for another site.
         micro_batches: for each site the tokens in a micro-batch, fewer since the memory was short.
         contexts: so many go through the model at a time since the memory was short; None: as many as usual.
         seconds: of training so far.
@@ -209,9 +209,9 @@ def _read_trainer_file(path: Path) -> _TrainerFile:
         raise _unreadable(path, error) from error
     if version < VERSION:
         raise FormatError(
-            f"The run of the checkpoint {path.absolute()} began by earlier rules (version {version}, now {VERSION}): it trained on "
+            f"The run of the checkpoint {path.absolute()} began under earlier rules (version {version}, now {VERSION}): it trained on "
             "first positions and on sinks, and took the optimiser's steps in other units.",
-            "Retry the job to begin anew, or resume it with the saetui that began it. What it has exported stays as it is.",
+            "Retry the job to start again, or resume it with the saetui that began it. What it has exported stays as it is.",
         )
     raise FormatError(
         f"{path.absolute()} has version {version}, this saetui reads {VERSION}.",

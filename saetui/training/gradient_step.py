@@ -42,7 +42,7 @@ def gradient_step(
         The losses of the batch, detached; and the norm of its gradient before it was shortened, shape ().
 
     Raises:
-        OutOfMemory: the memory does not suffice for one token.
+        OutOfMemory: there is not enough memory for one token.
     """
 
     def forward_and_backward() -> Losses:

@@ -86,7 +86,7 @@ def _explain(error: Exception, run: RunDirectory) -> dict[str, str | None]:
         asked = "" if needed is None else f": {size(needed)} could not be had"
         return {
             "kind": "out_of_memory",
-            "message": f"The memory does not suffice for the model and its SAEs{asked}.{newest}",
+            "message": f"There is not enough memory for the model and its SAEs{asked}.{newest}",
             "suggestion": "Lower the number of layers, the expansion factor or batch_size, or end other programs.",
         }
     if isinstance(error, OSError):

@@ -66,7 +66,7 @@ class Training:
         """Train to the end, save, and export the result.
 
         Raises:
-            TrainingError: the loss is no longer finite, or the memory does not suffice.
+            TrainingError: the loss is no longer finite, or memory runs out.
             OSError: the result cannot be written.
         """
         self._resume()

@@ -15,7 +15,7 @@ from saetui.errors import DatasetError, FormatError, ModelError
 from saetui.rundir.layout import RunDirectory
 from saetui.spec.settings import Settings
 
-_RETRY = "or retry the job to begin anew with what is there now."
+_RETRY = "or retry the job to start again with what is there now."
 GOES_ON = "The run goes on with the tokens that it began with, which are kept."
 
 
@@ -89,7 +89,7 @@ def require_same_rules(origin: Origin, run: RunDirectory) -> None:
     changed = [f"{name} ({then[name]!r} then, {now[name]!r} now)" for name in now if then[name] != now[name]]
     if changed:
         raise FormatError(
-            f"The run in {run.path.absolute()} began by other rules than this saetui has: {', '.join(changed)}.",
+            f"The run in {run.path.absolute()} began under other rules than this version of saetui has: {', '.join(changed)}.",
             f"Resume it with the saetui that began it, {_RETRY}",
         )
     if origin.spec != _digest_of_spec(run):

@@ -49,7 +49,7 @@ class OutOfMemory(TrainingError):
 
 @dataclass(frozen=True)
 class Shortage:
-    """One time that the memory did not suffice.
+    """One time that memory ran out.
 
     Attributes:
         needed: bytes of the allocation that failed, where the error names them.
@@ -90,7 +90,7 @@ def free_bytes(device: torch.device) -> int:
 
 
 class Chunks:
-    """How much is worked on at a time: halved whenever the memory does not suffice.
+    """How much is worked on at a time: halved whenever memory runs out.
 
     Attributes:
         size: of a chunk, in `unit`; None for everything at once.
@@ -117,7 +117,7 @@ class Chunks:
             undo: drops what a failed attempt has left.
 
         Raises:
-            OutOfMemory: the memory does not suffice for a chunk of one.
+            OutOfMemory: there is not enough memory for a chunk of one.
         """
         while True:
             try:
@@ -139,7 +139,7 @@ class Chunks:
         if before <= 1:
             asked = "what it needs" if needed is None else size_of(needed)
             raise OutOfMemory(
-                f"The memory does not suffice even for one of its {self._unit} at a time: {asked} could not be "
+                f"There is not enough memory even for one of its {self._unit} at a time: {asked} could not be "
                 f"allocated, {size_of(free)} are free.",
                 "Lower the number of layers or the expansion factor, or end other programs.",
                 needed,
@@ -149,7 +149,7 @@ class Chunks:
 
 
 class AdaptiveExtractor(ActivationExtractor):
-    """Runs the model on fewer contexts at a time where the memory does not suffice for all."""
+    """Runs the model on fewer contexts at a time where memory runs out for all at once."""
 
     def __init__(self, model: LanguageModel, sites: Sequence[Site]) -> None:
         super().__init__(model, sites)

@@ -180,7 +180,7 @@ class Recorder:
         """Nothing else waits for the disk: once all rows and events are written too, report that all is well again."""
         if self._refusal is not None and self.trouble is None and self._events.write_waiting():
             self._refusal = None
-            self.event("recovered", "The disk takes everything again", step=step, data={"step": step})
+            self.event("recovered", "Saving works again", step=step, data={"step": step})
 
     def close(self) -> None:
         for log in self._logs:

@@ -192,7 +192,7 @@ class Watch:
         before, now = sum(losses[:rows]) / rows, sum(losses[rows:]) / rows
         if not (math.isfinite(before) and math.isfinite(now)) or before - now >= PLATEAU_GAIN * abs(before):
             return None
-        message = f"The loss has stood still for {rows * settings.log_interval} steps, at {now:.4g}."
+        message = f"The loss has not changed for {rows * settings.log_interval} steps, at {now:.4g}."
         way_out = "A longer run will not help: stop here, or start one with another learning_rate or a wider SAE."
         return Concern.PLATEAU, message, way_out
 

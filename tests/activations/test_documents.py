@@ -306,7 +306,7 @@ def test_a_compressed_file_cut_short_is_refused(suffix: str, prepare: Preparer, 
 
 def test_a_damaged_json_file_is_refused(prepare: Preparer, tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", json.dumps(rows())[:-30])
-    assert "stops being JSON" in prepare.refused(path)
+    assert "is not JSON from" in prepare.refused(path)
 
 
 def test_the_standard_library_is_a_dataset(prepare: Preparer, monkeypatch: pytest.MonkeyPatch) -> None:

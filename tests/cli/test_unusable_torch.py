@@ -36,7 +36,7 @@ def test_a_torch_that_transformers_refuses_is_told_with_what_to_type(
     outcome = saetui(*WAYS[way], directory=directory, environment={"PYTHONPATH": str(packages)})
     assert outcome.code == 1
     (line,) = outcome.err.splitlines()
-    assert "transformers 5.24.0 needs torch 2.6 or later, and 2.5.0a0+872d972e41.nv24.8 is here." in line
+    assert "transformers 5.24.0 needs torch 2.6 or later, and torch 2.5.0a0+872d972e41.nv24.8 is installed." in line
     assert 'pip install "transformers>=4.53,<5"' in line
     assert not list(home.runs.glob("*"))
 

@@ -13,9 +13,9 @@ from saetui.spec.training_spec import check_fields
 IMPOSSIBLE = {
     "x" * 100_000: "has 100000 bytes; a path has at most 4095",
     "é" * 200: "holds a name of 400 bytes; the most are 255",
-    "nul\0byte": "holds a zero byte",
+    "nul\0byte": "contains a NUL byte",
     "bad\udcff": "is not in UTF-8",
-    "~nobody-of-that-name/x": "a user that this machine does not know",
+    "~nobody-of-that-name/x": "a user that this machine does not have",
 }
 
 

@@ -75,10 +75,10 @@ def test_its_run_is_not_resumed_by_other_rules_and_keeps_all_that_it_has(saetui:
     assert job["status"] == Status.FAILED, ended.out
     assert job["error"]["kind"] == "format"
     assert (
-        "began by earlier rules (version 2, now 3): it trained on first positions and on sinks"
+        "began under earlier rules (version 2, now 3): it trained on first positions and on sinks"
         in job["error"]["message"]
     )
-    assert "Retry the job to begin anew, or resume it with the saetui that began it" in job["error"]["suggestion"]
+    assert "Retry the job to start again, or resume it with the saetui that began it" in job["error"]["suggestion"]
     assert job["resumes"] == 0
     assert {path: path.read_bytes() for path in kept} == before
     assert len(before) == 6

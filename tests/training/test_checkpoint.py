@@ -75,7 +75,11 @@ def test_where_there_is_no_room_nothing_is_begun_and_both_numbers_are_said(tmp_p
 @pytest.mark.parametrize(
     ("version", "words", "way_out"),
     [
-        (2, "began by earlier rules (version 2, now 3): it trained on first positions", "Retry the job to begin anew"),
+        (
+            2,
+            "began under earlier rules (version 2, now 3): it trained on first positions",
+            "Retry the job to start again",
+        ),
         (9, "has version 9, this saetui reads 3", "Resume it with the saetui that wrote it"),
     ],
 )

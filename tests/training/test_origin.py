@@ -118,7 +118,7 @@ def test_without_kept_tokens_it_is_refused_with_the_texts_name_and_goes_on_once_
     assert error["message"] == (
         f"The text of {text} is not the one that the run began with. The tokens that it began with are no longer kept."
     )
-    assert error["suggestion"] == "Put that one back, or retry the job to begin anew with what is there now."
+    assert error["suggestion"] == "Put that one back, or retry the job to start again with what is there now."
     text.write_bytes(content)
     resume(home, killed)
 
@@ -173,7 +173,7 @@ def test_a_run_whose_model_changed_is_refused_with_the_models_place_and_goes_on_
     error = refusal(home, killed)
     assert error["kind"] == "model"
     assert error["message"] == f"The model in {model} is not the one that the run began with."
-    assert error["suggestion"] == "Put that one back, or retry the job to begin anew with what is there now."
+    assert error["suggestion"] == "Put that one back, or retry the job to start again with what is there now."
     shutil.rmtree(model)
     shutil.copytree(TINY, model)
     resume(home, killed)

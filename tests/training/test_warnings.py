@@ -108,7 +108,7 @@ def test_one_row_out_of_line_is_no_reason() -> None:
 def test_a_loss_that_stands_still_is_said_with_how_long() -> None:
     advice = only(said(row={"loss": 0.3}))
     assert advice.concern is Concern.PLATEAU
-    assert "stood still for 200 steps, at 0.3" in advice.message
+    assert "has not changed for 200 steps, at 0.3" in advice.message
 
 
 def test_standing_still_is_expected_while_the_rate_falls() -> None:

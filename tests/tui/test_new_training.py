@@ -280,7 +280,7 @@ class TestErrors:
 
 class TestAMachineThatCannotTrain:
     async def test_the_reason_stands_in_place_of_ready_and_what_to_type_beside_it(self, tmp_path: Path) -> None:
-        reason = "transformers 5.24.0 needs torch 2.6 or later, and 2.5.1 is here."
+        reason = "transformers 5.24.0 needs torch 2.6 or later, and torch 2.5.1 is installed."
         found = CannotTrain(message=reason, suggestion='Type: pip install "transformers<5"')
         source = FixedSource()
         async with open_form(small_spec(tmp_path), source=source) as form:

@@ -57,7 +57,7 @@ def apply_conventions(config: dict[str, Any], weights: dict[str, Tensor], direct
     config["architecture"] = _TRAINING_NAMES.get(architecture, architecture)
     factor = weights.pop("scaling_factor", None)
     if factor is not None and not torch.equal(factor, torch.ones_like(factor)):
-        raise FormatError(f"{directory} has finetuning factors (scaling_factor), which saetui has not.", AGAIN)
+        raise FormatError(f"{directory} has finetuning factors (scaling_factor), which saetui does not have.", AGAIN)
     if "topk_threshold" in weights:
         latents = weights["W_dec"].shape[0]
         weights["threshold"] = weights.pop("topk_threshold").expand(latents).contiguous()

@@ -228,7 +228,7 @@ def _is_lfs_pointer(path: Path, length: int) -> bool:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON's")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _unreadable(path: Path, wrong: OSError | ValueError) -> FormatError:

@@ -245,7 +245,7 @@ def require_shapes(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int
             raise FormatError(f"{name} in {path} is of type {weights[name].dtype}.", AGAIN)
     unknown = sorted(weights.keys() - shapes.keys())
     if unknown:
-        raise FormatError(f"{path} holds {', '.join(unknown[:3])}, which its architecture has not.", AGAIN)
+        raise FormatError(f"{path} holds {', '.join(unknown[:3])}, which its architecture does not have.", AGAIN)
 
 
 def _own(
@@ -262,7 +262,7 @@ def _own(
         for name, key in (("d_in", "d_in"), ("d_out", "d_out"), ("latents", "d_sae"))
     }
     if "W_dec" not in weights or tuple(weights["W_dec"].shape) != (sizes["latents"], sizes["d_out"]):
-        raise FormatError(f"W_dec in {directory / WEIGHTS_FILE} has not the shape that cfg.json gives.", AGAIN)
+        raise FormatError(f"W_dec in {directory / WEIGHTS_FILE} does not have the shape that cfg.json gives.", AGAIN)
     # In raw units tied weights differ: W_enc is multiplied by the scale, W_dec divided by it.
     untied = {"tie_weights": False} if "tie_weights" in description else {}
     sae = _described({**description, **sizes, **untied, "decoder_norm": decoder_norm_of(weights)})
@@ -282,7 +282,7 @@ def _described(description: Mapping[str, Any]) -> SparseAutoencoder:
     try:
         return build_from(description)
     except (InvalidInput, TypeError, ValueError) as wrong:
-        raise FormatError(f"cfg.json describes an SAE that cannot be: {wrong}", AGAIN) from wrong
+        raise FormatError(f"cfg.json describes an impossible SAE: {wrong}", AGAIN) from wrong
 
 
 def _units(config: Mapping[str, Any]) -> Normalization:

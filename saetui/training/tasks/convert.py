@@ -89,7 +89,7 @@ def convert(source: Path, target: Path, layout: str) -> None:
             write_durably(target / file, (source / file).read_bytes(), point="copy")
     except OSError as error:
         raise SaetuiError(
-            f"{target} could not be written: {error.strerror}.", "Choose a place with enough space where you may write."
+            f"{target} could not be written: {error.strerror}.", "Choose a writable place with enough space."
         ) from error
 
 
