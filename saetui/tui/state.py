@@ -68,8 +68,8 @@ class Model:
             self.preferences = change.preferences
         else:
             assert isinstance(change, DeviceChanged)
-            before, self.device = self.device, change.reading
-            return before is None or before.cannot_train == change.reading.cannot_train
+            self.device = change.reading
+            return True
         return False
 
     def lose(self) -> None:
