@@ -316,7 +316,7 @@ def test_a_warning_is_shown_and_accepted(saetui: Saetui, tmp_path: Path) -> None
 
 
 def test_a_model_with_a_name_that_is_no_path_is_a_wrong_field(train: Train) -> None:
-    for name, words in (("x" * 100_000, "at most 4095"), ("~nobody-of-that-name/m", "does not know")):
+    for name, words in (("x" * 100_000, "at most 4095"), ("~nobody-of-that-name/m", "does not have")):
         outcome = train({"model": name, "dataset": {"source": name}})
         assert outcome.code == 2
         assert outcome.err.count(words) == 2 and "model: " in outcome.err and "dataset.source: " in outcome.err
