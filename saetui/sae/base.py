@@ -44,10 +44,19 @@ class WholeBatch(NamedTuple):
     tokens: int = 0
 
 
+class BatchContext(NamedTuple):
+    """What the loss of a batch depends on beside its tokens: the arguments of `SparseAutoencoder.loss`."""
+
+    sparsity_coefficient: float = 0.0
+    dead: DeadSet | None = None
+    whole_batch: WholeBatch | None = None
+    path: Path = "auto"
+
+
 class SparseAutoencoder(nn.Module, ABC):
     """A sparse autoencoder (or a transcoder, whose input and target differ, in width too).
 
-    A new architecture is one file: a subclass with `encode` and `loss`, its options, and a line in registry.py. Its own
+    A new architecture is one file: a subclass with `encode` and `losses`, its options, and a line in registry.py. Its own
     parameters are made in `make_parameters` after those of the base, in float32. What must hold after each step of the
     optimiser (a threshold kept ≥ 0) is restored in `after_step`.
 
@@ -122,11 +131,6 @@ class SparseAutoencoder(nn.Module, ABC):
         return self.b_enc
 
     @property
-    def sparsity_hyperparameter(self) -> str | None:
-        """The hyperparameter whose warmed-up value `sparsity_coefficient` is: l1_alpha, l0_alpha, or None."""
-        return None
-
-    @property
     def rate_factors(self) -> dict[str, float]:
         """The learning rate of a parameter as a multiple of the run's, by name; 1 for all that are not named."""
         return {}
@@ -191,11 +195,15 @@ class SparseAutoencoder(nn.Module, ABC):
         return x_hat
 
     def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
-        """What z·W_dec + b_dec is to predict, shape (B, d_out): the target, and where there is none x itself."""
-        del self
+        """What z·W_dec + b_dec is to predict, shape (B, d_out): the target, and where there is none x itself.
+
+        Raises:
+            InvalidInput: a transcoder without a target: nothing is ever compared with x by default.
+        """
+        if target is None and not self.centres_input:
+            raise InvalidInput(f"{self.architecture} was given no target.", "Pass its target, the MLP's output.")
         return x if target is None else target
 
-    @abstractmethod
     def loss(
         self,
         x: Tensor,
@@ -215,7 +223,15 @@ class SparseAutoencoder(nn.Module, ABC):
             dead: the latents that are dead, for the architecture's own means against it; None while there are none.
             whole_batch: facts of the batch that x is a micro-batch of; None where x is all of it.
             path: which products to use; "auto" chooses by density. The result is the same.
+
+        Raises:
+            InvalidInput: a target that the architecture cannot have, or none where it needs one.
         """
+        return self.losses(x, self.goal(x, target), BatchContext(sparsity_coefficient, dead, whole_batch, path))
+
+    @abstractmethod
+    def losses(self, x: Tensor, y: Tensor, context: BatchContext) -> Losses:
+        """The terms of `loss`, where z·W_dec + b_dec is to predict y, shape (B, d_out)."""
 
     def measure(self, x: Tensor, target: Tensor | None = None, *, sparsity_coefficient: float = 0.0) -> Losses:
         """`loss` without gradients, for evaluation."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from saetui.sae.base import Path, WholeBatch
+from saetui.sae.base import BatchContext, Path, WholeBatch
 from saetui.sae.kernels.dense import pre_activations, row_blocks
 from saetui.sae.kernels.selection import Above, LargestOfAll, Selection, floor_of, largest_values
 from saetui.sae.kernels.sparse import places_above
@@ -72,7 +72,7 @@ class BatchTopKSAE(TopKSAE):
         del sparsity_coefficient
         path: Path = "dense" if x.device.type != "cpu" else "auto"
         with torch.no_grad():
-            return self.losses_of(Above(self.cutoff), x, target, None, None, path)
+            return self.losses_of(Above(self.cutoff), x, self.goal(x, target), BatchContext(path=path))
 
     @torch.no_grad()
     def batch_floor(self, parts: Sequence[Tensor]) -> Tensor:

@@ -19,6 +19,7 @@ from saetui.sae.kernels.threshold import SparsityMode, ThresholdOptions, jump, t
 from saetui.sae.kernels.weights import Outcome, Weights
 from saetui.sae.options import Sizes
 from saetui.sae.relu import ReluOptions, ReluSAE
+from saetui.sae.transcoder import LinearPath
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -73,11 +74,6 @@ class JumpReLUSAE(ReluSAE):
         """As the base, and θ."""
         super().make_parameters(generator)
         self.threshold = nn.Parameter(torch.full((self.latents,), float(self.options.initial_threshold)))
-
-    @property
-    def sparsity_hyperparameter(self) -> str | None:
-        """`l0_alpha`: the penalty is one on L0 (or on its smooth stand-in)."""
-        return "l0_alpha"
 
     @property
     def rate_factors(self) -> dict[str, float]:
@@ -137,28 +133,8 @@ class JumpReLUTranscoder(JumpReLUSAE):
     architecture = "jumprelu_transcoder"
     centres_input = False
 
-    def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
-        """The target, which must be given."""
-        if target is None:
-            raise InvalidInput(f"{self.architecture} was given no target.", "Pass its target.")
-        return target
 
-
-class JumpReLUSkipTranscoder(JumpReLUTranscoder):
-    """The same with a linear path beside it: ŷ = z·W_dec + b_dec + x·W_skip."""
+class JumpReLUSkipTranscoder(LinearPath, JumpReLUTranscoder):
+    """The same with a linear path beside it."""
 
     architecture = "jumprelu_skip_transcoder"
-    W_skip: nn.Parameter
-
-    def make_parameters(self, generator: torch.Generator) -> None:
-        """As jumprelu; W_skip (d_in, d_out) is 0."""
-        super().make_parameters(generator)
-        self.W_skip = nn.Parameter(torch.zeros(self.d_in, self.d_out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """ŷ for x (B, d_in): shape (B, d_out)."""
-        return super().forward(x) + x @ self.W_skip
-
-    def goal(self, x: Tensor, target: Tensor | None) -> Tensor:
-        """What is left for the latents to predict: the target less the linear path."""
-        return super().goal(x, target) - x @ self.W_skip

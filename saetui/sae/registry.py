@@ -14,10 +14,9 @@ from saetui.sae.jumprelu import JumpReLUSAE
 from saetui.sae.matryoshka import MatryoshkaSAE
 from saetui.sae.options import Option
 from saetui.sae.skip import SkipSAE
-from saetui.sae.skip_transcoder import SkipTranscoder
 from saetui.sae.standard import StandardSAE
 from saetui.sae.topk import TopKSAE
-from saetui.sae.transcoder import Transcoder
+from saetui.sae.transcoder import SkipTranscoder, Transcoder
 
 ARCHITECTURES: dict[str, type[SparseAutoencoder]] = {
     "standard": StandardSAE,

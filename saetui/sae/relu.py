@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from saetui.sae.base import Path, SparseAutoencoder, WholeBatch
+from saetui.sae.base import BatchContext, SparseAutoencoder
 from saetui.sae.dead import DeadSet
 from saetui.sae.kernels.dead_latents import ghost_loss
 from saetui.sae.kernels.dense import pre_activations
@@ -34,11 +34,6 @@ class ReluSAE(SparseAutoencoder):
     options_type = ReluOptions
     options: ReluOptions
 
-    @property
-    def sparsity_hyperparameter(self) -> str | None:
-        """`l1_alpha`: the penalty is an L1."""
-        return "l1_alpha"
-
     @abstractmethod
     def outcome(
         self, x: Tensor, y: Tensor, weights: Weights, dead: DeadSet | None, *, sparse: bool
@@ -58,23 +53,14 @@ class ReluSAE(SparseAutoencoder):
         """Pre-activations below it, one number or one for each latent, have neither value nor gradient."""
         return 0.0
 
-    def loss(
-        self,
-        x: Tensor,
-        target: Tensor | None = None,
-        *,
-        sparsity_coefficient: float = 0.0,
-        dead: DeadSet | None = None,
-        whole_batch: WholeBatch | None = None,
-        path: Path = "auto",
-    ) -> Losses:
+    def losses(self, x: Tensor, y: Tensor, context: BatchContext) -> Losses:
         """Terms: recon, sparsity, and aux where there is one."""
-        y, weights = self.goal(x, target), self.weights()
-        sparse = is_sparse(x, weights, self.sparse_floor) if path == "auto" else path == "sparse"
+        weights, dead = self.weights(), context.dead
+        sparse = is_sparse(x, weights, self.sparse_floor) if context.path == "auto" else context.path == "sparse"
         outcome, aux = self.outcome(x, y, weights, dead, sparse=sparse)
         if self.options.ghost_gradients:
             aux.append(self._ghost_term(x, outcome.residual, dead))
-        return penalised(outcome, sparsity_coefficient, aux)
+        return penalised(outcome, context.sparsity_coefficient, aux)
 
     def dead_pre_activations(self, x: Tensor, dead: DeadSet) -> Tensor:
         """h of the dead latents alone, shape (B, count): differentiable in their encoder, not in x and b_dec."""

@@ -16,8 +16,8 @@ from saetui.sae.dead import DeadLatents
 from saetui.sae.options import Option
 from saetui.sae.planted import PlantedDictionary, PlantedMap, recovered
 from saetui.sae.registry import ARCHITECTURES, build
-from saetui.sae.skip_transcoder import SkipTranscoder
 from saetui.sae.sums import IntervalSums
+from saetui.sae.transcoder import SkipTranscoder
 
 LEAST_RECOVERED = 0.95
 """Share of the planted directions that must be found, at a cosine of 0.9."""

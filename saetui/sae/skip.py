@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from saetui.errors import InvalidInput
+from saetui.sae.base import BatchContext
 from saetui.sae.losses import Losses
 from saetui.sae.options import Sizes
 from saetui.sae.standard import StandardOptions, StandardSAE
@@ -57,13 +58,9 @@ class SkipSAE(StandardSAE):
             raise InvalidInput("skip copies its input: it has no other target.", "Use skip_transcoder.")
         return x
 
-    def loss(self, x: Tensor, target: Tensor | None = None, **context: Any) -> Losses:
-        """Terms as standard's, recon and aux times (1 − c)².
-
-        Raises:
-            InvalidInput: a target that is not the input.
-        """
-        losses = super().loss(x, target, **context)
+    def losses(self, x: Tensor, y: Tensor, context: BatchContext) -> Losses:
+        """Terms as standard's, recon and aux times (1 − c)²."""
+        losses = super().losses(x, y, context)
         share = (1.0 - self.options.skip_coeff) ** 2
         terms = {name: term if name == "sparsity" else term * share for name, term in losses.terms.items()}
         return Losses(terms, losses.statistics)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from saetui.errors import InvalidInput
-from saetui.sae.base import Path, SparseAutoencoder, WholeBatch
+from saetui.sae.base import BatchContext, SparseAutoencoder, WholeBatch
 from saetui.sae.dead import DeadSet
 from saetui.sae.kernels.selected import AuxK, selected_losses
 from saetui.sae.kernels.selection import LargestOfEach, Selection
@@ -82,32 +82,14 @@ class TopKSAE(SparseAutoencoder):
         """z for x (B, d_in), dense: shape (B, F)."""
         return LargestOfEach(self.k).dense(self.pre_activations(x))
 
-    def loss(
-        self,
-        x: Tensor,
-        target: Tensor | None = None,
-        *,
-        sparsity_coefficient: float = 0.0,
-        dead: DeadSet | None = None,
-        whole_batch: WholeBatch | None = None,
-        path: Path = "auto",
-    ) -> Losses:
+    def losses(self, x: Tensor, y: Tensor, context: BatchContext) -> Losses:
         """Terms: recon, and aux unless `aux_k_alpha` is 0."""
-        del sparsity_coefficient
-        return self.losses_of(self.selection(x.shape[0], whole_batch), x, target, dead, whole_batch, path)
+        return self.losses_of(self.selection(x.shape[0], context.whole_batch), x, y, context)
 
-    def losses_of(
-        self,
-        selection: Selection,
-        x: Tensor,
-        target: Tensor | None,
-        dead: DeadSet | None,
-        whole_batch: WholeBatch | None,
-        path: Path,
-    ) -> Losses:
-        """`loss` with the given selection of latents."""
-        y, aux = self.goal(x, target), self._aux(dead, whole_batch)
-        sparse = sparse_is_faster(self.k, self.latents) if path == "auto" else path == "sparse"
+    def losses_of(self, selection: Selection, x: Tensor, y: Tensor, context: BatchContext) -> Losses:
+        """`losses` with the given selection of latents."""
+        aux = self._aux(context.dead, context.whole_batch)
+        sparse = sparse_is_faster(self.k, self.latents) if context.path == "auto" else context.path == "sparse"
         outcome = selected_losses(x, y, self.weights(), selection, self.widths, aux, sparse=sparse)
         terms = {"recon": outcome.recon}
         if self.options.aux_k_alpha > 0:

@@ -10,37 +10,27 @@ from torch import Tensor
 
 from saetui.errors import InvalidInput
 from saetui.sae import ARCHITECTURES, DeadLatents, IntervalSums, SparseAutoencoder, build, build_from
-from saetui.sae.base import Path, WholeBatch
-from saetui.sae.dead import DeadSet
+from saetui.sae.base import BatchContext
 from saetui.sae.losses import BatchStatistics, Losses
 from saetui.sae.selftest import Sane, try_planted
 from saetui.training.gradient_step import accumulate
 
 
 class SquaredSAE(SparseAutoencoder):
-    """What a newcomer would write: plain autograd, and nothing said but encode and loss."""
+    """What a newcomer would write: plain autograd, and nothing said but encode and losses."""
 
     architecture = "squared"
 
     def encode(self, x: Tensor) -> Tensor:
         return self.pre_activations(x).relu()
 
-    def loss(
-        self,
-        x: Tensor,
-        target: Tensor | None = None,
-        *,
-        sparsity_coefficient: float = 0.0,
-        dead: DeadSet | None = None,
-        whole_batch: WholeBatch | None = None,
-        path: Path = "auto",
-    ) -> Losses:
+    def losses(self, x: Tensor, y: Tensor, context: BatchContext) -> Losses:
         z = self.encode(x)
-        squares = (self.decode(z) - x).square()
+        squares = (self.decode(z) - y).square()
         recon = squares.mean()
         l1 = z.sum(1).mean()
         statistics = BatchStatistics(len(x), squares.detach().sum(1), l1.detach() * len(x), (z > 0).sum(0))
-        return Losses({"recon": recon, "sparsity": sparsity_coefficient * l1}, statistics)
+        return Losses({"recon": recon, "sparsity": context.sparsity_coefficient * l1}, statistics)
 
 
 @pytest.fixture

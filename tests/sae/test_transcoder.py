@@ -149,4 +149,3 @@ def test_the_linear_path_starts_at_nothing_and_learns_what_is_linear(generator: 
 def test_description_says_how_it_is_made_sparse(generator: torch.Generator) -> None:
     by_k, by_l1 = made("transcoder", generator, k=6), made("transcoder", generator)
     assert (by_k.description["k"], by_l1.description["k"]) == (6, None)
-    assert (by_k.sparsity_hyperparameter, by_l1.sparsity_hyperparameter) == (None, "l1_alpha")
