@@ -22,11 +22,7 @@ TRANSFORMERS = "transformers>=4.53"
 NUMPY = "numpy>=1.26"
 SAFETENSORS = "safetensors>=0.4.5"
 
-_NEWEST_TRANSFORMERS = (
-    ((2, 13), "<6"),
-    ((2, 6), "<5.25"),
-    ((0, 0), "<5"),
-)
+_NEWEST_TRANSFORMERS = (((2, 13), "<6"), ((2, 6), "<5.25"), ((0, 0), "<5"))
 """From which torch on → the bound of transformers. 5.24 is the newest one whose needs are known: it refuses torch before 2.6."""
 
 _BUILT_FOR_NUMPY_2 = (2, 6)

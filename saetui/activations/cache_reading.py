@@ -129,8 +129,7 @@ def _complete(entry: ActivationEntry) -> ActivationManifest:
     manifest = entry.read_manifest()
     if manifest is None:
         raise FormatError(
-            f"The manifest of the cached activations in {entry.directory} is missing or damaged.",
-            _delete(entry),
+            f"The manifest of the cached activations in {entry.directory} is missing or damaged.", _delete(entry)
         )
     if not manifest.is_complete:
         raise FormatError(

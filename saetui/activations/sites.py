@@ -77,8 +77,7 @@ class Site:
         points = [point.value for point in HookPoint]
         if match is None or match[2] not in points:
             raise InvalidInput(
-                f"{name!r} is not a site.",
-                f"Write it as layer_2.resid_post; the hook points are {', '.join(points)}.",
+                f"{name!r} is not a site.", f"Write it as layer_2.resid_post; the hook points are {', '.join(points)}."
             )
         return cls(int(match[1]), HookPoint(match[2]))
 

@@ -44,8 +44,7 @@ def stdlib_root() -> Path:
     root = Path(sysconfig.get_path("stdlib"))
     if not root.is_dir():
         raise DatasetError(
-            f"The standard library's directory {root} does not exist, so bundled:stdlib has no text.",
-            _WAY_OUT,
+            f"The standard library's directory {root} does not exist, so bundled:stdlib has no text.", _WAY_OUT
         )
     return root
 

@@ -168,10 +168,7 @@ def read_model_size(directory: Path) -> ModelSize:
             else:
                 head += count
     return ModelSize(
-        embedding=embedding,
-        layers=tuple(layers[index] for index in sorted(layers)),
-        head=head,
-        vocabulary=vocabulary,
+        embedding=embedding, layers=tuple(layers[index] for index in sorted(layers)), head=head, vocabulary=vocabulary
     )
 
 

@@ -7,14 +7,7 @@ from pathlib import Path
 import click
 
 from saetui.catalog.cache_limit import parse_size, read_limit, write_limit
-from saetui.catalog.caches import (
-    CacheEntry,
-    delete_cache,
-    delete_leftovers,
-    find_caches,
-    list_caches,
-    verify_cache,
-)
+from saetui.catalog.caches import CacheEntry, delete_cache, delete_leftovers, find_caches, list_caches, verify_cache
 from saetui.cli.output import Column, json_option, note, print_json, print_table, right
 from saetui.cli.spec_options import final_spec, overrides_option
 from saetui.cli.task import run_task

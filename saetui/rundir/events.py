@@ -97,8 +97,7 @@ class EventReader:
             return []
         except (NotRegular, TooLarge) as error:
             raise FormatError(
-                f"{self.path} cannot be read: {error.strerror}.",
-                "Move it away; nothing else in the job depends on it.",
+                f"{self.path} cannot be read: {error.strerror}.", "Move it away; nothing else in the job depends on it."
             ) from error
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)

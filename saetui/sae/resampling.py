@@ -32,11 +32,7 @@ class MomentReset(NamedTuple):
 
 
 def resample_dead(
-    sae: SparseAutoencoder,
-    dead: DeadSet | None,
-    x: Tensor,
-    generator: torch.Generator,
-    target: Tensor | None = None,
+    sae: SparseAutoencoder, dead: DeadSet | None, x: Tensor, generator: torch.Generator, target: Tensor | None = None
 ) -> list[MomentReset]:
     """Points each dead latent at an input of its own that is badly reconstructed; in place.
 

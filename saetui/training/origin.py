@@ -94,8 +94,7 @@ def require_same_rules(origin: Origin, run: RunDirectory) -> None:
         )
     if origin.spec != _digest_of_spec(run):
         raise FormatError(
-            f"{run.spec.absolute()} is not the spec that the run began with.",
-            f"Put that one back, {_RETRY}",
+            f"{run.spec.absolute()} is not the spec that the run began with.", f"Put that one back, {_RETRY}"
         )
 
 

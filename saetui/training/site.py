@@ -267,11 +267,7 @@ class SiteTrainer:
             "clip.norms": self._gradient_norms,
             "generator.state": self._generator.get_state(),
         }
-        values = {
-            "sae": dict(self.sae.description),
-            "units": self.units.description,
-            "gradients": self._gradients,
-        }
+        values = {"sae": dict(self.sae.description), "units": self.units.description, "gradients": self._gradients}
         return SiteState(tensors, values)
 
     def _normalised(self, rows: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:

@@ -81,10 +81,7 @@ def derived_values(draft: Draft, model: ModelInfo | None) -> dict[str, str]:
     figures = run_figures(draft, model)
     if figures is None or model is None:
         return {}
-    shown = {
-        "latent_dim": grouped(figures.latents),
-        "expansion_factor": f"{figures.latents / figures.d_in:.6g}",
-    }
+    shown = {"latent_dim": grouped(figures.latents), "expansion_factor": f"{figures.latents / figures.d_in:.6g}"}
     if figures.active is not None:
         shown["k"] = grouped(figures.active)
         shown["top_k_sparsity"] = f"{100 * figures.active / figures.latents:.4g}"

@@ -66,12 +66,7 @@ class Cache:
 
     def stream(self, source: RowReader, seed: int = 0, contexts_per_block: int = 96) -> BatchStream:
         return BatchStream(
-            source,
-            self.dataset,
-            batch_size=200,
-            seed=seed,
-            contexts_per_block=contexts_per_block,
-            micro_batch=16,
+            source, self.dataset, batch_size=200, seed=seed, contexts_per_block=contexts_per_block, micro_batch=16
         )
 
     def shards(self) -> list[Path]:

@@ -68,8 +68,7 @@ def test_rows_of_messages_are_documents(
 def test_a_template_s_own_beginning_and_end_are_not_there_twice(prepare_chats: Preparer, tmp_path: Path) -> None:
     chats = prepare_chats(write(tmp_path / "a.jsonl", jsonl("messages", TURNS)))
     plain = write(
-        tmp_path / "b.jsonl",
-        "\n".join(json.dumps({"text": "[user] the cat\n[assistant] the river\n"}) for _ in LINES),
+        tmp_path / "b.jsonl", "\n".join(json.dumps({"text": "[user] the cat\n[assistant] the river\n"}) for _ in LINES)
     )
     assert chats.manifest.checksum == prepare_chats(plain).manifest.checksum
     assert not np.any(np.diff(np.flatnonzero(chats.read(np.arange(chats.contexts))[:, 1:].flatten() == 0)) == 1)

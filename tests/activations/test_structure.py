@@ -61,9 +61,7 @@ def test_the_mlp_makes_mlp_out_of_mlp_in(name: str, family: Callable[[str], Lang
         assert torch.equal(mlp(values["layer_1.mlp_in"]), values["layer_1.mlp_out"])
 
 
-def test_bert_norms_the_sum_of_the_stream_and_what_its_parts_contribute(
-    family: Callable[[str], LanguageModel],
-) -> None:
+def test_bert_norms_the_sum_of_the_stream_and_what_its_parts_contribute(family: Callable[[str], LanguageModel]) -> None:
     model = family("bert")
     values = ActivationExtractor(model, EVERYWHERE)(TOKENS).values
     with torch.no_grad():

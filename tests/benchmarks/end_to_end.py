@@ -149,10 +149,7 @@ def trained(place: Path, name: str, layers: Sequence[int]) -> float:
 def saelens_at_all_sites() -> dict[str, float]:
     """SAELens, a run for each site."""
     speeds = {site: saelens(site) for site in SITES}
-    return {
-        "SAELens, one site": speeds[SITE],
-        "SAELens, four sites": 1 / sum(1 / speed for speed in speeds.values()),
-    }
+    return {"SAELens, one site": speeds[SITE], "SAELens, four sites": 1 / sum(1 / speed for speed in speeds.values())}
 
 
 def saelens(layer: int) -> float:

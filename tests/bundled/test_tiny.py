@@ -40,9 +40,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return loaded
 
 
-def test_it_is_a_decoder_of_at_least_four_layers_and_one_to_three_million_parameters(
-    model: PreTrainedModel,
-) -> None:
+def test_it_is_a_decoder_of_at_least_four_layers_and_one_to_three_million_parameters(model: PreTrainedModel) -> None:
     assert model.config.n_layer >= 4
     assert 1_000_000 <= sum(parameter.numel() for parameter in model.parameters()) <= 3_000_000
 

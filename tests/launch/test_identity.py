@@ -21,10 +21,7 @@ def test_a_process_is_its_pid_its_start_and_its_boot() -> None:
 def test_a_pid_that_now_belongs_to_another_process_is_never_signalled() -> None:
     mine = identify(os.getpid())
     assert mine is not None
-    for other in (
-        msgspec.structs.replace(mine, start=mine.start - 1),
-        msgspec.structs.replace(mine, boot="another"),
-    ):
+    for other in (msgspec.structs.replace(mine, start=mine.start - 1), msgspec.structs.replace(mine, boot="another")):
         assert open_process(other) is None
         assert not send_signal(other, signal.SIGKILL)
 

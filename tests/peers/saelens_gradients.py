@@ -26,11 +26,7 @@ def answer(directory: Path) -> None:
     sae = sae_class(config_class(d_in=d, d_sae=latents, dtype="float32", device="cpu", **case["config"]))
     sae.load_state_dict(tensors)
     step = TrainStepInput(
-        sae_in=x,
-        dead_neuron_mask=dead,
-        coefficients=case["coefficients"],
-        n_training_steps=0,
-        is_logging_step=False,
+        sae_in=x, dead_neuron_mask=dead, coefficients=case["coefficients"], n_training_steps=0, is_logging_step=False
     )
     output = sae.training_forward_pass(step)
     output.loss.backward()

@@ -142,10 +142,7 @@ def assert_same(found: Tensor, wanted: Tensor, what: str) -> None:
 
 @pytest.mark.skipif(peer_python("saelens") is None, reason="SAELens is not installed (make peers)")
 def test_saelens_and_saetui_read_each_other(
-    raw: dict[str, Tensor],
-    saes: Mapping[str, SparseAutoencoder],
-    scales: Mapping[str, Normalization],
-    tmp_path: Path,
+    raw: dict[str, Tensor], saes: Mapping[str, SparseAutoencoder], scales: Mapping[str, Normalization], tmp_path: Path
 ) -> None:
     save_file(raw, tmp_path / "activations.safetensors")
     (tmp_path / "ours").mkdir()

@@ -157,10 +157,6 @@ def test_all_of_it_is_the_users_alone(writers: Writers, root: Path) -> None:
         assert writers.run(writer, root) == 0
     source_of(writers, root)
     assert writers.run("import", root) == 0
-    for path in [
-        *(root / "cache").rglob("*"),
-        *(root / SOURCE).rglob("*"),
-        *(root / "imported" / RESULT).rglob("*"),
-    ]:
+    for path in [*(root / "cache").rglob("*"), *(root / SOURCE).rglob("*"), *(root / "imported" / RESULT).rglob("*")]:
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), (path, oct(mode))

@@ -59,12 +59,7 @@ REFUSED: list[tuple[str, str, dict[str, Option], str]] = [
 
 @pytest.mark.parametrize(("layout", "architecture", "options", "words"), REFUSED)
 def test_what_a_layout_cannot_say_is_refused(
-    layout: str,
-    architecture: str,
-    options: dict[str, Option],
-    words: str,
-    generator: torch.Generator,
-    tmp_path: Path,
+    layout: str, architecture: str, options: dict[str, Option], words: str, generator: torch.Generator, tmp_path: Path
 ) -> None:
     result = load_sae(result_of(tmp_path, architecture, generator, options))
     with pytest.raises(InvalidInput, match=words) as refused:

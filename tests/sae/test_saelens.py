@@ -60,10 +60,7 @@ def test_gradients_of_the_topk_family_are_those_of_their_training(
     family: dict[str, tuple[SparseAutoencoder, dict[str, object]]] = {
         "topk": (stirred("topk", generator, k=6), {}),
         "batchtopk": (stirred("batch_topk", generator, k=6), {}),
-        "matryoshka_batchtopk": (
-            stirred("matryoshka", generator, k=6, widths=widths),
-            {"matryoshka_widths": widths},
-        ),
+        "matryoshka_batchtopk": (stirred("matryoshka", generator, k=6, widths=widths), {"matryoshka_widths": widths}),
     }
     done: dict[str, tuple[SparseAutoencoder, Losses, int]] = {}
     for name, (sae, config) in family.items():

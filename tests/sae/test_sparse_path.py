@@ -50,9 +50,7 @@ def taken(sae: SparseAutoencoder, x: Tensor, path: Path) -> tuple[Losses, dict[s
 
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
-    seed=st.integers(0, 10**6),
-    tokens=st.sampled_from([1, 30, 700]),
-    shift=st.sampled_from([-100.0, -2.5, -1.5, 0.0]),
+    seed=st.integers(0, 10**6), tokens=st.sampled_from([1, 30, 700]), shift=st.sampled_from([-100.0, -2.5, -1.5, 0.0])
 )
 @pytest.mark.parametrize(("architecture", "options"), EVERY)
 def test_the_sparse_path_equals_the_dense_one(

@@ -11,12 +11,7 @@ from saetui.spec.training_spec import parse_spec
 
 
 def settle(architecture: str = "topk", tokens: int | None = None, **hyperparameters: Any) -> Settings | None:
-    raw = {
-        "model": "m",
-        "dataset": {"source": "d"},
-        "architecture": architecture,
-        "hyperparameters": hyperparameters,
-    }
+    raw = {"model": "m", "dataset": {"source": "d"}, "architecture": architecture, "hyperparameters": hyperparameters}
     return resolve(parse_spec(raw)[0], 128, tokens)
 
 

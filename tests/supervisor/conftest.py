@@ -23,14 +23,7 @@ from saetui.home import Home
 from saetui.jobs.job import Job, Status
 from saetui.launch.identity import read_identities
 from saetui.launch.presence import find_living
-from saetui.protocol.messages import (
-    GetJob,
-    PauseJobs,
-    ResumeJobs,
-    SetPreferences,
-    StopJobs,
-    Submit,
-)
+from saetui.protocol.messages import GetJob, PauseJobs, ResumeJobs, SetPreferences, StopJobs, Submit
 from saetui.rundir.layout import RunDirectory
 from tests.conditions import eventually, lives
 from tests.supervisor import trainer

@@ -85,11 +85,7 @@ STEP_CASES = {
 PIECES = "micro_batch_size"
 FVU = [0.1, 0.5, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 """Held-out, of checkpoints one step apart: the best after the warm-up is neither the first nor among the newest."""
-RUN_CASES: dict[str, Any] = {
-    "checkpoint_interval": 3,
-    "log_interval": 3,
-    "eval_interval": 4,
-}
+RUN_CASES: dict[str, Any] = {"checkpoint_interval": 3, "log_interval": 3, "eval_interval": 4}
 KEEP_CASES: dict[str, Any] = {"keep_first": False, "keep_last": 3, "keep_every": 4, "keep_best": False}
 
 

@@ -154,9 +154,7 @@ def test_what_is_not_finite_ends_the_run_with_its_place_and_nothing_of_it_is_sav
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [("word " * 30, "context"), ("\n" * 4000, "text")],
-    ids=["shorter than two contexts", "blank"],
+    ("content", "words"), [("word " * 30, "context"), ("\n" * 4000, "text")], ids=["shorter than two contexts", "blank"]
 )
 def test_text_that_only_reading_shows_to_be_too_little_fails_with_the_way_out(
     home: Home, tmp_path: Path, content: str, words: str

@@ -50,11 +50,7 @@ def test_the_step_axis_ends_exactly_at_the_last_step() -> None:
     assert axis.labels == ("0", "500", "1k", "1.5k", "2k")
 
 
-@given(
-    st.floats(-1e12, 1e12),
-    st.floats(0, 1e12),
-    st.integers(1, 8),
-)
+@given(st.floats(-1e12, 1e12), st.floats(0, 1e12), st.integers(1, 8))
 def test_all_values_lie_within_the_limits(smallest: float, extent: float, ticks: int) -> None:
     largest = smallest + extent
     axis = value_axis(smallest, largest, ticks)

@@ -44,8 +44,7 @@ def make_model(directory: Path, recipe: Recipe, files: int | None = None) -> Fig
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ModelError(
-            f"The directory {directory} cannot be made: {error.strerror}.",
-            "Choose another one with --out.",
+            f"The directory {directory} cannot be made: {error.strerror}.", "Choose another one with --out."
         ) from error
     text = read_stdlib(files)
     tokenizer = train_tokenizer(text.training, recipe.vocabulary, recipe.context)
@@ -98,8 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m saetui.bundled.making",
-        description="Make the bundled language model, or measure it.",
+        prog="python -m saetui.bundled.making", description="Make the bundled language model, or measure it."
     )
     task = parser.add_mutually_exclusive_group(required=True)
     task.add_argument("--out", type=Path, metavar="DIR", help="train a model into this directory")

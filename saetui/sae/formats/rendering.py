@@ -79,12 +79,7 @@ def folded(sae: SparseAutoencoder, scale: float, target_scale: float) -> dict[st
     """
     raw = sae.finished_state
     raw["W_enc"] = sae.encoder_weight
-    factors = {
-        "W_enc": scale,
-        "W_dec": 1 / target_scale,
-        "b_dec": 1 / target_scale,
-        "W_skip": scale / target_scale,
-    }
+    factors = {"W_enc": scale, "W_dec": 1 / target_scale, "b_dec": 1 / target_scale, "W_skip": scale / target_scale}
     weights = {
         name: (tensor.detach() * factors.get(name, 1.0)).to("cpu", torch.float32).contiguous()
         for name, tensor in raw.items()

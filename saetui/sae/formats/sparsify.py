@@ -10,15 +10,7 @@ from safetensors.torch import save
 
 from saetui.errors import FormatError, InvalidInput
 from saetui.sae.base import SparseAutoencoder
-from saetui.sae.formats.files import (
-    AGAIN,
-    CONFIG_FILE,
-    folders_of,
-    read_json,
-    read_tensors,
-    whole_number,
-    write_export,
-)
+from saetui.sae.formats.files import AGAIN, CONFIG_FILE, folders_of, read_json, read_tensors, whole_number, write_export
 from saetui.sae.formats.loading import LoadedSAE, as_trained, decoder_norm_of, require_shapes
 from saetui.sae.formats.rendering import folded
 from saetui.sae.normalization import Normalization

@@ -251,8 +251,4 @@ def _sparse_gradients(
     grad_W_dec = weight_gradient(codes.values, entries, grad_x_hat)
     if grad_x_hat.shape[0] > tokens:
         entries = entries._replace(rows=entries.rows % tokens)
-    return (
-        grad_W_dec,
-        transposed_gradient(grad_h, entries, centred),
-        sums_by_latent(grad_h, codes.indices, latents),
-    )
+    return (grad_W_dec, transposed_gradient(grad_h, entries, centred), sums_by_latent(grad_h, codes.indices, latents))
