@@ -7,6 +7,7 @@ file that cannot be read.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -63,6 +64,15 @@ def read_regular(path: Path, limit: int = LIMIT) -> bytes:
             errno.EFBIG, f"it has {max(size, len(content)):,} bytes, and at most {limit:,} are read", str(path)
         )
     return content
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 digest (hex) of a file, which is read in pieces of 1 MiB. Raises as `open_regular`."""
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def _require_regular(path: Path, mode: int) -> None:

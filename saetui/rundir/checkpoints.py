@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 import secrets
@@ -19,7 +18,7 @@ import msgspec
 from saetui.errors import FormatError, NotFound
 from saetui.failpoints import hit
 from saetui.formats.durable import fsync_directory, fsync_file, write_durably
-from saetui.formats.regular import read_regular
+from saetui.formats.regular import read_regular, sha256_of
 from saetui.formats.sealed import decode_sealed, seal
 from saetui.formats.times import now
 from saetui.rundir.layout import recorded_id
@@ -261,11 +260,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _record(path: Path) -> FileRecord:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-        return FileRecord(file.tell(), digest.hexdigest())
+    return FileRecord(path.stat().st_size, sha256_of(path))
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor
 from saetui.display.figures import size
 from saetui.errors import FormatError
 from saetui.formats.directories import replace_directory
+from saetui.formats.regular import LFS_POINTER, NotRegular, open_regular, read_regular, sha256_of
 
 CONFIG_FILE = "cfg.json"
 WEIGHTS_FILE = "sae_weights.safetensors"
@@ -30,7 +31,6 @@ CHECKSUMS = "checksums"
 """sha256 digests in cfg.json's metadata, which every other reader ignores: a flipped bit in a weight shows nowhere else. A
 directory of an older saetui or of another tool has none, and is read without a check."""
 _ANOTHER_COPY = "Export it again from a checkpoint, or take another copy."
-_LFS = b"version https://git-lfs.github.com/spec/"
 _ORIGIN_DEPTH = 8
 _LARGEST_SIZE = 1 << 24
 _ARCHIVE_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OSError, EOFError, MemoryError, zipfile.BadZipFile)
@@ -136,7 +136,7 @@ def read_file(path: Path, limit: int) -> bytes:
     """
     require_regular(path, limit)
     try:
-        return path.read_bytes()
+        return read_regular(path, limit)
     except OSError as wrong:
         raise _unreadable(path, wrong) from wrong
 
@@ -150,14 +150,15 @@ def require_regular(path: Path, limit: int | None = None) -> None:
         FormatError: there is none, or it has more than `limit` bytes, or is a pointer of Git LFS.
     """
     try:
-        found = path.stat()
+        with open_regular(path) as file:
+            length, start = os.fstat(file.fileno()).st_size, file.read(len(LFS_POINTER))
+    except NotRegular as wrong:
+        raise FormatError(f"{path} is not a plain file: {wrong.strerror}.", AGAIN) from wrong
     except (OSError, ValueError) as wrong:
         raise _unreadable(path, wrong) from wrong
-    if not stat.S_ISREG(found.st_mode):
-        raise FormatError(f"{path} is not a plain file.", AGAIN)
-    if limit is not None and found.st_size > limit:
+    if limit is not None and length > limit:
         raise FormatError(f"{path} is larger than {size(limit)}.", "It is not an SAE's configuration.")
-    if _is_lfs_pointer(path, found.st_size):
+    if start == LFS_POINTER:
         raise FormatError(
             f"{path} is a Git LFS pointer, not the file itself.",
             "Fetch the file with `git lfs pull` in its repository, or download it again.",
@@ -184,7 +185,7 @@ def require_unchanged(directory: Path, config: Mapping[str, Any], weights: Path)
             f'{_ANOTHER_COPY} If you changed it on purpose, remove "{CHECKSUMS}" from its metadata.',
         )
     try:
-        found = _of_file(weights)
+        found = sha256_of(weights)
     except OSError as error:
         raise FormatError(f"{weights} cannot be read: {error.strerror}.", _ANOTHER_COPY) from error
     if known.get("weights") != found:
@@ -216,17 +217,6 @@ def _as_float32(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _is_lfs_pointer(path: Path, length: int) -> bool:
-    """Whether git left a pointer (under 1 KiB) in the place of a large file, because Git LFS is not installed."""
-    if length >= 1024:
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_LFS)) == _LFS
-    except OSError as wrong:
-        raise _unreadable(path, wrong) from wrong
-
-
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a JSON number")
 
@@ -237,14 +227,6 @@ def _unreadable(path: Path, wrong: OSError | ValueError) -> FormatError:
         f"{path} cannot be read: {reason}.",
         f"An SAE in SAELens's layout is a directory with {CONFIG_FILE} and {WEIGHTS_FILE}.",
     )
-
-
-def _of_file(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _known(config: Mapping[str, Any]) -> dict[str, str] | None:
