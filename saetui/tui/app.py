@@ -199,6 +199,13 @@ class SaetuiApp(App[None]):
     async def request(self, request: BaseRequest[R]) -> R:
         return await self._source.request(request)
 
+    async def attempt(self, request: BaseRequest[R], title: str = "That did not work") -> R | None:
+        try:
+            return await self.request(request)
+        except SaetuiError as error:
+            self.show_error(error, title)
+            return None
+
     async def ask(self, dialog: Screen[Answer]) -> Answer:
         with self.key_queue.asking(dialog):
             return await self.push_screen_wait(dialog)

@@ -69,6 +69,10 @@ class Shell(Protocol):
         """
         ...
 
+    async def attempt(self, request: BaseRequest[R], title: str = ...) -> R | None:
+        """The supervisor's answer; where it refuses or cannot be reached a dialog with that title says so, and it is None."""
+        ...
+
     async def ask(self, dialog: Screen[Answer]) -> Answer:
         """Open a dialog and wait for its result. Only in a worker."""
         ...

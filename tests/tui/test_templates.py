@@ -17,7 +17,7 @@ from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
 from saetui.protocol.messages import SaveTemplate
 from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.dialog import ConfirmScreen
-from saetui.tui.screens.file_path import FilePathScreen, ImportReportScreen, refusal_lines
+from saetui.tui.screens.file_path import FilePathScreen, ImportReportScreen
 from saetui.tui.screens.new_training import NewTrainingScreen
 from saetui.tui.screens.save_template import SaveTemplateScreen
 from saetui.tui.screens.templates import TemplatesScreen
@@ -265,8 +265,7 @@ class TestFiles:
             report = screen.app.screen
             assert isinstance(report, ImportReportScreen)
             assert [
-                line.startswith("2. bad: k: -1 is below its limit of 1")
-                for line in refusal_lines(report.result.refused)
+                line.startswith("2. bad: k: -1 is below its limit of 1") for line in report.text_to_copy().splitlines()
             ] == [True]
             await screen.pilot.press("escape")
             await screen.until(lambda: screen.names == ["good"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.text import Text
@@ -11,7 +10,7 @@ from textual.widgets import Static
 
 from saetui.display.text import one_line
 from saetui.formats.paths import why_no_path
-from saetui.jobs.template_files import ImportResult, RefusedEntry
+from saetui.jobs.template_files import ImportResult
 from saetui.tui.screens.dialog import FormDialog, ReportDialog
 from saetui.tui.widgets.inputs import FieldInput, PathSuggester
 
@@ -67,12 +66,8 @@ class ImportReportScreen(ReportDialog):
         self.read_body()
 
     def text_to_copy(self) -> str:
-        return "\n".join(refusal_lines(self.result.refused))
-
-
-def refusal_lines(refused: Sequence[RefusedEntry]) -> list[str]:
-    """One line for each entry that was refused."""
-    return [f"{entry.index + 1}. {one_line(entry.name)}: {one_line(entry.reason)}" for entry in refused]
+        refused = self.result.refused
+        return "\n".join(f"{entry.index + 1}. {one_line(entry.name)}: {one_line(entry.reason)}" for entry in refused)
 
 
 def _why_not(path: Path, must_exist: bool) -> str:

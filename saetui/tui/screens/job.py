@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partialmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -162,23 +163,12 @@ class JobScreen(JobKeys):
             tab.focus()
         self.refresh_bindings()
 
-    def action_pane_1(self) -> None:
-        self._open_tab(0)
-
-    def action_pane_2(self) -> None:
-        self._open_tab(1)
-
-    def action_pane_3(self) -> None:
-        self._open_tab(2)
-
-    def action_pane_4(self) -> None:
-        self._open_tab(3)
-
-    def action_pane_5(self) -> None:
-        self._open_tab(4)
-
-    def action_pane_6(self) -> None:
-        self._open_tab(5)
+    action_pane_1 = partialmethod(_open_tab, 0)
+    action_pane_2 = partialmethod(_open_tab, 1)
+    action_pane_3 = partialmethod(_open_tab, 2)
+    action_pane_4 = partialmethod(_open_tab, 3)
+    action_pane_5 = partialmethod(_open_tab, 4)
+    action_pane_6 = partialmethod(_open_tab, 5)
 
     def action_next_pane(self) -> None:
         self._open_tab(self._tab + 1)

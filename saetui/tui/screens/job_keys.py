@@ -21,19 +21,8 @@ from saetui.errors import SaetuiError
 from saetui.formats.directories import bytes_in
 from saetui.jobs.commands import JobCommand, can
 from saetui.jobs.job import Job, Status
-from saetui.protocol.messages import (
-    BaseRequest,
-    CheckpointJobs,
-    DeleteJobs,
-    ManyJobs,
-    MoveJobs,
-    PauseJobs,
-    Place,
-    ResumeJobs,
-    RetryJobs,
-    SaveTemplate,
-    StopJobs,
-)
+from saetui.protocol import messages
+from saetui.protocol.messages import BaseRequest
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.dialog import ConfirmScreen
@@ -125,28 +114,30 @@ class JobKeys(SaetuiScreen[None]):
     async def action_pause(self) -> None:
         running = self._able(JobCommand.PAUSE)
         if running:
-            await self._ask(running, PauseJobs, "Pausing {}.")
+            await self._ask(running, messages.PauseJobs, "Pausing {}.")
             return
         paused = [job for job in self._able(JobCommand.RESUME) if job.status is Status.PAUSED]
-        await self._ask(paused, ResumeJobs, "Resuming {}.")
+        await self._ask(paused, messages.ResumeJobs, "Resuming {}.")
 
     @work
     async def action_unload(self) -> None:
         await self._ask(
-            self._able(JobCommand.UNLOAD), partial(PauseJobs, unload=True), "Pausing {} and freeing the memory."
+            self._able(JobCommand.UNLOAD),
+            partial(messages.PauseJobs, unload=True),
+            "Pausing {} and freeing the memory.",
         )
 
     @work
     async def action_resume(self) -> None:
         jobs = self._able(JobCommand.RESUME)
         if all(job.holds_device for job in jobs):
-            await self._ask(jobs, ResumeJobs, "Resuming {}.")
+            await self._ask(jobs, messages.ResumeJobs, "Resuming {}.")
         else:
-            await self._ask(jobs, ResumeJobs, "{} is in the queue and resumes in turn.", "{} resume in turn.")
+            await self._ask(jobs, messages.ResumeJobs, "{} is in the queue and resumes in turn.", "{} resume in turn.")
 
     @work
     async def action_checkpoint(self) -> None:
-        await self._ask(self._able(JobCommand.CHECKPOINT), CheckpointJobs, "Saving a checkpoint of {}.")
+        await self._ask(self._able(JobCommand.CHECKPOINT), messages.CheckpointJobs, "Saving a checkpoint of {}.")
 
     @work
     async def action_stop(self) -> None:
@@ -157,13 +148,13 @@ class JobKeys(SaetuiScreen[None]):
             if any(job.step for job in jobs):
                 detail = "No process is running: the last checkpoint is kept, and r resumes from it."
         if await self._confirmed(_STOP, jobs, detail=detail):
-            await self._ask(jobs, StopJobs, "Stopping {}.")
+            await self._ask(jobs, messages.StopJobs, "Stopping {}.")
 
     @work
     async def action_retry(self) -> None:
         jobs = self._able(JobCommand.RETRY)
         if await self._confirmed(_RETRY, jobs):
-            await self._ask(jobs, RetryJobs, "Starting {} again.")
+            await self._ask(jobs, messages.RetryJobs, "Starting {} again.")
 
     @work
     async def action_delete(self) -> None:
@@ -172,7 +163,9 @@ class JobKeys(SaetuiScreen[None]):
         rest = (
             f" {_jobs(others)} still running or waiting {'is' if others == 1 else 'are'} left alone." if others else ""
         )
-        if await self._confirmed(_DELETE, jobs, more=rest) and await self._ask(jobs, DeleteJobs, "Deleted {}."):
+        if await self._confirmed(_DELETE, jobs, more=rest) and await self._ask(
+            jobs, messages.DeleteJobs, "Deleted {}."
+        ):
             self.deleted()
 
     def deleted(self) -> None:
@@ -180,11 +173,11 @@ class JobKeys(SaetuiScreen[None]):
 
     @work
     async def action_earlier(self) -> None:
-        await self._ask(self._able(JobCommand.MOVE), partial(MoveJobs, to=Place.UP))
+        await self._ask(self._able(JobCommand.MOVE), partial(messages.MoveJobs, to=messages.Place.UP))
 
     @work
     async def action_later(self) -> None:
-        await self._ask(self._able(JobCommand.MOVE), partial(MoveJobs, to=Place.DOWN))
+        await self._ask(self._able(JobCommand.MOVE), partial(messages.MoveJobs, to=messages.Place.DOWN))
 
     @work
     async def action_clone(self) -> None:
@@ -198,12 +191,8 @@ class JobKeys(SaetuiScreen[None]):
         if spec is None:
             return
         spec.pop("name", None)
-        try:
-            template = (await self.shell.request(SaveTemplate(spec))).template
-        except SaetuiError as error:
-            self.shell.show_error(error, "The template was not saved")
-            return
-        self.notify(f"Saved as template {template.name}.", markup=False)
+        if (saved := await self.shell.attempt(messages.SaveTemplate(spec), "The template was not saved")) is not None:
+            self.notify(f"Saved as template {saved.template.name}.", markup=False)
 
     def action_copy(self) -> None:
         job = self.current_job
@@ -245,15 +234,10 @@ class JobKeys(SaetuiScreen[None]):
         return await self.shell.ask(dialog)
 
     async def _ask(
-        self, jobs: Sequence[Job], request: Callable[[tuple[str, ...]], BaseRequest[ManyJobs]], *notices: str
+        self, jobs: Sequence[Job], request: Callable[[tuple[str, ...]], BaseRequest[messages.ManyJobs]], *notices: str
     ) -> bool:
         """Ask the supervisor, and say so. `notices`: for one job, and for several where that is another sentence."""
-        if not jobs:
-            return False
-        try:
-            await self.shell.request(request(tuple(job.id for job in jobs)))
-        except SaetuiError as error:
-            self.shell.show_error(error)
+        if not jobs or await self.shell.attempt(request(tuple(job.id for job in jobs))) is None:
             return False
         if notices:
             notice = notices[-1 if len(jobs) > 1 else 0].format(_named(jobs))

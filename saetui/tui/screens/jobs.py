@@ -12,7 +12,6 @@ from textual.containers import Container, Vertical
 from textual.events import Resize
 from textual.widgets import Input
 
-from saetui.errors import SaetuiError
 from saetui.jobs.job import Job
 from saetui.jobs.templates import DEMO_NAME, DEMO_SPEC
 from saetui.protocol.messages import Submit
@@ -166,10 +165,8 @@ class JobsScreen(JobKeys):
         await self.action_demo()
 
     async def action_demo(self) -> None:
-        try:
-            submitted = await self.shell.request(Submit({"name": DEMO_NAME, **DEMO_SPEC}))
-        except SaetuiError as error:
-            self.shell.show_error(error, "The demo cannot be started")
+        request = Submit({"name": DEMO_NAME, **DEMO_SPEC})
+        if (submitted := await self.shell.attempt(request, "The demo cannot be started")) is None:
             return
         self.shell.wanted_job = submitted.job.id
         self.shell.redraw()
@@ -225,8 +222,7 @@ class JobsScreen(JobKeys):
     def action_pane_1(self) -> None:
         self.query_one(JobList).focus()
 
-    def action_pane_2(self) -> None:
-        self.action_open()
+    action_pane_2 = action_open
 
 
 _NEED_A_JOB = {

@@ -171,12 +171,9 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         )
         if words is None:
             return
-        try:
-            saved = (await self.shell.request(SaveTemplate(spec, words.name, words.description))).template
-        except SaetuiError as error:
-            self.shell.show_error(error, "The template was not saved")
-        else:
-            self.notify(f"Saved as template {one_line(saved.name)}.", markup=False)
+        request = SaveTemplate(spec, words.name, words.description)
+        if (saved := await self.shell.attempt(request, "The template was not saved")) is not None:
+            self.notify(f"Saved as template {one_line(saved.template.name)}.", markup=False)
 
     @work(exclusive=True, group="submit")
     async def _start_when_checked(self) -> None:

@@ -15,15 +15,8 @@ from saetui.display.text import one_line
 from saetui.errors import SaetuiError
 from saetui.jobs.template_files import EXPORT_NAME, export_text, read_template_file, write_template_file
 from saetui.jobs.templates import Template, search_templates, sort_templates
-from saetui.protocol.messages import (
-    BaseRequest,
-    DeleteTemplate,
-    DuplicateTemplate,
-    EditTemplate,
-    ImportTemplates,
-    R,
-    RestoreTemplate,
-)
+from saetui.protocol import messages
+from saetui.protocol.messages import BaseRequest, R
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.dialog import ConfirmScreen
@@ -136,13 +129,13 @@ class TemplatesScreen(SaetuiScreen[None]):
         if template is None:
             return
         wanted = not template.favorite
-        request = EditTemplate(template.id, favorite=wanted)
-        if await self._ask(request, "The template was not changed") is not None:
+        request = messages.EditTemplate(template.id, favorite=wanted)
+        if await self.shell.attempt(request, "The template was not changed") is not None:
             name = one_line(template.name)
             self._changed(
                 f"{name} is {'a favourite' if wanted else 'no longer a favourite'}.",
                 f"favourite of {name}",
-                EditTemplate(template.id, favorite=not wanted),
+                messages.EditTemplate(template.id, favorite=not wanted),
             )
 
     @work(group="change")
@@ -150,11 +143,11 @@ class TemplatesScreen(SaetuiScreen[None]):
         template = self._list.highlighted
         if template is None:
             return
-        answer = await self._ask(DuplicateTemplate(template.id), "No copy was made")
+        answer = await self.shell.attempt(messages.DuplicateTemplate(template.id), "No copy was made")
         if answer is not None:
             copy = answer.template
             name = one_line(copy.name)
-            self._changed(f"The copy is called {name}.", f"copy {name}", DeleteTemplate(copy.id))
+            self._changed(f"The copy is called {name}.", f"copy {name}", messages.DeleteTemplate(copy.id))
             self._new_id = copy.id
             self.show_model()
 
@@ -175,9 +168,9 @@ class TemplatesScreen(SaetuiScreen[None]):
         if words is None:
             return
         name = words.name or template.name
-        request = EditTemplate(template.id, name, words.description)
-        if await self._ask(request, "The template was not renamed") is not None:
-            back = EditTemplate(template.id, template.name, template.description)
+        request = messages.EditTemplate(template.id, name, words.description)
+        if await self.shell.attempt(request, "The template was not renamed") is not None:
+            back = messages.EditTemplate(template.id, template.name, template.description)
             self._changed(f"The template is now called {one_line(name)}.", f"name {one_line(template.name)}", back)
 
     @work(group="change")
@@ -189,8 +182,12 @@ class TemplatesScreen(SaetuiScreen[None]):
         sure = await self.shell.ask(
             ConfirmScreen(f"Delete {name}?", "z brings it back while saetui is open.", do="Delete", cancel="Keep")
         )
-        if sure and await self._ask(DeleteTemplate(template.id), "The template was not deleted") is not None:
-            self._changed(f"{name} is deleted.", name, RestoreTemplate(template))
+        if (
+            sure
+            and await self.shell.attempt(messages.DeleteTemplate(template.id), "The template was not deleted")
+            is not None
+        ):
+            self._changed(f"{name} is deleted.", name, messages.RestoreTemplate(template))
 
     @work(group="change")
     async def action_undo(self) -> None:
@@ -198,7 +195,7 @@ class TemplatesScreen(SaetuiScreen[None]):
             return
         change = self.shell.undoable.pop()
         for request in change.requests:
-            if await self._ask(request, "This cannot be undone") is None:
+            if await self.shell.attempt(request, "This cannot be undone") is None:
                 break
         else:
             self.notify(f"Undone: {change.name}.", markup=False)
@@ -211,7 +208,7 @@ class TemplatesScreen(SaetuiScreen[None]):
             return
         try:
             text = await asyncio.to_thread(read_template_file, path)
-            result = (await self.shell.request(ImportTemplates(text))).result
+            result = (await self.shell.request(messages.ImportTemplates(text))).result
         except SaetuiError as error:
             self.shell.show_error(error, "Nothing was imported")
             return
@@ -220,7 +217,7 @@ class TemplatesScreen(SaetuiScreen[None]):
             self._changed(
                 "1 template was imported." if count == 1 else f"{count} templates were imported.",
                 "the import",
-                *(DeleteTemplate(template.id) for template in result.imported),
+                *(messages.DeleteTemplate(template.id) for template in result.imported),
             )
         if result.refused:
             await self.shell.ask(ImportReportScreen(result))
@@ -259,13 +256,6 @@ class TemplatesScreen(SaetuiScreen[None]):
             )
             return None
         return template
-
-    async def _ask(self, request: BaseRequest[R], title: str) -> R | None:
-        try:
-            return await self.shell.request(request)
-        except SaetuiError as error:
-            self.shell.show_error(error, title)
-            return None
 
     def _changed(self, notice: str, name: str, *undo: BaseRequest[R]) -> None:
         self.shell.undoable.append(Undoable(name, undo))
