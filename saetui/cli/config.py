@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from saetui.cli.output import json_option, note, print_facts, print_json
+from saetui.cli.output import json_option, note, print_facts, print_json, print_result
 from saetui.client.blocking import ask
 from saetui.jobs.preferences import PREFERENCES, Preferences, find_preference
 from saetui.protocol.messages import GetPreferences, SetPreferences
@@ -39,10 +39,7 @@ def get(name: str, as_json: bool) -> None:
     """Print the value of one setting."""
     row = find_preference(name)
     kept = ask(GetPreferences()).preferences
-    if as_json:
-        print_json({name: getattr(kept, row.name)})
-    else:
-        click.echo(_shown(kept, row.name))
+    print_result({name: getattr(kept, row.name)}, as_json, _shown(kept, row.name))
 
 
 @config.command("set")

@@ -11,7 +11,7 @@ import click
 
 from saetui.cli import health
 from saetui.cli.health import Finding, Verdict, good, problem, warning
-from saetui.cli.output import json_option, note, print_json, shows_colour
+from saetui.cli.output import json_option, note, print_json, print_result, shows_colour
 from saetui.cli.task import run_task
 from saetui.client.blocking import ask
 from saetui.display.text import plain
@@ -61,10 +61,7 @@ def _print_constraints(as_json: bool) -> int:
     # What a torch and a numpy do together is only known once it was tried.
     works = import_torch(alone=True).numpy_works if found.torch is not None and found.numpy is not None else None
     lines = constraints_for(found, numpy_works=works)
-    if as_json:
-        print_json(lines)
-    else:
-        click.echo("\n".join(lines))
+    print_result(lines, as_json, "\n".join(lines))
     return 0
 
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from saetui.catalog.offsets import LARGE, measured_offsets
-from saetui.cli.output import json_option, note, print_facts, print_json
+from saetui.cli.output import json_option, note, print_facts, print_result
 from saetui.cli.spec_options import chosen_spec, final_spec, spec_options
 from saetui.client.blocking import ask
 from saetui.client.estimate import estimate_on_this_machine
@@ -41,10 +41,7 @@ def estimate_command(spec_file: str | None, template: str | None, overrides: tup
     sites = [site_name(layer, point) for layer in layers for point in spec.hook_points]
     gamma = measured_offsets(find_home().cache, spec.model, spec.revision, sites)
     estimate = msgspec.structs.replace(estimate_on_this_machine(spec, model, _reading()), gamma=gamma)
-    if as_json:
-        print_json(estimate)
-    else:
-        _print(estimate)
+    print_result(estimate, as_json, lambda: _print(estimate))
     return 1 if estimate.fits is False else 0
 
 

@@ -11,7 +11,7 @@ import click
 
 from saetui.cli.export import finished
 from saetui.cli.imported import find_imported
-from saetui.cli.output import Column, json_option, note, print_facts, print_json, print_table, right
+from saetui.cli.output import Column, json_option, note, print_facts, print_result, print_table, right
 from saetui.cli.task import run_task
 from saetui.client.blocking import ask
 from saetui.display.figures import count, number, percent
@@ -72,10 +72,7 @@ def evaluate(which: str, site: str | None, tokens: int, device: str, as_json: bo
         "device": device,
     }
     found = run_task("saetui.training.tasks.evaluate", request)
-    if as_json:
-        print_json(found)
-    else:
-        print_evaluation(found)
+    print_result(found, as_json, lambda: print_evaluation(found))
 
 
 def find_target(which: str, site: str | None) -> Target:

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from saetui.cli.output import json_option, print_json
+from saetui.cli.output import json_option, print_json, print_result
 from saetui.docs import read_topic, topics
 
 _WIDEST = 100
@@ -30,10 +30,7 @@ def help_command(ctx: click.Context, topic: str | None, as_json: bool) -> None:
         _list(as_json)
     elif command is not None:
         text = command.get_help(click.Context(command, info_name=topic, parent=group))
-        if as_json:
-            print_json({"topic": topic, "title": command.get_short_help_str(200), "text": text})
-        else:
-            click.echo(text)
+        print_result({"topic": topic, "title": command.get_short_help_str(200), "text": text}, as_json, text)
     else:
         page = read_topic(topic)
         if as_json:

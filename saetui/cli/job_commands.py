@@ -18,18 +18,8 @@ from saetui.client.blocking import ask
 from saetui.errors import Conflict
 from saetui.jobs.commands import JobCommand, can, statuses_for
 from saetui.jobs.job import Job
-from saetui.protocol.messages import (
-    BaseRequest,
-    CheckpointJobs,
-    DeleteJobs,
-    GetJob,
-    GetJobs,
-    ManyJobs,
-    PauseJobs,
-    ResumeJobs,
-    RetryJobs,
-    StopJobs,
-)
+from saetui.protocol import messages
+from saetui.protocol.messages import BaseRequest
 
 _ATTEMPTS = 3
 """How often jobs are selected again when one of them changes its state between the selection and the request."""
@@ -55,15 +45,15 @@ class Selection:
         if bool(self.keys) + bool(self.statuses) + self.everything != 1:
             raise click.UsageError(f"Name the jobs to {_word(command)}, or give --status or --all: one of these.")
         if self.keys:
-            found = {job.id: job for job in (ask(GetJob(key)).job for key in self.keys)}
+            found = {job.id: job for job in (ask(messages.GetJob(key)).job for key in self.keys)}
             return list(found.values())
-        possible = [job for job in ask(GetJobs()).jobs if can(command, job)]
+        possible = [job for job in ask(messages.GetJobs()).jobs if can(command, job)]
         return [job for job in possible if not self.statuses or job.status.value in self.statuses]
 
     def request(
         self,
         command: JobCommand,
-        make: Callable[[tuple[str, ...]], BaseRequest[ManyJobs]],
+        make: Callable[[tuple[str, ...]], BaseRequest[messages.ManyJobs]],
         question: str = "",
         outcome: str = "",
     ) -> None:
@@ -145,7 +135,7 @@ def pause(selection: Selection, unload: bool) -> None:
     A paused job keeps its memory, and so its device, unless --unload is given. The command returns as soon as the request
     is recorded.
     """
-    selection.request(JobCommand.UNLOAD if unload else JobCommand.PAUSE, partial(PauseJobs, unload=unload))
+    selection.request(JobCommand.UNLOAD if unload else JobCommand.PAUSE, partial(messages.PauseJobs, unload=unload))
 
 
 @click.command()
@@ -156,7 +146,7 @@ def resume(selection: Selection) -> None:
     A job that was stopped, failed or was lost keeps its id: it waits for its turn, and resumes from its newest sound
     checkpoint.
     """
-    selection.request(JobCommand.RESUME, ResumeJobs)
+    selection.request(JobCommand.RESUME, messages.ResumeJobs)
 
 
 @click.command()
@@ -166,7 +156,7 @@ def stop(selection: Selection) -> None:
 
     The command returns as soon as the request is recorded.
     """
-    selection.request(JobCommand.STOP, StopJobs)
+    selection.request(JobCommand.STOP, messages.StopJobs)
 
 
 @click.command()
@@ -176,7 +166,7 @@ def checkpoint(selection: Selection) -> None:
 
     It is saved after the present step; then `saetui show` lists it.
     """
-    selection.request(JobCommand.CHECKPOINT, CheckpointJobs)
+    selection.request(JobCommand.CHECKPOINT, messages.CheckpointJobs)
 
 
 @click.command()
@@ -191,7 +181,7 @@ def retry(selection: Selection) -> None:
         "Train {jobs} again from the start? Metrics, events, checkpoints and SAEs of the earlier run are removed; "
         "its log is kept."
     )
-    selection.request(JobCommand.RETRY, RetryJobs, question)
+    selection.request(JobCommand.RETRY, messages.RetryJobs, question)
 
 
 @click.command()
@@ -201,7 +191,7 @@ def delete(selection: Selection) -> None:
 
     SAEs that were exported stay.
     """
-    selection.request(JobCommand.DELETE, DeleteJobs, "Delete {jobs} with checkpoints and results?", "Deleted")
+    selection.request(JobCommand.DELETE, messages.DeleteJobs, "Delete {jobs} with checkpoints and results?", "Deleted")
 
 
 def _word(command: JobCommand) -> str:

@@ -16,46 +16,40 @@ import click
 from saetui import __version__
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": ("saetui.cli.demo:demo", "Train an SAE on the bundled model and text."),
-    "train": ("saetui.cli.train:train", "Train SAEs from a spec file or a template."),
-    "jobs": ("saetui.cli.jobs:jobs", "List the jobs, the oldest first."),
-    "show": ("saetui.cli.show:show", "Show one job: spec, state, metrics, checkpoints, results."),
-    "watch": ("saetui.cli.watch:watch", "Follow a job to its end, in lines of text."),
-    "pause": ("saetui.cli.job_commands:pause", "Pause jobs between two steps; queued ones do not start."),
-    "resume": ("saetui.cli.job_commands:resume", "Resume paused jobs, and ended ones from their newest checkpoint."),
-    "stop": ("saetui.cli.job_commands:stop", "Stop jobs; each keeps a checkpoint and the SAE of the step it reached."),
-    "checkpoint": ("saetui.cli.job_commands:checkpoint", "Save a checkpoint now."),
-    "checkpoints": (
-        "saetui.cli.checkpoints:checkpoints",
-        "List a job's checkpoints, or change which of them are kept.",
-    ),
-    "retry": ("saetui.cli.job_commands:retry", "Train ended jobs again from the start."),
-    "delete": ("saetui.cli.job_commands:delete", "Delete ended jobs with everything they made."),
-    "queue": ("saetui.cli.jobs:queue", "Show the queue, or move jobs in it."),
-    "logs": ("saetui.cli.logs:logs", "Print the end of a job's trainer log."),
-    "metrics": ("saetui.cli.metrics:metrics", "Print a job's history as a table, JSON or CSV."),
-    "export": ("saetui.cli.export:export", "Copy a job's finished SAEs, for other tools to load."),
+    "demo": ("demo:demo", "Train an SAE on the bundled model and text."),
+    "train": ("train:train", "Train SAEs from a spec file or a template."),
+    "jobs": ("jobs:jobs", "List the jobs, the oldest first."),
+    "show": ("show:show", "Show one job: spec, state, metrics, checkpoints, results."),
+    "watch": ("watch:watch", "Follow a job to its end, in lines of text."),
+    "pause": ("job_commands:pause", "Pause jobs between two steps; queued ones do not start."),
+    "resume": ("job_commands:resume", "Resume paused jobs, and ended ones from their newest checkpoint."),
+    "stop": ("job_commands:stop", "Stop jobs; each keeps a checkpoint and the SAE of the step it reached."),
+    "checkpoint": ("job_commands:checkpoint", "Save a checkpoint now."),
+    "checkpoints": ("checkpoints:checkpoints", "List a job's checkpoints, or change which of them are kept."),
+    "retry": ("job_commands:retry", "Train ended jobs again from the start."),
+    "delete": ("job_commands:delete", "Delete ended jobs with everything they made."),
+    "queue": ("jobs:queue", "Show the queue, or move jobs in it."),
+    "logs": ("logs:logs", "Print the end of a job's trainer log."),
+    "metrics": ("metrics:metrics", "Print a job's history as a table, JSON or CSV."),
+    "export": ("export:export", "Copy a job's finished SAEs, for other tools to load."),
     "import": (
-        "saetui.cli.imported:import_sae",
+        "imported:import_sae",
         "Import an SAE from another tool or machine, to evaluate it or to train it further.",
     ),
-    "eval": (
-        "saetui.cli.evaluate:evaluate",
-        "Evaluate the SAEs of a job, a directory, or an imported one, on held-out text.",
-    ),
-    "templates": ("saetui.cli.templates:templates", "Save specs under a name and use them again."),
-    "models": ("saetui.cli.catalog:models", "List the models that can be chosen here."),
-    "datasets": ("saetui.cli.catalog:datasets", "List the datasets that can be chosen here."),
-    "estimate": ("saetui.cli.estimate:estimate_command", "Estimate the memory and time of a training."),
-    "bench": ("saetui.cli.bench:bench", "Measure this machine, for estimates of time."),
-    "cache": ("saetui.cli.cache:cache", "Manage the tokens and activations on disk."),
-    "selftest": ("saetui.cli.selftest:selftest", "Recover a planted dictionary with every architecture."),
-    "doctor": ("saetui.cli.doctor:doctor", "Find what is wrong with this machine, and what to do."),
-    "config": ("saetui.cli.config:config", "Show and change settings: automatic resume, theme, refresh rate."),
-    "supervisor": ("saetui.cli.supervisor:supervisor", "Manage the process that runs the queue; it starts by itself."),
-    "help": ("saetui.cli.help:help_command", "Print a page about how saetui works, or the help of a command."),
+    "eval": ("evaluate:evaluate", "Evaluate the SAEs of a job, a directory, or an imported one, on held-out text."),
+    "templates": ("templates:templates", "Save specs under a name and use them again."),
+    "models": ("catalog:models", "List the models that can be chosen here."),
+    "datasets": ("catalog:datasets", "List the datasets that can be chosen here."),
+    "estimate": ("estimate:estimate_command", "Estimate the memory and time of a training."),
+    "bench": ("bench:bench", "Measure this machine, for estimates of time."),
+    "cache": ("cache:cache", "Manage the tokens and activations on disk."),
+    "selftest": ("selftest:selftest", "Recover a planted dictionary with every architecture."),
+    "doctor": ("doctor:doctor", "Find what is wrong with this machine, and what to do."),
+    "config": ("config:config", "Show and change settings: automatic resume, theme, refresh rate."),
+    "supervisor": ("supervisor:supervisor", "Manage the process that runs the queue; it starts by itself."),
+    "help": ("help:help_command", "Print a page about how saetui works, or the help of a command."),
 }
-"""Name → the place of the command, and the first line of its help."""
+"""Name → the module in saetui.cli and the command in it, and the first line of its help."""
 
 
 class LazyGroup(click.Group):
@@ -68,7 +62,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(import_module(module), name)
+        command = getattr(import_module(f"saetui.cli.{module}"), name)
         assert isinstance(command, click.Command)
         return command
 

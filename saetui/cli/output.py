@@ -57,6 +57,16 @@ def print_json(document: object) -> None:
         click.echo(json.dumps(plain_document, indent=2, allow_nan=False))
 
 
+def print_result(document: object, as_json: bool, shown: str | Callable[[], None]) -> None:
+    """Print a document with `--json`; otherwise what is `shown`: a text, or what a function prints."""
+    if as_json:
+        print_json(document)
+    elif isinstance(shown, str):
+        click.echo(shown)
+    else:
+        shown()
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of a table.

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from saetui.cli.jobs import state_of
-from saetui.cli.output import Column, job_argument, json_option, print_facts, print_json, print_table, right
+from saetui.cli.output import Column, job_argument, json_option, print_facts, print_result, print_table, right
 from saetui.client.blocking import ask
 from saetui.display.figures import ABSENT, ago, duration, number, percent, short_count, size
 from saetui.display.text import log_line, plain
@@ -38,10 +38,7 @@ _TRACEBACK_LINES = 30
 def show(job: str, as_json: bool) -> None:
     """Show one job: spec, state, metrics, checkpoints, results."""
     document = describe(ask(GetJob(job)).job)
-    if as_json:
-        print_json(document.to_builtins())
-    else:
-        document.print()
+    print_result(document.to_builtins(), as_json, document.print)
 
 
 class JobDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from saetui.cli.output import Column, confirmed, json_option, note, print_facts, print_json, print_table
+from saetui.cli.output import Column, confirmed, json_option, note, print_facts, print_json, print_result, print_table
 from saetui.cli.spec_options import final_spec, find_template, overrides_option
 from saetui.cli.train import submit, wait_option
 from saetui.client.blocking import ask
@@ -17,15 +17,7 @@ from saetui.errors import NotFound
 from saetui.formats.paths import user_path
 from saetui.jobs.template_files import export_text, read_template_file, write_template_file
 from saetui.jobs.templates import Template, search_templates
-from saetui.protocol.messages import (
-    DeleteTemplate,
-    DuplicateTemplate,
-    EditTemplate,
-    GetJob,
-    GetTemplates,
-    ImportTemplates,
-    SaveTemplate,
-)
+from saetui.protocol import messages
 from saetui.rundir.layout import RunDirectory
 from saetui.spec.editing import load_spec_file
 
@@ -43,7 +35,7 @@ def templates() -> None:
 @json_option
 def list_templates(search: str, as_json: bool) -> None:
     """List the templates, favourites first, then by last use."""
-    found = search_templates(ask(GetTemplates()).templates, search)
+    found = search_templates(ask(messages.GetTemplates()).templates, search)
     if as_json:
         print_json(found)
     elif found:
@@ -88,7 +80,7 @@ def save(
     if (job is None) == (spec_file is None):
         raise click.UsageError("Give --job JOB or --file SPEC.json, one of them.")
     spec = _spec_of_job(job) if job is not None else load_spec_file(Path(spec_file or ""))
-    _print_one(ask(SaveTemplate(final_spec(spec, overrides), name, description)).template, as_json, "Saved")
+    _print_one(ask(messages.SaveTemplate(final_spec(spec, overrides), name, description)).template, as_json, "Saved")
 
 
 @templates.command()
@@ -111,7 +103,7 @@ def apply(name: str, overrides: tuple[str, ...], wait: bool, only_print: bool, a
 @json_option
 def duplicate(name: str, as_json: bool) -> None:
     """Copy a template under a free name."""
-    _print_one(ask(DuplicateTemplate(find_template(name).id)).template, as_json, "Made")
+    _print_one(ask(messages.DuplicateTemplate(find_template(name).id)).template, as_json, "Made")
 
 
 @templates.command()
@@ -120,7 +112,7 @@ def duplicate(name: str, as_json: bool) -> None:
 @json_option
 def rename(name: str, new_name: str, as_json: bool) -> None:
     """Give a template another name."""
-    _print_one(ask(EditTemplate(find_template(name).id, name=new_name)).template, as_json, "Renamed to")
+    _print_one(ask(messages.EditTemplate(find_template(name).id, name=new_name)).template, as_json, "Renamed to")
 
 
 @templates.command()
@@ -129,7 +121,7 @@ def rename(name: str, new_name: str, as_json: bool) -> None:
 @json_option
 def favorite(name: str, off: bool, as_json: bool) -> None:
     """Mark a template as a favourite: it is listed first."""
-    edited = ask(EditTemplate(find_template(name).id, favorite=not off)).template
+    edited = ask(messages.EditTemplate(find_template(name).id, favorite=not off)).template
     _print_one(edited, as_json, "No longer a favourite:" if off else "Favourite:")
 
 
@@ -144,11 +136,8 @@ def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     if not yes and not confirmed(f"Delete {plain(listed)}?", as_json):
         note("Nothing was deleted.")
         return
-    deleted = [ask(DeleteTemplate(found.id)).template for found in chosen]
-    if as_json:
-        print_json(deleted)
-    else:
-        click.echo(f"Deleted {plain(listed)}.")
+    deleted = [ask(messages.DeleteTemplate(found.id)).template for found in chosen]
+    print_result(deleted, as_json, f"Deleted {plain(listed)}.")
 
 
 @templates.command("import")
@@ -159,7 +148,7 @@ def import_file(file: str, as_json: bool) -> int:
 
     Each entry that is not valid is refused with its reason, the others are imported. Exits with 1 when any was refused.
     """
-    result = ask(ImportTemplates(read_template_file(Path(file)))).result
+    result = ask(messages.ImportTemplates(read_template_file(Path(file)))).result
     for entry in result.refused:
         note(f"error: {entry.name} (entry {entry.index + 1}): {entry.reason}")
     if as_json:
@@ -178,7 +167,7 @@ def export_file(names: tuple[str, ...], output: str | None, as_json: bool) -> No
     """Export templates for `import`; without NAME all that are not built in."""
     chosen = [find_template(name) for name in names]
     if not names:
-        chosen = [found for found in ask(GetTemplates()).templates if not found.builtin]
+        chosen = [found for found in ask(messages.GetTemplates()).templates if not found.builtin]
     if not chosen:
         raise NotFound("There is no template of your own to export.", "Save one, or name a built-in one.")
     text = export_text(chosen)
@@ -187,24 +176,18 @@ def export_file(names: tuple[str, ...], output: str | None, as_json: bool) -> No
         return
     path = user_path(output)
     write_template_file(path, text)
-    if as_json:
-        print_json({"file": str(path), "templates": [found.name for found in chosen]})
-    else:
-        click.echo(plain(str(path)))
+    print_result({"file": str(path), "templates": [found.name for found in chosen]}, as_json, plain(str(path)))
 
 
 def _spec_of_job(key: str) -> dict[str, Any]:
     """A job's spec without its name, which belongs to the job alone."""
-    spec = RunDirectory(Path(ask(GetJob(key)).job.directory)).read_spec()
+    spec = RunDirectory(Path(ask(messages.GetJob(key)).job.directory)).read_spec()
     spec.pop("name", None)
     return spec
 
 
 def _print_one(template: Template, as_json: bool, done: str) -> None:
-    if as_json:
-        print_json(template)
-    else:
-        click.echo(f"{done} {plain(template.name)} ({template.id})")
+    print_result(template, as_json, f"{done} {plain(template.name)} ({template.id})")
 
 
 def _print_templates(found: list[Template]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from saetui.cli.jobs import mean_of, named, state_of
-from saetui.cli.output import job_argument, json_option, note, print_json
+from saetui.cli.output import job_argument, json_option, note, print_json, print_result
 from saetui.cli.show import print_sites, read_evaluation
 from saetui.client.blocking import ask, follow_job
 from saetui.display.figures import duration, number, percent, short_count
@@ -64,10 +64,7 @@ def wait_for(job: Job, as_json: bool, *, every_event: bool = False) -> int:
             print_json(job)
         return 1
     progress.end()
-    if as_json:
-        print_json(job)
-    else:
-        _print_outcome(job)
+    print_result(job, as_json, lambda: _print_outcome(job))
     if job.error is not None:
         note("error: " + " ".join(part for part in (job.error.message, job.error.suggestion) if part))
     return 0 if job.status is Status.COMPLETED else 1

@@ -21,7 +21,7 @@ def commands() -> list[tuple[str, click.Command]]:
     found: list[tuple[str, click.Command]] = []
     for name, (place, _) in COMMANDS.items():
         module, _, attribute = place.partition(":")
-        command = getattr(import_module(module), attribute)
+        command = getattr(import_module(f"saetui.cli.{module}"), attribute)
         if isinstance(command, click.Group):
             found += [(f"{name} {inner}", command.commands[inner]) for inner in command.commands]
         else:
@@ -32,7 +32,7 @@ def commands() -> list[tuple[str, click.Command]]:
 def test_help_says_of_each_command_what_the_command_says_of_itself() -> None:
     for place, summary in COMMANDS.values():
         module, _, attribute = place.partition(":")
-        command = getattr(import_module(module), attribute)
+        command = getattr(import_module(f"saetui.cli.{module}"), attribute)
         assert command.help.splitlines()[0] == summary
 
 
@@ -119,7 +119,7 @@ def test_help_imports_no_command() -> None:
 
 
 def test_no_command_loads_torch() -> None:
-    modules = sorted({place.partition(":")[0] for place, _ in COMMANDS.values()})
+    modules = sorted({"saetui.cli." + place.partition(":")[0] for place, _ in COMMANDS.values()})
     code = f"import sys\nfor name in {modules}: __import__(name)\nprint('\\n'.join(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "saetui.cli.templates" in loaded
