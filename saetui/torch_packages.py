@@ -104,11 +104,8 @@ def _install_torch(on_jetson: bool) -> str:
 
 
 def _install_beside(found: Packages) -> str:
-    return f"Install what fits it: {shlex.quote(sys.executable)} -m pip install {_quoted(requirements(found))}"
-
-
-def _quoted(names: list[str]) -> str:
-    return " ".join(f'"{name}"' for name in names)
+    names = " ".join(f'"{name}"' for name in requirements(found))
+    return f"Install what fits it: {shlex.quote(sys.executable)} -m pip install {names}"
 
 
 def _numpy_limit(found: Packages, works: bool | None) -> int:

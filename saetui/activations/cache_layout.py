@@ -17,15 +17,7 @@ from saetui.activations.rows import ContextIndices
 from saetui.activations.sites import Site
 from saetui.activations.token_dataset import TokenDataset
 from saetui.errors import HomeError
-from saetui.formats.caches import (
-    ACTIVATIONS_VERSION,
-    MANIFEST,
-    SAFETENSORS_DTYPES,
-    ActivationManifest,
-    EntryLock,
-    manifest_json,
-    read_manifest,
-)
+from saetui.formats import caches
 from saetui.formats.durable import write_durably
 
 SHARD_BYTES = 64 * 2**20
@@ -45,34 +37,34 @@ class ActivationEntry:
     def directory(self) -> Path:
         return self.root / self.key
 
-    def lock(self, *, exclusive: bool) -> EntryLock:
+    def lock(self, *, exclusive: bool) -> caches.EntryLock:
         """The entry's lock; see `EntryLock`.
 
         Raises:
             HomeError: the cache directory cannot be written to.
         """
         try:
-            return EntryLock(self.directory, exclusive=exclusive)
+            return caches.EntryLock(self.directory, exclusive=exclusive)
         except OSError as error:
             raise HomeError(
                 f"Activations cannot be kept in {self.root}: {error.strerror or error}.",
                 "Make the directory writable, or set SAETUI_HOME to another place.",
             ) from error
 
-    def read_manifest(self) -> ActivationManifest | None:
+    def read_manifest(self) -> caches.ActivationManifest | None:
         """The manifest. None where there is none, or it is damaged or of another version."""
-        manifest = read_manifest(self.directory, ActivationManifest)
-        return manifest if manifest is not None and manifest.version == ACTIVATIONS_VERSION else None
+        manifest = caches.read_manifest(self.directory, caches.ActivationManifest)
+        return manifest if manifest is not None and manifest.version == caches.ACTIVATIONS_VERSION else None
 
-    def write_manifest(self, manifest: ActivationManifest) -> None:
+    def write_manifest(self, manifest: caches.ActivationManifest) -> None:
         """Replace the manifest as one step.
 
         Raises:
             OSError: the disk is full or not writable.
         """
-        write_durably(self.directory / MANIFEST, manifest_json(manifest), point="entry")
+        write_durably(self.directory / caches.MANIFEST, caches.manifest_json(manifest), point="entry")
 
-    def first_damaged(self, manifest: ActivationManifest) -> int | None:
+    def first_damaged(self, manifest: caches.ActivationManifest) -> int | None:
         """The number of the first shard whose file is missing or has another length. The files are not read."""
         for number, shard in enumerate(manifest.shards):
             try:
@@ -94,7 +86,7 @@ def find_entry(root: Path, extractor: ActivationExtractor, site: Site, dataset: 
     """
     model = extractor.model
     facts = (
-        ACTIVATIONS_VERSION,
+        caches.ACTIVATIONS_VERSION,
         model.fingerprint(site.layer),
         site.name,
         str(model.dtype),
@@ -111,12 +103,12 @@ def cached_bytes(extractor: ActivationExtractor, dataset: TokenDataset) -> int:
 
 def empty_manifest(
     extractor: ActivationExtractor, site: Site, dataset: TokenDataset, source: str, order_seed: int
-) -> ActivationManifest:
+) -> caches.ActivationManifest:
     """The manifest of an entry without shards; `source` is the user's name for the dataset."""
     model = extractor.model
     location = next(location for location in extractor.locations if location.site == site)
     context_bytes = dataset.context_length * location.d * model.dtype.itemsize
-    return ActivationManifest(
+    return caches.ActivationManifest(
         model=model.reference,
         revision=model.revision,
         fingerprint=model.fingerprint(site.layer),
@@ -137,12 +129,12 @@ def empty_manifest(
     )
 
 
-def stored_order(manifest: ActivationManifest, dataset: TokenDataset) -> ContextIndices:
+def stored_order(manifest: caches.ActivationManifest, dataset: TokenDataset) -> ContextIndices:
     """Which context lies at which place, (contexts,)."""
     return ContextOrder(dataset.train, manifest.order_seed).at(range(manifest.contexts))
 
 
-def shard_header(manifest: ActivationManifest, counts: Sequence[int]) -> bytes:
+def shard_header(manifest: caches.ActivationManifest, counts: Sequence[int]) -> bytes:
     """The first bytes of a shard in the safetensors format, for contexts with these numbers of rows.
 
     The header is known before the first row is, so rows can be written as they come, and a damaged header shows. Behind
@@ -156,7 +148,7 @@ def shard_header(manifest: ActivationManifest, counts: Sequence[int]) -> bytes:
         "rows": {"dtype": "I64", "shape": [contexts], "data_offsets": [0, index]},
         "checksums": {"dtype": "I64", "shape": [contexts], "data_offsets": [index, 2 * index]},
         "activations": {
-            "dtype": SAFETENSORS_DTYPES[manifest.dtype],
+            "dtype": caches.SAFETENSORS_DTYPES[manifest.dtype],
             "shape": [rows, manifest.width],
             "data_offsets": [2 * index, 2 * index + size],
         },

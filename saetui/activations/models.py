@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from saetui.activations.contributions import NotAdded, Proof, prove_contributions
-from saetui.activations.model_loading import Network, count_layers, load_network, loading_error, read_config
+from saetui.activations.model_loading import count_layers, load_network, loading_error, read_config
 from saetui.activations.sites import HookPoint, Location, Site
 from saetui.activations.structure import find_text_stack, no_such_part, text_config
 from saetui.activations.vocabulary import separator_id, special_ids
@@ -62,20 +62,6 @@ class LanguageModel:
     is_whole: bool
     can_predict: bool
     lock: threading.RLock = field(default_factory=threading.RLock)
-
-    @classmethod
-    def of(
-        cls,
-        reference: str,
-        revision: str | None,
-        directory: Path,
-        loaded: Network,
-        tokenizer: PreTrainedTokenizerFast,
-        is_whole: bool,
-    ) -> LanguageModel:
-        """The model of a loaded network and its tokenizer."""
-        parts = (loaded.module, tokenizer, loaded.layers_name, loaded.num_layers, is_whole, loaded.can_predict)
-        return cls(reference, revision, directory, *parts)
 
     @property
     def device(self) -> torch.device:
@@ -259,9 +245,10 @@ def open_model(
     if last_layer is not None and total is not None and not 0 <= last_layer < total:
         raise _no_such_layer(reference, last_layer, total)
     loaded = load_network(directory, config, precision, last_layer)
-    module: nn.Module = loaded.module
-    module.to(place)
-    return LanguageModel.of(reference, revision, directory, loaded, tokenizer, last_layer is None)
+    module = loaded.module
+    module.to(place)  # type: ignore[arg-type]  # torch's overloads
+    facts = (loaded.layers_name, loaded.num_layers, last_layer is None, loaded.can_predict)
+    return LanguageModel(reference, revision, directory, module, tokenizer, *facts)
 
 
 def _digest(before: bytes, tensors: Mapping[str, Tensor]) -> bytes:

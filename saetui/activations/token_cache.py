@@ -10,17 +10,7 @@ from typing import BinaryIO
 
 from saetui.errors import HomeError
 from saetui.failpoints import hit
-from saetui.formats.caches import (
-    MANIFEST,
-    TOKENS,
-    TOKENS_FILE,
-    TOKENS_VERSION,
-    EntryLock,
-    TokenManifest,
-    file_checksum,
-    manifest_json,
-    read_manifest,
-)
+from saetui.formats import caches
 from saetui.formats.directories import new_directory, remove_tree
 from saetui.formats.durable import open_private
 
@@ -30,12 +20,12 @@ class TokenEntry:
     """A sound entry: its key, its manifest, its file of tokens, and whether it was there before."""
 
     key: str
-    manifest: TokenManifest
+    manifest: caches.TokenManifest
     tokens: Path
     found: bool
 
 
-def find_or_make(cache: Path, key: str, make: Callable[[BinaryIO], TokenManifest]) -> TokenEntry:
+def find_or_make(cache: Path, key: str, make: Callable[[BinaryIO], caches.TokenManifest]) -> TokenEntry:
     """The entry of a key, made where there is none or a damaged one.
 
     Of several processes that want the same entry one makes it while the others wait. Whenever a process is killed, an
@@ -49,38 +39,40 @@ def find_or_make(cache: Path, key: str, make: Callable[[BinaryIO], TokenManifest
     Raises:
         HomeError: the directory cannot be written to.
     """
-    place = cache / TOKENS / key
+    place = cache / caches.TOKENS / key
     try:
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with EntryLock(place, exclusive=True, wait=True):
+        with caches.EntryLock(place, exclusive=True, wait=True):
             manifest = _sound(place)
             if manifest is not None:
                 # The time of the last use, which lists of the cache show.
                 os.utime(place)
-                return TokenEntry(key, manifest, place / TOKENS_FILE, found=True)
+                return TokenEntry(key, manifest, place / caches.TOKENS_FILE, found=True)
             for stale in place.parent.glob(f".{key}.*"):
                 # A killed process left it: a running one would hold the lock.
                 remove_tree(stale)
             with new_directory(place, point="tokens") as hidden:
-                with open_private(hidden / TOKENS_FILE) as out:
+                with open_private(hidden / caches.TOKENS_FILE) as out:
                     hit("tokens.write")
                     manifest = make(out)
-                with open_private(hidden / MANIFEST) as out:
-                    out.write(manifest_json(manifest))
+                with open_private(hidden / caches.MANIFEST) as out:
+                    out.write(caches.manifest_json(manifest))
     except OSError as error:
         raise HomeError(
             f"Tokens cannot be kept in {place.parent}: {error.strerror or error}.",
             "Make the directory writable, free some space, or set SAETUI_HOME to another place.",
         ) from error
-    return TokenEntry(key, manifest, place / TOKENS_FILE, found=False)
+    return TokenEntry(key, manifest, place / caches.TOKENS_FILE, found=False)
 
 
-def _sound(place: Path) -> TokenManifest | None:
+def _sound(place: Path) -> caches.TokenManifest | None:
     """The manifest of an entry whose tokens match its checksum. None for any other entry, which is then made again."""
-    manifest = read_manifest(place, TokenManifest)
+    manifest = caches.read_manifest(place, caches.TokenManifest)
     try:
-        if manifest is None or manifest.version != TOKENS_VERSION:
+        if manifest is None or manifest.version != caches.TOKENS_VERSION:
             return None
-        return manifest if file_checksum(place / TOKENS_FILE, TOKENS) == manifest.checksum else None
+        return (
+            manifest if caches.file_checksum(place / caches.TOKENS_FILE, caches.TOKENS) == manifest.checksum else None
+        )
     except OSError:
         return None

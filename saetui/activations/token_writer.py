@@ -79,13 +79,12 @@ class Written:
             self.notes += (note.sentence,)
 
 
+Report = Callable[[int, Written], None]
+"""Called with about the bytes of the files that are done, and with what is written."""
+
+
 def write_contexts(
-    out: BinaryIO,
-    files: Sequence[SourceFile],
-    tokenizer: Tokenizer,
-    packing: Packing,
-    reading: Reading,
-    progress: Callable[[int, Written], None],
+    out: BinaryIO, files: Sequence[SourceFile], tokenizer: Tokenizer, packing: Packing, reading: Reading, report: Report
 ) -> Written:
     """Tokenise files and write whole contexts. Tokens that do not fill a last context are dropped.
 
@@ -98,7 +97,7 @@ def write_contexts(
         tokenizer: used without special tokens of its own, truncation or padding.
         packing: how tokens become contexts.
         reading: how rows become documents.
-        progress: called with about the bytes of the files that are done, and with what is written.
+        report: called with about the bytes of the files that are done, and with what is written.
 
     Raises:
         DatasetError: a file cannot be read as text.
@@ -132,7 +131,7 @@ def write_contexts(
 
     for batch in _tokenised(tokenizer, batches()):
         packer.add(batch.chunks)
-        progress(batch.done, written)
+        report(batch.done, written)
     packer.finish()
     return written
 

@@ -13,14 +13,14 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import BinaryIO, cast
 
 from tokenizers import Tokenizer
 
 from saetui.activations.documents import Reading
-from saetui.activations.token_writer import Packing, Written, write_contexts
+from saetui.activations.token_writer import Packing, Report, Written, write_contexts
 from saetui.child_processes import tied_to
 from saetui.errors import DatasetError, SaetuiError
 from saetui.failpoints import hit
@@ -28,12 +28,7 @@ from saetui.sources.text_files import SourceFile
 
 
 def write_contexts_in_process(
-    out: BinaryIO,
-    files: Sequence[SourceFile],
-    tokenizer: Tokenizer,
-    packing: Packing,
-    reading: Reading,
-    progress: Callable[[int, Written], None],
+    out: BinaryIO, files: Sequence[SourceFile], tokenizer: Tokenizer, packing: Packing, reading: Reading, report: Report
 ) -> Written:
     """`write_contexts` in another process, which ends with its work or with this process. `out` must have a descriptor.
 
@@ -48,7 +43,7 @@ def write_contexts_in_process(
             # A broken pipe means that the process has ended, which is handled below. Closing writes the rest of the request.
             with suppress(BrokenPipeError), process.stdin:
                 pickle.dump((files, tokenizer, packing, reading), process.stdin)
-            return _follow(cast(BinaryIO, process.stdout), progress)
+            return _follow(cast(BinaryIO, process.stdout), report)
         except (EOFError, pickle.UnpicklingError):
             status = process.wait()
             how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
@@ -61,7 +56,7 @@ def write_contexts_in_process(
             raise
 
 
-def _follow(answers: BinaryIO, progress: Callable[[int, Written], None]) -> Written:
+def _follow(answers: BinaryIO, report: Report) -> Written:
     """Report progress until the result comes. The other process runs this module, so its pickles can be trusted."""
     while True:
         answer = pickle.load(answers)
@@ -69,7 +64,7 @@ def _follow(answers: BinaryIO, progress: Callable[[int, Written], None]) -> Writ
             raise answer
         if isinstance(answer, Written):
             return answer
-        progress(*answer)
+        report(*answer)
 
 
 def main() -> None:

@@ -82,10 +82,10 @@ class WholeModel:
         """The whole model and the bytes of its rest, which is still in the files' mapped pages."""
         model = self._model
         loaded = load_network(model.directory, read_config(model.directory), model.dtype)
-        found = LanguageModel.of(model.reference, model.revision, model.directory, loaded, model.tokenizer, True)
         network = loaded.module
         # The same lock: hooks on shared layers are called when either network runs.
-        whole = replace(found, lock=model.lock)
+        named, predicts = loaded.layers_name, loaded.can_predict
+        whole = replace(model, network=network, layers_name=named, is_whole=True, can_predict=predicts)
         for index, layer in enumerate(model.layers):
             whole.layers[index] = layer
         network.set_input_embeddings(model.network.get_input_embeddings())

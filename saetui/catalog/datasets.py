@@ -6,17 +6,10 @@ import msgspec
 
 from saetui.errors import DatasetError
 from saetui.formats.paths import why_no_path
+from saetui.sources import text_files
 from saetui.sources.dataset_files import BUNDLED_DATASET, EVERYTHING, find_dataset_files
 from saetui.sources.hub_cache import list_references
-from saetui.sources.text_files import (
-    HEAD_BYTES,
-    Compression,
-    SourceFile,
-    UnusableFile,
-    opened,
-    require_readers,
-    require_text,
-)
+from saetui.sources.text_files import SourceFile, UnusableFile
 
 _PROBED = 20
 
@@ -51,7 +44,7 @@ def find_dataset(source: str, context_length: int, split: str = EVERYTHING) -> D
         return info
     if size == 0:
         raise DatasetError(f"The dataset {source} is empty.", f"Give a file with text, or use {BUNDLED_DATASET}.")
-    require_readers(found.files)
+    text_files.require_readers(found.files)
     problems = [problem for file in found.files[:_PROBED] if (problem := _probe(file)) is not None]
     # The training leaves unusable files of a directory out and reports them; only a dataset without any other is refused.
     if problems and len(problems) == len(found.files):
@@ -81,7 +74,7 @@ def list_datasets() -> list[DatasetInfo]:
 
 def _is_packed(file: SourceFile) -> bool:
     """Whether it may hold more text than it has bytes."""
-    return file.kind.has_columns or file.compression is not Compression.NONE
+    return file.kind.has_columns or file.compression is not text_files.Compression.NONE
 
 
 def _probe(file: SourceFile) -> DatasetError | None:
@@ -91,10 +84,10 @@ def _probe(file: SourceFile) -> DatasetError | None:
         DatasetError: it cannot be opened; the user must correct this even if other files are usable.
     """
     try:
-        with opened(file) as stream:
-            head = stream.read(HEAD_BYTES)
+        with text_files.opened(file) as stream:
+            head = stream.read(text_files.HEAD_BYTES)
             if not file.kind.has_columns:
-                require_text(file, head)
+                text_files.require_text(file, head)
     except UnusableFile as error:
         return error
     return None

@@ -43,7 +43,8 @@ class References:
 
     def known_missing(self, spec: Mapping[str, Any]) -> tuple[str, ...]:
         """The fields whose reference is known to be missing. Reads no files: a reference that was never examined is not missing."""
-        return tuple(reference.field for reference in references_of(spec) if self._is_known_missing(reference))
+        found = ((reference.field, self._found.get(reference)) for reference in references_of(spec))
+        return tuple(field for field, seen in found if seen is not None and not seen.here)
 
     def refresh(self, spec: Mapping[str, Any]) -> None:
         """Examine the references of a spec again if their files have changed. Reads files, and may wait for a slow disk."""
@@ -52,10 +53,6 @@ class References:
             if seen is None or seen.mark != mark or self._is_doubtful(seen):
                 self.scans += 1
                 self._found[reference] = _Found(mark, _is_here(reference), time.monotonic())
-
-    def _is_known_missing(self, reference: Reference) -> bool:
-        seen = self._found.get(reference)
-        return seen is not None and not seen.here
 
     def _is_doubtful(self, seen: _Found) -> bool:
         return not seen.here and seen.mark != () and time.monotonic() - seen.at > AGAIN_SECONDS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
 
 from saetui.client import liveness
 from saetui.client.session import ANSWER_SECONDS, Session
@@ -58,9 +57,7 @@ class AsyncioClient:
     async def __aenter__(self) -> AsyncioClient:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.close()
 
     async def close(self) -> None:

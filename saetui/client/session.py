@@ -13,6 +13,7 @@ from typing import Any, Generic
 import msgspec
 
 from saetui.errors import ProtocolError, SaetuiError, SupervisorError
+from saetui.protocol import messages
 from saetui.protocol.framing import (
     TO_CLIENT_LIMIT,
     TO_SUPERVISOR_LIMIT,
@@ -21,19 +22,7 @@ from saetui.protocol.framing import (
     error_of,
     from_supervisor,
 )
-from saetui.protocol.messages import (
-    BaseRequest,
-    Event,
-    Failure,
-    FromSupervisor,
-    Goodbye,
-    Hello,
-    R,
-    Reply,
-    Result,
-    Snapshot,
-    Welcome,
-)
+from saetui.protocol.messages import BaseRequest, R
 from saetui.protocol.versions import require_understood
 
 ANSWER_SECONDS = 60.0
@@ -49,7 +38,7 @@ class Question(Generic[R]):
 
     def __init__(self, request: BaseRequest[R]) -> None:
         self.content = encode(request, TO_SUPERVISOR_LIMIT)
-        self.outcome: Result | SaetuiError | None = None
+        self.outcome: messages.Result | SaetuiError | None = None
         self._request = request
 
     @property
@@ -88,13 +77,13 @@ class Session:
 
     def __init__(self, client: str) -> None:
         """`client`: the name under which the supervisor knows this client."""
-        self.greeting = encode(Hello(client=client), TO_SUPERVISOR_LIMIT)
+        self.greeting = encode(messages.Hello(client=client), TO_SUPERVISOR_LIMIT)
         self.end: SaetuiError | None = None
-        self._welcome: Welcome | None = None
+        self._welcome: messages.Welcome | None = None
         self._decoder = FrameDecoder(TO_CLIENT_LIMIT)
         self._numbers = itertools.count(1)
         self._open: dict[int, Question[Any]] = {}
-        self._events: deque[Event] = deque()
+        self._events: deque[messages.Event] = deque()
         self._seq = 0
 
     @property
@@ -103,7 +92,7 @@ class Session:
         return self._welcome is not None or self.end is not None
 
     @property
-    def welcome(self) -> Welcome:
+    def welcome(self) -> messages.Welcome:
         """The supervisor's answer to the greeting.
 
         Raises:
@@ -146,7 +135,7 @@ class Session:
         """End the session: the connection is gone."""
         self._finish(ConnectionLost("The connection to the supervisor was lost.", "Trainings go on; try again."))
 
-    def count_from(self, snapshot: Snapshot) -> None:
+    def count_from(self, snapshot: messages.Snapshot) -> None:
         """Let the changes after a snapshot be the next ones."""
         self._seq = snapshot.seq
         self._events = deque(event for event in self._events if event.seq > snapshot.seq)
@@ -156,7 +145,7 @@ class Session:
         """Whether `next_change` can be called."""
         return bool(self._events) or self.end is not None
 
-    def next_change(self) -> Event | None:
+    def next_change(self) -> messages.Event | None:
         """The change that follows the last one; None where one is missing, so that a new snapshot is needed.
 
         Raises:
@@ -171,22 +160,22 @@ class Session:
         self._seq = event.seq
         return event
 
-    def _take(self, message: FromSupervisor) -> None:
-        if isinstance(message, Goodbye):
+    def _take(self, message: messages.FromSupervisor) -> None:
+        if isinstance(message, messages.Goodbye):
             self._finish(SupervisorError(message.reason, "Try again."))
-        elif isinstance(message, Failure) and (message.id is None or self._welcome is None):
+        elif isinstance(message, messages.Failure) and (message.id is None or self._welcome is None):
             self._finish(error_of(message))
         elif self._welcome is None:
-            if isinstance(message, Welcome):
+            if isinstance(message, messages.Welcome):
                 self._welcome = message
             else:
                 way_out = "Run `saetui supervisor stop` and try again."
                 self._finish(ProtocolError("The supervisor did not answer the greeting.", way_out))
-        elif isinstance(message, Event):
+        elif isinstance(message, messages.Event):
             if message.seq > self._seq:
                 self._events.append(message)
-        elif isinstance(message, (Reply, Failure)) and message.id in self._open:
-            outcome = message.result if isinstance(message, Reply) else error_of(message)
+        elif isinstance(message, (messages.Reply, messages.Failure)) and message.id in self._open:
+            outcome = message.result if isinstance(message, messages.Reply) else error_of(message)
             self._open.pop(message.id).outcome = outcome
 
     def _finish(self, error: SaetuiError) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 
 from saetui.home import Home
 from saetui.launch.identity import Identities, Identity, open_process, read_identities, send_signal
@@ -53,7 +54,7 @@ class Processes:
         """Watch runner and trainer as soon as they are known: from identity.json or, later, from the kernel."""
         if self.found is not None:
             return
-        for find in (self._read_identities, self._ask_kernel):
+        for find in (partial(read_identities, self._run.identity), self._ask_kernel):
             found = find()
             if found is not None and self._watch({found.runner, found.trainer}):
                 self.found = found
@@ -96,9 +97,6 @@ class Processes:
             else:
                 os.close(descriptor)
         return bool(self._descriptors)
-
-    def _read_identities(self) -> Identities | None:
-        return read_identities(self._run.identity)
 
     def _ask_kernel(self) -> Identities | None:
         """Search /proc, unless the job has only just been started, and not at every call."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -164,7 +162,8 @@ def _site(
         point = HookPoint.MLP_IN
     number = layer if layer is not None else named.site.layer if named else None
     if number is None or point is None:
-        name = _name_in(loaded.metadata)
+        names = (loaded.metadata.get(key) for key in ("hook_name", "hf_hook_name"))
+        name = next((name for name in names if isinstance(name, str)), None)
         what = f"names the site {name!r}, which is none of saetui's" if name else "does not say its site"
         raise InvalidInput(
             f"The SAE in {directory} {what}.", f"Give --layer and --hook-point (one of {', '.join(known)})."
@@ -175,11 +174,6 @@ def _site(
             "Give --hook-point mlp_in.",
         )
     return Site(number, point)
-
-
-def _name_in(facts: Mapping[str, Any]) -> str | None:
-    names = (facts.get(key) for key in ("hook_name", "hf_hook_name"))
-    return next((name for name in names if isinstance(name, str)), None)
 
 
 def _target(loaded: LoadedSAE, site: Site, named: NamedSite | None) -> NamedSite | None:

@@ -22,16 +22,9 @@ from saetui.sae import (
 )
 from saetui.spec.settings import Settings
 from saetui.spec.training_spec import TrainingSpec
+from saetui.training import optimizers
 from saetui.training.checkpoint import SiteState
 from saetui.training.gradient_step import gradient_step
-from saetui.training.optimizers import (
-    build_optimizer,
-    learning_rate,
-    load_optimizer_state,
-    optimizer_state,
-    set_learning_rate,
-    sparsity_factor,
-)
 from saetui.training.options import new_sae, site_generator
 from saetui.training.out_of_memory import Chunks
 from saetui.training.pairs import Measured, Pair, Units, measure_units, pair_of
@@ -79,7 +72,7 @@ class SiteTrainer:
         sae.compute_dtype = compute_dtype
         self.micro_batch = Chunks(settings.micro_batch_size, "tokens", self.device)
         self._settings = settings
-        self._optimizer = build_optimizer(sae, settings)
+        self._optimizer = optimizers.build_optimizer(sae, settings)
         self._dead = DeadLatents(sae.latents, settings.dead_neuron_window, device=self.device)
         self._candidates = Candidates(settings.resample_steps) if settings.resample_steps else None
         self._sums = IntervalSums(sae.latents, sae.d_out, self.device)
@@ -141,7 +134,7 @@ class SiteTrainer:
         sinks = SinkFilter.restored(pair, units, groups.get("sinks", {}), device)
         trainer = cls(pair, spec, settings, sae, units, sinks, compute_dtype)
         sae.load_state_dict(groups["sae"])
-        load_optimizer_state(trainer._optimizer, sae, groups.get("optimizer", {}))
+        optimizers.load_optimizer_state(trainer._optimizer, sae, groups.get("optimizer", {}))
         trainer._dead.load_state(groups["dead"])
         if trainer._candidates is not None:
             trainer._candidates.load_state(groups.get("candidates", {}))
@@ -175,7 +168,7 @@ class SiteTrainer:
         # Sinks are replaced before the batch is cut into micro-batches, whose size then changes nothing.
         filled = self._sinks.fill(batch)
         x, target = self._normalised(filled.rows)
-        set_learning_rate(self._optimizer, learning_rate(settings, step))
+        optimizers.set_learning_rate(self._optimizer, optimizers.learning_rate(settings, step))
         # Norms are reported and limited in the field's units, where an error is a sum over coordinates; ours is their mean.
         limit = math.inf if settings.grad_clip_norm is None else settings.grad_clip_norm / self.sae.d_out
         losses, norm = gradient_step(
@@ -213,7 +206,7 @@ class SiteTrainer:
             metrics["recon_loss"] /= (1.0 - self._settings.skip_coeff) ** 2
         metrics["dead"] = float(self.dead)
         metrics["dead_fraction"] = metrics["dead"] / self.latents
-        metrics["learning_rate"] = learning_rate(self._settings, step - 1)
+        metrics["learning_rate"] = optimizers.learning_rate(self._settings, step - 1)
         if self._settings.sparsity_coefficient is not None:
             metrics["sparsity_coefficient"] = self._sparsity_coefficient(step - 1)
         metrics["grad_norm"] = float(self._gradient_norms) / self._gradients
@@ -259,7 +252,7 @@ class SiteTrainer:
         """Everything that the rest of the run depends on."""
         tensors = {
             **_prefixed("sae", self.sae.state_dict()),
-            **_prefixed("optimizer", optimizer_state(self._optimizer, self.sae)),
+            **_prefixed("optimizer", optimizers.optimizer_state(self._optimizer, self.sae)),
             **_prefixed("dead", self._dead.state()),
             **_prefixed("candidates", {} if self._candidates is None else self._candidates.state()),
             **_prefixed("sums", self._sums.state()),
@@ -287,7 +280,7 @@ class SiteTrainer:
 
     def _sparsity_coefficient(self, step: int) -> float:
         full = self._settings.sparsity_coefficient
-        return 0.0 if full is None else full * sparsity_factor(self._settings, step)
+        return 0.0 if full is None else full * optimizers.sparsity_factor(self._settings, step)
 
     def _note_non_finite(self, losses: Losses, norm: Tensor, step: int) -> None:
         # After a gradient that is not finite the weights are not either. The next loss would show it too late for a checkpoint.

@@ -10,7 +10,6 @@ from torch import Tensor
 from saetui.display.figures import size
 from saetui.errors import TrainingError
 from saetui.rundir.checkpoints import newest_sound
-from saetui.sae import SparseAutoencoder
 from saetui.training.checkpoint import LoopState
 from saetui.training.control import Requests
 from saetui.training.out_of_memory import Chunks, OutOfMemory
@@ -110,7 +109,8 @@ class Steps:
         """The failure, with what did not fit and what would fit."""
         latents, count = self._prepared.settings.latents, len(self._trainers)
         kept = f"saved after step {self.done}" if saved else "nothing could be saved"
-        largest = max(_bytes_trained(trainer.sae) for trainer in self._trainers.values())
+        # Weights, their gradients and two moments.
+        largest = max(4 * sum(map(size_of, trainer.sae.parameters())) for trainer in self._trainers.values())
         if count > 1:
             spared = min(count - 1, max(1, math.ceil((error.needed or 0) / largest)))
             fits = f"{count - spared} of the {count} sites would fit: each takes {size(largest)}"
@@ -145,8 +145,3 @@ class Steps:
         sizes = {site: trainer.micro_batch.size for site, trainer in self._trainers.items()}
         tokens = {site: tokens for site, tokens in sizes.items() if tokens is not None}
         return Sizes(tokens, self._prepared.extractor.chunks.size)
-
-
-def _bytes_trained(sae: SparseAutoencoder) -> int:
-    """Of the weights, their gradients and two moments."""
-    return 4 * sum(size_of(parameter) for parameter in sae.parameters())

@@ -28,7 +28,12 @@ class Order(str, Enum):
 def listed(jobs: Iterable[Job], order: Order, text: str = "") -> list[Job]:
     """The jobs that contain all words of a filter, in order."""
     words = text.lower().split()
-    found = [job for job in jobs if all(word in _searched_text(job) for word in words)]
+    found = []
+    for job in jobs:
+        facts = (job.name, job.id, job.state, job.status.value, job.architecture, job.model, *job.sites)
+        searched = " ".join(facts).lower()
+        if all(word in searched for word in words):
+            found.append(job)
     newest_first = sorted(found, key=lambda job: job.created_at, reverse=True)
     return sorted(newest_first, key=_KEYS[order])
 
@@ -63,7 +68,3 @@ _KEYS: dict[Order, Callable[[Job], Any]] = {
     Order.LOSS: _by_metric("loss"),
     Order.FVU: _by_metric("fvu"),
 }
-
-
-def _searched_text(job: Job) -> str:
-    return " ".join((job.name, job.id, job.state, job.status.value, job.architecture, job.model, *job.sites)).lower()

@@ -7,16 +7,7 @@ from enum import Enum
 from saetui.jobs.job import Job, Status, queue_order
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.templates import Template
-from saetui.protocol.messages import (
-    Change,
-    DeviceChanged,
-    DeviceReading,
-    JobChanged,
-    JobRemoved,
-    PreferencesChanged,
-    Snapshot,
-    TemplatesChanged,
-)
+from saetui.protocol import messages
 
 
 class Connection(Enum):
@@ -40,12 +31,12 @@ class Model:
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self.templates: tuple[Template, ...] = ()
-        self.device: DeviceReading | None = None
+        self.device: messages.DeviceReading | None = None
         self.preferences: Preferences | None = None
         self.connection = Connection.CONNECTING
         self.known = False
 
-    def replace(self, snapshot: Snapshot) -> None:
+    def replace(self, snapshot: messages.Snapshot) -> None:
         """Start from a snapshot; earlier knowledge is forgotten."""
         self.jobs = {job.id: job for job in snapshot.jobs}
         self.templates = snapshot.templates
@@ -54,20 +45,20 @@ class Model:
         self.connection = Connection.CONNECTED
         self.known = True
 
-    def apply(self, change: Change) -> bool:
+    def apply(self, change: messages.Change) -> bool:
         """Fold one change in. Returns whether it is only progress, which may wait for the next repaint."""
-        if isinstance(change, JobChanged):
+        if isinstance(change, messages.JobChanged):
             known = self.jobs.get(change.job.id)
             self.jobs[change.job.id] = change.job
             return change.progress_only and known is not None and known.status is change.job.status
-        if isinstance(change, JobRemoved):
+        if isinstance(change, messages.JobRemoved):
             self.jobs.pop(change.id, None)
-        elif isinstance(change, TemplatesChanged):
+        elif isinstance(change, messages.TemplatesChanged):
             self.templates = change.templates
-        elif isinstance(change, PreferencesChanged):
+        elif isinstance(change, messages.PreferencesChanged):
             self.preferences = change.preferences
         else:
-            assert isinstance(change, DeviceChanged)
+            assert isinstance(change, messages.DeviceChanged)
             self.device = change.reading
             return True
         return False

@@ -130,13 +130,14 @@ def figures_table(figures: Figures) -> str:
         ("trigram, interpolated Kneser-Ney", figures.trigram),
         ("this model", figures.model),
     )
+    nats = math.log(2) * figures.held_out_bytes / max(figures.held_out_tokens, 1)
     lines = [
         f"{figures.parameters:,} parameters; {figures.training_tokens:,} training tokens; held out: "
         f"{figures.held_out_tokens:,} tokens, {figures.held_out_bytes:,} bytes.",
         "",
         "| held-out loss | bits a byte | nats a token |",
         "|---|---|---|",
-        *(f"| {name} | {bits:.3f} | {_nats_a_token(figures, bits):.3f} |" for name, bits in losses),
+        *(f"| {name} | {bits:.3f} | {nats * bits:.3f} |" for name, bits in losses),
         "",
         "| residual stream, mean norm | position 0 | position 1 | position 8 on |",
         "|---|---|---|---|",
@@ -198,7 +199,3 @@ def _forward_speed(model: PreTrainedModel, stream: Tensor) -> float:
     for _ in range(rounds):
         model(batch, use_cache=False)
     return rounds * batch.numel() / (time.monotonic() - started)
-
-
-def _nats_a_token(figures: Figures, bits_a_byte: float) -> float:
-    return bits_a_byte * 0.6931471805599453 * figures.held_out_bytes / max(figures.held_out_tokens, 1)

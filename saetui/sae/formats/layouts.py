@@ -7,16 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saetui.errors import FormatError
+from saetui.sae.formats import gemma_scope
 from saetui.sae.formats.conventions import SCALER_FILE
 from saetui.sae.formats.dictionary_learning import export_dictionary_learning
 from saetui.sae.formats.files import CONFIG_FILE, WEIGHTS_FILE
-from saetui.sae.formats.gemma_scope import (
-    GEMMA_SCOPE_2_CONFIG,
-    GEMMA_SCOPE_2_WEIGHTS,
-    GEMMA_SCOPE_WEIGHTS,
-    load_gemma_scope,
-    load_gemma_scope_2,
-)
 from saetui.sae.formats.llama_scope import LLAMA_SCOPE_CONFIG, LLAMA_SCOPE_WEIGHTS, load_llama_scope
 from saetui.sae.formats.loading import LoadedSAE, load_saelens
 from saetui.sae.formats.rendering import render_saelens
@@ -65,12 +59,17 @@ READABLE: tuple[Readable, ...] = (
     Readable(
         "sparsify's (cfg.json, sae.safetensors)", (SPARSIFY_WEIGHTS,), load_sparsify, (CONFIG_FILE, SPARSIFY_WEIGHTS)
     ),
-    Readable("Gemma Scope's (params.npz)", (GEMMA_SCOPE_WEIGHTS,), load_gemma_scope, (GEMMA_SCOPE_WEIGHTS,)),
+    Readable(
+        "Gemma Scope's (params.npz)",
+        (gemma_scope.GEMMA_SCOPE_WEIGHTS,),
+        gemma_scope.load_gemma_scope,
+        (gemma_scope.GEMMA_SCOPE_WEIGHTS,),
+    ),
     Readable(
         "Gemma Scope 2's (config.json, params.safetensors)",
-        (GEMMA_SCOPE_2_WEIGHTS,),
-        load_gemma_scope_2,
-        (GEMMA_SCOPE_2_CONFIG, GEMMA_SCOPE_2_WEIGHTS),
+        (gemma_scope.GEMMA_SCOPE_2_WEIGHTS,),
+        gemma_scope.load_gemma_scope_2,
+        (gemma_scope.GEMMA_SCOPE_2_CONFIG, gemma_scope.GEMMA_SCOPE_2_WEIGHTS),
     ),
     Readable(
         "Llama Scope's (hyperparams.json, checkpoints/final.safetensors)",

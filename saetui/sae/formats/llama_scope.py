@@ -60,7 +60,9 @@ def _raw(config: dict[str, Any], tensors: dict[str, Tensor], s_in: float, s_out:
     if config.get("apply_decoder_bias_to_pre_encoder"):
         # In its own units b_dec is s times, and W_enc 1/s times, as large as for raw activations.
         b_enc = b_enc - b_dec @ encoder
-    threshold = torch.full_like(b_enc, s_in * _threshold(config))
+    # A relu is a jumprelu with θ = 0.
+    theta = _number(config.get("jump_relu_threshold", 0.0)) if config.get("act_fn") == "jumprelu" else 0.0
+    threshold = torch.full_like(b_enc, s_in * theta)
     if config.get("sparsity_include_decoder_norm", True):
         threshold = threshold / (decoder * s_in).norm(dim=1).clamp_min(1e-12)
     return {
@@ -70,11 +72,6 @@ def _raw(config: dict[str, Any], tensors: dict[str, Tensor], s_in: float, s_out:
         "b_dec": b_dec,
         "threshold": threshold,
     }
-
-
-def _threshold(config: dict[str, Any]) -> float:
-    """θ; a relu is a jumprelu with θ = 0."""
-    return _number(config.get("jump_relu_threshold", 0.0)) if config.get("act_fn") == "jumprelu" else 0.0
 
 
 def _scales(config: dict[str, Any], directory: Path) -> tuple[float, float]:

@@ -12,17 +12,10 @@ from torch import Tensor
 
 from saetui.errors import FormatError, InvalidInput
 from saetui.sae.base import SparseAutoencoder
+from saetui.sae.formats import files
 from saetui.sae.formats.conventions import apply_conventions, centre_input, modern_config
 from saetui.sae.formats.export import OWN_FORMAT
-from saetui.sae.formats.files import (
-    AGAIN,
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    read_json,
-    read_tensors,
-    require_unchanged,
-    whole_number,
-)
+from saetui.sae.formats.files import AGAIN, CONFIG_FILE, WEIGHTS_FILE
 from saetui.sae.jumprelu import JumpReLUSkipTranscoder, JumpReLUTranscoder
 from saetui.sae.normalization import Normalization
 from saetui.sae.options import Option
@@ -69,17 +62,17 @@ def load_saelens(directory: Path) -> LoadedSAE:
     Raises:
         FormatError: the directory or a file is missing, damaged, or of a kind that saetui cannot read.
     """
-    written = read_json(directory / CONFIG_FILE)
+    written = files.read_json(directory / CONFIG_FILE)
     loaded = _load(directory, modern_config(written))
     # Last: other checks have more specific messages.
-    require_unchanged(directory, written, directory / WEIGHTS_FILE)
+    files.require_unchanged(directory, written, directory / WEIGHTS_FILE)
     return loaded
 
 
 def _load(directory: Path, config: dict[str, Any]) -> LoadedSAE:
     facts = config.get("metadata")
     metadata = facts if isinstance(facts, dict) else {}
-    weights = read_tensors(directory / WEIGHTS_FILE)
+    weights = files.read_tensors(directory / WEIGHTS_FILE)
     if config.get("format") == OWN_FORMAT:
         return LoadedSAE(_own(config, metadata, weights, directory), _units(config), metadata, "saetui")
     known = _ARCHITECTURES.get(str(config.get("architecture")))
@@ -89,8 +82,8 @@ def _load(directory: Path, config: dict[str, Any]) -> LoadedSAE:
             f"These can be read: {', '.join(_ARCHITECTURES)}.",
         )
     path = directory / CONFIG_FILE
-    d_in, latents = whole_number(config, "d_in", path), whole_number(config, "d_sae", path)
-    d_out = whole_number(config, "d_out", path) if known.transcodes else d_in
+    d_in, latents = files.whole_number(config, "d_in", path), files.whole_number(config, "d_sae", path)
+    d_out = files.whole_number(config, "d_out", path) if known.transcodes else d_in
     shapes = _shapes(known.tensors, d_in, d_out, latents)
     if "scaling_factor" in weights:
         # apply_conventions judges it.
@@ -101,7 +94,7 @@ def _load(directory: Path, config: dict[str, Any]) -> LoadedSAE:
     options: dict[str, Option] = {}
     if architecture == "topk":
         # SAELens assumes 100 for a missing k without a warning. saetui refuses it.
-        options["k"] = whole_number(config, "k", path, at_most=latents)
+        options["k"] = files.whole_number(config, "k", path, at_most=latents)
     if not config.get("apply_b_dec_to_input", not known.transcodes):
         # SAELens has no transcoder with k: a topk that predicts another site stands for one.
         predicts = metadata.get("hook_name_out") or metadata.get("training_architecture") == "transcoder"
@@ -258,7 +251,7 @@ def _own(
         raise FormatError(f"{directory / CONFIG_FILE} does not say how the SAE was made.", AGAIN)
     path = directory / CONFIG_FILE
     sizes = {
-        name: whole_number(config, key, path)
+        name: files.whole_number(config, key, path)
         for name, key in (("d_in", "d_in"), ("d_out", "d_out"), ("latents", "d_sae"))
     }
     if "W_dec" not in weights or tuple(weights["W_dec"].shape) != (sizes["latents"], sizes["d_out"]):

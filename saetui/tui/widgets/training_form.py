@@ -17,17 +17,11 @@ from saetui.display.figures import count, size
 from saetui.spec.architectures import ARCHITECTURES, default_hook_points
 from saetui.spec.hyperparameters import Section, for_architecture
 from saetui.spec.problems import Problem, Severity
+from saetui.tui import fields
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
 from saetui.tui.draft_check import UNCHECKED, DraftCheck
-from saetui.tui.fields import (
-    ARCHITECTURE_FIELD,
-    HOOK_POINTS_HELP,
-    LAYERS_HELP,
-    MODEL_FIELDS,
-    FormField,
-    hyperparameter_field,
-)
+from saetui.tui.fields import FormField
 from saetui.tui.run_figures import derived_values
 from saetui.tui.widgets.field_help import NOTHING, HelpText
 from saetui.tui.widgets.field_row import FieldRow, TextRow, make_row
@@ -97,9 +91,9 @@ class TrainingForm(VerticalScroll, can_focus=False):
     def rebuild(self) -> None:
         """Show the rows of the draft's architecture, without the hidden ones."""
         with self.app.batch_update():
-            for section, fields in self._fields().items():
-                set_count = sum(info.advanced and bool(self.draft.text(info.field)) for info in fields)
-                section.set_fields(fields, self._make_row, set_count)
+            for section, rows in self._fields().items():
+                set_count = sum(info.advanced and bool(self.draft.text(info.field)) for info in rows)
+                section.set_fields(rows, self._make_row, set_count)
         self.show(tuple(self._problems.values()), self._check)
 
     def show(self, problems: Sequence[Problem], check: DraftCheck) -> None:
@@ -127,8 +121,8 @@ class TrainingForm(VerticalScroll, can_focus=False):
         if field in ("layers", "hook_points"):
             (self._layers if field == "layers" else self._hook_points).focus()
             return True
-        for section, fields in self._fields().items():
-            if field not in [info.field for info in fields]:
+        for section, rows in self._fields().items():
+            if field not in [info.field for info in rows]:
                 continue
             if section.row(field) is None:
                 section.is_open = True
@@ -141,13 +135,14 @@ class TrainingForm(VerticalScroll, can_focus=False):
 
     def order_of(self, field: str) -> int:
         """The place of a field, from the top; unknown ones come last."""
-        order = [*_TEXT_SECTION, "hook_points", "layers", ARCHITECTURE_FIELD.field]
-        order += [info.field for fields in self._fields().values() for info in fields if info.field not in order]
+        order = [*_TEXT_SECTION, "hook_points", "layers", fields.ARCHITECTURE_FIELD.field]
+        order += [info.field for rows in self._fields().values() for info in rows if info.field not in order]
         return order.index(field) if field in order else len(order)
 
     def unfold_all(self) -> None:
         """Show all advanced rows, or hide them when all are shown."""
-        wanted = not all(section.is_open for section, fields in self._fields().items() if _has_advanced(fields))
+        folding = (section for section, rows in self._fields().items() if any(info.advanced for info in rows))
+        wanted = not all(section.is_open for section in folding)
         for section in self.sections:
             section.is_open = wanted
         self.rebuild()
@@ -172,9 +167,11 @@ class TrainingForm(VerticalScroll, can_focus=False):
         if row is not None:
             return HelpText.of(row.info)
         if self._layers.has_focus:
-            return HelpText("layers", LAYERS_HELP, (("keys", "space select, a all, x clear, arrows or hjkl move"),))
+            return HelpText(
+                "layers", fields.LAYERS_HELP, (("keys", "space select, a all, x clear, arrows or hjkl move"),)
+            )
         if self._hook_points.has_focus:
-            return HelpText("hook_points", HOOK_POINTS_HELP, (("keys", "space select, a all, x clear"),))
+            return HelpText("hook_points", fields.HOOK_POINTS_HELP, (("keys", "space select, a all, x clear"),))
         return NOTHING
 
     def reset_field(self) -> None:
@@ -265,18 +262,20 @@ class TrainingForm(VerticalScroll, can_focus=False):
             widget.focus()
 
     def _edited(self, field: str) -> None:
-        if field == ARCHITECTURE_FIELD.field:
+        if field == fields.ARCHITECTURE_FIELD.field:
             self.rebuild()
         self.post_message(self.Edited(field))
 
     def _fields(self) -> dict[FormSection, list[FormField]]:
-        by_name = {info.field: info for info in MODEL_FIELDS}
-        known = self.draft.architecture if self.draft.architecture in ARCHITECTURES else ARCHITECTURE_FIELD.default
+        by_name = {info.field: info for info in fields.MODEL_FIELDS}
+        known = (
+            self.draft.architecture if self.draft.architecture in ARCHITECTURES else fields.ARCHITECTURE_FIELD.default
+        )
         rows = for_architecture(known)
         found = {self._text: [by_name[name] for name in _TEXT_SECTION], self._sites: []}
         for section, widget in self._by_section.items():
-            found[widget] = [hyperparameter_field(row, known) for row in rows if row.section is section]
-        found[self._by_section[Section.BASIC]].insert(0, ARCHITECTURE_FIELD)
+            found[widget] = [fields.hyperparameter_field(row, known) for row in rows if row.section is section]
+        found[self._by_section[Section.BASIC]].insert(0, fields.ARCHITECTURE_FIELD)
         found[self._run] = [by_name[name] for name in _RUN_SECTION]
         return found
 
@@ -302,7 +301,3 @@ def first_of_each(problems: Sequence[Problem]) -> dict[str, Problem]:
     for problem in sorted(problems, key=lambda problem: problem.severity is not Severity.ERROR):
         found.setdefault("dataset.source" if problem.field == "dataset" else problem.field, problem)
     return found
-
-
-def _has_advanced(fields: Sequence[FormField]) -> bool:
-    return any(info.advanced for info in fields)
