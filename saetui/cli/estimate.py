@@ -12,7 +12,7 @@ from saetui.cli.output import json_option, note, print_facts, print_result
 from saetui.cli.spec_options import chosen_spec, final_spec, spec_options
 from saetui.client.blocking import ask
 from saetui.client.estimate import estimate_on_this_machine
-from saetui.display.figures import ABSENT, duration, size
+from saetui.display.figures import duration, size
 from saetui.formats.names import site_name
 from saetui.home import find_home
 from saetui.protocol.messages import DeviceReading, Subscribe
@@ -58,7 +58,7 @@ def _print(estimate: Estimate) -> None:
     available = "" if estimate.available_bytes is None else f" of {size(estimate.available_bytes)} available"
     verdict = {True: ": it fits", False: ": it does not fit", None: ""}[estimate.fits]
     click.echo(f"together {size(estimate.total_bytes)}{available}{verdict}")
-    click.echo(f"time about {ABSENT if estimate.seconds is None else duration(estimate.seconds)}")
+    click.echo(f"time {'not known' if estimate.seconds is None else 'about ' + duration(estimate.seconds)}")
     if estimate.seconds is None:
         note("For the time, measure this machine once: saetui bench")
     if estimate.suggestion:

@@ -91,8 +91,11 @@ class Selection:
             print_jobs(done)
 
 
-def selects_jobs(command: JobCommand) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The argument and the options with which a command selects jobs; the function gets them as a `Selection`."""
+def selects_jobs(command: JobCommand, *, asks: bool = False) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The argument and the options with which a command selects jobs; the function gets them as a `Selection`.
+
+    `asks`: whether it asks first. The others accept `--yes` too, because scripts give it to all, and do not name it.
+    """
     names = [status.value for status in statuses_for(command)]
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -110,7 +113,7 @@ def selects_jobs(command: JobCommand) -> Callable[[Callable[..., None]], Callabl
         decorated: Callable[..., None] = explain_job(run)
         for option in (
             json_option,
-            click.option("--yes", is_flag=True, help="Do not ask."),
+            click.option("--yes", is_flag=True, hidden=not asks, help="Do not ask."),
             click.option(
                 "--status", "statuses", multiple=True, type=click.Choice(names), help="Select every job in this state."
             ),
@@ -170,7 +173,7 @@ def checkpoint(selection: Selection) -> None:
 
 
 @click.command()
-@selects_jobs(JobCommand.RETRY)
+@selects_jobs(JobCommand.RETRY, asks=True)
 def retry(selection: Selection) -> None:
     """Train ended jobs again from the start.
 
@@ -185,7 +188,7 @@ def retry(selection: Selection) -> None:
 
 
 @click.command()
-@selects_jobs(JobCommand.DELETE)
+@selects_jobs(JobCommand.DELETE, asks=True)
 def delete(selection: Selection) -> None:
     """Delete ended jobs with everything they made.
 

@@ -139,7 +139,7 @@ def confirmed(question: str, as_json: bool) -> bool:
         click.UsageError: nobody is there to answer.
     """
     if as_json or not sys.stdin.isatty():
-        raise click.UsageError("This command asks before it deletes, and nobody can answer here: add --yes.")
+        raise click.UsageError("This command asks before it removes anything, and nobody can answer here: add --yes.")
     return click.confirm(plain(question), default=False, err=True)
 
 

@@ -164,7 +164,10 @@ def import_file(file: str, as_json: bool) -> int:
 @click.option("--output", metavar="FILE", help="Write to this new file, not to standard output.")
 @json_option
 def export_file(names: tuple[str, ...], output: str | None, as_json: bool) -> None:
-    """Export templates for `import`; without NAME all that are not built in."""
+    """Export templates to a file.
+
+    Without NAME all that are not built in.
+    """
     chosen = [find_template(name) for name in names]
     if not names:
         chosen = [found for found in ask(messages.GetTemplates()).templates if not found.builtin]

@@ -86,9 +86,11 @@ def size_of(part: float, whole: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time in at most six characters: 42s, 3m05s, 2h10m, 5d03h."""
+    """A length of time in at most six characters: <1s, 42s, 3m05s, 2h10m, 5d03h."""
     if seconds is None or not math.isfinite(seconds):
         return ABSENT
+    if 0 < seconds < 1:
+        return "<1s"
     whole = max(0, int(seconds))
     if whole < 60:
         return f"{whole}s"

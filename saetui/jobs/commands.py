@@ -103,7 +103,9 @@ def require_possible(command: JobCommand, jobs: Sequence[Job]) -> None:
     refused = [(job, reason) for job in jobs if (reason := why_not(command, job)) is not None]
     if not refused:
         return
-    named = "; ".join(f"{job.name} ({job.state}) {why}" for job, (why, _) in refused)
+    named = "; ".join(
+        f"{job.name} {why}" if job.state in why else f"{job.name} ({job.state}) {why}" for job, (why, _) in refused
+    )
     ways_out = dict.fromkeys(way_out for _, (_, way_out) in refused)
     rest = " Nothing was done to the others." if len(refused) < len(jobs) else ""
     raise Conflict(f"{named}.{rest}", " ".join(ways_out))

@@ -13,8 +13,9 @@ import msgspec
 from saetui.errors import InvalidInput
 from saetui.formats.paths import why_no_path
 from saetui.formats.regular import read_regular
+from saetui.spec.hyperparameter import without_separators
 from saetui.spec.hyperparameters import HYPERPARAMETERS, siblings
-from saetui.spec.problems import Problem, SpecError
+from saetui.spec.problems import Problem, SpecError, nearest
 from saetui.spec.training_spec import DATASET_FIELDS, SPEC_FIELDS
 
 FILE_LIMIT = 1 << 20
@@ -66,13 +67,14 @@ def read_text(path: Path, way_out: str, or_else: str) -> str:
 def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """A copy of a spec with each `KEY=VALUE` set. KEY is a field of the spec or of `dataset`, or a hyperparameter.
 
-    A hyperparameter replaces those that are linked to it.
+    A hyperparameter replaces those that are linked to it, and `null` leaves it out.
 
     Raises:
         SpecError: with every assignment that cannot be read.
     """
     changed = copy.deepcopy(dict(raw))
     problems: list[Problem] = []
+    given: list[str] = []
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         key = key.strip().removeprefix("hyperparameters.")
@@ -81,6 +83,12 @@ def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[
                 Problem(field=assignment, message="has no value.", suggestion="Write -o KEY=VALUE, e.g. -o k=16.")
             )
             continue
+        twice = next((other for other in given if other == key or other in siblings(key)), None)
+        if twice is not None:
+            message = "is given twice." if twice == key else f"excludes {twice}, which is given too."
+            problems.append(Problem(field=key, message=message, suggestion="Give one of them."))
+            continue
+        given.append(key)
         try:
             _assign(changed, key, text.strip())
         except InvalidInput as error:
@@ -124,8 +132,11 @@ def _assign(spec: dict[str, Any], key: str, text: str) -> None:
     dataset_key = key.removeprefix("dataset.")
     if key in HYPERPARAMETERS:
         given = spec.get("hyperparameters")
-        value = HYPERPARAMETERS[key].parse(text)
-        spec["hyperparameters"] = set_hyperparameter(given if isinstance(given, dict) else {}, key, value)
+        values, row = given if isinstance(given, dict) else {}, HYPERPARAMETERS[key]
+        if text == "null" and not row.accepts_none:
+            spec["hyperparameters"] = {name: value for name, value in values.items() if name != key}
+        else:
+            spec["hyperparameters"] = set_hyperparameter(values, key, row.parse(text))
     elif key == "dataset" or dataset_key in DATASET_FIELDS:
         given = spec.get("dataset")
         dataset = dict(given) if isinstance(given, dict) else {}
@@ -140,11 +151,13 @@ def _assign(spec: dict[str, Any], key: str, text: str) -> None:
     elif key in SPEC_FIELDS and key != "hyperparameters":
         spec[key] = text or None
     else:
-        raise InvalidInput("is not a field or a hyperparameter.", f"Hyperparameters: {', '.join(HYPERPARAMETERS)}.")
+        known = (*HYPERPARAMETERS, *SPEC_FIELDS, *DATASET_FIELDS)
+        way_out = nearest(key, known) or "`saetui help training` and `saetui help architectures` name them."
+        raise InvalidInput("is not a field or a hyperparameter.", way_out)
 
 
 def _whole(key: str, text: str) -> int:
     try:
-        return int(text.replace("_", ""))
+        return int(without_separators(text))
     except ValueError:
         raise InvalidInput(f"{text or 'an empty value'} must be a whole number.") from None

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -11,15 +10,12 @@ import msgspec
 from saetui.formats.names import NAME_RULE, is_name
 from saetui.formats.paths import shortened, why_no_path
 from saetui.spec.architectures import HOOK_POINTS
-from saetui.spec.problems import Problem
+from saetui.spec.problems import Problem, nearest
 
 LAYER_LIMIT = 1000
 
 MOST_UNKNOWN = 20
 """Unknown fields that are reported one by one: the search for a similar name takes a millisecond each."""
-
-LONGEST_GUESS = 100
-"""Characters of a value that are compared in the search for a similar one."""
 
 Check = Callable[[str, object], list[Problem]]
 """Takes the field's name and its value."""
@@ -75,7 +71,7 @@ def unknown_fields(
     unknown = [name for name in given if name not in known]
     problems = []
     for name in unknown[:MOST_UNKNOWN]:
-        suggestion = (elsewhere or {}).get(name) or _nearest(name, known) or f"Known: {', '.join(known)}."
+        suggestion = (elsewhere or {}).get(name) or nearest(name, known) or f"Known: {', '.join(known)}."
         field = f"{prefix}{shortened(name)}"
         problems.append(Problem(field=field, message="is not a known field.", suggestion=suggestion))
     if len(unknown) > MOST_UNKNOWN:
@@ -107,7 +103,7 @@ def choice(choices: tuple[str, ...]) -> Check:
     def check(field: str, value: object) -> list[Problem]:
         if value in choices:
             return []
-        return [wrong(field, value, f"must be one of {', '.join(choices)}.", _nearest(value, choices))]
+        return [wrong(field, value, f"must be one of {', '.join(choices)}.", nearest(value, choices))]
 
     return check
 
@@ -140,8 +136,8 @@ def hook_points(field: str, value: object) -> list[Problem]:
     problems = []
     for point in value:
         if str(point) in _NOT_OFFERED:
-            meaning, nearest = _NOT_OFFERED[str(point)]
-            problems.append(wrong(field, point, f"is {meaning}, which is not offered.", nearest))
+            meaning, instead = _NOT_OFFERED[str(point)]
+            problems.append(wrong(field, point, f"is {meaning}, which is not offered.", instead))
         else:
             problems += choice(HOOK_POINTS)(field, point)
     if not problems and len(set(value)) < len(value):
@@ -154,8 +150,3 @@ def device(field: str, value: object) -> list[Problem]:
     if isinstance(value, str) and (value in ("auto", "cpu", "cuda") or value.removeprefix("cuda:").isdigit()):
         return []
     return [wrong(field, value, "must be auto, cpu, cuda or cuda:N.")]
-
-
-def _nearest(value: object, choices: Iterable[str]) -> str | None:
-    near = difflib.get_close_matches(str(value)[:LONGEST_GUESS], list(choices), n=1)
-    return f"Did you mean {near[0]}?" if near else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import Enum
@@ -11,6 +12,7 @@ from typing import Union
 from saetui.display.figures import plain_number
 from saetui.errors import InvalidInput
 from saetui.spec.architectures import ARCHITECTURES
+from saetui.spec.problems import nearest
 
 Value = Union[bool, int, float, str, None]
 
@@ -165,7 +167,9 @@ class Hyperparameter:
         value = self._read(text.strip())
         reason = self.check(value)
         if reason:
-            raise InvalidInput(f"{self.name}: {text.strip() or 'an empty value'} {reason}.")
+            raise InvalidInput(
+                f"{self.name}: {text.strip() or 'an empty value'} {reason}.", nearest(text, self.choices)
+            )
         return self.normal(value)
 
     def show(self, value: Value) -> str:
@@ -186,7 +190,7 @@ class Hyperparameter:
             return None
         if self.kind is Kind.WIDTHS:
             return text
-        cleaned = lower.replace("_", "").replace(",", "")
+        cleaned = without_separators(lower)
         scale = {"k": 1e3, "m": 1e6}.get(cleaned[-1:], 1.0)
         try:
             number = float(cleaned[:-1] if scale != 1.0 else cleaned) * scale
@@ -196,6 +200,11 @@ class Hyperparameter:
 
     def _wanted(self) -> str:
         return f"one of {', '.join(self.choices)}" if self.choices else self.kind.value
+
+
+def without_separators(number: str) -> str:
+    """The text of a number without commas between groups of three digits; unchanged where a comma stands elsewhere."""
+    return number.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?[km]?", number) else number
 
 
 def read_widths(text: str) -> tuple[int, ...]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from enum import Enum
 
 import msgspec
 
 from saetui.errors import InvalidInput
+
+LONGEST_GUESS = 100
+"""Characters of a value that are compared in the search for a similar one."""
 
 
 class Severity(str, Enum):
@@ -62,3 +66,9 @@ def errors_of(problems: Iterable[Problem]) -> list[Problem]:
 def warnings_of(problems: Iterable[Problem]) -> list[Problem]:
     """The problems that are shown and accepted."""
     return [problem for problem in problems if problem.severity is Severity.WARNING]
+
+
+def nearest(value: object, choices: Iterable[str]) -> str | None:
+    """`Did you mean …?` with the choice that is most like a value; None where none is."""
+    near = difflib.get_close_matches(str(value)[:LONGEST_GUESS], list(choices), n=1)
+    return f"Did you mean {near[0]}?" if near else None

@@ -14,7 +14,7 @@ from saetui.spec.architectures import ARCHITECTURES, allowed_hook_points, defaul
 from saetui.spec.field_checks import HOW_TO_GIVE, Check, shown, unknown_fields, wrong
 from saetui.spec.hyperparameter import Hyperparameter, Value
 from saetui.spec.hyperparameters import HYPERPARAMETERS, complete, linked_problem, without_effect
-from saetui.spec.problems import Problem, Severity, SpecError, errors_of, warnings_of
+from saetui.spec.problems import Problem, Severity, SpecError, errors_of, nearest, warnings_of
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 DEFAULT_ARCHITECTURE = "topk"
@@ -163,8 +163,8 @@ def _listed(names: tuple[str, ...]) -> str:
 def _check_value(row: Hyperparameter, value: object) -> list[Problem]:
     reason = row.check(value)
     if reason:
-        hint = f"Recommended: {row.range_text()}." if row.range_text() else None
-        return [_about(row.name, f"{shown(value)} {reason}.", hint)]
+        recommended = f"Recommended: {row.range_text()}." if row.range_text() and not row.choices else None
+        return [_about(row.name, f"{shown(value)} {reason}.", nearest(value, row.choices) or recommended)]
     sound = row.normal(value)  # type: ignore[arg-type]  # `check` has tested its type
     if row.outside_recommended(sound):
         message = f"{row.show(sound)} is outside the recommended range of {row.range_text()}."

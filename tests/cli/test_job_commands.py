@@ -78,7 +78,7 @@ def test_several_jobs_all_of_them_or_all_in_a_state(machine: Machine, shell: She
     assert names(shell.json("resume", "--status", "paused")) == ["a", "b"]
     assert set(names(shell.json("pause", "--status", "queued"))) == {"a", "b", "c"}
     assert shell("pause", "a", "running") == 1
-    assert "a (paused) is paused already. Nothing was done to the others." in shell.err
+    assert "a is paused already. Nothing was done to the others." in shell.err
     assert names(shell.json("stop", "--all")) == ["running", "a", "b", "c"]
     machine.until(running.id, Status.STOPPED)
     assert shell("stop", "--all") == 0 and "No job to stop." in shell.err

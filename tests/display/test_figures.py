@@ -40,7 +40,8 @@ def test_counts_are_shortened(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(42, "42s"), (185, "3m05s"), (7800, "2h10m"), (442_800, "5d03h"), (float("nan"), "–")]
+    ("seconds", "text"),
+    [(0, "0s"), (0.4, "<1s"), (42, "42s"), (185, "3m05s"), (7800, "2h10m"), (442_800, "5d03h"), (float("nan"), "–")],
 )
 def test_durations_have_two_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -47,6 +47,11 @@ def test_each_architecture_has_its_formulas_and_their_source(architecture: str) 
     assert "    " in section, "a formula"
 
 
+def test_every_hyperparameter_is_on_one_of_the_pages_that_an_unknown_name_leads_to() -> None:
+    pages = read_topic("training").text + read_topic("architectures").text
+    assert [name for name in HYPERPARAMETERS if f"`{name}" not in pages] == []
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_names_only_what_exists(name: str) -> None:
     assert unknown(read_topic(name).text) == []

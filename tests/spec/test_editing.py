@@ -35,6 +35,52 @@ def test_every_bad_override_is_named() -> None:
     assert [problem.field for problem in caught.value.problems] == ["k", "kk", "layers", "batch_size"]
 
 
+@pytest.mark.parametrize(("text", "number"), [("1,000", 1000), ("2,048k", 2_048_000), ("12,345,678", 12_345_678)])
+def test_a_comma_between_groups_of_three_digits_is_read(text: str, number: int) -> None:
+    assert apply_overrides({}, [f"num_tokens={text}"])["hyperparameters"] == {"num_tokens": number}
+
+
+@pytest.mark.parametrize("override", ["k=8,16", "k=1,0000", "k=,5", "k=1,,000", "context_length=1,28", "seed=0,1"])
+def test_a_comma_elsewhere_is_never_dropped(override: str) -> None:
+    with pytest.raises(SpecError, match="must be a whole number"):
+        apply_overrides({}, [override])
+
+
+def test_null_leaves_a_hyperparameter_out() -> None:
+    raw = {"hyperparameters": {"k": 32, "learning_rate": 1e-3}}
+    assert apply_overrides(raw, ["k=null"])["hyperparameters"] == {"learning_rate": 1e-3}
+    assert apply_overrides(raw, ["grad_clip_norm=null"])["hyperparameters"]["grad_clip_norm"] is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["k=8", "k=9"], "k: is given twice. Give one of them."),
+        (["num_steps=10", "num_epochs=2"], "num_epochs: excludes num_steps, which is given too. Give one of them."),
+    ],
+)
+def test_two_overrides_of_one_quantity_are_refused(overrides: list[str], said: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        apply_overrides({}, overrides)
+    assert [problem.sentence() for problem in caught.value.problems] == [said]
+
+
+@pytest.mark.parametrize(
+    ("override", "way_out"),
+    [
+        ("lr_schedul=cosine", "Did you mean lr_schedule?"),
+        ("context_lenght=64", "Did you mean context_length?"),
+        ("lr_schedule=cosin", "Did you mean cosine?"),
+        ("foo=3", "`saetui help training` and `saetui help architectures` name them."),
+    ],
+)
+def test_the_way_out_is_the_nearest_name(override: str, way_out: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        apply_overrides({}, [override])
+    (problem,) = caught.value.problems
+    assert problem.suggestion == way_out
+
+
 def test_relative_paths_become_absolute_and_references_stay(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     raw = {"model": "model", "dataset": {"source": "./text"}}
