@@ -8,6 +8,7 @@ from typing import Any, Union
 from saetui.display.figures import plain_number
 from saetui.errors import InvalidInput
 from saetui.spec.architectures import ARCHITECTURES, default_hook_points
+from saetui.spec.hyperparameter import without_separators
 from saetui.spec.hyperparameters import HYPERPARAMETERS, Value, for_architecture, siblings
 from saetui.spec.problems import Problem, SpecError, errors_of
 from saetui.spec.settings import Settings, resolve
@@ -203,7 +204,7 @@ def _as_text(value: Any) -> str:
 
 def _whole(text: str) -> int | None:
     try:
-        return int(text.replace("_", "").replace(",", ""))
+        return int(without_separators(text))
     except ValueError:
         return None
 

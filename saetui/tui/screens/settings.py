@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partialmethod
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -51,12 +52,6 @@ class SettingsScreen(SaetuiScreen[None]):
         """No setting can be changed before the supervisor has sent the present ones."""
         return self.model.preferences is not None if action in ("next_value", "previous_value", "reset_value") else True
 
-    def action_next_value(self) -> None:
-        self._change(1)
-
-    def action_previous_value(self) -> None:
-        self._change(-1)
-
     def action_reset_value(self) -> None:
         row = self.query_one(SettingsList).highlighted
         self.shell.set_preference(row.name, row.default)
@@ -65,6 +60,9 @@ class SettingsScreen(SaetuiScreen[None]):
         table = self.query_one(SettingsList)
         row = table.highlighted
         self.shell.set_preference(row.name, neighbour(row, table.value(row), direction))
+
+    action_next_value = partialmethod(_change, 1)
+    action_previous_value = partialmethod(_change, -1)
 
     def _show_help(self) -> None:
         self.query_one(SettingHelp).show(self.query_one(SettingsList).highlighted)

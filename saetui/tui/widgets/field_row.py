@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partialmethod
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -226,12 +227,6 @@ class ChoiceRow(FieldRow, can_focus=True):
         words = {"true": "on", "false": "off"} if self.info.entry is Entry.SWITCH else {}
         return words.get(choice, choice)
 
-    def action_next_choice(self) -> None:
-        self._step(1)
-
-    def action_previous_choice(self) -> None:
-        self._step(-1)
-
     def action_next_row(self) -> None:
         self.screen.focus_next()
 
@@ -246,6 +241,9 @@ class ChoiceRow(FieldRow, can_focus=True):
         self._text = choices[index % len(choices)]
         self.repaint()
         self.post_message(self.Changed(self, "" if self._text == self.info.default else self._text))
+
+    action_next_choice = partialmethod(_step, 1)
+    action_previous_choice = partialmethod(_step, -1)
 
 
 def wrapped(words: Sequence[str], width: int) -> list[list[str]]:

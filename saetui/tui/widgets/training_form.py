@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partialmethod
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -241,12 +242,6 @@ class TrainingForm(VerticalScroll, can_focus=False):
     def action_previous_field(self) -> None:
         self.screen.focus_previous()
 
-    def action_next_section(self) -> None:
-        self._go_to_section(1)
-
-    def action_previous_section(self) -> None:
-        self._go_to_section(-1)
-
     def action_pick(self) -> None:
         field = self.focused_field()
         self.post_message(self.PickWanted(field if field in PICKED else PICKED[0]))
@@ -260,6 +255,9 @@ class TrainingForm(VerticalScroll, can_focus=False):
         widget = target.first_focusable() if isinstance(target, FormSection) else target
         if widget is not None:
             widget.focus()
+
+    action_next_section = partialmethod(_go_to_section, 1)
+    action_previous_section = partialmethod(_go_to_section, -1)
 
     def _edited(self, field: str) -> None:
         if field == fields.ARCHITECTURE_FIELD.field:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
-from saetui.display.figures import ABSENT, duration, percent, short_count, size, size_of
+from saetui.display.figures import ABSENT, count, duration, percent, short_count, size, size_of
 from saetui.display.text import shorten
 from saetui.spec.estimates import Estimate
 from saetui.tui.run_figures import RunFigures
@@ -47,14 +47,17 @@ def summary_rows(run: RunFigures | None, estimate: Estimate | None = None) -> li
     rows = [
         ("memory", ABSENT if estimate is None else _memory(estimate)),
         ("time", ABSENT if estimate is None else _time(estimate)),
-        ("SAEs", f"{run.sites} × {run.latents:,} × {run.d_in:,}"),
+        ("SAEs", f"{run.sites} × {count(run.latents)} × {count(run.d_in)}"),
         ("parameters", f"{short_count(run.parameters * run.sites)} · {size(run.weight_bytes)}"),
         ("tokens", short_count(run.tokens)),
     ]
     if run.active is not None:
-        rows.append(("active", f"{run.active:,} a token ({percent(run.active / run.latents, 1)})"))
+        rows.append(("active", f"{count(run.active)} a token ({percent(run.active / run.latents, 1)})"))
     rows.append(
-        ("steps", "once the text is read" if run.steps is None else f"{run.steps:,} × {run.batch_size:,} tokens")
+        (
+            "steps",
+            "once the text is read" if run.steps is None else f"{count(run.steps)} × {count(run.batch_size)} tokens",
+        )
     )
     rows.append(("saved", _checkpoints(run.checkpoints)))
     if estimate is not None:
@@ -73,5 +76,5 @@ def _time(estimate: Estimate) -> str:
     return "not known: saetui bench" if estimate.seconds is None else f"about {duration(estimate.seconds)}"
 
 
-def _checkpoints(count: int | None) -> str:
-    return ABSENT if count is None else "1 checkpoint" if count == 1 else f"{count:,} checkpoints"
+def _checkpoints(saved: int | None) -> str:
+    return ABSENT if saved is None else "1 checkpoint" if saved == 1 else f"{count(saved)} checkpoints"
