@@ -78,7 +78,7 @@ def require_torch(home: Home) -> None:
     unusable = why_unusable(found)
     if unusable is not None:
         raise unusable
-    key = _environment_key()
+    key = environment_key()
     if _remembered(home) == key:
         return
     imported = import_torch()
@@ -108,7 +108,7 @@ def _remembered(home: Home) -> str | None:
         return None
 
 
-def _environment_key() -> str:
+def environment_key() -> str:
     """A hash of this Python and of the packages as they are installed: another version, or the same one anew, changes it."""
     parts: list[object] = [sys.executable, os.environ.get("LD_LIBRARY_PATH")]
     for name in ("torch", "transformers", "safetensors", "numpy", "tokenizers", "huggingface_hub"):

@@ -13,6 +13,7 @@ from saetui.errors import TorchError
 from saetui.home import Home
 from saetui.torch_import import import_torch, require_torch
 from saetui.torch_packages import Packages, constraints, installed, requirements, why_unusable
+from tests.other_torch import other_torch
 
 JETSON = "2.5.0a0+872d972e41.nv24.8"
 HAS_TORCH = importlib.util.find_spec("torch") is not None
@@ -107,21 +108,6 @@ def test_torch_and_numpy_exchange_arrays_here() -> None:
     assert import_torch(alone=True).numpy_works
 
 
-def broken_torch(directory: Path, program: str) -> Path:
-    """A directory for PYTHONPATH with a torch of this program, and all that is beside it as metadata alone."""
-    for name, version in {
-        "torch": "2.13.0",
-        "transformers": "5.24.0",
-        "safetensors": "0.8.0",
-        "numpy": "2.4.6",
-    }.items():
-        information = directory / f"{name}-{version}.dist-info"
-        information.mkdir(parents=True)
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    (directory / "torch.py").write_text(program)
-    return directory
-
-
 @pytest.mark.parametrize(
     ("program", "words"),
     [
@@ -136,7 +122,7 @@ def broken_torch(directory: Path, program: str) -> Path:
 def test_a_torch_that_does_not_load_is_told(
     program: str, words: str, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = str(broken_torch(tmp_path / "packages", program))
+    path = str(other_torch(tmp_path / "packages", program))
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.syspath_prepend(path)
     with pytest.raises(TorchError, match="torch is installed and cannot be imported") as refused:

@@ -82,8 +82,7 @@ def check_torch() -> Iterator[Finding]:
     try:
         found = run_task("saetui.training.tasks.probe", {}, note)
     except SaetuiError as error:
-        way_out = 'Install it: on a Jetson NVIDIA\'s own wheel, elsewhere pip install "saetui[torch]"'
-        yield problem("torch", error.message, way_out)
+        yield problem("torch", error.message, error.suggestion)
         return
     yield from torch_findings(found, has_card=shutil.which("nvidia-smi") is not None)
 

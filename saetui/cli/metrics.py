@@ -25,8 +25,8 @@ _SHOWN_COLUMNS = {
     "l0": "L0",
     "fvu": "FVU",
     "dead": "DEAD",
-    EVALUATION_PREFIX + "fvu": "HELD-OUT FVU",
-    EVALUATION_PREFIX + "l0": "HELD-OUT L0",
+    EVALUATION_PREFIX + "fvu": "EVAL FVU",
+    EVALUATION_PREFIX + "l0": "EVAL L0",
     "tokens_per_second": "TOK/S",
 }
 

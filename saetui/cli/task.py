@@ -18,8 +18,12 @@ from saetui.child_processes import tied_to, torch_environment
 from saetui.cli.output import note
 from saetui.errors import SaetuiError, TrainingError
 from saetui.protocol.tasks import PROGRESS, decode_answer
+from saetui.torch_import import import_failed, import_torch
+from saetui.torch_packages import installed, why_unusable
 
 _LAST_LINES = 3
+_TASKS = "saetui.training.tasks."
+_WITHOUT_TORCH = (f"{_TASKS}download",)
 
 
 def run_task(module: str, request: Mapping[str, object], progress: Callable[[str], None] = note) -> Any:
@@ -31,8 +35,13 @@ def run_task(module: str, request: Mapping[str, object], progress: Callable[[str
         progress: takes each line of progress.
 
     Raises:
+        TorchError: torch, or what the task needs beside it, is missing, does not fit or does not load.
         SaetuiError: the task failed, or its process ended without an answer.
     """
+    if module.startswith(_TASKS) and module not in _WITHOUT_TORCH:
+        unusable = why_unusable(installed())
+        if unusable is not None:
+            raise unusable
     with _sigterm_as_exception():
         return _run(module, request, progress)
 
@@ -67,6 +76,9 @@ def _run(module: str, request: Mapping[str, object], progress: Callable[[str], N
     try:
         return decode_answer(answer)
     except ValueError:
+        imported = import_torch() if status and module.startswith(_TASKS) else None
+        if imported is not None and imported.error is not None:
+            raise import_failed(imported.error) from None
         raise _crashed(status, last_lines) from None
 
 

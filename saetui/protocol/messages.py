@@ -45,6 +45,13 @@ class DirectoryChanged(msgspec.Struct, frozen=True, tag="look"):
 # Results
 
 
+class CannotTrain(msgspec.Struct, frozen=True, kw_only=True):
+    """Why no training can start on this machine, and what to type."""
+
+    message: str
+    suggestion: str | None = None
+
+
 class DeviceReading(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine does now. A figure that cannot be had is None, never 0.
 
@@ -53,6 +60,8 @@ class DeviceReading(msgspec.Struct, frozen=True, kw_only=True):
         kind: `cpu`, `cuda` or `jetson`.
         load: 0 to 1.  memory_*: bytes.  temperature: degrees Celsius.  power: watts.
         missing: for each figure that is None, the reason.
+        cannot_train: why no training can start: torch is missing, does not fit or does not load. None where one can, and
+            while that is not known.
     """
 
     name: str
@@ -63,6 +72,7 @@ class DeviceReading(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     power: float | None = None
     missing: dict[str, str] = {}
+    cannot_train: CannotTrain | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", kw_only=True):

@@ -24,6 +24,7 @@ from saetui.supervisor.preferences import StoredPreferences
 from saetui.supervisor.scheduler import Scheduler
 from saetui.supervisor.submission import submit
 from saetui.supervisor.templates import Templates
+from saetui.supervisor.torch_check import TorchCheck
 
 JOBS_BYTES = 3 << 20
 """Bytes that the jobs of one answer may have: a frame less what templates and the rest need."""
@@ -47,6 +48,7 @@ class RequestHandlers:
         templates: Templates,
         preferences: StoredPreferences,
         scheduler: Scheduler,
+        torch: TorchCheck,
         count_clients: Callable[[], int],
         troubles: Callable[[], tuple[str, ...]],
         leave: Callable[[], None],
@@ -55,6 +57,7 @@ class RequestHandlers:
         self._jobs = jobs
         self._templates = templates
         self._scheduler = scheduler
+        self._torch = torch
         self._count_clients = count_clients
         self._troubles = troubles
         self._leave = leave
@@ -66,9 +69,9 @@ class RequestHandlers:
         self._add(messages.GetJobs, lambda _: _many(jobs.all()))
         self._add(messages.StopJobs, lambda request: _many(commands.stop(request.jobs)))
         self._add(messages.PauseJobs, lambda request: _many(commands.pause(request.jobs, unload=request.unload)))
-        self._add(messages.ResumeJobs, lambda request: _many(commands.resume(request.jobs)))
+        self._add(messages.ResumeJobs, lambda request: self._start_again(request.jobs, commands.resume))
         self._add(messages.CheckpointJobs, lambda request: _many(commands.checkpoint(request.jobs)))
-        self._add(messages.RetryJobs, lambda request: _many(commands.retry(request.jobs)))
+        self._add(messages.RetryJobs, lambda request: self._start_again(request.jobs, commands.retry))
         self._add(messages.MoveJobs, lambda request: _many(commands.move(request.jobs, request.to)))
         self._add(messages.DeleteJobs, lambda request: _many_later(commands.delete(request.jobs)))
         self._add(messages.KeepCheckpoints, lambda request: _many_later(commands.keep_checkpoints(request)))
@@ -100,7 +103,7 @@ class RequestHandlers:
 
     async def _submit(self, request: messages.Submit) -> messages.Submitted:
         template = self._templates.find(request.template) if request.template is not None else None
-        submitted = await submit(self._home, self._jobs, request.spec, request.after)
+        submitted = await submit(self._home, self._jobs, request.spec, request.after, self._torch)
         self._scheduler.wake()
         if template is not None:
             try:
@@ -109,6 +112,12 @@ class RequestHandlers:
                 # The job is in the queue: a count that is one too low must not look like a refusal.
                 log.warning("the use of template %s was not counted: %s", template.name, error)
         return submitted
+
+    async def _start_again(self, texts: Sequence[str], command: Callable[[Sequence[str]], Sequence[Job]]) -> ManyJobs:
+        """Resume or retry. A job whose process lives has its torch already."""
+        if not all(record.job.holds_device for record in self._jobs.find_all(texts)):
+            await self._torch.require()
+        return _many(command(texts))
 
     async def _get_templates(self, _: messages.GetTemplates) -> messages.ManyTemplates:
         return messages.ManyTemplates(await self._templates.checked())

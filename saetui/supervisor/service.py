@@ -11,12 +11,14 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
+
 from saetui.devices.device import read_device
 from saetui.errors import HomeError
 from saetui.home import Home
 from saetui.jobs.damage import record_damage
 from saetui.launch.presence import directory_id
-from saetui.protocol.messages import DeviceChanged, DeviceReading, Request, Result, Snapshot, Subscribe
+from saetui.protocol.messages import CannotTrain, DeviceChanged, DeviceReading, Request, Result, Snapshot, Subscribe
 from saetui.supervisor.auto_resume import AutoResume
 from saetui.supervisor.background import Background
 from saetui.supervisor.broadcast import Broadcast
@@ -30,6 +32,7 @@ from saetui.supervisor.requests import RequestHandlers, fit_in_frame
 from saetui.supervisor.scheduler import Scheduler
 from saetui.supervisor.store import Store
 from saetui.supervisor.templates import Templates
+from saetui.supervisor.torch_check import TorchCheck
 
 SAMPLE_SECONDS = 2.0
 """How often the device is read while a client has subscribed."""
@@ -89,12 +92,15 @@ class Service:
         self._leaving = asyncio.Event()
         self._check_now = asyncio.Event()
         self._device: DeviceReading | None = None
+        self._torch = TorchCheck(home, trainer)
+        self._cannot_train: CannotTrain | None = None
         self._handlers = RequestHandlers(
             home,
             self._jobs,
             self._templates,
             self._preferences,
             self._scheduler,
+            self._torch,
             lambda: len(self._connections),
             lambda: self._background.troubles,
             self._leaving.set,
@@ -121,6 +127,7 @@ class Service:
         self._background.repeat("following the jobs", self._scheduler.work)
         self._background.repeat("checking the socket", self._watch_socket)
         self._background.repeat("reading the device", self._sample)
+        self._background.repeat("checking torch", self._watch_torch)
         self._background.repeat("checking what templates refer to", self._templates.watch)
         try:
             await self._leaving.wait()
@@ -181,9 +188,18 @@ class Service:
     async def _sample(self) -> None:
         while True:
             await self._broadcast.anyone.wait()
-            self._device = await asyncio.to_thread(read_device)
+            reading = await asyncio.to_thread(read_device)
+            self._device = msgspec.structs.replace(reading, cannot_train=self._cannot_train)
             self._broadcast.publish(DeviceChanged(self._device))
             await asyncio.sleep(SAMPLE_SECONDS)
+
+    async def _watch_torch(self) -> None:
+        def tell(found: CannotTrain | None) -> None:
+            self._cannot_train = found
+
+        while True:
+            await self._broadcast.anyone.wait()
+            await self._torch.watch(tell)
 
     async def _leave(self) -> None:
         """Say goodbye; every runner and trainer goes on."""

@@ -20,11 +20,12 @@ from saetui.spec.training_spec import spec_json
 from saetui.spec.validation import CompleteSpec, complete_spec
 from saetui.supervisor.jobs import Jobs
 from saetui.supervisor.record import Record, acknowledge, write_copy
+from saetui.supervisor.torch_check import TorchCheck
 
 log = logging.getLogger(__name__)
 
 
-async def submit(home: Home, jobs: Jobs, raw: dict[str, Any], after: str | None = None) -> Submitted:
+async def submit(home: Home, jobs: Jobs, raw: dict[str, Any], after: str | None, torch: TorchCheck) -> Submitted:
     """Check a spec (as JSON), make its run directory, and record the job as queued.
 
     `after`: the job that must complete before this one starts: an id, the beginning of one, or a name.
@@ -33,9 +34,11 @@ async def submit(home: Home, jobs: Jobs, raw: dict[str, Any], after: str | None 
         SpecError: with every problem at once, including a name that is taken.
         NotFound: the job to wait for does not exist.
         Conflict: only the name is wrong: it is taken.
+        TorchError: no trainer can load torch here.
         HomeError: there is no room or no permission.
     """
     ready = await _complete(jobs, raw)
+    await torch.require()
     awaited = _awaited(jobs, after) if after is not None else None
     device = await asyncio.to_thread(resolve_device, ready.spec.device)
     # Nothing is awaited from here on: no other submission can take the name.

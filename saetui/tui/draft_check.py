@@ -11,7 +11,7 @@ from saetui.catalog.datasets import DatasetInfo, find_dataset
 from saetui.catalog.models import ModelInfo, find_model
 from saetui.client.estimate import estimate_on_this_machine
 from saetui.display.figures import size
-from saetui.errors import DatasetError, ModelError
+from saetui.errors import DatasetError, ModelError, TorchError
 from saetui.protocol.messages import DeviceReading
 from saetui.sources.dataset_files import EVERYTHING
 from saetui.spec.estimates import Estimate
@@ -119,6 +119,14 @@ def _too_large(estimate: Estimate, device: DeviceReading | None) -> Iterator[Pro
         suggestion=estimate.suggestion,
         severity=Severity.ERROR if never else Severity.WARNING,
     )
+
+
+def machine_problems(device: DeviceReading | None) -> list[Problem]:
+    """Why no training at all can start on this machine, as a problem of the device. Empty where one can."""
+    if device is None or device.cannot_train is None:
+        return []
+    found = device.cannot_train
+    return [Problem(field="device", message=found.message, suggestion=found.suggestion, kind=TorchError.kind)]
 
 
 class KnownProblems:

@@ -59,8 +59,8 @@ class Model:
             self.preferences = change.preferences
         else:
             assert isinstance(change, messages.DeviceChanged)
-            self.device = change.reading
-            return True
+            before, self.device = self.device, change.reading
+            return before is None or before.cannot_train == change.reading.cannot_train
         return False
 
     def lose(self) -> None:

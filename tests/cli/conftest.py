@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from saetui.home import Home
+from saetui.torch_import import environment_key
 from tests.conftest import end_processes_of
 
 
@@ -56,10 +57,13 @@ def run_saetui(
         environment: set on top of the test's own.
         typed: its standard input; None: empty.
     """
+    variables = {**os.environ, "NO_COLOR": "1", **(environment or {})}
+    if arguments[:1] in (("train",), ("demo",)) and "PYTHONPATH" not in (environment or {}):
+        remember_torch(Home(Path(variables["SAETUI_HOME"])))
     finished = subprocess.run(
         [sys.executable, "-m", "saetui", *map(str, arguments)],
         cwd=directory,
-        env={**os.environ, "NO_COLOR": "1", **(environment or {})},
+        env=variables,
         input=typed if typed is not None else "",
         capture_output=True,
         text=True,
@@ -67,6 +71,13 @@ def run_saetui(
         check=False,
     )
     return Outcome(finished.returncode, finished.stdout, finished.stderr)
+
+
+def remember_torch(home: Home) -> None:
+    """Note in a home that this torch can be imported, as its first training does: each test's own home would take seconds."""
+    if importlib.util.find_spec("torch") is not None and not home.torch.exists():
+        home.make()
+        home.torch.write_text(environment_key())
 
 
 @pytest.fixture

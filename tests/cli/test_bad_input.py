@@ -16,7 +16,7 @@ import pytest
 from saetui.client.blocking import ask
 from saetui.home import Home
 from saetui.protocol.messages import GetJobs
-from tests.cli.conftest import Outcome, Saetui
+from tests.cli.conftest import Outcome, Saetui, needs_trainer
 
 GOOD: dict[str, Any] = {
     "model": "bundled:tiny",
@@ -216,6 +216,7 @@ def test_a_directory_without_text_is_no_dataset(train: Train, shared_home: Home,
 
 
 def test_a_name_is_given_once(saetui: Saetui, home: Home, tmp_path: Path) -> None:
+    needs_trainer()
     first = submit(saetui, tmp_path, {"name": "twin"})
     assert first.code == 0
     second = submit(saetui, tmp_path, {"name": "twin"})
@@ -309,6 +310,7 @@ def test_a_template_file_that_is_none_brings_nothing_in(
 
 
 def test_a_warning_is_shown_and_accepted(saetui: Saetui, tmp_path: Path) -> None:
+    needs_trainer()
     outcome = submit(saetui, tmp_path, hyperparameters(k=8, learning_rate=0.05))
     assert outcome.code == 0
     assert "warning: learning_rate: 0.05 is outside the recommended range" in outcome.err

@@ -246,7 +246,7 @@ def test_a_refusal_names_job_state_and_way_out_and_nothing_is_done_to_the_others
     machine.until(running.id, Status.RUNNING)
     with pytest.raises(Conflict) as caught:
         machine.pause(running.id, done.id)
-    assert "done (completed)" in caught.value.message and "going" not in caught.value.message
+    assert "done has completed" in caught.value.message and "going" not in caught.value.message
     assert "saetui retry" in (caught.value.suggestion or "")
     assert machine.job(running.id).desired_state is DesiredState.RUN
     with pytest.raises(Conflict, match=r"going \(running\)"):

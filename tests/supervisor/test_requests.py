@@ -15,6 +15,7 @@ from saetui.supervisor.requests import RequestHandlers, fit_in_frame
 from saetui.supervisor.scheduler import Scheduler
 from saetui.supervisor.store import Store
 from saetui.supervisor.templates import Templates
+from saetui.supervisor.torch_check import TorchCheck
 from tests.supervisor.test_store import record
 
 
@@ -48,6 +49,7 @@ def test_every_request_of_the_protocol_has_a_handler(tmp_path: Path) -> None:
         Templates(store, published.append),
         preferences,
         Scheduler(home, jobs, AutoResume(jobs, preferences.current), ["trainer"], 1.0),
+        TorchCheck(home, ["trainer"]),
         count_clients=lambda: 0,
         troubles=lambda: (),
         leave=lambda: None,

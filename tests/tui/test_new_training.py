@@ -6,15 +6,18 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from textual.events import Key
 
 from saetui.client.link import Link
 from saetui.home import Home
 from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
+from saetui.protocol.messages import CannotTrain, DeviceChanged
 from saetui.tui.app import SaetuiApp
 from saetui.tui.draft_check import DraftCheck, check_draft
 from saetui.tui.screens import new_training
@@ -27,17 +30,20 @@ from saetui.tui.widgets.form_section import FoldRow
 from saetui.tui.widgets.inputs import FieldInput
 from saetui.tui.widgets.start_row import StartRow
 from saetui.tui.widgets.training_summary import TrainingSummary
-from tests.tui.fixed import FixedSource
+from tests.tui.fixed import DEVICE, FixedSource
 from tests.tui.forms import FormReader, make_model, small_spec, text_of, until
 
 
 @asynccontextmanager
 async def open_form(
-    spec: dict[str, Any], templates: tuple[Template, ...] = BUILTIN_TEMPLATES, size: tuple[int, int] = (120, 50)
+    spec: dict[str, Any],
+    templates: tuple[Template, ...] = BUILTIN_TEMPLATES,
+    size: tuple[int, int] = (120, 50),
+    source: FixedSource | None = None,
 ) -> AsyncIterator[FormReader]:
-    app = SaetuiApp(FixedSource(templates=templates), theme="saetui")
+    app = SaetuiApp(source or FixedSource(templates=templates), theme="saetui")
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.model.templates == templates)
+        await until(pilot, lambda: app.model.known and (source is not None or app.model.templates == templates))
         app.open_form(spec)
         await until(pilot, lambda: isinstance(app.screen, NewTrainingScreen))
         form = FormReader(pilot)
@@ -273,6 +279,22 @@ class TestErrors:
             assert "more than the 512 latents" in form.line("k")
 
 
+class TestAMachineThatCannotTrain:
+    async def test_the_reason_stands_in_place_of_ready_and_what_to_type_beside_it(self, tmp_path: Path) -> None:
+        reason = "transformers 5.24.0 needs torch 2.6 or later, and torch 2.5.1 is installed."
+        found = CannotTrain(message=reason, suggestion='Type: pip install "transformers<5"')
+        source = FixedSource()
+        async with open_form(small_spec(tmp_path), source=source) as form:
+            assert form.ready
+            source.tell(DeviceChanged(msgspec.structs.replace(DEVICE, cannot_train=found)))
+            await until(form.pilot, lambda: not form.ready)
+            assert form.form.start.state.words() == reason
+            shown = " ".join(text_of(form.screen.query_one(FieldHelp)).split())
+            assert 'Type: pip install "transformers<5"' in shown
+            source.tell(DeviceChanged(DEVICE))
+            await until(form.pilot, lambda: form.ready)
+
+
 class TestLayers:
     async def test_all_none_and_the_count(self, tmp_path: Path) -> None:
         async with open_form(small_spec(tmp_path)) as form:
@@ -360,6 +382,7 @@ class TestLoading:
             assert form.screen.draft.raw()["hyperparameters"] == {"k": 24}
 
 
+@pytest.mark.skipif(find_spec("torch") is None, reason="nothing starts without torch; make test runs it")
 class TestStart:
     async def test_the_job_is_queued_and_appears(self, home: Home, tmp_path: Path) -> None:
         spec = small_spec(tmp_path)

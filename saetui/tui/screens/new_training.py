@@ -23,7 +23,7 @@ from saetui.spec.editing import absolute_paths
 from saetui.spec.problems import Problem, SpecError, errors_of
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
-from saetui.tui.draft_check import DraftCheck, KnownProblems, check_draft, filled_draft
+from saetui.tui.draft_check import DraftCheck, KnownProblems, check_draft, filled_draft, machine_problems
 from saetui.tui.run_figures import run_figures
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.pick import PickEntry, PickScreen, dataset_entries, model_entries
@@ -92,6 +92,10 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         self.call_after_refresh(self._form.scroll_home, animate=False)
         self._learn_names()
         self._check_now()
+
+    def show_model(self) -> None:
+        self._form.show(self._problems(), self._known.last)
+        self._show_state()
 
     def step_back(self) -> bool:
         if self.draft.raw() != Draft().raw() or self.draft.typing_problems():
@@ -278,7 +282,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         self._timer = self.set_timer(CHECK_DELAY, self._check_now)
 
     def _problems(self) -> Sequence[Problem]:
-        return self._known.of(self.draft)
+        return [*machine_problems(self.model.device), *self._known.of(self.draft)]
 
     def _show_state(self) -> None:
         state = StartState(Readiness.STARTING) if self._starting else StartState.of(self._problems(), self.checked)

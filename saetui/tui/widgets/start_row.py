@@ -11,6 +11,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from saetui.errors import TorchError
 from saetui.spec.problems import Problem, errors_of, warnings_of
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
@@ -27,22 +28,26 @@ class Readiness(Enum):
 
 @dataclass(frozen=True)
 class StartState:
-    """Whether the training can start, and why not."""
+    """Whether the training can start, and why not. `machine`: why none can on this machine."""
 
     readiness: Readiness
     errors: int = 0
     warnings: int = 0
+    machine: str | None = None
 
     @classmethod
     def of(cls, problems: Sequence[Problem], checked: bool) -> StartState:
         """The state of a form with these problems. `checked`: its present values were checked against the machine."""
         errors, warnings = len(errors_of(problems)), len(warnings_of(problems))
         readiness = Readiness.WRONG if errors else Readiness.READY if checked else Readiness.CHECKING
-        return cls(readiness, errors, warnings)
+        machine = next((problem.message for problem in problems if problem.kind == TorchError.kind), None)
+        return cls(readiness, errors, warnings, machine)
 
     def words(self) -> str:
         """The state in a few words."""
         if self.readiness is Readiness.WRONG:
+            if self.machine is not None:
+                return self.machine
             return "1 error to correct" if self.errors == 1 else f"{self.errors} errors to correct"
         if self.readiness is Readiness.CHECKING:
             return "checking model and text …"
