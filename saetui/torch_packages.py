@@ -17,8 +17,8 @@ from saetui.errors import TorchError
 from saetui.tegra import is_jetson
 
 OLDEST_TORCH = (2, 4)
-"""The oldest torch that transformers 4.53 and our own code can be expected to work with. Tested: 2.5.1 and newer."""
-TRANSFORMERS = "transformers>=4.53"
+"""The oldest torch that transformers 4.57.1 and our own code can be expected to work with. Tested: 2.5.1 and newer."""
+TRANSFORMERS = "transformers>=4.57.1"
 NUMPY = "numpy>=1.26"
 SAFETENSORS = "safetensors>=0.4.5"
 

@@ -30,7 +30,7 @@ def packages(torch: str | None, **others: str | None) -> Packages:
     [("2.4.1", "<5"), (JETSON, "<5"), ("2.5.1", "<5"), ("2.6.0", "<5.25"), ("2.12.0", "<5.25"), ("2.13.0+cpu", "<6")],
 )
 def test_transformers_is_bounded_by_the_torch_that_is_there(torch: str, transformers: str) -> None:
-    assert f"transformers>=4.53,{transformers}" in requirements(packages(torch))
+    assert f"transformers>=4.57.1,{transformers}" in requirements(packages(torch))
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="there is no numpy 1 for this Python")
@@ -67,13 +67,13 @@ def test_the_torch_that_is_there_is_fixed_to_its_very_build() -> None:
         (
             packages("2.5.1", transformers=None),
             "transformers is not installed beside torch 2.5.1",
-            '"transformers>=4.53,<5"',
+            '"transformers>=4.57.1,<5"',
         ),
         (packages("2.5.1", numpy=None), "numpy is not installed beside torch 2.5.1", '"numpy>=1.26,<'),
         (
             packages(JETSON, transformers="5.20.0", oldest_torch="2.6"),
             f"transformers 5.20.0 needs torch 2.6 or later, and torch {JETSON} is installed",
-            '"transformers>=4.53,<5"',
+            '"transformers>=4.57.1,<5"',
         ),
     ],
 )

@@ -37,7 +37,7 @@ def test_a_torch_that_transformers_refuses_is_told_with_what_to_type(
     assert outcome.code == 1
     (line,) = outcome.err.splitlines()
     assert "transformers 5.24.0 needs torch 2.6 or later, and torch 2.5.0a0+872d972e41.nv24.8 is installed." in line
-    assert 'pip install "transformers>=4.53,<5"' in line
+    assert 'pip install "transformers>=4.57.1,<5"' in line
     assert not list(home.runs.glob("*"))
 
 
@@ -60,4 +60,4 @@ def test_the_doctor_names_the_same_fault_and_exits_with_1(saetui: Saetui, home: 
     assert outcome.code == 1
     (found,) = [finding for finding in outcome.document if finding["subject"] == "torch"]
     assert found["verdict"] == "problem" and "transformers 5.24.0 needs torch 2.6" in found["message"]
-    assert '"transformers>=4.53,<5"' in found["suggestion"]
+    assert '"transformers>=4.57.1,<5"' in found["suggestion"]

@@ -68,6 +68,7 @@ def test_fvu_is_of_ordinary_tokens_and_fvu_all_of_all(
     assert figures["tokens"] == len(rows)
     assert figures["fvu"] == pytest.approx(fvu(trainer, rows[~sinks], rows[~sinks]), rel=1e-3)
     assert figures["fvu_all"] == pytest.approx(fvu(trainer, rows, rows), rel=1e-3)
+    # Fifty times what the two lines above allow. (6 % on the library text of Python 3.10, over 10 % on that of 3.11.)
     assert figures["fvu"] != pytest.approx(figures["fvu_all"], rel=0.05)
     z = trainer.sae.encode(trainer.units.source.normalise(rows[~sinks]))
     assert figures["l0"] == pytest.approx(float((z > 0).sum(1).double().mean()), rel=1e-4)
