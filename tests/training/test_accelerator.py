@@ -11,7 +11,7 @@ import torch
 from saetui.sae import DeadSet, SparseAutoencoder
 from saetui.spec.architectures import ARCHITECTURES, TRANSCODERS
 from saetui.spec.settings import Settings
-from saetui.training import site as site_module
+from saetui.training import optimizers
 from saetui.training.optimizers import parameter_groups
 from saetui.training.pairs import pairs_of
 from saetui.training.site import SiteTrainer
@@ -48,7 +48,7 @@ def plain_optimiser(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(sae: SparseAutoencoder, settings: Settings) -> torch.optim.Optimizer:
         return torch.optim.SGD(parameter_groups(sae, settings.learning_rate), foreach=False)
 
-    monkeypatch.setattr(site_module, "build_optimizer", build)
+    monkeypatch.setattr(optimizers, "build_optimizer", build)
 
 
 @pytest.mark.parametrize("micro_batch", [None, 50])
