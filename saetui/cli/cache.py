@@ -8,7 +8,8 @@ import click
 
 from saetui.catalog.cache_limit import parse_size, read_limit, write_limit
 from saetui.catalog.caches import CacheEntry, delete_cache, delete_leftovers, find_caches, list_caches, verify_cache
-from saetui.cli.output import Column, json_option, note, print_json, print_table, right
+from saetui.cli.candidates import complete_files
+from saetui.cli.output import Column, Group, json_option, note, print_json, print_table, right
 from saetui.cli.spec_options import final_spec, overrides_option
 from saetui.cli.task import run_task
 from saetui.display.figures import ABSENT, ago, percent, short_count, size
@@ -20,7 +21,7 @@ from saetui.spec.editing import load_spec_file
 _SHORT_KEY = 8
 
 
-@click.group()
+@click.group(cls=Group)
 def cache() -> None:
     """Manage the tokens and activations on disk.
 
@@ -46,7 +47,7 @@ def list_entries(as_json: bool) -> None:
 
 
 @cache.command()
-@click.argument("spec_file", metavar="SPEC.json")
+@click.argument("spec_file", metavar="SPEC.json", shell_complete=complete_files)
 @overrides_option
 @json_option
 def build(spec_file: str, overrides: tuple[str, ...], as_json: bool) -> None:

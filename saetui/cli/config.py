@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 import msgspec
 
-from saetui.cli.output import json_option, note, print_facts, print_json, print_result
+from saetui.cli.output import Group, json_option, note, print_facts, print_json, print_result
 from saetui.client.blocking import ask
 from saetui.jobs.preferences import PREFERENCES, Preferences, find_preference
 from saetui.protocol.messages import GetPreferences, SetPreferences
 
 
-@click.group()
+@click.group(cls=Group)
 def config() -> None:
     """Show and change settings: automatic resume, theme, refresh rate.
 

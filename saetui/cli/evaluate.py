@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from saetui.cli.candidates import complete_jobs
 from saetui.cli.export import finished
 from saetui.cli.imported import find_imported
 from saetui.cli.output import Column, json_option, note, print_facts, print_result, print_table, right
@@ -35,7 +36,7 @@ class Target:
 
 
 @click.command(name="eval")
-@click.argument("which", metavar="JOB|DIR|NAME")
+@click.argument("which", metavar="JOB|DIR|NAME", shell_complete=complete_jobs)
 @click.option("--site", metavar="SITE", help="Evaluate only this site of a job.")
 @click.option("--model", metavar="MODEL", help="Run this model, not the one of the training.")
 @click.option("--dataset", metavar="SOURCE", help="Read this text, not the one of the training.")

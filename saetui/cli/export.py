@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from saetui.catalog.starts import CONFIG_LIMIT
+from saetui.cli.candidates import complete_files
 from saetui.cli.output import job_argument, json_option, print_json
 from saetui.cli.task import run_task
 from saetui.client.blocking import ask
@@ -32,7 +33,7 @@ FORMATS = ("saelens", "dictionary_learning", "sparsify", "saetui")
 
 @click.command()
 @job_argument
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", shell_complete=complete_files)
 @click.option("--site", metavar="SITE", help="Export only this site; DIR is then its SAE.")
 @click.option("--format", "layout", type=click.Choice(FORMATS), default="saelens", show_default=True,
               help="Write the files of this tool.")  # fmt: skip

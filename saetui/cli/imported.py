@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from saetui.cli.candidates import complete_files
 from saetui.cli.output import json_option, note, print_facts, print_json
 from saetui.cli.task import run_task
 from saetui.display.figures import ABSENT, count
@@ -16,7 +17,7 @@ from saetui.home import find_home
 
 
 @click.command(name="import")
-@click.argument("directory", metavar="DIR")
+@click.argument("directory", metavar="DIR", shell_complete=complete_files)
 @click.option("--name", metavar="NAME", help="Give the SAE this name, not one made from DIR's.")
 @json_option
 def import_sae(directory: str, name: str | None, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from functools import partial, wraps
 
 import click
 
+from saetui.cli.candidates import complete_jobs
 from saetui.cli.jobs import named, print_jobs
 from saetui.cli.output import confirmed, explain_job, json_option, note, print_json
 from saetui.client.blocking import ask
@@ -118,7 +119,7 @@ def selects_jobs(command: JobCommand, *, asks: bool = False) -> Callable[[Callab
                 "--status", "statuses", multiple=True, type=click.Choice(names), help="Select every job in this state."
             ),
             click.option("--all", "everything", is_flag=True, help="Select every job for which it can be done."),
-            click.argument("keys", metavar="JOB...", nargs=-1),
+            click.argument("keys", metavar="JOB...", nargs=-1, shell_complete=complete_jobs),
         ):
             decorated = option(decorated)
         return decorated

@@ -7,6 +7,7 @@ from statistics import fmean
 
 import click
 
+from saetui.cli.candidates import complete_jobs
 from saetui.cli.output import Column, explain_job, json_option, note, print_json, print_table, right
 from saetui.client.blocking import ask
 from saetui.display.figures import ABSENT, ago, duration, number, percent
@@ -64,7 +65,7 @@ def jobs(statuses: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("keys", metavar="[JOB...]", nargs=-1)
+@click.argument("keys", metavar="[JOB...]", nargs=-1, shell_complete=complete_jobs)
 @click.option("--first", "to", flag_value=Place.FIRST.value, help="Move the jobs before all others.")
 @click.option("--last", "to", flag_value=Place.LAST.value, help="Move the jobs behind all others.")
 @click.option("--up", "to", flag_value=Place.UP.value, help="Move the jobs one place forward.")

@@ -45,11 +45,16 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "cache": ("cache:cache", "Manage the tokens and activations on disk."),
     "selftest": ("selftest:selftest", "Recover a planted dictionary with every architecture."),
     "doctor": ("doctor:doctor", "Find what is wrong with this machine, and what to do."),
+    "completion": ("completion:completion", "Print the script with which a shell completes commands and names."),
     "config": ("config:config", "Show and change settings: automatic resume, theme, refresh rate."),
     "supervisor": ("supervisor:supervisor", "Manage the process that runs the queue; it starts by itself."),
     "help": ("help:help_command", "Print a page about how saetui works, or the help of a command."),
 }
 """Name → the module in saetui.cli and the command in it, and the first line of its help."""
+
+
+COMPLETE = "_SAETUI_COMPLETE"
+"""Set by a shell that asks for completions."""
 
 
 class LazyGroup(click.Group):
@@ -72,13 +77,39 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
 
 
+def _print_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    """What a report of a fault needs to say, in five lines."""
+    if not wanted or ctx.resilient_parsing:
+        return
+    from saetui.client.blocking import ask
+    from saetui.client.wire import NotRunning
+    from saetui.errors import SaetuiError
+    from saetui.home import find_home
+    from saetui.protocol.messages import Subscribe
+    from saetui.torch_packages import installed
+
+    try:
+        reading = ask(Subscribe(), start=False).device
+        device = "not read yet" if reading is None else reading.name
+    except NotRunning:
+        device = "not read: no supervisor runs"
+    except SaetuiError as error:
+        device = f"not read: {error.message}"
+    found = installed()
+    lines = [("saetui", __version__), ("torch", found.torch), ("transformers", found.transformers)]
+    for name, value in (*lines, ("device", device), ("home", str(find_home().root))):
+        click.echo(f"{name} {value or 'is not installed'}")
+    ctx.exit()
+
+
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="SAETUI_HOME is the directory of all data. Every command takes --json.",
 )
-@click.version_option(__version__, message="saetui %(version)s")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+              help="Print the versions of saetui and of what it trains with, the device, and the home.")  # fmt: skip
 @click.pass_context
 def saetui(ctx: click.Context) -> int | None:
     """Train sparse autoencoders on your own hardware. Opens the screens when no command is given."""
@@ -95,6 +126,8 @@ def run(arguments: Sequence[str]) -> int:
     from saetui.errors import SaetuiError
 
     _survive_odd_encodings()
+    if COMPLETE in os.environ:
+        import_module("saetui.cli.completion")
     try:
         outcome: Any = saetui.main(list(arguments), prog_name="saetui", standalone_mode=False)
         sys.stdout.flush()
@@ -103,6 +136,9 @@ def run(arguments: Sequence[str]) -> int:
         from saetui.cli.output import asks_for_json, report_error
 
         return report_error(error, asks_for_json(arguments))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         from saetui.cli.output import asks_for_json, report_usage
 

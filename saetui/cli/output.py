@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import click
 
+from saetui.cli.candidates import complete_jobs
 from saetui.display.text import cells, plain, shorten
 from saetui.errors import SaetuiError
 from saetui.spec.problems import Problem, SpecError, errors_of, warnings_of
@@ -25,6 +26,16 @@ _BETWEEN = "  "
 _NARROWEST = 8
 
 
+class Group(click.Group):
+    """A group whose help has the whole first line of each command's help: click cuts them, also after `e.g.`."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, (self.commands[name].help or "").split("\n")[0]) for name in sorted(self.commands)]
+            )
+
+
 def json_option(command: Command) -> Command:
     """The `--json` that every command takes."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on standard output.")(command)
@@ -32,7 +43,7 @@ def json_option(command: Command) -> Command:
 
 def job_argument(command: Command) -> Command:
     """The argument JOB, and a sentence about it in the command's help."""
-    return click.argument("job")(explain_job(command))
+    return click.argument("job", shell_complete=complete_jobs)(explain_job(command))
 
 
 def explain_job(command: Command) -> Command:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from saetui.cli.candidates import complete_files, complete_overrides, complete_templates
 from saetui.cli.output import Command
 from saetui.client.blocking import ask
 from saetui.errors import Conflict, NotFound
@@ -19,16 +20,16 @@ from saetui.spec.editing import absolute_paths, apply_overrides, load_spec_file
 
 def overrides_option(command: Command) -> Command:
     """`-o KEY=VALUE`."""
-    return click.option("-o", "--set", "overrides", metavar="KEY=VALUE", multiple=True,
+    return click.option("-o", "--set", "overrides", metavar="KEY=VALUE", multiple=True, shell_complete=complete_overrides,
                         help="Set a spec field or a hyperparameter, e.g. -o k=16 -o layers=1,2.")(command)  # fmt: skip
 
 
 def spec_options(command: Command) -> Command:
-    """`[SPEC.json]`, `--template NAME` and `-o KEY=VALUE`."""
-    command = click.option("--template", metavar="NAME", help="Take the spec from a template.")(
-        overrides_option(command)
-    )
-    return click.argument("spec_file", metavar="[SPEC.json]", required=False)(command)
+    """`[SPEC.json]` (`-`: standard input), `--template NAME` and `-o KEY=VALUE`."""
+    command = click.option(
+        "--template", metavar="NAME", shell_complete=complete_templates, help="Take the spec from a template."
+    )(overrides_option(command))
+    return click.argument("spec_file", metavar="[SPEC.json]", required=False, shell_complete=complete_files)(command)
 
 
 def chosen_spec(spec_file: str | None, template: str | None) -> tuple[dict[str, Any], str | None]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 import msgspec
 
-from saetui.cli.output import json_option, note, print_facts, print_json
+from saetui.cli.output import Group, json_option, note, print_facts, print_json
 from saetui.client.lifecycle import ensure_supervisor, run_supervisor, stop_supervisor, supervisor_status
 from saetui.display.figures import ago
 from saetui.errors import SupervisorError
 
 
-@click.group()
+@click.group(cls=Group)
 def supervisor() -> None:
     """Manage the process that runs the queue; it starts by itself.
 

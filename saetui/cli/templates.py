@@ -7,7 +7,18 @@ from typing import Any
 
 import click
 
-from saetui.cli.output import Column, confirmed, json_option, note, print_facts, print_json, print_result, print_table
+from saetui.cli.candidates import complete_files, complete_jobs, complete_templates
+from saetui.cli.output import (
+    Column,
+    Group,
+    confirmed,
+    json_option,
+    note,
+    print_facts,
+    print_json,
+    print_result,
+    print_table,
+)
 from saetui.cli.spec_options import final_spec, find_template, overrides_option
 from saetui.cli.train import submit, wait_option
 from saetui.client.blocking import ask
@@ -21,8 +32,10 @@ from saetui.protocol import messages
 from saetui.rundir.layout import RunDirectory
 from saetui.spec.editing import load_spec_file
 
+_template_name = click.argument("name", shell_complete=complete_templates)
 
-@click.group()
+
+@click.group(cls=Group)
 def templates() -> None:
     """Save specs under a name and use them again.
 
@@ -45,7 +58,7 @@ def list_templates(search: str, as_json: bool) -> None:
 
 
 @templates.command()
-@click.argument("name")
+@_template_name
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show one template with its spec."""
@@ -65,8 +78,10 @@ def show(name: str, as_json: bool) -> None:
 
 @templates.command()
 @click.argument("name", required=False, default="")
-@click.option("--job", metavar="JOB", help="Take the spec of a job.")
-@click.option("--file", "spec_file", metavar="SPEC.json", help="Take the spec of a file.")
+@click.option("--job", metavar="JOB", shell_complete=complete_jobs, help="Take the spec of a job.")
+@click.option(
+    "--file", "spec_file", metavar="SPEC.json", shell_complete=complete_files, help="Take the spec of a file."
+)
 @click.option("--description", default="", help="Describe it in up to 500 characters.")
 @overrides_option
 @json_option
@@ -84,7 +99,7 @@ def save(
 
 
 @templates.command()
-@click.argument("name")
+@_template_name
 @overrides_option
 @wait_option
 @click.option("--print", "only_print", is_flag=True, help="Print the spec as JSON, and make no job.")
@@ -99,7 +114,7 @@ def apply(name: str, overrides: tuple[str, ...], wait: bool, only_print: bool, a
 
 
 @templates.command()
-@click.argument("name")
+@_template_name
 @json_option
 def duplicate(name: str, as_json: bool) -> None:
     """Copy a template under a free name."""
@@ -107,7 +122,7 @@ def duplicate(name: str, as_json: bool) -> None:
 
 
 @templates.command()
-@click.argument("name")
+@_template_name
 @click.argument("new_name")
 @json_option
 def rename(name: str, new_name: str, as_json: bool) -> None:
@@ -116,7 +131,7 @@ def rename(name: str, new_name: str, as_json: bool) -> None:
 
 
 @templates.command()
-@click.argument("name")
+@_template_name
 @click.option("--off", is_flag=True, help="Remove the mark.")
 @json_option
 def favorite(name: str, off: bool, as_json: bool) -> None:
@@ -126,7 +141,7 @@ def favorite(name: str, off: bool, as_json: bool) -> None:
 
 
 @templates.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete_templates)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
@@ -141,7 +156,7 @@ def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
 
 
 @templates.command("import")
-@click.argument("file")
+@click.argument("file", shell_complete=complete_files)
 @json_option
 def import_file(file: str, as_json: bool) -> int:
     """Import the templates of a file.
@@ -160,7 +175,7 @@ def import_file(file: str, as_json: bool) -> int:
 
 
 @templates.command("export")
-@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.argument("names", metavar="[NAME...]", nargs=-1, shell_complete=complete_templates)
 @click.option("--output", metavar="FILE", help="Write to this new file, not to standard output.")
 @json_option
 def export_file(names: tuple[str, ...], output: str | None, as_json: bool) -> None:

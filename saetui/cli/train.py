@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from saetui.cli.candidates import complete_jobs
 from saetui.cli.catalog import download_missing
 from saetui.cli.output import Command, json_option, note, print_json, warn
 from saetui.cli.spec_options import chosen_spec, final_spec, spec_options
@@ -24,7 +25,12 @@ def wait_option(command: Command) -> Command:
 
 @click.command()
 @spec_options
-@click.option("--after", metavar="JOB", help="Start only when this job has completed; fail when it does not.")
+@click.option(
+    "--after",
+    metavar="JOB",
+    shell_complete=complete_jobs,
+    help="Start only when this job has completed; fail when it does not.",
+)
 @wait_option
 @json_option
 def train(
@@ -36,6 +42,8 @@ def train(
     as_json: bool,
 ) -> int:
     """Train SAEs from a spec file or a template.
+
+    With - in the place of SPEC.json the spec comes from standard input.
 
     The job goes on when this command, its terminal or its connection ends. Relative paths in a spec count from the current
     directory. A model or a dataset of the Hub that is missing on this machine is downloaded first.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import codecs
 import copy
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from saetui.display.figures import size
 from saetui.errors import InvalidInput
 from saetui.formats.paths import why_no_path
 from saetui.formats.regular import read_regular
@@ -23,18 +25,19 @@ FILE_LIMIT = 1 << 20
 
 
 def load_spec_file(path: Path) -> dict[str, Any]:
-    """Read a spec from a JSON file.
+    """Read a spec from a JSON file; from standard input where the path is `-`.
 
     Raises:
         InvalidInput: the file cannot be read, is too long, or does not hold a JSON object.
     """
     or_else = "start from `saetui templates show`"
+    name = "Standard input" if str(path) == "-" else str(path)
     try:
         raw = msgspec.json.decode(read_text(path, "Give the path of a spec in JSON.", or_else))
     except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidInput(f"{path} is not JSON: {error}.", f"Correct the file, or {or_else}.") from error
+        raise InvalidInput(f"{name} is not JSON: {error}.", f"Correct it, or {or_else}.") from error
     if not isinstance(raw, dict):
-        raise InvalidInput(f"{path} does not hold a JSON object.", 'A spec looks like {"model": "bundled:tiny", …}.')
+        raise InvalidInput(f"{name} does not hold a JSON object.", 'A spec looks like {"model": "bundled:tiny", …}.')
     return raw
 
 
@@ -48,13 +51,12 @@ def read_text(path: Path, way_out: str, or_else: str) -> str:
     Raises:
         InvalidInput: the file cannot be read, is too long, or is not UTF-8.
     """
-    reason = why_no_path(str(path))
-    if reason is not None:
-        raise InvalidInput(reason, way_out)
-    try:
-        data = read_regular(path, FILE_LIMIT)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", way_out) from error
+    if str(path) == "-":
+        data = sys.stdin.buffer.read(FILE_LIMIT + 1)
+        if len(data) > FILE_LIMIT:
+            raise InvalidInput(f"Standard input has more than {size(FILE_LIMIT)}.", way_out)
+    else:
+        data = _content(path, way_out)
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InvalidInput(f"{path} is text in UTF-16.", f"Save it as UTF-8, or {or_else}.")
     try:
@@ -62,6 +64,16 @@ def read_text(path: Path, way_out: str, or_else: str) -> str:
     except UnicodeDecodeError as error:
         message = f"{path} is not text in UTF-8 (byte {error.start})."
         raise InvalidInput(message, f"Save it as UTF-8, or {or_else}.") from error
+
+
+def _content(path: Path, way_out: str) -> bytes:
+    reason = why_no_path(str(path))
+    if reason is not None:
+        raise InvalidInput(reason, way_out)
+    try:
+        return read_regular(path, FILE_LIMIT)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.", way_out) from error
 
 
 def apply_overrides(raw: Mapping[str, Any], assignments: Iterable[str]) -> dict[str, Any]:

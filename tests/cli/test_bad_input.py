@@ -330,3 +330,16 @@ def test_a_home_that_is_not_in_utf_8_is_refused_before_anything_is_made(saetui: 
     assert outcome.code == 1
     assert outcome.err.count("\n") == 1 and "not in UTF-8" in outcome.err and "Set SAETUI_HOME" in outcome.err
     assert not Path(os.fsdecode(root)).exists()
+
+
+def test_a_spec_is_read_from_standard_input(saetui: Saetui, home: Home) -> None:
+    outcome = saetui("estimate", "-", "--json", typed=json.dumps(GOOD))
+    assert outcome.code == 0 and outcome.document["total_bytes"] > 0
+    for typed, said in (
+        ("[1]", "does not hold a JSON object"),
+        ("{", "is not JSON"),
+        (" " * (2**20 + 1), "more than 1.0 MiB"),
+    ):
+        outcome = saetui("estimate", "-", typed=typed)
+        assert outcome.code == 2
+        assert outcome.error_lines[0].startswith("error: Standard input") and said in outcome.error_lines[0]

@@ -10,7 +10,9 @@ from importlib import import_module
 import click
 import pytest
 
+from saetui import __version__
 from saetui.cli.main import COMMANDS, run
+from saetui.home import Home
 from tests.cli.conftest import Saetui
 
 TORCH_PARTS = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
@@ -141,3 +143,20 @@ def test_a_reader_that_leaves_early_is_no_error(saetui: Saetui) -> None:
     finished = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
     assert finished.stderr == ""
     assert finished.returncode == 0
+
+
+@pytest.mark.parametrize("group", ["config", "cache", "templates", "supervisor"])
+def test_a_group_alone_prints_its_usage(group: str, saetui: Saetui) -> None:
+    outcome = saetui(group)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"Usage: saetui {group} [OPTIONS] COMMAND")
+    assert "\\n" not in outcome.err and "..." not in outcome.err.replace("[ARGS]...", "")
+
+
+def test_the_version_names_what_a_report_needs(saetui: Saetui, home: Home) -> None:
+    outcome = saetui("--version")
+    names = [line.split(" ", 1)[0] for line in outcome.out.splitlines()]
+    assert names == ["saetui", "torch", "transformers", "device", "home"]
+    assert outcome.out.splitlines()[0] == f"saetui {__version__}"
+    assert outcome.out.splitlines()[-1] == f"home {home.root}"
+    assert not home.root.exists()
