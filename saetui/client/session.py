@@ -13,6 +13,7 @@ from typing import Any, Generic
 import msgspec
 
 from saetui.errors import ProtocolError, SaetuiError, SupervisorError
+from saetui.jobs.job import Job
 from saetui.protocol import messages
 from saetui.protocol.framing import (
     TO_CLIENT_LIMIT,
@@ -39,6 +40,7 @@ class Question(Generic[R]):
     def __init__(self, request: BaseRequest[R]) -> None:
         self.content = encode(request, TO_SUPERVISOR_LIMIT)
         self.outcome: messages.Result | SaetuiError | None = None
+        self.jobs: list[Job] = []
         self._request = request
 
     @property
@@ -48,6 +50,12 @@ class Question(Generic[R]):
     @property
     def answered(self) -> bool:
         return self.outcome is not None
+
+    def whole(self, result: messages.Result) -> messages.Result:
+        """A result with the jobs that came before it."""
+        if self.jobs and isinstance(result, (messages.ManyJobs, messages.Snapshot)):
+            return msgspec.structs.replace(result, jobs=(*self.jobs, *result.jobs))
+        return result
 
     def answer(self) -> R:
         """The answer.
@@ -175,8 +183,12 @@ class Session:
             if message.seq > self._seq:
                 self._events.append(message)
         elif isinstance(message, (messages.Reply, messages.Failure)) and message.id in self._open:
-            outcome = message.result if isinstance(message, messages.Reply) else error_of(message)
-            self._open.pop(message.id).outcome = outcome
+            question = self._open.pop(message.id)
+            question.outcome = (
+                question.whole(message.result) if isinstance(message, messages.Reply) else error_of(message)
+            )
+        elif isinstance(message, messages.JobsPart) and message.id in self._open:
+            self._open[message.id].jobs.extend(message.jobs)
 
     def _finish(self, error: SaetuiError) -> None:
         """End the session with its first reason; every open question gets it as its answer."""

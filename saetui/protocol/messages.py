@@ -1,7 +1,8 @@
 """Every message that crosses the socket, one struct each. `type` (the tag) tells them apart on the wire.
 
 A client sends `Hello`; the supervisor answers `Welcome` or `Failure`. Then each request, with an `id` of the client's
-choosing, is answered by one `Reply` or `Failure` with the same id. After `Subscribe` the supervisor also sends `Event`s. The
+choosing, is answered by one `Reply` or `Failure` with the same id; jobs that do not fit in one frame come before it in
+`JobsPart`s. After `Subscribe` the supervisor also sends `Event`s. The
 reply is the snapshot; `seq` grows by one with each event sent after it on this connection (progress that was replaced before
 it was sent is not counted), and a gap means: subscribe again.
 """
@@ -19,7 +20,7 @@ from saetui.jobs.template_files import ImportResult
 from saetui.jobs.templates import Template
 from saetui.spec.problems import Problem
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 OLDEST_VERSION = 1
 
 
@@ -315,6 +316,13 @@ class Reply(msgspec.Struct, frozen=True, tag="reply"):
     result: Result
 
 
+class JobsPart(msgspec.Struct, frozen=True, tag="jobs_part"):
+    """Since version 3: the first, or the next, jobs of the reply with this id, in order. The reply itself then has none."""
+
+    id: int
+    jobs: tuple[Job, ...]
+
+
 class Failure(msgspec.Struct, frozen=True, tag="failure", kw_only=True):
     """A request that was refused; `id` is None where none could be read."""
 
@@ -365,4 +373,4 @@ class Goodbye(msgspec.Struct, frozen=True, tag="goodbye"):
 
 
 FromClient = Union[Hello, DirectoryChanged, Request]
-FromSupervisor = Union[Welcome, Reply, Failure, Event, Goodbye]
+FromSupervisor = Union[Welcome, Reply, JobsPart, Failure, Event, Goodbye]

@@ -38,6 +38,11 @@ def negotiate(hello: Hello) -> int:
     raise ProtocolError(f"The client speaks protocol {theirs}, the supervisor {ours}.", way_out)
 
 
+def in_parts(version: int) -> bool:
+    """Whether an end that speaks a version takes the jobs of an answer in several frames."""
+    return version >= 3
+
+
 def understood(change: Change, version: int) -> bool:
     """Whether an end that speaks a version knows this kind of change."""
     return version >= 2 or not isinstance(change, PreferencesChanged)

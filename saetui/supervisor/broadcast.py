@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -70,8 +71,16 @@ class _Event(msgspec.Struct, tag="event"):
 
 
 class _Waiting(NamedTuple):
+    """Bytes to send; or frames that are made one by one, so that a long answer is never whole in memory."""
+
     content: bytes
     is_change: bool
+    frames: Iterator[bytes] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes. Frames that are not made yet count as one."""
+        return len(self.content) if self.frames is None else 1
 
 
 class Outbox:
@@ -91,6 +100,10 @@ class Outbox:
     def put_frame(self, content: bytes) -> None:
         """Queue an answer, framed. It always finds room: `room` delays the client's next request."""
         self._put(_Waiting(content, is_change=False))
+
+    def put_frames(self, frames: Iterator[bytes]) -> None:
+        """Queue an answer in several frames, each made when the client takes it."""
+        self._put(_Waiting(b"", is_change=False, frames=frames))
 
     def put_change(self, change: bytes, job_id: str | None, *, progress_only: bool) -> None:
         """Queue a change, encoded. Older progress of the same job that still waits is dropped.
@@ -118,10 +131,18 @@ class Outbox:
 
     async def take(self) -> bytes:
         """The next frame to send."""
-        while not self._waiting:
-            self._filled.clear()
-            await self._filled.wait()
-        number, waiting = self._waiting.popitem(last=False)
+        while True:
+            while not self._waiting:
+                self._filled.clear()
+                await self._filled.wait()
+            number, waiting = next(iter(self._waiting.items()))
+            if waiting.frames is None:
+                break
+            content = next(waiting.frames, None)
+            if content is not None:
+                return content
+            self._drop(number)
+        del self._waiting[number]
         self._shrink(waiting)
         if not waiting.is_change:
             return waiting.content
@@ -137,7 +158,7 @@ class Outbox:
     def _put(self, waiting: _Waiting) -> int:
         self._number += 1
         self._waiting[self._number] = waiting
-        self.size += len(waiting.content)
+        self.size += waiting.size
         self._filled.set()
         if self.size > self._capacity:
             self._has_room.clear()
@@ -147,6 +168,6 @@ class Outbox:
         self._shrink(self._waiting.pop(number))
 
     def _shrink(self, waiting: _Waiting) -> None:
-        self.size -= len(waiting.content)
+        self.size -= waiting.size
         if self.size <= self._capacity:
             self._has_room.set()

@@ -19,9 +19,10 @@ from saetui.failpoints import hit
 from saetui.protocol import framing, messages
 from saetui.protocol.framing import TO_CLIENT_LIMIT, FrameDecoder, failure_of
 from saetui.protocol.messages import Failure, Reply, Request, Result
-from saetui.protocol.versions import HANDSHAKE_SECONDS, negotiate
+from saetui.protocol.versions import HANDSHAKE_SECONDS, in_parts, negotiate
 from saetui.supervisor.broadcast import Outbox, Overflow
 from saetui.supervisor.memory_limit import MemoryLimit
+from saetui.supervisor.parts import frames_of, needs_parts
 
 SILENCE_SECONDS = 30.0
 """A client that reads nothing for so long is cut off."""
@@ -177,9 +178,14 @@ class Connection:
             return failure_of(SupervisorError("The supervisor failed at this request.", way_out), request.id)
 
     def _put(self, message: msgspec.Struct) -> None:
+        if isinstance(message, Reply) and in_parts(self.version) and needs_parts(message):
+            self.outbox.put_frames(frames_of(message))
+            return
         try:
             content = framing.encode(message, TO_CLIENT_LIMIT)
         except ProtocolError as error:
+            if isinstance(message, Reply) and not in_parts(self.version):
+                error = ProtocolError(error.message, "Leave this client and start it again: the supervisor is newer.")
             content = framing.encode(failure_of(error, getattr(message, "id", None)), TO_CLIENT_LIMIT)
         self.outbox.put_frame(content)
         self._memory_limit.enforce(self)

@@ -49,10 +49,12 @@ class Jobs:
     def names(self) -> set[str]:
         return {record.job.name for record in self._records.values()}
 
-    def add(self, record: Record) -> None:
-        self._store.save_job(record)
-        self._records[record.id] = record
-        self._publish(JobChanged(record.job))
+    def add(self, *records: Record) -> None:
+        """Record new jobs, all in one step, and publish them."""
+        self._store.save_jobs(records)
+        for record in records:
+            self._records[record.id] = record
+            self._publish(JobChanged(record.job))
 
     def set_status(self, job_id: str, status: Status) -> Job:
         self.update([with_status(self._records[job_id], status)])

@@ -8,8 +8,6 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, Union
 
-import msgspec
-
 from saetui import __version__
 from saetui.errors import SaetuiError
 from saetui.formats.times import now
@@ -25,9 +23,6 @@ from saetui.supervisor.scheduler import Scheduler
 from saetui.supervisor.submission import submit
 from saetui.supervisor.templates import Templates
 from saetui.supervisor.torch_check import TorchCheck
-
-JOBS_BYTES = 3 << 20
-"""Bytes that the jobs of one answer may have: a frame less what templates and the rest need."""
 
 Asked = TypeVar("Asked", bound=BaseRequest[Any])
 Answer = Union[Result, Awaitable[Result]]
@@ -151,29 +146,8 @@ class RequestHandlers:
 
 
 def _many(jobs: Sequence[Job]) -> ManyJobs:
-    return ManyJobs(fit_in_frame(jobs))
+    return ManyJobs(tuple(jobs))
 
 
 async def _many_later(jobs: Awaitable[Sequence[Job]]) -> ManyJobs:
     return _many(await jobs)
-
-
-def fit_in_frame(jobs: Sequence[Job], limit: int = JOBS_BYTES) -> tuple[Job, ...]:
-    """The jobs in order. Where they are too many: ended ones without metrics, then without the oldest ended ones.
-
-    A client can still ask for a job that is left out by its id.
-    """
-    if _size(jobs) <= limit:
-        return tuple(jobs)
-    shown = [msgspec.structs.replace(job, metrics={}) if job.status.ended else job for job in jobs]
-    surplus = _size(shown) - limit
-    left_out = set()
-    for job in shown:
-        if surplus > 0 and job.status.ended:
-            left_out.add(job.id)
-            surplus -= _size([job])
-    return tuple(job for job in shown if job.id not in left_out)
-
-
-def _size(jobs: Sequence[Job]) -> int:
-    return len(msgspec.json.encode(jobs))

@@ -28,7 +28,7 @@ from saetui.supervisor.listener import Listener
 from saetui.supervisor.memory_limit import MemoryLimit
 from saetui.supervisor.preferences import StoredPreferences
 from saetui.supervisor.recovery import Recovery
-from saetui.supervisor.requests import RequestHandlers, fit_in_frame
+from saetui.supervisor.requests import RequestHandlers
 from saetui.supervisor.scheduler import Scheduler
 from saetui.supervisor.store import Store
 from saetui.supervisor.templates import Templates
@@ -151,7 +151,7 @@ class Service:
         self._broadcast.add(connection)
         return Snapshot(
             seq=connection.outbox.begin(),
-            jobs=fit_in_frame(self._jobs.all()),
+            jobs=tuple(self._jobs.all()),
             templates=self._templates.known(),
             device=self._device,
             preferences=self._preferences.current(),

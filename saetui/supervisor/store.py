@@ -46,6 +46,21 @@ class AtomicStorage(Storage):
         self._point = point
         self._twin = twin
         self._cache: Tables | None = None
+        self._waits = False
+
+    @contextlib.contextmanager
+    def one_write(self) -> Iterator[None]:
+        """Write the file once, at the end, whatever is written within. Raises as `write`; then nothing has changed."""
+        self._waits = True
+        try:
+            yield
+        except BaseException:
+            self._cache = None
+            raise
+        finally:
+            self._waits = False
+        if self._cache is not None:
+            self.write(self._cache)
 
     def read(self) -> Tables | None:
         if self._cache is None and self._path.exists():
@@ -58,6 +73,9 @@ class AtomicStorage(Storage):
         Raises:
             OSError: nothing was written; the next read returns the file as it is.
         """
+        if self._waits:
+            self._cache = data
+            return
         # TinyDB has changed the cached documents in place already: until the file is written they are wrong.
         self._cache = None
         content = _file(data)
@@ -118,6 +136,8 @@ class Store:
         with _storing(path):
             _update_schema(path)
             database = TinyDB(path, storage=AtomicStorage)
+            assert isinstance(database.storage, AtomicStorage)
+            self._storage = database.storage
             _ensure_version(database)
             self._jobs = database.table("jobs")
             self._preferences = database.table("preferences")
@@ -127,21 +147,18 @@ class Store:
         records = [msgspec.convert(dict(document), Record) for document in self._jobs.all()]
         return sorted(records, key=lambda record: record.job.created_at)
 
-    def save_job(self, record: Record) -> None:
-        with _storing(self._path):
-            _put(self._jobs, msgspec.to_builtins(record), Query().job.id == record.id)
-
     def save_jobs(self, records: Sequence[Record]) -> None:
-        """Replace several stored jobs in one write: all of them or none."""
+        """Store several jobs, new or known, in one write: all of them or none."""
         documents = {record.id: msgspec.to_builtins(record) for record in records}
 
         def replace(document: Any) -> None:
-            new = documents[document["job"]["id"]]
+            new = documents.pop(document["job"]["id"])
             document.clear()
             document.update(new)
 
-        with _storing(self._path):
+        with _storing(self._path), self._storage.one_write():
             self._jobs.update(replace, Query().job.id.test(documents.__contains__))
+            self._jobs.insert_multiple(documents.values())
 
     def remove_jobs(self, job_ids: Collection[str]) -> None:
         """Remove jobs in one write: all of them or none."""

@@ -68,7 +68,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     record = Record(job=_job(run), device="cpu")
     write_copy(record)
     store = Store(root / "saetui.json")
-    store.save_job(record)
+    store.save_jobs([record])
     return Finished(run, record, root / "saetui.json")
 
 

@@ -116,7 +116,7 @@ def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(tmp_path: Path) ->
         "from saetui.supervisor.store import Store; from tests.supervisor.test_store import record\n"
         "store = Store(Path(sys.argv[1]))\n"
         "for n in range(60):\n"
-        "    try: store.save_job(record(n)); print(n)\n"
+        "    try: store.save_jobs([record(n)]); print(n)\n"
         "    except HomeError as error: print(error.message); break\n"
     )
     done = subprocess.run(

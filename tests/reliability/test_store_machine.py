@@ -44,7 +44,7 @@ class StoreMachine(RuleBasedStateMachine):
     def save_job(self, number: int, status: Status) -> None:
         new = record(number, status)
         self.before = dict(self.jobs)
-        self.store.save_job(new)
+        self.store.save_jobs([new])
         self.jobs[new.id] = new
 
     @rule(numbers=st.sets(NUMBERS), status=st.sampled_from(list(Status)))
@@ -105,7 +105,7 @@ class StoreMachine(RuleBasedStateMachine):
                 if removes:
                     self.store.remove_jobs([f"job{number}"])
                 else:
-                    self.store.save_job(record(number, Status.LOST))
+                    self.store.save_jobs([record(number, Status.LOST)])
         if not failure.startswith("store.previous"):
             self.before = dict(self.jobs)
 

@@ -41,8 +41,8 @@ def test_what_was_saved_is_there_for_the_next(tmp_path: Path) -> None:
     path = tmp_path / "saetui.json"
     store = Store(path)
     for number in (2, 1, 3):
-        store.save_job(record(number))
-    store.save_job(record(1, Status.FAILED))
+        store.save_jobs([record(number)])
+    store.save_jobs([record(1, Status.FAILED)])
     store.remove_jobs(["job3"])
     store.save_template(template("one"))
     again = Store(path)
@@ -56,8 +56,8 @@ def test_what_was_saved_is_there_for_the_next(tmp_path: Path) -> None:
 def test_a_torn_file_is_moved_aside_and_the_generation_before_is_used(tmp_path: Path, keep: float) -> None:
     path = tmp_path / "saetui.json"
     store = Store(path)
-    store.save_job(record(1))
-    store.save_job(record(2))
+    store.save_jobs([record(1)])
+    store.save_jobs([record(2)])
     whole = path.read_bytes()
     torn = whole[: int(len(whole) * keep) if isinstance(keep, float) else keep]
     path.write_bytes(torn)
@@ -70,7 +70,7 @@ def test_a_torn_file_is_moved_aside_and_the_generation_before_is_used(tmp_path: 
 
 def test_with_both_generations_damaged_it_starts_empty_and_loses_neither_file(tmp_path: Path) -> None:
     path = tmp_path / "saetui.json"
-    Store(path).save_job(record(1))
+    Store(path).save_jobs([record(1)])
     path.write_bytes(b"\0" * 100)
     previous_generation(path).write_bytes(b"{")
     assert Store(path).jobs() == []
@@ -98,7 +98,7 @@ def test_temporary_files_of_a_killed_write_are_swept(tmp_path: Path) -> None:
 def test_a_write_that_fails_changes_nothing_and_the_next_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "saetui.json"
     store = Store(path)
-    store.save_job(record(1))
+    store.save_jobs([record(1)])
 
     def full(*_arguments: object, **_named: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -106,11 +106,11 @@ def test_a_write_that_fails_changes_nothing_and_the_next_works(tmp_path: Path, m
     with monkeypatch.context() as patch:
         patch.setattr(store_module, "write_durably", full)
         with pytest.raises(HomeError, match="No space left"):
-            store.save_job(record(1, Status.FAILED))
+            store.save_jobs([record(1, Status.FAILED)])
         with pytest.raises(HomeError, match="No space left"):
             store.remove_jobs(["job1"])
     assert store.jobs() == Store(path).jobs() == [record(1)]
-    store.save_job(record(2))
+    store.save_jobs([record(2)])
     assert [found.id for found in Store(path).jobs()] == ["job1", "job2"]
 
 
@@ -121,7 +121,7 @@ def test_killed_at_any_moment_of_writing_it_is_sound_and_has_all_that_was_acknow
         "from saetui.supervisor.store import Store; from tests.supervisor.test_store import record\n"
         "store = Store(Path(sys.argv[1])); n = len(store.jobs())\n"
         "while n < 59:\n"
-        "    store.save_job(record(n)); n += 1; print(n, flush=True)\n"
+        "    store.save_jobs([record(n)]); n += 1; print(n, flush=True)\n"
     )
     acknowledged = 0
     for _ in range(4):
@@ -146,7 +146,7 @@ def test_a_file_that_is_gone_loses_no_template_and_is_said(tmp_path: Path, name:
     path = tmp_path / "saetui.json"
     store = Store(path)
     assert store.losses == ()
-    store.save_job(record(1))
+    store.save_jobs([record(1)])
     store.add_templates([template("one"), template("two")])
     (tmp_path / name).unlink()
     again = Store(path)
