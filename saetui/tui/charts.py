@@ -1,74 +1,30 @@
-"""Curves drawn in letters. The only file that knows plotext.
+"""Charts drawn in letters. The only file that knows plotext.
 
-plotext gets little data, and only finite numbers: other values are gaps, logarithms are taken here, each column gets its
-smallest and largest value, and no point lies outside the viewport (a spike far outside exhausts plotext's memory).
-It draws the curves alone; axes and labels are made here, of fixed width, so that few cells change as a curve grows.
+plotext draws each line by itself, without axes. It gets few points, all of them within the limits: a spike far outside
+exhausts its memory. The lines are put together here, so that one does not hide another, and get axes of a fixed width,
+so that few cells change as a curve grows.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from saetui.display.figures import number
 from saetui.tui.axes import Axis, step_axis, value_axis
+from saetui.tui.curves import Curve, Point, Role, Segment, Style, View, clipped, limits, visible
 
 GUTTER = 8
-"""Cells left of the curves: labels of up to seven letters, then the axis."""
+"""Cells left of the curves: a blank, labels of up to six letters, the axis."""
 
-Role = str
-"""The kind of a piece of a chart: `label`, `axis`, `inspect`, `curve-1` …, `faint` (the curve under a smoothed one)."""
+MARGIN = 1
+"""Cells right of the curves."""
+
+POINT, ASCII_POINT = "◆", "o"
+"""A value of a curve of points."""
 
 Line = list[tuple[str, Role]]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One series. `steps` grow; `values` may hold NaN and infinities.
-
-    Attributes:
-        role: its colour, e.g. `curve-1`.
-        label: for the legend.
-    """
-
-    steps: Sequence[int]
-    values: Sequence[float]
-    role: Role = "curve-1"
-    label: str = ""
-
-    def at(self, step: float) -> tuple[int, float] | None:
-        """The nearest point to a step, or None where the curve is empty."""
-        if not self.steps:
-            return None
-        right = min(bisect_left(self.steps, step), len(self.steps) - 1)
-        if right and step - self.steps[right - 1] <= self.steps[right] - step:
-            right -= 1
-        return self.steps[right], self.values[right]
-
-
-@dataclass(frozen=True)
-class View:
-    """The part of the curves that is shown, and how.
-
-    Attributes:
-        first: the step at the left edge.
-        last: the step at the right edge: a job's last step, so that the axis never moves.
-        log: logarithmic values.
-        zero: the value axis begins at 0.
-        smoothing: weight of the past in the moving average, 0 (off) to below 1.
-        ascii: ASCII letters instead of braille dots.
-        inspect: a step to mark with a line.
-    """
-
-    first: float
-    last: float
-    log: bool = False
-    zero: bool = False
-    smoothing: float = 0.0
-    ascii: bool = False
-    inspect: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,173 +36,147 @@ class Chart:
 
 
 def draw_chart(
-    curves: Sequence[Curve],
-    view: View,
-    width: int,
-    height: int,
-    before: Axis | None = None,
-    *,
-    step_labels: bool = True,
-    unit: str = "",
+    curves: Sequence[Curve], view: View, width: int, height: int, before: Axis | None = None, *, unit: str = ""
 ) -> Chart:
     """Draw curves into `width` × `height` cells.
 
     Args:
-        curves: drawn in this order, later ones on top.
+        curves: where several lines meet in a cell, they take turns.
         view: the part to show.
-        width: cells; below 16 nothing can be drawn.
-        height: cells, axis included; below 3 nothing can be drawn.
+        width: cells; below 17 nothing can be drawn.
+        height: cells, both lines of the step axis included; below 4 nothing can be drawn.
         before: the value axis of the last drawing.
-        step_labels: a line with steps below the axis.
         unit: one letter after each label of the value axis.
     """
-    rows = height - (2 if step_labels else 1)
-    columns = width - GUTTER
-    if rows < 1 or columns < 8:
+    rows, columns = height - 2, width - GUTTER - MARGIN
+    if rows < 2 or columns < 8:
         return Chart([], before)
-    shown = [_reduce(curve, view, columns if view.ascii else 2 * columns) for curve in curves]
-    values = [value for _, segments in shown for segment in segments for _, value in segment]
-    if not values:
-        blank: list[Line] = [[(" " * columns, "label")] for _ in range(rows)]
-        return Chart(_with_axes(blank, None, view, columns, rows, step_labels), None)
-    smallest, largest = (10.0**value if view.log else value for value in (min(values), max(values)))
-    ticks = max(1, min(5, (rows - 1) // 2))
-    axis = value_axis(smallest, largest, ticks, log=view.log, zero=view.zero, before=before)
-    canvas = _plot(shown, axis, view, columns, rows)
-    if view.inspect is not None:
-        canvas = _with_inspection(canvas, view, columns)
-    return Chart(_with_axes(canvas, axis, view, columns, rows, step_labels, unit), axis)
+    shown = [(curve, visible(curve, view, columns, 1 if view.ascii else 2)) for curve in curves]
+    extent = limits((segments for _, segments in shown), view)
+    axis = None
+    if extent is not None:
+        smallest, largest = (10.0**end if view.log else end for end in extent)
+        axis = value_axis(smallest, largest, rows, log=view.log, zero=view.zero, before=before)
+    canvas = _Canvas(view, axis, columns, rows)
+    canvas.draw(shown)
+    return Chart(_with_axes(canvas.lines(), axis, view, columns, unit), axis)
 
 
-def smoothed(values: Sequence[float], weight: float) -> list[float]:
-    """Exponential moving average, corrected for its start (as in Adam); values that are not finite stay and do not count."""
-    result: list[float] = []
-    average, seen = 0.0, 0.0
-    for value in values:
-        if math.isfinite(value):
-            average = weight * average + (1 - weight) * value
-            seen = weight * seen + (1 - weight)
-            result.append(average / seen)
-        else:
-            result.append(value)
-    return result
+class _Canvas:
+    """The cells of the curves, each with its letter and role."""
 
+    def __init__(self, view: View, axis: Axis | None, columns: int, rows: int) -> None:
+        self._view, self._axis = view, axis
+        self._columns, self._rows = columns, rows
+        self._cells: list[list[tuple[str, Role]]] = [[(" ", "label")] * columns for _ in range(rows)]
 
-_Segment = list[tuple[float, float]]
-"""Points that are joined by a line: step, drawn number (a logarithm on a logarithmic axis)."""
+    def draw(self, shown: Sequence[tuple[Curve, list[Segment]]]) -> None:
+        """Draw the inspected step, then dots, lines, marks, each over the one before."""
+        self._inspection()
+        if self._axis is None:
+            return
+        behind = [(curve, segments) for curve, segments in shown if curve.style is Style.DOTS]
+        lines = [(curve, segments) for curve, segments in shown if curve.style is Style.LINE]
+        self._share([(curve.role, self._plotted(curve, segments)) for curve, segments in behind])
+        plotted = [self._plotted(curve, segments) for curve, segments in lines]
+        self._share([(curve.role, text) for (curve, _), text in zip(lines, plotted)])
+        if not self._view.ascii:
+            for index, ((curve, _), text) in enumerate(zip(lines, plotted)):
+                self._letters(curve, text, index, len(lines))
+        for curve, segments in shown:
+            if curve.style is Style.POINTS:
+                self._points(curve, segments)
+        everything = [(curve.role, point) for curve, segments in shown for segment in segments for point in segment]
+        self._cut_off(0, "^" if self._view.ascii else "↑", [one for one in everything if one[1][1] > self._axis.high])
+        self._cut_off(-1, "v" if self._view.ascii else "↓", [one for one in everything if one[1][1] < self._axis.low])
 
-_Reduced = tuple[Role, list[_Segment]]
+    def lines(self) -> list[Line]:
+        return [_grouped(row) for row in self._cells]
 
+    def _plotted(self, curve: Curve, segments: Iterable[Segment]) -> list[str]:
+        """One curve by itself, as plotext draws it: rows of `columns` letters."""
+        import plotext
 
-def _reduce(curve: Curve, view: View, columns: int) -> _Reduced:
-    """The smallest and largest value of each column; a column without a value that can be drawn is a gap."""
-    steps, values = curve.steps, curve.values
-    start = max(0, bisect_left(steps, view.first) - 1)
-    stop = min(len(steps), bisect_right(steps, view.last) + 1)
-    width = (view.last - view.first) / columns or 1.0
-    segments: list[_Segment] = [[]]
-    low = start
-    while low < stop:
-        column = math.floor((min(max(steps[low], view.first), view.last) - view.first) / width)
-        edge = view.first + (column + 1) * width
-        high = stop if column >= columns - 1 else bisect_left(steps, edge, low + 1, stop)
-        extent = _extent(values[low:high], view.log)
-        if extent is None:
-            if segments[-1]:
-                segments.append([])
-        else:
-            middle = (min(max(steps[low], view.first), view.last) + min(steps[high - 1], view.last)) / 2
-            _append(segments[-1], middle, extent)
-        low = high
-    return curve.role, [segment for segment in segments if segment]
-
-
-def _extent(values: Sequence[float], log: bool) -> tuple[float, float] | None:
-    smallest, largest = min(values), max(values)
-    # One pass in C for the common case: the sum is finite only when every value is.
-    if not math.isfinite(sum(values)) or (log and smallest <= 0):
-        drawn = [value for value in values if math.isfinite(value) and (value > 0 or not log)]
-        if not drawn:
-            return None
-        smallest, largest = min(drawn), max(drawn)
-    return (math.log10(smallest), math.log10(largest)) if log else (smallest, largest)
-
-
-def _append(segment: _Segment, step: float, extent: tuple[float, float]) -> None:
-    """Two points, the one nearer to the previous point first."""
-    low, high = extent
-    if low == high:
-        segment.append((step, low))
-    elif segment and abs(segment[-1][1] - high) < abs(segment[-1][1] - low):
-        segment.extend([(step, high), (step, low)])
-    else:
-        segment.extend([(step, low), (step, high)])
-
-
-_ASCII_MARKERS = "*+ox#@%&"
-_COLOUR = re.compile(r"\x1b\[([0-9;]*)m")
-_FIRST_COLOUR = 16
-
-
-def _plot(shown: Sequence[_Reduced], axis: Axis, view: View, columns: int, rows: int) -> list[Line]:
-    """The curves alone, as lines of exactly `columns` cells."""
-    import plotext
-
-    plotext.clear_figure()
-    plotext.limit_size(False, False)
-    plotext.plot_size(columns, rows)
-    plotext.frame(False)
-    plotext.xaxes(False, False)
-    plotext.yaxes(False, False)
-    plotext.xticks([])
-    plotext.yticks([])
-    plotext.xlim(view.first, view.last if view.last > view.first else view.first + 1)
-    plotext.ylim(axis.low, axis.high)
-    for index, (_, segments) in enumerate(shown):
-        marker = _ASCII_MARKERS[index % len(_ASCII_MARKERS)] if view.ascii else "braille"
+        view, axis = self._view, self._axis
+        assert axis is not None
+        plotext.clear_figure()
+        plotext.limit_size(False, False)
+        plotext.plot_size(self._columns, self._rows)
+        plotext.frame(False)
+        plotext.xaxes(False, False)
+        plotext.yaxes(False, False)
+        plotext.xticks([])
+        plotext.yticks([])
+        plotext.xlim(view.first, view.last if view.last > view.first else view.first + 1)
+        plotext.ylim(axis.low, axis.high)
+        marker = "." if view.ascii and curve.style is Style.DOTS else (curve.letter or "*") if view.ascii else "braille"
         for segment in segments:
-            inside = [(step, min(max(number, axis.low), axis.high)) for step, number in segment]
-            draw = plotext.plot if len(inside) > 1 else plotext.scatter
-            draw([x for x, _ in inside], [y for _, y in inside], marker=marker, color=_FIRST_COLOUR + index)
-    roles = {_FIRST_COLOUR + index: role for index, (role, _) in enumerate(shown)}
-    built = plotext.build().split("\n")
-    return [_read_line(text, roles, columns) for text in built[:rows]]
+            for part in clipped(segment, axis.low, axis.high):
+                draw = plotext.plot if len(part) > 1 and curve.style is Style.LINE else plotext.scatter
+                draw([step for step, _ in part], [value for _, value in part], marker=marker)
+        rows = _COLOUR.sub("", plotext.build()).replace(_NO_DOTS, " ").split("\n")
+        return [row[: self._columns].ljust(self._columns) for row in rows[: self._rows]]
+
+    def _share(self, layers: Sequence[tuple[Role, list[str]]]) -> None:
+        """Put lines into the cells. Those that meet in a cell take turns, so that none is hidden."""
+        for y in range(self._rows):
+            for x in range(self._columns):
+                here = [(text[y][x], role) for role, text in layers if text[y][x] != " "]
+                if here:
+                    self._cells[y][x] = here[x // 2 % len(here)]
+
+    def _letters(self, curve: Curve, text: list[str], index: int, count: int) -> None:
+        """Write a curve's letter on it here and there, each curve's at columns of its own."""
+        if not curve.letter:
+            return
+        apart = max(4 * count, self._columns // 3)
+        for x in range(apart * (2 * index + 1) // (2 * count), self._columns, apart):
+            rows = [y for y in range(self._rows) if text[y][x] != " "]
+            if rows:
+                self._cells[rows[len(rows) // 2]][x] = (curve.letter, curve.role)
+
+    def _points(self, curve: Curve, segments: Iterable[Segment]) -> None:
+        axis = self._axis
+        assert axis is not None
+        dots = 1 if self._view.ascii else 4
+        for ((step, value),) in segments:
+            if axis.low <= value <= axis.high:
+                y = self._rows - 1 - round(axis.share(value) * (dots * self._rows - 1)) // dots
+                self._cells[y][self._column(step)] = (ASCII_POINT if self._view.ascii else POINT, curve.role)
+
+    def _cut_off(self, y: int, arrow: str, points: Sequence[tuple[Role, Point]]) -> None:
+        """Arrows in a row where values lie beyond the axis, and the farthest of them."""
+        if not points or self._axis is None:
+            return
+        for role, (step, _) in points:
+            self._cells[y][self._column(step)] = (arrow, role)
+        middle = (self._axis.low + self._axis.high) / 2
+        farthest = max((value for _, (_, value) in points), key=lambda value: abs(value - middle))
+        text = f" {number(farthest)} "
+        after = max(self._column(step) for _, (step, _) in points) + 1
+        for start in range(after, min(after + _NEAR, self._columns - len(text) + 1)):
+            if all(letter in " │|" for letter, _ in self._cells[y][start : start + len(text)]):
+                self._cells[y][start : start + len(text)] = [(letter, "label") for letter in text]
+                break
+
+    def _inspection(self) -> None:
+        view = self._view
+        if view.inspect is not None and view.first <= view.inspect <= view.last:
+            for row in self._cells:
+                row[self._column(view.inspect)] = ("|" if view.ascii else "│", "inspect")
+
+    def _column(self, step: float) -> int:
+        view = self._view
+        return round((step - view.first) / ((view.last - view.first) or 1) * (self._columns - 1))
 
 
-def _read_line(text: str, roles: dict[int, Role], columns: int) -> Line:
-    """A line of plotext's output, with roles in place of its colours."""
-    pieces: Line = []
-    role = "label"
-    used = 0
-    for index, part in enumerate(_COLOUR.split(text)):
-        if index % 2:
-            code = part.split(";")
-            role = roles.get(int(code[2]), "label") if len(code) == 3 and code[0] == "38" else "label"
-        elif part:
-            part = part[: columns - used]
-            used += len(part)
-            pieces.append((part, role))
-    if used < columns:
-        pieces.append((" " * (columns - used), "label"))
-    return pieces
+_NEAR = 6
+"""Cells after the arrows, within which their figure is written."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_NO_DOTS = "\u2800"
 
 
-def _with_inspection(canvas: list[Line], view: View, columns: int) -> list[Line]:
-    """A line through the inspected step, behind the curves."""
-    assert view.inspect is not None
-    if not view.first <= view.inspect <= view.last:
-        return canvas
-    at = round((view.inspect - view.first) / ((view.last - view.first) or 1) * (columns - 1))
-    marked: list[Line] = []
-    for pieces in canvas:
-        letters = [(letter, role) for text, role in pieces for letter in text]
-        if letters[at][0] == " ":
-            letters[at] = ("|" if view.ascii else "│", "inspect")
-        marked.append(_grouped(letters))
-    return marked
-
-
-def _grouped(letters: Line) -> Line:
+def _grouped(letters: Iterable[tuple[str, Role]]) -> Line:
     pieces: Line = []
     for letter, role in letters:
         if pieces and pieces[-1][1] == role:
@@ -256,33 +186,28 @@ def _grouped(letters: Line) -> Line:
     return pieces
 
 
-def _with_axes(
-    canvas: list[Line], axis: Axis | None, view: View, columns: int, rows: int, step_labels: bool, unit: str = ""
-) -> list[Line]:
+def _with_axes(canvas: list[Line], axis: Axis | None, view: View, columns: int, unit: str) -> list[Line]:
     """The value axis to the left, the step axis beneath."""
-    upright, tick, corner, flat, mark = tuple("|++-+") if view.ascii else tuple("│┤└─┬")
+    upright, tick, corner, flat, mark, cut = tuple("|++-+~") if view.ascii else tuple("│┤└─┬≈")
+    rows = len(canvas)
     labels: dict[int, str] = {}
-    for value, text in zip(axis.ticks, axis.labels) if axis else ():
-        row = round((1 - axis.share(value)) * (rows - 1)) if axis else 0
-        labels.setdefault(min(max(row, 0), rows - 1), text + unit)
-    lines: list[Line] = [
-        [
-            (labels.get(row, "").rjust(GUTTER - 1)[: GUTTER - 1], "label"),
-            (tick if row in labels else upright, "axis"),
-            *pieces,
-        ]
-        for row, pieces in enumerate(canvas)
-    ]
+    if axis is not None:
+        ticks = zip(axis.ticks, axis.labels)
+        labels = {round((1 - axis.share(value)) * (rows - 1)): text + unit for value, text in ticks}
+    lines: list[Line] = []
+    for row, pieces in enumerate(canvas):
+        label: Line = [(labels.get(row, "").rjust(GUTTER - 1), "label"), (tick if row in labels else upright, "axis")]
+        lines.append([*label, *pieces, (" " * MARGIN, "label")])
     steps = step_axis(view.first, view.last, max(1, columns // 12))
     ground = [flat] * columns
-    names = [" "] * (columns + GUTTER)
+    names = [" "] * (GUTTER + columns + MARGIN)
     for value, text in zip(steps.ticks, steps.labels):
         at = min(columns - 1, round(steps.share(value) * (columns - 1)))
         ground[at] = mark
-        start = min(GUTTER + at - len(text) // 2, columns + GUTTER - len(text))
-        if all(letter == " " for letter in names[max(0, start - 1) : start + len(text)]):
+        start = min(GUTTER + at - len(text) // 2, GUTTER + columns - len(text))
+        if all(letter == " " for letter in names[start - 1 : start + len(text)]):
             names[start : start + len(text)] = text
-    lines.append([(" " * (GUTTER - 1), "label"), (corner + "".join(ground), "axis")])
-    if step_labels:
-        lines.append([("".join(names), "label")])
+    origin = (cut, "label") if axis is not None and axis.cuts_zero_off else (corner, "axis")
+    lines.append([(" " * (GUTTER - 1), "label"), origin, ("".join(ground) + " " * MARGIN, "axis")])
+    lines.append([("".join(names), "label")])
     return lines

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
+from string import ascii_lowercase
 
 from saetui.errors import FormatError
 from saetui.rundir.events import EventReader, LoggedEvent
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import EVALUATION_PREFIX
-from saetui.tui.charts import Curve
+from saetui.tui.curves import Curve, Style
 from saetui.tui.theme import CURVES
 from saetui.tui.traces import Series, TraceReader
 
@@ -28,6 +30,7 @@ class Metric:
         zero: the axis begins at 0.
         share: a share of 1, shown as a percentage.
         held_out: the values on held-out text are drawn too.
+        exact: never smoothed.
     """
 
     column: str
@@ -37,15 +40,16 @@ class Metric:
     zero: bool = False
     share: bool = False
     held_out: bool = False
+    exact: bool = False
 
 
 METRICS: tuple[Metric, ...] = (
     Metric("loss", "loss", log_scale=True),
-    Metric("fvu", "FVU", log_scale=True, zero=True, held_out=True),
-    Metric("l0", "L0", zero=True, held_out=True),
+    Metric("fvu", "FVU", log_scale=True, held_out=True),
+    Metric("l0", "L0", held_out=True),
     Metric("dead_fraction", "dead", zero=True, share=True),
-    Metric("learning_rate", "learning rate", zero=True),
-    Metric("tokens_per_second", "tokens/s", whole_job=True, zero=True),
+    Metric("learning_rate", "learning rate", zero=True, exact=True),
+    Metric("tokens_per_second", "tokens/s", whole_job=True),
 )
 """In the order of the charts; the first four are drawn beside the list."""
 
@@ -116,23 +120,22 @@ class History:
 
     def curves(self, metric: Metric, *, each_site: bool = False) -> list[Curve]:
         """The curves of a chart: the mean over sites or a curve for each, and the held-out curve if there is one."""
-        read = self._read
+        read, column, exact = self._read, metric.column, metric.exact
         if metric.whole_job:
-            steps, values = read.whole_job.get(metric.column, ([], []))
-            return [Curve(steps, values, CURVES[0])] if steps else []
-        sites = [(site, read.training.get((site, metric.column))) for site in self.sites]
-        found = [(site, series) for site, series in sites if series is not None]
+            series = read.whole_job.get(column)
+            return [Curve(*series, CURVES[0], exact=exact)] if series else []
+        found = [(site, read.training[site, column]) for site in self.sites if (site, column) in read.training]
         if each_site and len(found) > 1:
             return [
-                Curve(steps, values, CURVES[index % len(CURVES)], short_site(site, self.sites))
-                for index, (site, (steps, values)) in enumerate(found)
+                Curve(*series, CURVES[index % len(CURVES)], short_site(site, self.sites), letter, exact=exact)
+                for index, ((site, series), letter) in enumerate(zip(found, cycle(ascii_lowercase)))
             ]
         label = f"mean of {len(found)}" if len(found) > 1 else ""
         curves = []
-        if metric.column in read.training_mean:
-            curves.append(Curve(*read.training_mean[metric.column], CURVES[0], label))
-        if metric.held_out and metric.column in read.held_out_mean:
-            curves.append(Curve(*read.held_out_mean[metric.column], CURVES[2], "held-out"))
+        if column in read.training_mean:
+            curves.append(Curve(*read.training_mean[column], CURVES[0], label, exact=exact))
+        if metric.held_out and column in read.held_out_mean:
+            curves.append(Curve(*read.held_out_mean[column], CURVES[2], "held-out", style=Style.POINTS, exact=True))
         return curves
 
     def latest(self, site: str) -> dict[str, float]:
@@ -146,8 +149,10 @@ class History:
 
     @property
     def last_step(self) -> int:
-        """The newest step that has a row; 0 before."""
-        return max((steps[-1] for steps, _ in self._read.training.values() if steps), default=0)
+        """The newest step that has a row in any of the logs; 0 before."""
+        read = self._read
+        logs = (read.training, read.held_out_mean, read.whole_job)
+        return max((steps[-1] for log in logs for steps, _ in log.values()), default=0)
 
     def _collect(self) -> _Read:
         read = _Read()

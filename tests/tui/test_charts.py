@@ -1,12 +1,14 @@
-"""Charts: sound data for plotext, steady lines for the wire."""
+"""Charts: sound data for plotext, steady lines for the wire, no curve hidden."""
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 
-from saetui.tui.charts import GUTTER, Chart, Curve, View, draw_chart, smoothed
+from saetui.tui.charts import GUTTER, MARGIN, POINT, Chart, draw_chart
+from saetui.tui.curves import Curve, Style, View, smoothed
 
 VIEW = View(0, 1000)
 STEPS = list(range(10, 1001, 10))
@@ -22,7 +24,7 @@ def dots(chart: Chart) -> int:
     return sum("\u2801" <= letter <= "\u28ff" for text in texts(chart) for letter in text)
 
 
-@pytest.mark.parametrize(("width", "height"), [(16, 3), (40, 6), (60, 12), (200, 40)])
+@pytest.mark.parametrize(("width", "height"), [(17, 4), (40, 6), (60, 12), (200, 40)])
 def test_a_chart_has_exactly_the_cells_it_was_given(width: int, height: int) -> None:
     chart = draw_chart([Curve(STEPS, [1.0 / step for step in STEPS])], VIEW, width, height)
     assert [len(text) for text in texts(chart)] == [width] * height
@@ -104,6 +106,88 @@ def test_every_curve_keeps_its_role() -> None:
 def test_the_inspected_step_is_marked_by_a_line() -> None:
     chart = draw_chart([Curve(STEPS, [1.0] * 100)], View(0, 1000, inspect=500), 60, 12)
     assert sum("│" in text[GUTTER + 20 :] for text in texts(chart)) >= 8
+
+
+STEEP = [50 * math.exp(-step / 30) + 1 + (step % 7) / 20 for step in STEPS]
+"""It begins far above the rest."""
+
+
+def test_a_steep_start_is_cut_off_marked_and_named() -> None:
+    chart = draw_chart([Curve(STEPS, STEEP)], VIEW, 60, 12)
+    assert chart.axis is not None and chart.axis.high < 3
+    assert "↑" in texts(chart)[0] and " 36.98 " in texts(chart)[0]
+    assert not any("↑" in text for text in texts(chart)[1:])
+
+
+def test_a_steep_start_is_cut_off_below_too() -> None:
+    chart = draw_chart([Curve(STEPS, [-value for value in STEEP])], VIEW, 60, 12)
+    assert "↓" in texts(chart)[9] and " -36.98 " in texts(chart)[9]
+
+
+@pytest.mark.parametrize("view", [View(0, 1000, log=True), View(0, 1000, whole=False)])
+def test_a_logarithmic_or_zoomed_chart_shows_the_steep_start(view: View) -> None:
+    chart = draw_chart([Curve(STEPS, STEEP)], view, 60, 12)
+    assert "↑" not in "".join(texts(chart))
+
+
+def test_a_zoomed_chart_fits_what_is_visible() -> None:
+    axis = draw_chart([Curve(STEPS, [float(step) for step in STEPS])], View(500, 600, whole=False), 60, 12).axis
+    assert axis is not None
+    assert 450 <= axis.low <= 500 and 600 <= axis.high <= 650
+
+
+def test_a_mark_says_where_zero_is_cut_off() -> None:
+    curve = Curve(STEPS, [30.0 + step / 1000 for step in STEPS])
+    assert "≈" in texts(draw_chart([curve], VIEW, 60, 12))[-2]
+    assert "≈" not in texts(draw_chart([curve], View(0, 1000, zero=True), 60, 12))[-2]
+
+
+@pytest.mark.parametrize("height", [6, 7, 8, 9, 10, 12, 15, 20, 33])
+def test_labels_of_values_stand_equally_far_apart_at_every_height(height: int) -> None:
+    chart = draw_chart([Curve(STEPS, [step / 1234 for step in STEPS])], VIEW, 60, height)
+    rows = [row for row, text in enumerate(texts(chart)[:-2]) if text[: GUTTER - 1].strip()]
+    assert len({later - earlier for earlier, later in itertools.pairwise(rows)}) == 1
+    assert len(rows) >= 3
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+def test_nothing_touches_the_edges(ascii: bool) -> None:
+    chart = draw_chart([Curve(STEPS, [value / 40 for value in STEEP])], View(0, 1000, ascii=ascii), 60, 12, unit="%")
+    assert all(text[0] == " " and text[-1] == " " for text in texts(chart))
+
+
+def test_the_steps_have_numbers_at_every_size() -> None:
+    for width, height in ((30, 4), (38, 9), (58, 12)):
+        assert {"0", "1k"} <= set(texts(draw_chart([Curve(STEPS, STEPS)], VIEW, width, height))[-1].split())
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+def test_curves_that_coincide_are_all_seen_and_told_apart_without_colour(ascii: bool) -> None:
+    curves = [Curve(STEPS, [1.0] * 100, f"curve-{number}", letter=letter) for number, letter in enumerate("abc", 1)]
+    chart = draw_chart(curves, View(0, 1000, ascii=ascii), 58, 12)
+    assert {"curve-1", "curve-2", "curve-3"} <= {role for pieces in chart.lines for _, role in pieces}
+    assert set("abc") <= set("".join(texts(chart)))
+
+
+def test_held_out_values_are_single_marks_over_the_line() -> None:
+    held_out = Curve([250, 500, 750], [1.0, 1.0, 1.0], "curve-3", style=Style.POINTS)
+    for ascii, mark in ((False, POINT), (True, "o")):
+        chart = draw_chart([Curve(STEPS, [1.0] * 100), held_out], View(0, 1000, ascii=ascii), 60, 12)
+        assert "".join(texts(chart)).count(mark) == 3
+
+
+def test_many_held_out_values_leave_the_line_to_be_seen() -> None:
+    held_out = Curve(STEPS, [1.0] * 100, "curve-3", style=Style.POINTS)
+    chart = draw_chart([Curve(STEPS, [1.0] * 100), held_out], VIEW, GUTTER + 60 + MARGIN, 12)
+    assert 10 <= "".join(texts(chart)).count(POINT) <= 21
+    assert dots(chart) >= 30
+
+
+def test_a_line_stands_before_the_dots_of_what_it_smooths() -> None:
+    values = [1.0 + (step // 10) % 2 for step in STEPS]
+    beneath = Curve(STEPS, values, "faint", style=Style.DOTS)
+    chart = draw_chart([Curve(STEPS, [1.5] * 100), beneath], VIEW, 60, 12)
+    assert {"faint", "curve-1"} <= {role for pieces in chart.lines for _, role in pieces}
 
 
 def test_smoothing_of_a_constant_is_that_constant_from_the_first_point_on() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from saetui.rundir.layout import RunDirectory
+from saetui.tui.curves import Style
 from saetui.tui.history import METRICS, History, short_site
 from tests.tui.runs import RunMaker, make_job
 
@@ -47,16 +48,19 @@ def test_several_sites_are_shown_as_their_mean_or_each(tmp_path: Path) -> None:
     assert mean.values[-1] == pytest.approx(sum(figures["l0"] for figures in latest.values()) / 3)
     each = history.curves(L0, each_site=True)
     assert [curve.label for curve in each] == ["layer 1", "layer 2", "layer 3"]
-    assert len({curve.role for curve in each}) == 3
+    assert len({curve.role for curve in each}) == len({curve.letter for curve in each}) == 3
 
 
-def test_held_out_values_are_a_curve_of_their_own(tmp_path: Path) -> None:
+def test_held_out_values_are_exact_points_of_their_own(tmp_path: Path) -> None:
     maker = RunMaker(tmp_path, make_job(tmp_path, 1))
     maker.train(500)
     history = history_of(maker)
     history.poll()
     assert [curve.label for curve in history.curves(FVU)] == ["", "held-out"]
     assert list(history.curves(FVU)[1].steps) == [250, 500]
+    assert history.curves(FVU)[1].style is Style.POINTS
+    assert history.curves(FVU)[1].exact and not history.curves(FVU)[0].exact
+    assert history.curves(RATE)[0].exact
     assert [curve.label for curve in history.curves(L0)] == ["", "held-out"]
     assert list(history.curves(L0)[1].values) == [32.0, 32.0]
 

@@ -81,6 +81,52 @@ async def test_zoom_narrows_the_steps_and_equals_shows_all(fixed_app: MakeApp, t
         assert options.zoom == 1.0
 
 
+async def test_inspection_goes_from_one_logged_step_to_another(fixed_app: MakeApp, tmp_path: Path) -> None:
+    async with opened(fixed_app, tmp_path) as (pilot, screen):
+        grid = screen.query_one(ChartGrid)
+        steps = set(grid.panels[0].steps)
+        for key in ("left",) * 12 + ("plus",) * 6 + ("left", "right") * 2 + ("right",) * 3:
+            await pilot.press(key)
+            assert grid.options.inspect is None or grid.options.inspect in steps
+
+
+async def test_each_key_reads_another_step_however_near_the_zoom(fixed_app: MakeApp, tmp_path: Path) -> None:
+    async with opened(fixed_app, tmp_path) as (pilot, screen):
+        options = screen.query_one(ChartGrid).options
+        await pilot.press("left", *["plus"] * 9)
+        for step in (750, 740, 730):
+            await pilot.press("left")
+            assert options.inspect == step
+        await pilot.press("right")
+        assert options.inspect == 740
+
+
+async def test_the_steps_end_soon_after_the_newest_one(fixed_app: MakeApp, tmp_path: Path) -> None:
+    async with opened(fixed_app, tmp_path) as (_, screen):
+        view = screen.query_one(ChartGrid).panels[0].view
+        assert (view.first, view.last) == (0, 1000)
+
+
+async def test_a_zoom_is_a_part_of_the_steps_so_far_and_ends_with_the_newest(
+    fixed_app: MakeApp, tmp_path: Path
+) -> None:
+    async with opened(fixed_app, tmp_path) as (pilot, screen):
+        panel = screen.query_one(ChartGrid).panels[0]
+        await pilot.press("plus", "plus")
+        assert panel.view.last - panel.view.first == 250
+        assert 760 <= panel.view.last <= 760 + 250 / 4
+        await pilot.press("equals_sign")
+        assert (panel.view.first, panel.view.last) == (0, 1000)
+
+
+async def test_what_is_exact_is_not_smoothed(fixed_app: MakeApp, tmp_path: Path) -> None:
+    async with opened(fixed_app, tmp_path) as (pilot, screen):
+        await pilot.press("s")
+        await until(pilot, lambda: "smooth" in screen_text(screen))
+        lines = screen_text(screen).splitlines()
+        assert "smooth" not in next(line for line in lines if "learning rate" in line).partition("tokens/s")[0]
+
+
 async def test_sites_can_be_told_apart(fixed_app: MakeApp, tmp_path: Path) -> None:
     async with opened(fixed_app, tmp_path) as (pilot, screen):
         assert "mean of 3" in screen_text(screen)

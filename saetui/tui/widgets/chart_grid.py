@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,9 @@ from textual.widget import Widget
 from saetui.jobs.job import Job, Status
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.charts import GUTTER, View
+from saetui.tui.axes import last_shown_step
+from saetui.tui.charts import GUTTER, MARGIN
+from saetui.tui.curves import View
 from saetui.tui.history import History, Metric
 from saetui.tui.widgets.chart_panel import ChartPanel
 from saetui.tui.widgets.job_notice import JobNotice
@@ -30,11 +34,20 @@ _POLL_SHARE = 20
 
 SMOOTHINGS = (0.0, 0.8, 0.97)
 _NARROWEST_ZOOM = 10
+"""Steps."""
+_MOVES = 4
+"""A zoomed view that follows the newest step moves by this part of its width: each move redraws the whole chart."""
 
 
 @dataclass
 class ChartOptions:
-    """How curves are shown; shared by all charts of a screen."""
+    """How curves are shown; shared by all charts of a screen.
+
+    Attributes:
+        zoom: the share of all steps that is shown.
+        centre: the step in the middle of a zoomed view; None: it follows the newest step.
+        inspect: the logged step whose values are read.
+    """
 
     log: bool = False
     smoothing: int = 0
@@ -73,7 +86,7 @@ class ChartGrid(Widget):
         self.history: History | None = None
         self.job: Job | None = None
         self.ascii = False
-        self._panels = [ChartPanel(metric, focusable=focusable) for metric in metrics]
+        self.panels = [ChartPanel(metric, focusable=focusable) for metric in metrics]
         self._drawn_for: tuple[object, ...] = ()
         self._polled = 0.0
         self._finished = ""
@@ -81,7 +94,7 @@ class ChartGrid(Widget):
 
     def compose(self) -> ComposeResult:
         with Container(id="panels"):
-            yield from self._panels
+            yield from self.panels
         yield JobNotice()
 
     def on_mount(self) -> None:
@@ -100,7 +113,7 @@ class ChartGrid(Widget):
             self.options.inspect = self.options.centre = None
             self.options.zoom = 1.0
             self._finished = ""
-            for panel in self._panels:
+            for panel in self.panels:
                 panel.clear()
             self._poll()
         elif previous is not None and previous.status is not job.status:
@@ -118,7 +131,7 @@ class ChartGrid(Widget):
             self.query_one(JobNotice).show(job, history)
             return
         view = self._view(job, history)
-        for panel in self._panels:
+        for panel in self.panels:
             if panel.display:
                 panel.show(history.curves(panel.metric, each_site=self.options.each_site), view)
 
@@ -129,17 +142,16 @@ class ChartGrid(Widget):
 
     def _view(self, job: Job, history: History) -> View:
         options = self.options
-        end = float(job.num_steps or history.last_step or 1)
-        first, last = 0.0, end
-        if options.zoom < 1.0:
-            span = end * options.zoom
-            centre = options.inspect if options.inspect is not None else options.centre
-            middle = centre if centre is not None else history.last_step - span / 2
-            first = min(max(0.0, middle - span / 2), end - span)
-            last = first + span
+        end = last_shown_step(history.last_step, job.num_steps, ended=job.status.ended)
+        span = min(end, max(end * options.zoom, _NARROWEST_ZOOM))
+        if options.centre is None:
+            move = span / _MOVES
+            last = max(span, min(end, math.ceil(history.last_step / move) * move)) if options.zoom < 1.0 else end
+        else:
+            last = min(max(options.centre + span / 2, span), end)
         return View(
-            first, last, log=options.log, smoothing=SMOOTHINGS[options.smoothing], ascii=self.ascii,
-            inspect=options.inspect,
+            last - span, last, whole=span == end, log=options.log, smoothing=SMOOTHINGS[options.smoothing],
+            ascii=self.ascii, inspect=options.inspect,
         )  # fmt: skip
 
     def _poll_if_due(self) -> None:
@@ -211,34 +223,48 @@ class ChartGrid(Widget):
         if not isinstance(focused, ChartPanel):
             return
         self._expanded = not self._expanded
-        for panel in self._panels:
+        for panel in self.panels:
             panel.display = not self._expanded or panel is focused
         self._arrange()
         self.call_after_refresh(self.redraw)
 
-    def _inspect(self, columns: int) -> None:
+    def _inspect(self, direction: int) -> None:
+        """Read the first logged step that is a column further, or else the next one."""
         job, history = self.job, self.history
-        if job is None or history is None or history.empty:
+        steps = self._read_panel().steps
+        if job is None or history is None or not steps:
             return
         view = self._view(job, history)
-        width = max(8, self._panels[0].content_size.width - GUTTER)
-        stride = max(1.0, (view.last - view.first) / width)
         at = self.options.inspect
-        at = float(history.last_step) if at is None else at + columns * stride
-        self.options.inspect = min(max(at, view.first), min(view.last, float(history.last_step)))
+        if at is None:
+            place = bisect_right(steps, view.last) - 1
+        else:
+            columns = max(8, self._read_panel().content_size.width - GUTTER - MARGIN)
+            target = at + direction * (view.last - view.first) / columns
+            place = bisect_left(steps, target) if direction > 0 else bisect_right(steps, target) - 1
+        step = steps[min(max(place, 0), len(steps) - 1)]
+        self.options.inspect = float(step)
+        if not view.first <= step <= view.last:
+            self.options.centre = float(step)
         self.redraw()
 
+    def _read_panel(self) -> ChartPanel:
+        """The chart whose steps are inspected."""
+        focused = self.screen.focused
+        return focused if isinstance(focused, ChartPanel) else self.panels[0]
+
     def _zoom(self, factor: float) -> None:
-        if self.job is None:
+        job, history, options = self.job, self.history, self.options
+        if job is None or history is None:
             return
-        steps = float(self.job.num_steps or 1)
-        narrowest = min(1.0, _NARROWEST_ZOOM / steps)
-        self.options.zoom = min(1.0, max(narrowest, self.options.zoom * factor))
+        end = last_shown_step(history.last_step, job.num_steps, ended=job.status.ended)
+        options.zoom = min(1.0, max(min(1.0, _NARROWEST_ZOOM / end), options.zoom * factor))
+        options.centre = None if options.zoom == 1.0 else options.centre if options.inspect is None else options.inspect
         self.redraw()
 
     def _arrange(self) -> None:
         """One column of charts where the grid is narrow and high, else two or three; all equally high."""
-        shown = sum(panel.display for panel in self._panels)
+        shown = sum(panel.display for panel in self.panels)
         width, height = self.size
         columns = 1
         if shown > 1:

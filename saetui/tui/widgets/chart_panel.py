@@ -7,17 +7,16 @@ from dataclasses import replace
 
 from textual.strip import Strip
 
-from saetui.display.figures import number
+from saetui.display.figures import count, number, percent
 from saetui.display.text import shorten
 from saetui.tui.axes import Axis
-from saetui.tui.charts import Chart, Curve, View, draw_chart, smoothed
+from saetui.tui.charts import ASCII_POINT, POINT, Chart, draw_chart
+from saetui.tui.curves import Curve, Style, View, smoothed
 from saetui.tui.history import Metric
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, length, line
 
 _SMOOTHED_POINTS = 2000
 """A longer curve is thinned to this many means before it is smoothed: no chart is wider."""
-
-_STEP_LABELS_FROM = 8
 
 
 class ChartPanel(LineCanvas):
@@ -36,9 +35,14 @@ class ChartPanel(LineCanvas):
         """Draw these curves; unchanged cells are not sent."""
         if view.log != self.view.log:
             self._axis = None
-        self.curves = [_as_percentages(curve) for curve in curves] if self.metric.share else curves
+        self.curves = curves
         self.view = replace(view, log=view.log and self.metric.log_scale, zero=self.metric.zero)
         self.repaint()
+
+    @property
+    def steps(self) -> Sequence[int]:
+        """The logged steps of its first curve."""
+        return self.curves[0].steps if self.curves else ()
 
     def clear(self) -> None:
         """Forget the curves and the axis: another job."""
@@ -58,25 +62,27 @@ class ChartPanel(LineCanvas):
         key = (newest, self.view, width, height)
         if self._drawn is None or self._drawn[0] != key:
             curves = self._smooth() if self.view.smoothing else self.curves
-            labels = height >= _STEP_LABELS_FROM
+            if self.metric.share:
+                curves = [_as_percentages(curve) for curve in curves]
             unit = "%" if self.metric.share else ""
-            chart = draw_chart(curves, self.view, width, height, self._axis, step_labels=labels, unit=unit)
+            chart = draw_chart(curves, self.view, width, height, self._axis, unit=unit)
             self._axis = chart.axis
             self._drawn = (key, chart)
         return self._drawn[1]
 
     def _smooth(self) -> list[Curve]:
-        """Each curve as it is, faint, and its moving average above."""
-        beneath = [replace(curve, role="faint") for curve in self.curves if curve.label != "held-out"]
-        above = [_average(curve, self.view.smoothing) for curve in self.curves]
-        return beneath + above
+        """Each curve as it is, in dots, and its moving average above; what is exact as it is."""
+        dots = [replace(curve, role="faint", style=Style.DOTS) for curve in self.curves if not curve.exact]
+        weight = self.view.smoothing
+        return dots + [curve if curve.exact else _average(curve, weight) for curve in self.curves]
 
     def _title(self, width: int) -> Strip:
         name_style = self.colour("primary" if self.has_focus else "foreground", bold=True)
         muted = self.colour("muted")
         pieces: list[Piece] = [(("▸ " if self.has_focus else "  ") + self.metric.title, name_style)]
         pieces += self._readings(width - length(pieces) - 2)
-        notes = [note for note, on in (("log", self.view.log), ("smooth", self.view.smoothing > 0)) if on]
+        smooth = self.view.smoothing > 0 and not all(curve.exact for curve in self.curves)
+        notes = [note for note, on in (("log", self.view.log), ("smooth", smooth)) if on]
         used = length(pieces)
         note = " ".join(notes)
         if notes and used + len(note) + 2 <= width:
@@ -91,15 +97,28 @@ class ChartPanel(LineCanvas):
             point = curve.at(inspect if inspect is not None else float("inf"))
             if point is None:
                 continue
-            text = f"{point[1]:.2f}%" if self.metric.share else number(point[1])
-            label = f"  {shorten(curve.label, 22)} " if curve.label else "  "
-            reading: list[Piece] = [(label, self.colour("muted")), (text, self.colour(curve.role, bold=True))]
+            step, value = point
+            style = self.colour(curve.role, bold=True)
+            reading: list[Piece] = [("  ", style)]
+            if mark := self._mark(curve):
+                reading.append((mark + " ", style))
+            if curve.label:
+                reading.append((shorten(curve.label, 22) + " ", self.colour("muted")))
+            reading.append((percent(value, 2) if self.metric.share else number(value), style))
+            if inspect is not None and step != inspect and curve.style is Style.POINTS:
+                reading.append((f" at {count(step)}", self.colour("muted")))
             if length(pieces) + length(reading) > room:
                 break
             pieces += reading
         if inspect is not None and self.has_focus and pieces:
-            pieces.append((f"  at {inspect:,.0f}", self.colour("muted")))
+            pieces.append((f"  at {count(int(inspect))}", self.colour("muted")))
         return pieces
+
+    def _mark(self, curve: Curve) -> str:
+        """What tells the curve apart in the chart; "" for the only line."""
+        if curve.style is Style.POINTS:
+            return ASCII_POINT if self.view.ascii else POINT
+        return curve.letter
 
 
 _AXES = {"label", "axis", "inspect"}

@@ -56,6 +56,8 @@ _BAR = 10
 _PERCENT = 5
 _NAME_LEAST, _NAME_MOST = 16, 40
 _GAP = 2
+_EDGE = 1
+"""Cells between the percentages and the edge."""
 
 
 class JobList(ItemList[Job]):
@@ -136,7 +138,7 @@ class JobList(ItemList[Job]):
 
 def layout(width: int) -> tuple[list[Column], int]:
     """The columns that fit into so many cells, and the width of the name."""
-    room = width - 3 - _NAME_LEAST - _GAP - _BAR - _PERCENT
+    room = width - 3 - _NAME_LEAST - _GAP - _BAR - _PERCENT - _EDGE
     kept: list[Column] = []
     for column in sorted(COLUMNS, key=lambda column: -column.importance):
         if column.width + _GAP > room:
