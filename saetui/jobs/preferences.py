@@ -13,6 +13,15 @@ from saetui.spec.hyperparameter import SWITCH_WORDS
 
 PreferenceValue = Union[bool, int, float, str]
 
+THEMES = ("auto", "saetui", "nord", "gruvbox", "catppuccin-mocha", "tokyo-night", "textual-light", "saetui-ansi")
+CHARTS = (
+    "loss", "fvu", "l0", "dead_fraction", "ce_recovered", "grad_norm", "learning_rate", "tokens_per_second", "memory_bytes",
+    "recon_loss", "sparsity_loss", "aux_loss", "sparsity_coefficient",
+)  # fmt: skip
+"""The columns that have a chart."""
+DEFAULT_CHARTS = "auto"
+"""None was chosen to come first."""
+
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
     """All preferences, which the supervisor keeps for every client. `PREFERENCES` explains each one."""
@@ -23,6 +32,7 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True):
     theme: str = "auto"
     refresh_seconds: float = 0.5
     ascii_charts: bool = False
+    charts: str = DEFAULT_CHARTS
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Preference:
         help: one or two sentences.
         limits: of a number.
         choices: of a text.
+        several: several choices may be given, separated by commas.
     """
 
     name: str
@@ -42,6 +53,7 @@ class Preference:
     help: str
     limits: tuple[float, float] = (0, 0)
     choices: tuple[str, ...] = ()
+    several: bool = False
 
     @property
     def default(self) -> PreferenceValue:
@@ -66,7 +78,8 @@ class Preference:
         if isinstance(self.default, bool):
             return "on or off"
         if self.choices:
-            return ", ".join(self.choices)
+            listed = ", ".join(self.choices)
+            return f"{self.default}, or one or more of {listed} with commas between" if self.several else listed
         whole = "a whole number" if isinstance(self.default, int) else "a number"
         return f"{whole} from {self.limits[0]:g} to {self.limits[1]:g}"
 
@@ -80,16 +93,17 @@ class Preference:
         """The value; None where it is not allowed."""
         if isinstance(self.default, bool):
             return SWITCH_WORDS.get(text.lower())
+        if self.several and text != self.default:
+            names = [name.strip() for name in text.split(",")]
+            return ",".join(dict.fromkeys(names)) if set(names) <= set(self.choices) else None
         if isinstance(self.default, str):
-            return text if text in self.choices else None
+            return text if self.several or text in self.choices else None
         try:
             value = type(self.default)(text)
         except ValueError:
             return None
         return value if self.limits[0] <= value <= self.limits[1] else None
 
-
-THEMES = ("auto", "saetui", "nord", "gruvbox", "catppuccin-mocha", "tokyo-night", "textual-light", "saetui-ansi")
 
 _ROWS = (
     Preference("auto_resume", "resume by itself",
@@ -103,6 +117,8 @@ _ROWS = (
     Preference("refresh_seconds", "refresh",
         "Seconds between two drawings of changing figures; a slow connection needs more.", limits=(0.2, 60)),
     Preference("ascii_charts", "ASCII charts", "Draw charts with ASCII characters instead of braille dots."),
+    Preference("charts", "charts", "Which charts come first, by their columns in the metrics; the others are on the pages after them.",
+        choices=CHARTS, several=True),
 )  # fmt: skip
 
 PREFERENCES: Mapping[str, Preference] = {row.name: row for row in _ROWS}
@@ -117,6 +133,11 @@ def find_preference(name: str) -> Preference:
     if name not in PREFERENCES:
         raise InvalidInput(f"There is no setting {name!r}.", f"Choose one of {', '.join(PREFERENCES)}.")
     return PREFERENCES[name]
+
+
+def chosen_charts(preferences: Preferences) -> tuple[str, ...]:
+    """The columns whose charts come first."""
+    return () if preferences.charts == DEFAULT_CHARTS else tuple(preferences.charts.split(","))
 
 
 def check_preferences(values: Mapping[str, object]) -> dict[str, PreferenceValue]:

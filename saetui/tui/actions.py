@@ -34,6 +34,7 @@ class Scope(Enum):
     HELP = ("help", "Help")
     LIST = ("list", "Lists")
     CHART = ("chart", "Charts")
+    CHART_CHOICE = ("chart_choice", "Choosing charts")
     LOG = ("log", "Text")
     DIALOG = ("dialog", "Dialogs")
 
@@ -101,6 +102,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.JOBS, "copy", "y", "copy", "Copy the path of the highlighted job's directory."),
     Action(Scope.JOBS, "log_axis", "l", "log axis", "Show loss and FVU on a logarithmic axis."),
     Action(Scope.JOBS, "smooth", "s", "smooth", "Smooth the curves: off, a little, much."),
+    Action(Scope.JOBS, "more_charts", "full_stop", "more charts", "Show the next page of charts.", True),
+    Action(Scope.JOBS, "choose_charts", "w", "which charts", "Choose which charts come first; the choice is kept."),
     Action(Scope.JOBS, "pane_1", "1", "jobs", "Go to the list."),
     Action(Scope.JOBS, "pane_2", "2", "charts", "Open the charts of the highlighted job."),
     Action(Scope.JOB, "pane_1", "1", "charts", "Curves of all metrics."),
@@ -122,6 +125,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.JOB, "later", "greater_than_sign", "later", "Start it one place later."),
     Action(Scope.JOB, "log_axis", "l", "log axis", "Show loss and FVU on a logarithmic axis.", True),
     Action(Scope.JOB, "smooth", "s", "smooth", "Smooth the curves: off, a little, much.", True),
+    Action(Scope.JOB, "more_charts", "full_stop", "more charts", "Show the next page of charts.", True),
+    Action(Scope.JOB, "choose_charts", "w", "which charts", "Choose which charts come first; the choice is kept."),
     Action(Scope.JOB, "sites", "v", "each site", "Show the mean of all sites, or a curve for each.", True),
     Action(Scope.JOB, "clone", "e", "edit copy", "Open the form with this job's settings."),
     Action(Scope.JOB, "make_template", "m", "template", "Save this job's settings as a template."),
@@ -188,7 +193,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.CHART, "zoom_in", "plus", "zoom in", "Show half as many steps, around the inspected one or the newest."),
     Action(Scope.CHART, "zoom_out", "minus", "zoom out", "Show twice as many steps."),
     Action(Scope.CHART, "zoom_all", "equals_sign", "all", "Show all steps."),
+    Action(Scope.CHART, "next_page", "pagedown", "next", "The next page of charts."),
+    Action(Scope.CHART, "previous_page", "pageup", "previous", "The page of charts before."),
     Action(Scope.CHART, "expand", "enter", "enlarge", "Give the focused chart all the room, or put it back."),
+    Action(Scope.CHART_CHOICE, "choose", "space", "choose", "Show the highlighted chart among the first, or no longer."),
+    Action(Scope.CHART_CHOICE, "reset", "x", "default", "Show the charts as they stand by default."),
+    Action(Scope.CHART_CHOICE, "keep", "enter", "keep", "Keep the choice."),
+    Action(Scope.CHART_CHOICE, "cancel", "escape", "cancel", "Close without a change."),
     Action(Scope.LOG, "search", "slash", "search", "Find a text.", True),
     Action(Scope.LOG, "next_match", "n", "next match", "The next line that contains the text."),
     Action(Scope.LOG, "previous_match", "N", "previous match", "The previous line that contains the text."),
@@ -216,7 +227,7 @@ _KEY_NAMES = {
     "enter": "⏎", "escape": "esc", "space": "space", "slash": "/", "question_mark": "?", "colon": ":", "plus": "+",
     "minus": "-", "equals_sign": "=", "down": "↓", "up": "↑", "left": "←", "right": "→", "pagedown": "pgdn",
     "pageup": "pgup", "left_square_bracket": "[", "right_square_bracket": "]", "f1": "F1", "f2": "F2", "f3": "F3",
-    "shift+tab": "⇧tab", "comma": ",", "less_than_sign": "<", "greater_than_sign": ">",
+    "shift+tab": "⇧tab", "comma": ",", "full_stop": ".", "less_than_sign": "<", "greater_than_sign": ">",
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from saetui.errors import SaetuiError
 from saetui.home import Home
 from saetui.jobs.damage import acknowledge_damage, read_damage
 from saetui.jobs.job import Job
-from saetui.jobs.preferences import PreferenceValue
+from saetui.jobs.preferences import DEFAULT_CHARTS, PreferenceValue, chosen_charts
 from saetui.protocol.messages import BaseRequest, Event, PreferencesChanged, R, SetPreferences, Snapshot
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
@@ -63,6 +63,7 @@ class SaetuiApp(App[None]):
         self.animation_level = "none"
         self.model = Model()
         self.ascii_charts = False
+        self.chosen_charts: tuple[str, ...] = ()
         self.wanted_job = job
         self.kept_draft: Draft | None = None
         self.undoable: list[Undoable] = []
@@ -186,6 +187,7 @@ class SaetuiApp(App[None]):
         if preferences is None:
             return
         self.ascii_charts = preferences.ascii_charts
+        self.chosen_charts = chosen_charts(preferences)
         self._repaint_every(preferences.refresh_seconds)
         theme = self._given_theme or theme_named(preferences.theme)
         if theme in self.available_themes and theme != self.theme:
@@ -268,6 +270,11 @@ class SaetuiApp(App[None]):
     def action_ascii(self) -> None:
         self.ascii_charts = not self.ascii_charts
         self.set_preference("ascii_charts", self.ascii_charts)
+        self.redraw()
+
+    def choose_charts(self, columns: tuple[str, ...]) -> None:
+        self.chosen_charts = columns
+        self.set_preference("charts", ",".join(columns) or DEFAULT_CHARTS)
         self.redraw()
 
     def action_settings(self) -> None:

@@ -50,6 +50,7 @@ class Shell(Protocol):
     Attributes:
         model: the newest state; screens read it and never change it.
         ascii_charts: draw charts in ASCII letters.
+        chosen_charts: the columns whose charts come first.
         wanted_job: the id of a job that the list highlights as soon as it has the job.
         kept_draft: the form that was left without a start, for as long as the app runs.
         undoable: changes of the templates, the newest last, for as long as the app runs.
@@ -57,6 +58,7 @@ class Shell(Protocol):
 
     model: Model
     ascii_charts: bool
+    chosen_charts: tuple[str, ...]
     wanted_job: str | None
     kept_draft: Draft | None
     undoable: list[Undoable]
@@ -91,6 +93,9 @@ class Shell(Protocol):
 
     def copy(self, text: str, name: str) -> None:
         """Put a text on the clipboard of the user's terminal. `name`: what the notice calls it."""
+
+    def choose_charts(self, columns: tuple[str, ...]) -> None:
+        """Show these charts first, and keep the choice."""
 
     def set_preference(self, name: str, value: PreferenceValue) -> object:
         """Keep a preference, for this window and every other."""

@@ -13,6 +13,9 @@ from saetui.rundir.rows import Block, Header, RowFollower, SiteRows
 POINTS = 8192
 """The most points of a series: a dozen for each column of a wide terminal, so that zooming in still finds some."""
 
+_POINTS_OF_SITES, _FEWEST_POINTS = 8 * POINTS, 1024
+"""The most points of a column in all sites together: 1 MiB, so that the charts of many sites stay in little memory."""
+
 Series = tuple[Sequence[int], Sequence[float]]
 """Steps, which grow, and values."""
 
@@ -101,7 +104,8 @@ class TraceReader(RowFollower):
     def begin(self, header: Header) -> None:
         self._indices = [(name, header.columns.index(name)) for name in self._wanted if name in header.columns]
         expected = self._rows // len(header.sites)
-        self._traces = {(site, name): Trace(expected=expected) for site in header.sites for name, _ in self._indices}
+        points = max(_FEWEST_POINTS, min(POINTS, _POINTS_OF_SITES // len(header.sites)))
+        self._traces = {(site, name): Trace(points, expected) for site in header.sites for name, _ in self._indices}
         self._means = {name: _MeanTrace(len(header.sites), expected) for name, _ in self._indices}
         self.newest = {}
 

@@ -9,10 +9,14 @@ import pytest
 
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.curves import Style
-from saetui.tui.history import METRICS, History, short_site
+from saetui.tui.history import History, short_site
+from saetui.tui.metrics import METRICS
 from tests.tui.runs import RunMaker, make_job
 
-LOSS, FVU, L0, DEAD, RATE, SPEED = METRICS
+BY_COLUMN = {metric.column: metric for metric in METRICS}
+LOSS, FVU, L0, RATE, SPEED, RECOVERED = (
+    BY_COLUMN[column] for column in ("loss", "fvu", "l0", "learning_rate", "tokens_per_second", "ce_recovered")
+)
 
 
 def history_of(maker: RunMaker) -> History:
@@ -63,6 +67,30 @@ def test_held_out_values_are_exact_points_of_their_own(tmp_path: Path) -> None:
     assert history.curves(RATE)[0].exact
     assert [curve.label for curve in history.curves(L0)] == ["", "held-out"]
     assert list(history.curves(L0)[1].values) == [32.0, 32.0]
+
+
+def test_what_is_only_measured_on_held_out_text_is_a_curve_of_exact_values(tmp_path: Path) -> None:
+    maker = RunMaker(tmp_path, make_job(tmp_path, 1, layers=(1, 2)))
+    history = history_of(maker)
+    maker.train(240)
+    history.poll()
+    assert RECOVERED not in history.recorded
+    maker.train(500)
+    history.poll()
+    assert RECOVERED in history.recorded
+    (mean,) = history.curves(RECOVERED)
+    assert (list(mean.steps), mean.label, mean.exact) == ([250, 500], "mean of 2", True)
+    assert [curve.letter for curve in history.curves(RECOVERED, each_site=True)] == ["a", "b"]
+
+
+def test_only_metrics_with_values_are_recorded(tmp_path: Path) -> None:
+    maker = RunMaker(tmp_path, make_job(tmp_path, 1))
+    maker.train(30)
+    history = history_of(maker)
+    history.poll()
+    assert {metric.column for metric in history.recorded} == {
+        "loss", "fvu", "l0", "dead_fraction", "grad_norm", "learning_rate", "tokens_per_second", "recon_loss",
+    }  # fmt: skip
 
 
 def test_speed_belongs_to_the_whole_job(tmp_path: Path) -> None:

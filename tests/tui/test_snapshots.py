@@ -91,6 +91,12 @@ def test_settings(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int, in
 
 
 @sizes
+def test_choosing_charts(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int, int], tmp_path: Path) -> None:
+    ready = pressing("w", "j", "space", "j", "j", "space", then=shows("Charts that come first"))
+    assert snap_compare(fixed_app(busy_home(tmp_path)), terminal_size=size, run_before=ready)
+
+
+@sizes
 def test_a_job_that_starts(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int, int], tmp_path: Path) -> None:
     job = make_job(tmp_path, 1, Status.STARTING, name="demo")
     maker = RunMaker(tmp_path, job)

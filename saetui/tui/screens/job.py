@@ -19,7 +19,7 @@ from saetui.jobs.job import Job
 from saetui.rundir.checkpoints import CheckpointInfo, list_checkpoints
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.history import METRICS, History
+from saetui.tui.history import History
 from saetui.tui.job_texts import CHECKPOINT_HEADING, LogTail, checkpoint_lines, event_line, settings_lines
 from saetui.tui.screens.job_keys import ACTION_COMMANDS, JobKeys, can_be_asked
 from saetui.tui.widgets.chart_grid import ChartGrid, HistoryRead
@@ -53,7 +53,7 @@ class JobScreen(JobKeys):
         yield JobHead(self._job)
         yield TabLine(TABS)
         with Container(id="tabs"):
-            yield ChartGrid(METRICS, id="tab-0")
+            yield ChartGrid(id="tab-0")
             yield SiteList()
             yield TextView(id="checkpoints", nothing="No checkpoint yet.", wraps=False, head=CHECKPOINT_HEADING)
             yield TextView(id="events", nothing="Nothing has happened yet.", follows=True, indent=22)
@@ -79,7 +79,7 @@ class JobScreen(JobKeys):
         self._job = job or self._job
         self.query_one(JobHead).show(self._job)
         grid = self.query_one(ChartGrid)
-        grid.ascii = self.shell.ascii_charts
+        grid.ascii, grid.chosen = self.shell.ascii_charts, self.shell.chosen_charts
         grid.show(self._job)
         self.query_one(SiteList).show(self._job, grid.history)
 
@@ -96,6 +96,9 @@ class JobScreen(JobKeys):
         if new:
             self._pane("events").add_lines([event_line(event) for event in new])
 
+    def on_chart_grid_paged(self, event: ChartGrid.Paged) -> None:
+        self.query_one(TabLine).show_note(event.text)
+
     def step_back(self) -> bool:
         tab = self._open_widget()
         return isinstance(tab, (ChartGrid, TextView)) and tab.leave_mode()
@@ -104,7 +107,7 @@ class JobScreen(JobKeys):
         """Only what can be done now is offered."""
         if action in ACTION_COMMANDS:
             return can_be_asked(action, [self._job])
-        if action in ("log_axis", "smooth"):
+        if action in ("log_axis", "smooth", "more_charts", "choose_charts"):
             return self._tab == 0
         if action == "sites":
             return self._tab == 0 and len(self._job.sites) > 1

@@ -25,6 +25,7 @@ from saetui.protocol import messages
 from saetui.protocol.messages import BaseRequest
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.screens.base import SaetuiScreen
+from saetui.tui.screens.chart_choice import ChartChoice
 from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.widgets.chart_grid import ChartGrid
 
@@ -204,6 +205,15 @@ class JobKeys(SaetuiScreen[None]):
 
     def action_smooth(self) -> None:
         self.query_one(ChartGrid).next_smoothing()
+
+    def action_more_charts(self) -> None:
+        self.query_one(ChartGrid).turn(1)
+
+    @work
+    async def action_choose_charts(self) -> None:
+        chosen = await self.shell.ask(ChartChoice(self.shell.chosen_charts))
+        if chosen is not None:
+            self.shell.choose_charts(chosen)
 
     async def _read_spec(self) -> dict[str, Any] | None:
         job = self.current_job

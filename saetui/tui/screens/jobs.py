@@ -16,7 +16,6 @@ from saetui.jobs.job import Job
 from saetui.jobs.templates import DEMO_NAME, DEMO_SPEC
 from saetui.protocol.messages import Submit
 from saetui.tui.actions import Scope, bindings_for
-from saetui.tui.history import METRICS
 from saetui.tui.job_order import Order, listed
 from saetui.tui.screens.job_keys import ACTION_COMMANDS, JobKeys, can_be_asked
 from saetui.tui.widgets.chart_grid import ChartGrid
@@ -52,7 +51,7 @@ class JobsScreen(JobKeys):
                 yield JobList()
             with Vertical(id="jobs-right"):
                 yield JobLine()
-                yield ChartGrid(METRICS[:4], focusable=False, id="jobs-charts")
+                yield ChartGrid(focusable=False, id="jobs-charts")
 
     def on_mount(self) -> None:
         self.query_one(JobList).focus()
@@ -87,8 +86,11 @@ class JobsScreen(JobKeys):
         job = self.query_one(JobList).highlighted
         self.query_one(JobLine).show(job)
         grid = self.query_one(ChartGrid)
-        grid.ascii = self.shell.ascii_charts
+        grid.ascii, grid.chosen = self.shell.ascii_charts, self.shell.chosen_charts
         grid.show(job)
+
+    def on_chart_grid_paged(self, event: ChartGrid.Paged) -> None:
+        self.query_one(JobLine).show_note(event.text)
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:
         self.query_one(JobLine).show(self.query_one(JobList).highlighted)
@@ -227,5 +229,5 @@ class JobsScreen(JobKeys):
 
 _NEED_A_JOB = {
     "open", "mark", "mark_all", "mark_state", "filter", "sort", "clone", "make_template", "copy", "log_axis",
-    "smooth", "pane_1", "pane_2",
+    "smooth", "more_charts", "choose_charts", "pane_1", "pane_2",
 }  # fmt: skip

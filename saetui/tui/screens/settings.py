@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partialmethod
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.strip import Strip
@@ -15,6 +16,7 @@ from saetui.display.text import fit
 from saetui.jobs.preferences import PREFERENCES, Preference, Preferences, PreferenceValue
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.screens.base import SaetuiScreen
+from saetui.tui.screens.chart_choice import ChartChoice
 from saetui.tui.widgets.line_canvas import LineCanvas, filled, line
 from saetui.tui.widgets.line_list import LineList
 
@@ -59,7 +61,16 @@ class SettingsScreen(SaetuiScreen[None]):
     def _change(self, direction: int) -> None:
         table = self.query_one(SettingsList)
         row = table.highlighted
-        self.shell.set_preference(row.name, neighbour(row, table.value(row), direction))
+        if row.several:
+            self._choose_charts()
+        else:
+            self.shell.set_preference(row.name, neighbour(row, table.value(row), direction))
+
+    @work
+    async def _choose_charts(self) -> None:
+        chosen = await self.shell.ask(ChartChoice(self.shell.chosen_charts))
+        if chosen is not None:
+            self.shell.choose_charts(chosen)
 
     action_next_value = partialmethod(_change, 1)
     action_previous_value = partialmethod(_change, -1)
@@ -127,10 +138,11 @@ class SettingHelp(LineCanvas):
         row, muted = self._row, self.colour("muted")
         if row is None:
             return []
+        wrapped = max(22, min(width, 92))
         return [
-            *self.paragraph(row.help, max(22, min(width, 92)), "foreground", margin="  "),
+            *self.paragraph(row.help, wrapped, "foreground", margin="  "),
             line(),
-            line((f"  {row.allowed}; default {_value_text(row, row.default)}", muted)),
+            *self.paragraph(f"{row.allowed}; default {_value_text(row, row.default)}", wrapped, "muted", margin="  "),
             line((f"  saetui config set {row.name} …", muted)),
         ]
 

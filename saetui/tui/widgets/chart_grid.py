@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 from textual.events import Resize
+from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
@@ -22,9 +20,11 @@ from saetui.jobs.job import Job, Status
 from saetui.rundir.layout import RunDirectory
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.axes import last_shown_step
+from saetui.tui.chart_options import SMOOTHINGS, ChartOptions
 from saetui.tui.charts import GUTTER, MARGIN
 from saetui.tui.curves import View
-from saetui.tui.history import History, Metric
+from saetui.tui.history import History
+from saetui.tui.metrics import Metric, in_order
 from saetui.tui.widgets.chart_panel import ChartPanel
 from saetui.tui.widgets.job_notice import JobNotice
 
@@ -32,29 +32,11 @@ POLL_SECONDS = 1.0
 _POLL_SHARE = 20
 """An expensive poll (of a long history) is repeated less often, so that polling takes a twentieth of the time at most."""
 
-SMOOTHINGS = (0.0, 0.8, 0.97)
-_NARROWEST_ZOOM = 10
-"""Steps."""
-_MOVES = 4
-"""A zoomed view that follows the newest step moves by this part of its width: each move redraws the whole chart."""
-
-
-@dataclass
-class ChartOptions:
-    """How curves are shown; shared by all charts of a screen.
-
-    Attributes:
-        zoom: the share of all steps that is shown.
-        centre: the step in the middle of a zoomed view; None: it follows the newest step.
-        inspect: the logged step whose values are read.
-    """
-
-    log: bool = False
-    smoothing: int = 0
-    each_site: bool = False
-    zoom: float = 1.0
-    centre: float | None = None
-    inspect: float | None = None
+MOST_PANELS = 12
+_TWO_COLUMNS, _THREE_COLUMNS = 70, 150
+"""Cells from which on so many charts stand beside each other."""
+_TWO_ROWS, _ROW = 17, 11
+"""Lines for two rows of charts, and for each of more than two."""
 
 
 class HistoryRead(Message):
@@ -69,7 +51,13 @@ class HistoryRead(Message):
 
 
 class ChartGrid(Widget):
-    """Charts in as many columns as there is room for. Posts `HistoryRead` when there are new rows."""
+    """As many charts as are readable at this size; the others are on further pages.
+
+    Posts `HistoryRead` when there are new rows, and `Paged` when other charts are shown.
+
+    Attributes:
+        chosen: the columns whose charts come first.
+    """
 
     DEFAULT_CSS = """
     ChartGrid { layout: vertical; }
@@ -80,17 +68,29 @@ class ChartGrid(Widget):
     """
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.CHART)]
 
-    def __init__(self, metrics: Sequence[Metric], *, focusable: bool = True, id: str | None = None) -> None:
+    class Paged(Message):
+        """Other charts are shown. `text` says which, "" where these are all."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def __init__(self, *, focusable: bool = True, id: str | None = None) -> None:
         super().__init__(id=id)
         self.options = ChartOptions()
         self.history: History | None = None
         self.job: Job | None = None
         self.ascii = False
-        self.panels = [ChartPanel(metric, focusable=focusable) for metric in metrics]
+        self.chosen: Sequence[str] = ()
+        self._chosen: Sequence[str] = ()
+        self.panels = [ChartPanel(focusable=focusable) for _ in range(MOST_PANELS)]
+        self._metrics: list[Metric] = []
+        self._first = 0
+        self._paged = ""
         self._drawn_for: tuple[object, ...] = ()
         self._polled = 0.0
         self._finished = ""
-        self._expanded = False
+        self._expanded: Metric | None = None
 
     def compose(self) -> ComposeResult:
         with Container(id="panels"):
@@ -101,7 +101,7 @@ class ChartGrid(Widget):
         self.set_interval(POLL_SECONDS, self._poll_if_due)
 
     def on_resize(self, event: Resize) -> None:
-        self._arrange()
+        self.redraw()
 
     def show(self, job: Job | None) -> None:
         """Show this job: at once the rows read so far, then new ones."""
@@ -110,9 +110,9 @@ class ChartGrid(Widget):
             self.history = None
         elif self.history is None or self.history.job != job.id or _starts_again(previous, job):
             self.history = History(job.id, RunDirectory(Path(job.directory)), job.sites)
-            self.options.inspect = self.options.centre = None
-            self.options.zoom = 1.0
+            self.options.forget_place()
             self._finished = ""
+            self._expanded = None
             for panel in self.panels:
                 panel.clear()
             self._poll()
@@ -123,6 +123,8 @@ class ChartGrid(Widget):
 
     def redraw(self) -> None:
         """Draw the newest curves with the current options."""
+        if not self.is_attached:
+            return
         job, history = self.job, self.history
         waiting = job is None or history is None or history.empty
         self._drawn_for = self._looks()
@@ -130,29 +132,20 @@ class ChartGrid(Widget):
         if waiting or job is None or history is None:
             self.query_one(JobNotice).show(job, history)
             return
+        if self._chosen != self.chosen:
+            self._chosen, self._first = self.chosen, 0
+        self._metrics = in_order(history.recorded, self.chosen, job.architecture)
         view = self._view(job, history)
-        for panel in self.panels:
-            if panel.display:
-                panel.show(history.curves(panel.metric, each_site=self.options.each_site), view)
+        for panel, metric in zip(self.panels, self._arrange()):
+            panel.show(metric, history.curves(metric, each_site=self.options.each_site), view)
 
     def _looks(self) -> tuple[object, ...]:
         """Everything but the rows and the options that the charts depend on. A job's newest figures are no part of it."""
         job = self.job
-        return (self.history, job and (job.status, job.num_steps), self.ascii, self.app.theme)
+        return (self.history, job and (job.status, job.num_steps), self.ascii, self.app.theme, self.chosen)
 
     def _view(self, job: Job, history: History) -> View:
-        options = self.options
-        end = last_shown_step(history.last_step, job.num_steps, ended=job.status.ended)
-        span = min(end, max(end * options.zoom, _NARROWEST_ZOOM))
-        if options.centre is None:
-            move = span / _MOVES
-            last = max(span, min(end, math.ceil(history.last_step / move) * move)) if options.zoom < 1.0 else end
-        else:
-            last = min(max(options.centre + span / 2, span), end)
-        return View(
-            last - span, last, whole=span == end, log=options.log, smoothing=SMOOTHINGS[options.smoothing],
-            ascii=self.ascii, inspect=options.inspect,
-        )  # fmt: skip
+        return self.options.view(history.last_step, _end(job, history), ascii=self.ascii)
 
     def _poll_if_due(self) -> None:
         """Poll a running job again and again, and an ended one once more after its end. A covered screen rests."""
@@ -192,14 +185,10 @@ class ChartGrid(Widget):
 
     def leave_mode(self) -> bool:
         """Leave inspection, then the zoom, then the enlarged chart. Returns False where there was none to leave."""
-        if self.options.inspect is not None:
-            self.options.inspect = None
-        elif self.options.zoom < 1.0:
-            self.options.zoom, self.options.centre = 1.0, None
-        elif self._expanded:
-            self.action_expand()
-        else:
-            return False
+        if not self.options.leave():
+            if self._expanded is None:
+                return False
+            self._expanded = None
         self.redraw()
         return True
 
@@ -220,59 +209,81 @@ class ChartGrid(Widget):
 
     def action_expand(self) -> None:
         focused = self.screen.focused
-        if not isinstance(focused, ChartPanel):
+        if self._expanded is not None:
+            self._expanded = None
+        elif isinstance(focused, ChartPanel):
+            self._expanded = focused.metric
+        self.redraw()
+
+    def action_next_page(self) -> None:
+        self.turn(1)
+
+    def action_previous_page(self) -> None:
+        self.turn(-1)
+
+    def turn(self, pages: int) -> None:
+        """Show the charts of another page; after the last page comes the first."""
+        if not self._metrics:
             return
-        self._expanded = not self._expanded
-        for panel in self.panels:
-            panel.display = not self._expanded or panel is focused
-        self._arrange()
-        self.call_after_refresh(self.redraw)
+        if self._expanded is not None:
+            place = self._metrics.index(self._expanded) if self._expanded in self._metrics else 0
+            self._expanded = self._metrics[(place + pages) % len(self._metrics)]
+        else:
+            columns, rows = _room(self.size, len(self._metrics))
+            count = -(-len(self._metrics) // (columns * rows))
+            self._first = (self._first // (columns * rows) + pages) % count * columns * rows
+        self.redraw()
 
     def _inspect(self, direction: int) -> None:
-        """Read the first logged step that is a column further, or else the next one."""
         job, history = self.job, self.history
-        steps = self._read_panel().steps
-        if job is None or history is None or not steps:
-            return
-        view = self._view(job, history)
-        at = self.options.inspect
-        if at is None:
-            place = bisect_right(steps, view.last) - 1
-        else:
-            columns = max(8, self._read_panel().content_size.width - GUTTER - MARGIN)
-            target = at + direction * (view.last - view.first) / columns
-            place = bisect_left(steps, target) if direction > 0 else bisect_right(steps, target) - 1
-        step = steps[min(max(place, 0), len(steps) - 1)]
-        self.options.inspect = float(step)
-        if not view.first <= step <= view.last:
-            self.options.centre = float(step)
-        self.redraw()
-
-    def _read_panel(self) -> ChartPanel:
-        """The chart whose steps are inspected."""
         focused = self.screen.focused
-        return focused if isinstance(focused, ChartPanel) else self.panels[0]
+        panel = focused if isinstance(focused, ChartPanel) else self.panels[0]
+        if job is None or history is None or not panel.steps:
+            return
+        columns = max(8, panel.content_size.width - GUTTER - MARGIN)
+        self.options.inspect_next(panel.steps, direction, self._view(job, history), columns)
+        self.redraw()
 
     def _zoom(self, factor: float) -> None:
-        job, history, options = self.job, self.history, self.options
-        if job is None or history is None:
+        if self.job is None or self.history is None:
             return
-        end = last_shown_step(history.last_step, job.num_steps, ended=job.status.ended)
-        options.zoom = min(1.0, max(min(1.0, _NARROWEST_ZOOM / end), options.zoom * factor))
-        options.centre = None if options.zoom == 1.0 else options.centre if options.inspect is None else options.inspect
+        self.options.zoom_by(factor, _end(self.job, self.history))
         self.redraw()
 
-    def _arrange(self) -> None:
-        """One column of charts where the grid is narrow and high, else two or three; all equally high."""
-        shown = sum(panel.display for panel in self.panels)
-        width, height = self.size
-        columns = 1
-        if shown > 1:
-            columns = 1 if width < 50 and height >= 6 * shown else 3 if width >= 150 and shown > 4 else 2
+    def _arrange(self) -> list[Metric]:
+        """Display as many panels as there is room for, and say which. Returns their metrics."""
+        total = len(self._metrics)
+        if self._expanded is not None and self._expanded in self._metrics:
+            columns, rows, first = 1, 1, self._metrics.index(self._expanded)
+        else:
+            columns, rows = _room(self.size, total)
+            first = self._first = min(self._first, total - 1) // (columns * rows) * columns * rows
+        shown = self._metrics[first : first + columns * rows]
         grid = self.query_one("#panels")
-        rows = max(1, -(-shown // columns))
-        grid.styles.grid_size_columns = columns
-        grid.styles.grid_size_rows = rows
+        grid.styles.grid_size_columns, grid.styles.grid_size_rows = columns, rows
+        for index, panel in enumerate(self.panels):
+            panel.display = index < len(shown)
+        focused = self.screen.focused
+        if focused in self.panels and not focused.display:
+            self.panels[0].focus()
+        places = f"{first + 1}" if len(shown) == 1 else f"{first + 1}–{first + len(shown)}"
+        text = f"{places} of {total}" if len(shown) < total else ""
+        if text != self._paged:
+            self._paged = text
+            self.post_message(self.Paged(text))
+        return shown
+
+
+def _end(job: Job, history: History) -> float:
+    return last_shown_step(history.last_step, job.num_steps, ended=job.status.ended)
+
+
+def _room(size: Size, total: int) -> tuple[int, int]:
+    """How many columns and rows of charts are readable at a size; no more than `total` charts need."""
+    columns = 1 if size.width < _TWO_COLUMNS else 2 if size.width < _THREE_COLUMNS else 3
+    rows = 1 if size.height < _TWO_ROWS else min(max(2, size.height // _ROW), MOST_PANELS // columns)
+    columns = max(1, min(columns, total))
+    return columns, max(1, min(rows, -(-total // columns)))
 
 
 def _starts_again(previous: Job | None, job: Job) -> bool:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from textual.strip import Strip
 
-from saetui.display.figures import count, number, percent
+from saetui.display.figures import count
 from saetui.display.text import shorten
 from saetui.tui.axes import Axis
 from saetui.tui.charts import ASCII_POINT, POINT, Chart, draw_chart
 from saetui.tui.curves import Curve, Style, View, smoothed
-from saetui.tui.history import Metric
+from saetui.tui.metrics import METRICS, Metric
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, length, line
 
 _SMOOTHED_POINTS = 2000
@@ -20,23 +20,23 @@ _SMOOTHED_POINTS = 2000
 
 
 class ChartPanel(LineCanvas):
-    """Draws one metric."""
+    """Draws the metric that it is given."""
 
-    def __init__(self, metric: Metric, *, focusable: bool = False) -> None:
-        super().__init__(id=f"chart-{metric.column}")
+    def __init__(self, *, focusable: bool = False) -> None:
+        super().__init__()
         self.can_focus = focusable
-        self.metric = metric
+        self.metric = METRICS[0]
         self.curves: Sequence[Curve] = ()
         self.view = View(0, 1)
         self._axis: Axis | None = None
         self._drawn: tuple[object, Chart] | None = None
 
-    def show(self, curves: Sequence[Curve], view: View) -> None:
+    def show(self, metric: Metric, curves: Sequence[Curve], view: View) -> None:
         """Draw these curves; unchanged cells are not sent."""
-        if view.log != self.view.log:
+        if metric != self.metric or view.log != self.view.log:
             self._axis = None
-        self.curves = curves
-        self.view = replace(view, log=view.log and self.metric.log_scale, zero=self.metric.zero)
+        self.metric, self.curves = metric, curves
+        self.view = replace(view, log=view.log and metric.log_scale, zero=metric.zero)
         self.repaint()
 
     @property
@@ -59,13 +59,12 @@ class ChartPanel(LineCanvas):
     def _chart(self, width: int, height: int) -> Chart:
         """The drawn chart; drawn again only where curves, view or size have changed."""
         newest = tuple((len(curve.steps), curve.steps[-1:], curve.values[-1:], curve.label) for curve in self.curves)
-        key = (newest, self.view, width, height)
+        key = (self.metric, newest, self.view, width, height)
         if self._drawn is None or self._drawn[0] != key:
             curves = self._smooth() if self.view.smoothing else self.curves
-            if self.metric.share:
-                curves = [_as_percentages(curve) for curve in curves]
-            unit = "%" if self.metric.share else ""
-            chart = draw_chart(curves, self.view, width, height, self._axis, unit=unit)
+            if self.metric.scale != 1:
+                curves = [_scaled(curve, self.metric.scale) for curve in curves]
+            chart = draw_chart(curves, self.view, width, height, self._axis, unit=self.metric.unit)
             self._axis = chart.axis
             self._drawn = (key, chart)
         return self._drawn[1]
@@ -90,28 +89,35 @@ class ChartPanel(LineCanvas):
         return line(*pieces)
 
     def _readings(self, room: int) -> list[Piece]:
-        """The values at the inspected step, or the newest ones, as many as fit."""
-        inspect = self.view.inspect
+        """The values at the inspected step, or the newest ones, as many as fit; a label that only says `mean` goes first."""
+        readings = [self._reading(curve, named=True) for curve in self.curves]
+        if sum(length(reading) for reading in readings) > room:
+            readings = [self._reading(curve, named=bool(self._mark(curve))) for curve in self.curves]
         pieces: list[Piece] = []
-        for curve in self.curves:
-            point = curve.at(inspect if inspect is not None else float("inf"))
-            if point is None:
-                continue
-            step, value = point
-            style = self.colour(curve.role, bold=True)
-            reading: list[Piece] = [("  ", style)]
-            if mark := self._mark(curve):
-                reading.append((mark + " ", style))
-            if curve.label:
-                reading.append((shorten(curve.label, 22) + " ", self.colour("muted")))
-            reading.append((percent(value, 2) if self.metric.share else number(value), style))
-            if inspect is not None and step != inspect and curve.style is Style.POINTS:
-                reading.append((f" at {count(step)}", self.colour("muted")))
+        for reading in readings:
             if length(pieces) + length(reading) > room:
                 break
             pieces += reading
-        if inspect is not None and self.has_focus and pieces:
-            pieces.append((f"  at {count(int(inspect))}", self.colour("muted")))
+        at = self.view.inspect
+        if at is not None and self.has_focus and pieces:
+            pieces.append((f"  at {count(int(at))}", self.colour("muted")))
+        return pieces
+
+    def _reading(self, curve: Curve, *, named: bool) -> list[Piece]:
+        at = self.view.inspect
+        point = curve.at(at if at is not None else float("inf"))
+        if point is None:
+            return []
+        step, value = point
+        style, muted = self.colour(curve.role, bold=True), self.colour("muted")
+        pieces: list[Piece] = [("  ", style)]
+        if mark := self._mark(curve):
+            pieces.append((mark + " ", style))
+        if named and curve.label:
+            pieces.append((shorten(curve.label, 22) + " ", muted))
+        pieces.append((self.metric.show(value), style))
+        if at is not None and step != at and curve.style is Style.POINTS:
+            pieces.append((f" at {count(step)}", muted))
         return pieces
 
     def _mark(self, curve: Curve) -> str:
@@ -124,8 +130,8 @@ class ChartPanel(LineCanvas):
 _AXES = {"label", "axis", "inspect"}
 
 
-def _as_percentages(curve: Curve) -> Curve:
-    return replace(curve, values=[100 * value for value in curve.values])
+def _scaled(curve: Curve, scale: float) -> Curve:
+    return replace(curve, values=[scale * value for value in curve.values])
 
 
 def _average(curve: Curve, weight: float) -> Curve:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from textual.strip import Strip
 
 from saetui.display.text import shorten
+from saetui.tui.actions import BY_BINDING
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, length, line
 
 
@@ -54,19 +55,38 @@ class TabLine(LineCanvas):
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
         self._names = names
+        self._note = ""
         self.active = 0
 
     def open(self, index: int) -> None:
         self.active = index
         self.repaint()
 
+    def show_note(self, note: str) -> None:
+        """Which charts the first tab shows; "" where it shows all."""
+        self._note = note
+        self.repaint()
+
     def draw(self, width: int, height: int) -> Sequence[Strip]:
         rule = self.colour("line")
-        pieces: list[Piece] = [("─", rule)]
+        note = more_charts(self, self._note if self.active == 0 else "")
+        # Where it is narrow, the note is worth more than the dashes between the tabs.
+        tight = sum(len(name) + 5 for name in self._names) + length(note) + 1 > width
+        dash = "" if tight and note else "─"
+        pieces: list[Piece] = [(dash or " ", rule)]
         for index, name in enumerate(self._names):
             if index == self.active:
                 pieces.append((f"[{index + 1} {name}]", self.colour("primary", bold=True)))
             else:
                 pieces += [(f" {index + 1} ", self.colour("faint")), (f"{name} ", self.colour("muted"))]
-            pieces.append(("─", rule))
-        return [line(*pieces, ("─" * (width - length(pieces)), rule))]
+            pieces.append((dash, rule))
+        return [line(*pieces, ("─" * (width - length(pieces) - length(note)), rule), *note)]
+
+
+def more_charts(widget: LineCanvas, shown: str) -> list[Piece]:
+    """Which charts are shown and the key for others, at the end of a rule; nothing where these are all."""
+    if not shown:
+        return []
+    key = BY_BINDING["job.more_charts"].shown_keys
+    rule, bright = widget.colour("line"), widget.colour("primary", bold=True)
+    return [(f" {key} ", bright), (f"{shown} ", widget.colour("foreground")), ("─", rule)]

@@ -13,6 +13,7 @@ from saetui.display.figures import count, duration, percent, short_count
 from saetui.display.text import one_line, shorten
 from saetui.jobs.job import Job
 from saetui.tui.theme import style_of
+from saetui.tui.widgets.headings import more_charts
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, length, line
 
 _BAR = 20
@@ -74,6 +75,15 @@ class JobLine(JobHeading):
     MARGIN = "   "
     DEFAULT_CSS = "JobLine { height: 1; padding: 0; }"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._note = ""
+
+    def show_note(self, note: str) -> None:
+        """Which charts are shown; "" where these are all."""
+        self._note = note
+        self.repaint()
+
     def error_shown(self, job: Job) -> bool:
         """An error without curves stands in their place instead."""
         return job.step > 0
@@ -84,12 +94,16 @@ class JobLine(JobHeading):
         if job is None:
             return [line(("─" * width, rule))]
         pieces: list[Piece] = [("── ", rule), *self._name_pieces(job, 12, width)]
+        note = more_charts(self, self._note)
         for text in self._details(job):
-            if length(pieces) + cell_len(text) + 6 > width:
+            if length(pieces) + cell_len(text) + length(note) + 6 > width:
                 break
             pieces.append((f"  {text}", self.colour("muted")))
         pieces.append((" ", rule))
-        return [line(*pieces, ("─" * (width - length(pieces)), rule)), *self.error_lines(job, width)]
+        return [
+            line(*pieces, ("─" * (width - length(pieces) - length(note)), rule), *note),
+            *self.error_lines(job, width),
+        ]
 
     def _details(self, job: Job) -> list[str]:
         sites = job.sites[0] if len(job.sites) == 1 else f"{len(job.sites)} sites"
