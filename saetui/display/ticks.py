@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def step_label(step: float) -> str:
-    """A step in few letters: 500, 1k, 2.5k, 1M."""
+    """A step, or another number from 0.001 on, in few letters: 500, 1k, 2.5k, 1M."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if step >= size:
             return f"{step / size:.4g}{unit}"
@@ -30,7 +30,8 @@ def tick_labels(ticks: Sequence[float], stride: float) -> tuple[str, ...]:
 
 def log_label(value: float) -> str:
     """The label of a tick on a logarithmic axis."""
-    return f"{value:.3g}" if 9.99e-4 <= value < 9999 else _power(value, 1)
+    value = float(f"{value:.2e}")
+    return step_label(value) if 1e-3 <= value < 1e12 else _power(value, 1)
 
 
 def _power(value: float, digits: int) -> str:

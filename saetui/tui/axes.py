@@ -22,7 +22,7 @@ _ROUND = (1.0, 2.0, 2.5, 5.0)
 _ROUND_VALUES = (1.0, 2.0, 3.0, 4.0, 5.0)
 """Strides of the value axis. Its ticks are on rows, so it cannot choose how many there are: it needs more strides."""
 
-_FACTORS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0)
+_FACTORS = (1.25, 1.5, 2.0, 3.0, 5.0)
 """From one tick to the next of a logarithmic axis; above these, powers of ten."""
 
 _BASES = tuple(math.log10(base) for base in (1, 1.5, 2, 3, 4, 5, 6, 8))
@@ -121,7 +121,7 @@ def _strides(about: float, factors: tuple[float, ...]) -> Iterator[float]:
 def _linear_axis(smallest: float, largest: float, rows: int) -> Axis:
     size = max(abs(largest), abs(smallest))
     if largest - smallest <= max(_SMALLEST, 1e-12 * size):
-        room = abs(largest) * 0.5 or 0.5
+        room = abs(largest) * 0.1
         smallest, largest = (smallest - room, largest + room) if abs(smallest) > _SMALLEST else (0.0, 1.0)
     # Labels have room for four digits; for two beside an exponent.
     power = math.floor(math.log10(max(size, _SMALLEST)))

@@ -57,7 +57,7 @@ def draw_chart(
     if extent is not None:
         smallest, largest = (10.0**end if view.log else end for end in extent)
         axis = value_axis(smallest, largest, rows, log=view.log, zero=view.zero, before=before)
-    canvas = _Canvas(view, axis, columns, rows)
+    canvas = _Canvas(view, axis, columns, rows, unit)
     canvas.draw(shown)
     return Chart(_with_axes(canvas.lines(), axis, view, columns, unit), axis)
 
@@ -65,8 +65,8 @@ def draw_chart(
 class _Canvas:
     """The cells of the curves, each with its letter and role."""
 
-    def __init__(self, view: View, axis: Axis | None, columns: int, rows: int) -> None:
-        self._view, self._axis = view, axis
+    def __init__(self, view: View, axis: Axis | None, columns: int, rows: int, unit: str) -> None:
+        self._view, self._axis, self._unit = view, axis, unit
         self._columns, self._rows = columns, rows
         self._cells: list[list[tuple[str, Role]]] = [[(" ", "label")] * columns for _ in range(rows)]
 
@@ -83,9 +83,7 @@ class _Canvas:
         if not self._view.ascii:
             for index, ((curve, _), text) in enumerate(zip(lines, plotted)):
                 self._letters(curve, text, index, len(lines))
-        for curve, segments in shown:
-            if curve.style is Style.POINTS:
-                self._points(curve, segments)
+        self._points([(curve, segments) for curve, segments in shown if curve.style is Style.POINTS])
         everything = [(curve.role, point) for curve, segments in shown for segment in segments for point in segment]
         self._cut_off(0, "^" if self._view.ascii else "↑", [one for one in everything if one[1][1] > self._axis.high])
         self._cut_off(-1, "v" if self._view.ascii else "↓", [one for one in everything if one[1][1] < self._axis.low])
@@ -135,14 +133,22 @@ class _Canvas:
             if rows:
                 self._cells[rows[len(rows) // 2]][x] = (curve.letter, curve.role)
 
-    def _points(self, curve: Curve, segments: Iterable[Segment]) -> None:
+    def _points(self, layers: Sequence[tuple[Curve, list[Segment]]]) -> None:
+        """Single marks; one whose cell is taken stands beside it."""
         axis = self._axis
         assert axis is not None
         dots = 1 if self._view.ascii else 4
-        for ((step, value),) in segments:
-            if axis.low <= value <= axis.high:
-                y = self._rows - 1 - round(axis.share(value) * (dots * self._rows - 1)) // dots
-                self._cells[y][self._column(step)] = (ASCII_POINT if self._view.ascii else POINT, curve.role)
+        taken: set[tuple[int, int]] = set()
+        for curve, segments in layers:
+            mark = curve.letter or (ASCII_POINT if self._view.ascii else POINT)
+            for ((step, value),) in segments:
+                if not axis.low <= value <= axis.high:
+                    continue
+                x, y = self._column(step), self._rows - 1 - round(axis.share(value) * (dots * self._rows - 1)) // dots
+                while (x, y) in taken and x + 1 < self._columns:
+                    x += 1
+                taken.add((x, y))
+                self._cells[y][x] = (mark, curve.role)
 
     def _cut_off(self, y: int, arrow: str, points: Sequence[tuple[Role, Point]]) -> None:
         """Arrows in a row where values lie beyond the axis, and the farthest of them."""
@@ -152,7 +158,7 @@ class _Canvas:
             self._cells[y][self._column(step)] = (arrow, role)
         middle = (self._axis.low + self._axis.high) / 2
         farthest = max((value for _, (_, value) in points), key=lambda value: abs(value - middle))
-        text = f" {number(farthest)} "
+        text = f" {number(farthest)}{self._unit} "
         after = max(self._column(step) for _, (step, _) in points) + 1
         for start in range(after, min(after + _NEAR, self._columns - len(text) + 1)):
             if all(letter in " │|" for letter, _ in self._cells[y][start : start + len(text)]):

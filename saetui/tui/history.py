@@ -83,17 +83,18 @@ class History:
     def curves(self, metric: Metric, *, each_site: bool = False) -> list[Curve]:
         """The curves of a chart: the mean over sites or a curve for each, and the held-out curve if there is one."""
         read, column = self._read, metric.column
+        style = Style.POINTS if metric.log is Log.HELD_OUT else Style.LINE
         keys = [(site, (metric.log, site, column)) for site in self.sites]
         found = [(site, read.sites[key]) for site, key in keys if key in read.sites]
         if each_site and len(found) > 1:
             return [
-                Curve(*series, CURVES[index % len(CURVES)], short_site(site, self.sites), letter, exact=metric.exact)
+                Curve(*series, CURVES[index % len(CURVES)], short_site(site, self.sites), letter, style, metric.exact)
                 for index, ((site, series), letter) in enumerate(zip(found, cycle(ascii_lowercase)))
             ]
         label = f"mean of {len(found)}" if len(found) > 1 else ""
         curves = []
         if series := read.means.get((metric.log, column)):
-            curves.append(Curve(*series, CURVES[0], label, exact=metric.exact))
+            curves.append(Curve(*series, CURVES[0], label, style=style, exact=metric.exact))
         if metric.held_out and (series := read.means.get((Log.HELD_OUT, column))):
             curves.append(Curve(*series, CURVES[2], "held-out", style=Style.POINTS, exact=True))
         return curves

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
-from saetui.display.figures import number, percent, size
+from saetui.display.figures import number, percent
 from saetui.spec.architectures import BY_K, BY_L1
 
 
@@ -46,6 +46,7 @@ class Metric:
     show: Callable[[float], str] = number
 
 
+_GIB = 2.0**-30
 _share = partial(percent, digits=2)
 
 METRICS: tuple[Metric, ...] = (
@@ -57,7 +58,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("grad_norm", "gradient norm", log_scale=True),
     Metric("learning_rate", "learning rate", zero=True, exact=True),
     Metric("tokens_per_second", "tokens/s", Log.JOB),
-    Metric("memory_bytes", "memory", Log.JOB, scale=2.0**-30, unit="G", show=size),
+    Metric("memory_bytes", "memory", Log.JOB, scale=_GIB, unit="G", show=lambda value: f"{number(_GIB * value)} GiB"),
     Metric("recon_loss", "reconstruction loss", log_scale=True),
     Metric("sparsity_loss", "sparsity loss", log_scale=True),
     Metric("aux_loss", "auxiliary loss", log_scale=True),

@@ -176,6 +176,16 @@ def test_held_out_values_are_single_marks_over_the_line() -> None:
         assert "".join(texts(chart)).count(mark) == 3
 
 
+@pytest.mark.parametrize("ascii", [False, True])
+def test_held_out_values_of_several_sites_are_letters_of_which_none_hides_another(ascii: bool) -> None:
+    sites = [
+        Curve([500], [0.9], f"curve-{place}", letter=letter, style=Style.POINTS)
+        for place, letter in enumerate("abc", 1)
+    ]
+    chart = draw_chart(sites, View(0, 1000, ascii=ascii), 60, 12)
+    assert any("abc" in text for text in texts(chart))
+
+
 def test_many_held_out_values_leave_the_line_to_be_seen() -> None:
     held_out = Curve(STEPS, [1.0] * 100, "curve-3", style=Style.POINTS)
     chart = draw_chart([Curve(STEPS, [1.0] * 100), held_out], VIEW, GUTTER + 60 + MARGIN, 12)

@@ -69,7 +69,7 @@ def test_held_out_values_are_exact_points_of_their_own(tmp_path: Path) -> None:
     assert list(history.curves(L0)[1].values) == [32.0, 32.0]
 
 
-def test_what_is_only_measured_on_held_out_text_is_a_curve_of_exact_values(tmp_path: Path) -> None:
+def test_what_is_only_measured_on_held_out_text_is_exact_points_too(tmp_path: Path) -> None:
     maker = RunMaker(tmp_path, make_job(tmp_path, 1, layers=(1, 2)))
     history = history_of(maker)
     maker.train(240)
@@ -79,7 +79,8 @@ def test_what_is_only_measured_on_held_out_text_is_a_curve_of_exact_values(tmp_p
     history.poll()
     assert RECOVERED in history.recorded
     (mean,) = history.curves(RECOVERED)
-    assert (list(mean.steps), mean.label, mean.exact) == ([250, 500], "mean of 2", True)
+    assert (list(mean.steps), mean.label) == ([250, 500], "mean of 2")
+    assert mean.exact and mean.style is Style.POINTS
     assert [curve.letter for curve in history.curves(RECOVERED, each_site=True)] == ["a", "b"]
 
 

@@ -31,6 +31,8 @@ from saetui.tui.widgets.job_notice import JobNotice
 POLL_SECONDS = 1.0
 _POLL_SHARE = 20
 """An expensive poll (of a long history) is repeated less often, so that polling takes a twentieth of the time at most."""
+_DRAW_SHARE = 10
+"""And drawing (of many sites) a tenth."""
 
 MOST_PANELS = 12
 _TWO_COLUMNS, _THREE_COLUMNS = 70, 150
@@ -89,6 +91,7 @@ class ChartGrid(Widget):
         self._paged = ""
         self._drawn_for: tuple[object, ...] = ()
         self._polled = 0.0
+        self._draw_seconds = 0.0
         self._finished = ""
         self._expanded: Metric | None = None
 
@@ -134,10 +137,12 @@ class ChartGrid(Widget):
             return
         if self._chosen != self.chosen:
             self._chosen, self._first = self.chosen, 0
+        started = time.monotonic()
         self._metrics = in_order(history.recorded, self.chosen, job.architecture)
         view = self._view(job, history)
         for panel, metric in zip(self.panels, self._arrange()):
             panel.show(metric, history.curves(metric, each_site=self.options.each_site), view)
+        self._draw_seconds = time.monotonic() - started
 
     def _looks(self) -> tuple[object, ...]:
         """Everything but the rows and the options that the charts depend on. A job's newest figures are no part of it."""
@@ -154,7 +159,7 @@ class ChartGrid(Widget):
             return
         if not self.screen.is_current:
             return
-        wait = max(POLL_SECONDS * 0.9, history.poll_seconds * _POLL_SHARE)
+        wait = max(POLL_SECONDS * 0.9, history.poll_seconds * _POLL_SHARE, self._draw_seconds * _DRAW_SHARE)
         if time.monotonic() - self._polled >= wait:
             if job.status.ended:
                 self._finished = job.id

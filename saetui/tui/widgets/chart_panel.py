@@ -122,7 +122,7 @@ class ChartPanel(LineCanvas):
 
     def _mark(self, curve: Curve) -> str:
         """What tells the curve apart in the chart; "" for the only line."""
-        if curve.style is Style.POINTS:
+        if curve.style is Style.POINTS and not curve.letter:
             return ASCII_POINT if self.view.ascii else POINT
         return curve.letter
 
