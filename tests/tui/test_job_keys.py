@@ -238,11 +238,13 @@ async def test_settings_are_changed_by_keys_and_kept(machine: Machine, monkeypat
         await until(pilot, lambda: app.model.preferences is not None and app.model.preferences.theme == "auto")
         await pilot.press("escape", "f3")
         await until(pilot, lambda: app.model.preferences is not None and app.model.preferences.ascii_charts)
+        await pilot.press("comma", "G", "enter", "j", "j", "space", "g", "space", "enter")
+        await until(pilot, lambda: app.model.preferences is not None and app.model.preferences.charts == "l0,loss")
     kept = ask(GetPreferences(), machine.home).preferences
-    assert (kept.auto_resume, kept.theme, kept.ascii_charts) == (True, "auto", True)
+    assert (kept.auto_resume, kept.theme, kept.ascii_charts, kept.charts) == (True, "auto", True, "l0,loss")
     again = make_app(machine, monkeypatch)
     async with again.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: again.ascii_charts)
+        await until(pilot, lambda: again.ascii_charts and again.chosen_charts == ("l0", "loss"))
 
 
 @pytest.mark.parametrize(
