@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from saetui.display.figures import number
+from saetui.display.figures import count, number
 from saetui.tui.axes import Axis, step_axis, value_axis
 from saetui.tui.curves import Curve, Point, Role, Segment, Style, View, clipped, limits, visible
 
@@ -205,15 +205,21 @@ def _with_axes(canvas: list[Line], axis: Axis | None, view: View, columns: int, 
         label: Line = [(labels.get(row, "").rjust(GUTTER - 1), "label"), (tick if row in labels else upright, "axis")]
         lines.append([*label, *pieces, (" " * MARGIN, "label")])
     steps = step_axis(view.first, view.last, max(1, columns // 12))
-    ground = [flat] * columns
-    names = [" "] * (GUTTER + columns + MARGIN)
-    for value, text in zip(steps.ticks, steps.labels):
-        at = min(columns - 1, round(steps.share(value) * (columns - 1)))
-        ground[at] = mark
-        start = min(GUTTER + at - len(text) // 2, GUTTER + columns - len(text))
-        if all(letter == " " for letter in names[start - 1 : start + len(text)]):
-            names[start : start + len(text)] = text
+    places = [min(columns - 1, round(steps.share(step) * (columns - 1))) for step in steps.ticks]
+    ground = [mark if column in places else flat for column in range(columns)]
     origin = (cut, "label") if axis is not None and axis.cuts_zero_off else (corner, "axis")
     lines.append([(" " * (GUTTER - 1), "label"), origin, ("".join(ground) + " " * MARGIN, "axis")])
-    lines.append([("".join(names), "label")])
+    names: Line = [(" ", "label")] * (GUTTER + columns + MARGIN)
+    if view.inspect is not None and view.first <= view.inspect <= view.last:
+        _name(names, round(steps.share(view.inspect) * (columns - 1)), count(int(view.inspect)), "strong")
+    for place, text in zip(places, steps.labels):
+        _name(names, place, text, "label")
+    lines.append(_grouped(names))
     return lines
+
+
+def _name(names: Line, column: int, text: str, role: Role) -> None:
+    """Write the number of a step below its column, if the place is free."""
+    start = min(GUTTER + column - len(text) // 2, len(names) - MARGIN - len(text))
+    if all(letter == " " for letter, _ in names[start - 1 : start + len(text) + 1]):
+        names[start : start + len(text)] = [(letter, role) for letter in text]

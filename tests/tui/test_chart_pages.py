@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -76,6 +77,25 @@ async def test_a_key_turns_the_pages_which_are_numbered(fixed_app: MakeApp, tmp_
             await shows(pilot, page)
             await pilot.press("full_stop")
         assert titles(grid) == ["CE recovered", "gradient norm", "learning rate", "tokens/s"]
+
+
+async def test_the_key_is_offered_only_where_there_are_more_pages(fixed_app: MakeApp, tmp_path: Path) -> None:
+    async with charts(fixed_app, tmp_path, (120, 40)) as (pilot, grid):
+        await shows(pilot, "more charts")
+        await pilot.resize_terminal(200, 60)
+        await until(pilot, lambda: "more charts" not in screen_text(pilot.app.screen))
+        assert not grid.has_more
+
+
+async def test_all_sites_have_their_value_in_a_narrow_heading(fixed_app: MakeApp, tmp_path: Path) -> None:
+    job = make_job(tmp_path, 1, layers=(1, 2, 3), step=600)
+    RunMaker(tmp_path, job).train(600)
+    app = fixed_app([job])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.model.jobs)
+        await pilot.press("enter", "v")
+        await until(pilot, lambda: isinstance(app.screen, JobScreen))
+        await until(pilot, lambda: re.search(r"loss  a \d\.\d+  b \d\.\d+  c \d\.\d+", screen_text(app.screen)))
 
 
 async def test_the_focus_stays_on_a_chart_that_is_shown(fixed_app: MakeApp, tmp_path: Path) -> None:

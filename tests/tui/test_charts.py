@@ -200,6 +200,14 @@ def test_a_line_stands_before_the_dots_of_what_it_smooths() -> None:
     assert {"faint", "curve-1"} <= {role for pieces in chart.lines for _, role in pieces}
 
 
+@pytest.mark.parametrize("step", [10, 250, 490, 560, 600, 740, 1000])
+def test_the_inspected_step_stands_below_its_line_and_cuts_no_other_number(step: int) -> None:
+    last = texts(draw_chart([Curve(STEPS, STEPS)], View(0, 1000, inspect=step), 39, 9))[-1]
+    assert f"{step:,}" in last.split()
+    assert set(last.split()) <= {f"{step:,}", "0", "500", "1k"}
+    assert len(last) == 39
+
+
 def test_smoothing_of_a_constant_is_that_constant_from_the_first_point_on() -> None:
     assert smoothed([2.0, 2.0, 2.0], 0.9) == pytest.approx([2.0, 2.0, 2.0])
 

@@ -98,6 +98,7 @@ class JobScreen(JobKeys):
 
     def on_chart_grid_paged(self, event: ChartGrid.Paged) -> None:
         self.query_one(TabLine).show_note(event.text)
+        self.refresh_bindings()
 
     def step_back(self) -> bool:
         tab = self._open_widget()
@@ -107,7 +108,9 @@ class JobScreen(JobKeys):
         """Only what can be done now is offered."""
         if action in ACTION_COMMANDS:
             return can_be_asked(action, [self._job])
-        if action in ("log_axis", "smooth", "more_charts", "choose_charts"):
+        if action == "more_charts":
+            return self._tab == 0 and self.is_mounted and self.query_one(ChartGrid).has_more
+        if action in ("log_axis", "smooth", "choose_charts"):
             return self._tab == 0
         if action == "sites":
             return self._tab == 0 and len(self._job.sites) > 1

@@ -91,6 +91,7 @@ class JobsScreen(JobKeys):
 
     def on_chart_grid_paged(self, event: ChartGrid.Paged) -> None:
         self.query_one(JobLine).show_note(event.text)
+        self.refresh_bindings()
 
     def on_line_list_moved(self, event: LineList.Moved) -> None:
         self.query_one(JobLine).show(self.query_one(JobList).highlighted)
@@ -145,6 +146,8 @@ class JobsScreen(JobKeys):
             return False
         if action in ACTION_COMMANDS:
             return can_be_asked(action, self.targets())
+        if action == "more_charts":
+            return self.query_one(ChartGrid).has_more
         if action == "first_demo":
             return not self.model.jobs
         return action != "demo" or bool(self.model.jobs)

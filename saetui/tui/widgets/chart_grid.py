@@ -95,6 +95,11 @@ class ChartGrid(Widget):
         self._finished = ""
         self._expanded: Metric | None = None
 
+    @property
+    def has_more(self) -> bool:
+        """There are charts on other pages."""
+        return bool(self._paged)
+
     def compose(self) -> ComposeResult:
         with Container(id="panels"):
             yield from self.panels

@@ -89,19 +89,29 @@ class ChartPanel(LineCanvas):
         return line(*pieces)
 
     def _readings(self, room: int) -> list[Piece]:
-        """The values at the inspected step, or the newest ones, as many as fit; a label that only says `mean` goes first."""
-        readings = [self._reading(curve, named=True) for curve in self.curves]
-        if sum(length(reading) for reading in readings) > room:
-            readings = [self._reading(curve, named=bool(self._mark(curve))) for curve in self.curves]
-        pieces: list[Piece] = []
-        for reading in readings:
-            if length(pieces) + length(reading) > room:
-                break
-            pieces += reading
+        """The values at the inspected step, or the newest ones.
+
+        As many as fit. Where there is room for one alone, without names, first of curves that nothing else tells apart.
+        """
+        marked = [bool(self._mark(curve)) for curve in self.curves]
+        variants = [self._fitting(named, room) for named in ([True] * len(marked), marked, [False] * len(marked))]
+        pieces = [piece for reading in max(variants, key=lambda fitting: min(2, len(fitting))) for piece in reading]
         at = self.view.inspect
-        if at is not None and self.has_focus and pieces:
-            pieces.append((f"  at {count(int(at))}", self.colour("muted")))
+        step = f"  at {count(int(at))}" if at is not None else ""
+        if step and self.has_focus and pieces and length(pieces) + len(step) <= room:
+            pieces.append((step, self.colour("muted")))
         return pieces
+
+    def _fitting(self, named: Sequence[bool], room: int) -> list[list[Piece]]:
+        """The readings of the first curves, as many as fit."""
+        readings: list[list[Piece]] = []
+        for curve, name in zip(self.curves, named):
+            reading = self._reading(curve, named=name)
+            room -= length(reading)
+            if room < 0:
+                break
+            readings.append(reading)
+        return readings
 
     def _reading(self, curve: Curve, *, named: bool) -> list[Piece]:
         at = self.view.inspect
