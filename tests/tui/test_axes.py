@@ -90,11 +90,7 @@ def test_labels_have_room(smallest: float, extent: float, rows: int, zero: bool)
     assert max(map(len, value_axis(smallest, smallest + extent, rows, zero=zero).labels)) <= 6
 
 
-@given(
-    st.floats(-1e12, 1e12),
-    st.floats(0, 1e12),
-    st.integers(1, 8),
-)
+@given(st.floats(-1e12, 1e12), st.floats(0, 1e12), st.integers(1, 8))
 def test_all_values_lie_within_the_limits(smallest: float, extent: float, rows: int) -> None:
     largest = smallest + extent
     axis = value_axis(smallest, largest, rows)
