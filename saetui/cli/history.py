@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.metrics import EVALUATION_PREFIX, MetricReader
+from saetui.rundir.metrics import EVALUATION_PREFIX
+from saetui.rundir.stored_rows import StoredRows
 
 
 @dataclass(frozen=True)
@@ -27,29 +31,47 @@ class History:
     rows: tuple[Row, ...]
 
 
-def read_history(run: RunDirectory, sites: Sequence[str]) -> History:
-    """Merge the logs; figures of the whole job (speed, memory) appear with each of its sites.
+class StoredHistory:
+    """The merged logs of a job; figures of the whole job (speed, memory) appear with each of its sites.
 
-    Args:
-        run: the job's directory; logs that do not exist yet are empty.
-        sites: the names of the job's sites, in their order.
-
-    Raises:
-        FormatError: a log is not a metric log.
+    Attributes:
+        columns: in the order of their logs.
     """
-    rows: dict[tuple[int, str], Row] = {}
-    columns: dict[str, None] = {}
-    logs = ((run.training_metrics, ""), (run.job_metrics, ""), (run.evaluation_metrics, EVALUATION_PREFIX))
-    for path, prefix in logs:
-        log = MetricReader(path)
-        log.poll()
-        columns.update(dict.fromkeys(prefix + column for column in log.columns))
-        for step, site, values in log.rows():
-            for of in (site,) if site in sites else sites:
-                row = rows.setdefault((step, of), Row(step, of))
-                row.values.update({prefix + column: value for column, value in values.items()})
-    order = {site: number for number, site in enumerate(sites)}
-    return History(tuple(columns), tuple(sorted(rows.values(), key=lambda row: (row.step, order[row.site]))))
+
+    def __init__(self, run: RunDirectory, sites: Sequence[str]) -> None:
+        """
+        Args:
+            run: the job's directory; logs that do not exist yet are empty.
+            sites: the names of the job's sites, in their order.
+
+        Raises:
+            FormatError: a log is not a metric log.
+        """
+        self._sites = tuple(sites)
+        paths = ((run.training_metrics, ""), (run.job_metrics, ""), (run.evaluation_metrics, EVALUATION_PREFIX))
+        self._logs = [(StoredRows(path), prefix) for path, prefix in paths]
+        self.columns = tuple(dict.fromkeys(prefix + column for log, prefix in self._logs for column in log.columns))
+
+    def rows(self) -> Iterator[Row]:
+        """The rows, each made when it is asked for: in the order of steps, then of sites."""
+        # Where steps are equal, merge takes the logs in their order.
+        merged = heapq.merge(*(self._steps(log, prefix) for log, prefix in self._logs), key=itemgetter(0))
+        for step, parts in itertools.groupby(merged, key=itemgetter(0)):
+            figures: dict[str, dict[str, float]] = {}
+            for _, site, values in parts:
+                for of in (site,) if site in self._sites else self._sites:
+                    figures.setdefault(of, {}).update(values)
+            yield from (Row(step, site, figures[site]) for site in self._sites if site in figures)
+
+    def whole(self) -> History:
+        """All of it in memory."""
+        return History(self.columns, tuple(self.rows()))
+
+    @staticmethod
+    def _steps(log: StoredRows, prefix: str) -> Iterator[tuple[int, str, dict[str, float]]]:
+        if not prefix:
+            return iter(log)
+        return ((step, site, {prefix + name: value for name, value in values.items()}) for step, site, values in log)
 
 
 def thin(history: History, points: int) -> History:

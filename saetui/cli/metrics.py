@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from saetui.cli.history import History, read_history, thin
-from saetui.cli.output import Column, job_argument, json_option, note, print_json, print_table, right
+from saetui.cli.history import History, Row, StoredHistory, thin
+from saetui.cli.output import Column, job_argument, json_option, note, print_json_rows, print_table, right
 from saetui.client.blocking import ask
 from saetui.display.figures import number, short_count
 from saetui.protocol.messages import GetJob
@@ -46,29 +45,24 @@ def metrics(job: str, as_csv: bool, max_points: int | None, as_json: bool) -> No
     if as_csv and as_json:
         raise click.UsageError("Choose --csv or --json.")
     found = ask(GetJob(job)).job
-    history = read_history(RunDirectory(Path(found.directory)), found.sites)
-    if max_points is not None or not (as_csv or as_json):
-        history = thin(history, max_points or _SHOWN_POINTS)
+    stored = StoredHistory(RunDirectory(Path(found.directory)), found.sites)
+    thinned = None if max_points is None and (as_csv or as_json) else thin(stored.whole(), max_points or _SHOWN_POINTS)
+    rows = stored.rows() if thinned is None else iter(thinned.rows)
     if as_json:
-        print_json(as_documents(history))
+        print_json_rows({"step": row.step, "site": row.site, **row.values} for row in rows)
     elif as_csv:
-        _print_csv(history)
-    elif history.rows:
-        _print_table(history)
+        _print_csv(stored.columns, rows)
+    elif thinned is not None and thinned.rows:
+        _print_table(thinned)
     else:
         note("No metrics so far.")
 
 
-def as_documents(history: History) -> list[dict[str, Any]]:
-    """A flat object for each row; a figure that does not exist is missing, one that is not finite is null."""
-    return [{"step": row.step, "site": row.site, **row.values} for row in history.rows]
-
-
-def _print_csv(history: History) -> None:
+def _print_csv(columns: Sequence[str], rows: Iterable[Row]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("step", "site", *history.columns))
-    for row in history.rows:
-        writer.writerow((row.step, row.site, *(_csv_cell(row.values.get(column)) for column in history.columns)))
+    writer.writerow(("step", "site", *columns))
+    for row in rows:
+        writer.writerow((row.step, row.site, *(_csv_cell(row.values.get(column)) for column in columns)))
 
 
 def _csv_cell(value: float | None) -> str:

@@ -59,13 +59,21 @@ def print_json(document: object) -> None:
     """
     import msgspec
 
-    plain_document = _finite(msgspec.to_builtins(document))
-    if isinstance(plain_document, list) and plain_document:
-        # One element a line: long histories stay quick to write and to search.
-        lines = ",\n".join(json.dumps(element, allow_nan=False) for element in plain_document)
-        click.echo(f"[\n{lines}\n]")
+    plain_document = msgspec.to_builtins(document)
+    if isinstance(plain_document, list):
+        print_json_rows(plain_document)
     else:
-        click.echo(json.dumps(plain_document, indent=2, allow_nan=False))
+        click.echo(json.dumps(_finite(plain_document), indent=2, allow_nan=False))
+
+
+def print_json_rows(elements: Iterable[object]) -> None:
+    """Print a list as `print_json` does, each element as it comes: long ones are quick to search, and never in memory whole."""
+    before = "[\n"
+    for element in elements:
+        # click flushes after each echo, which takes more time than the rest.
+        sys.stdout.write(before + json.dumps(_finite(element), allow_nan=False))
+        before = ",\n"
+    click.echo("[]" if before == "[\n" else "\n]")
 
 
 def print_result(document: object, as_json: bool, shown: str | Callable[[], None]) -> None:

@@ -146,10 +146,11 @@ def read_header(file: BinaryIO, path: Path) -> Header | None:
             raise msgspec.DecodeError("its header is damaged")
         return msgspec.json.decode(content, type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _no_log(path.absolute(), str(error)) from error
+        raise no_log(path.absolute(), str(error)) from error
 
 
-def _no_log(path: Path, reason: str) -> FormatError:
+def no_log(path: Path, reason: str) -> FormatError:
+    """The error for a file that is not a metric log."""
     return FormatError(f"{path} is not a metric log: {reason}.", "Move it away; nothing else in the job depends on it.")
 
 
@@ -233,7 +234,7 @@ class RowFollower:
         try:
             return open_regular(self.path)
         except NotRegular as error:
-            raise _no_log(self.path, str(error.strerror)) from error
+            raise no_log(self.path, str(error.strerror)) from error
 
     def _goes_on(self, file: BinaryIO) -> bool:
         """Whether the part that was read is unchanged: a resume may have cut it and written other rows."""

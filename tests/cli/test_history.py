@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from saetui.cli.history import History, Row, read_history, thin
+from saetui.cli.history import History, Row, StoredHistory, thin
 from saetui.errors import FormatError
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import MetricWriter
@@ -31,7 +32,7 @@ def test_a_row_has_the_figures_of_training_evaluation_and_job(run: RunDirectory)
     evaluation.append(10, SITES[1], {"fvu": 0.25})
     job.append(10, "job", {"tokens_per_second": 5000.0})
 
-    history = read_history(run, SITES)
+    history = StoredHistory(run, SITES).whole()
 
     assert history.columns == ("loss", "l0", "tokens_per_second", "eval_fvu")
     assert history.rows == (
@@ -40,14 +41,45 @@ def test_a_row_has_the_figures_of_training_evaluation_and_job(run: RunDirectory)
     )
 
 
+def test_steps_of_three_logs_are_merged_in_their_order(run: RunDirectory) -> None:
+    training = MetricWriter(run.training_metrics, SITES, ("loss",))
+    evaluation = MetricWriter(run.evaluation_metrics, SITES, ("fvu",))
+    job = MetricWriter(run.job_metrics, ("job",), ("memory_bytes",))
+    for step in (10, 20, 30):
+        for site in reversed(SITES):
+            training.append(step, site, {"loss": float(step)})
+    evaluation.append(25, SITES[0], {"fvu": 0.5})
+    job.append(20, "job", {"memory_bytes": 7.0})
+    rows = list(StoredHistory(run, SITES).rows())
+    assert [(row.step, row.site) for row in rows] == [
+        *((step, site) for step in (10, 20) for site in SITES), (25, SITES[0]), *((30, site) for site in SITES),
+    ]  # fmt: skip
+    assert rows[2].values == {"loss": 20.0, "memory_bytes": 7.0} and rows[4].values == {"eval_fvu": 0.5}
+
+
+def test_a_long_history_is_never_whole_in_memory(run: RunDirectory) -> None:
+    columns = [f"column_{number}" for number in range(20)]
+    training = MetricWriter(run.training_metrics, SITES[:1], columns)
+    for step in range(20_000):
+        training.append(step, SITES[0], dict.fromkeys(columns, step / 7))
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in StoredHistory(run, SITES[:1]).rows())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 20_000
+    assert peak < 4 << 20, "as dicts they are over 30 MB"
+
+
 def test_a_job_that_has_not_begun_has_an_empty_history(run: RunDirectory) -> None:
-    assert read_history(run, SITES) == History((), ())
+    assert StoredHistory(run, SITES).whole() == History((), ())
 
 
 def test_a_file_that_is_no_metric_log_is_named(run: RunDirectory) -> None:
     run.training_metrics.write_text("not a log\n")
     with pytest.raises(FormatError, match=r"training\.rows is not a metric log"):
-        read_history(run, SITES)
+        StoredHistory(run, SITES).whole()
 
 
 def long_history() -> History:
