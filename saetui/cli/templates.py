@@ -25,7 +25,7 @@ from saetui.client.blocking import ask
 from saetui.display.figures import ABSENT, ago
 from saetui.display.text import plain
 from saetui.errors import NotFound
-from saetui.formats.paths import user_path
+from saetui.formats.paths import shortened, user_path
 from saetui.jobs.template_files import export_text, read_template_file, write_template_file
 from saetui.jobs.templates import Template, search_templates
 from saetui.protocol import messages
@@ -45,10 +45,12 @@ def templates() -> None:
 
 @templates.command("list")
 @click.option("--search", metavar="TEXT", default="", help="List only templates that contain every word.")
+@click.option("--deleted", is_flag=True, help="List those that `restore` can bring back, the last deleted first.")
 @json_option
-def list_templates(search: str, as_json: bool) -> None:
+def list_templates(search: str, deleted: bool, as_json: bool) -> None:
     """List the templates, favourites first, then by last use."""
-    found = search_templates(ask(messages.GetTemplates()).templates, search)
+    request = messages.GetDeletedTemplates() if deleted else messages.GetTemplates()
+    found = search_templates(ask(request).templates, search)
     if as_json:
         print_json(found)
     elif found:
@@ -145,7 +147,7 @@ def favorite(name: str, off: bool, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Delete templates."""
+    """Delete templates. `restore` brings the last ones back."""
     chosen = list({found.id: found for found in map(find_template, names)}.values())
     listed = ", ".join(found.name for found in chosen)
     if not yes and not confirmed(f"Delete {plain(listed)}?", as_json):
@@ -153,6 +155,27 @@ def delete(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
         return
     deleted = [ask(messages.DeleteTemplate(found.id)).template for found in chosen]
     print_result(deleted, as_json, f"Deleted {plain(listed)}.")
+
+
+@templates.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@json_option
+def restore(names: tuple[str, ...], as_json: bool) -> None:
+    """Bring deleted templates back as they were.
+
+    The last 20 that were deleted are kept: `saetui templates list --deleted`. A name that is taken meanwhile gets _2.
+    """
+    deleted = ask(messages.GetDeletedTemplates()).templates
+    chosen = []
+    for name in names:
+        found = next((template for template in deleted if name in (template.name, template.id)), None)
+        if found is None:
+            raise NotFound(
+                f"No deleted template is called {shortened(name)}.", "See `saetui templates list --deleted`."
+            )
+        chosen.append(found)
+    restored = [ask(messages.RestoreTemplate(found)).template for found in chosen]
+    print_result(restored, as_json, f"Restored {plain(', '.join(found.name for found in restored))}.")
 
 
 @templates.command("import")

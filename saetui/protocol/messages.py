@@ -255,6 +255,10 @@ class GetTemplates(BaseRequest[ManyTemplates], frozen=True, tag="get_templates")
     """Favourites first, then by last use."""
 
 
+class GetDeletedTemplates(BaseRequest[ManyTemplates], frozen=True, tag="get_deleted_templates"):
+    """Since version 3: those that `RestoreTemplate` can bring back, the one that was deleted last first."""
+
+
 class SaveTemplate(BaseRequest[OneTemplate], frozen=True, tag="save_template"):
     """`name` empty: made from the spec. A taken name gets `_2`."""
 
@@ -303,7 +307,7 @@ class Shutdown(BaseRequest[Done], frozen=True, tag="shutdown"):
 
 Request = Union[
     Subscribe, Submit, GetJob, GetJobs, StopJobs, PauseJobs, ResumeJobs, CheckpointJobs, RetryJobs, MoveJobs, DeleteJobs,
-    KeepCheckpoints, GetPreferences, SetPreferences, GetTemplates, SaveTemplate, EditTemplate, DuplicateTemplate,
+    KeepCheckpoints, GetPreferences, SetPreferences, GetTemplates, GetDeletedTemplates, SaveTemplate, EditTemplate, DuplicateTemplate,
     DeleteTemplate, RestoreTemplate, ImportTemplates, GetStatus, Shutdown,
 ]  # fmt: skip
 

@@ -54,10 +54,13 @@ def require_understood(request: BaseRequest[R], version: int) -> None:
     Raises:
         ProtocolError: the supervisor is older than the request.
     """
-    later = isinstance(request, _SINCE_2) or (isinstance(request, messages.Submit) and request.after is not None)
-    if later and version < 2:
+    after = isinstance(request, messages.Submit) and request.after is not None
+    since = (
+        3 if isinstance(request, messages.GetDeletedTemplates) else 2 if after or isinstance(request, _SINCE_2) else 1
+    )
+    if version < since:
         raise ProtocolError(
-            f"The supervisor is older (protocol {version}) and cannot do this; protocol 2 can.",
+            f"The supervisor is older (protocol {version}) and cannot do this; protocol {since} can.",
             "Run `saetui supervisor stop` (trainings go on), then try again: the new one takes over.",
         )
 

@@ -73,6 +73,7 @@ class RequestHandlers:
         self._add(messages.GetPreferences, lambda _: messages.KeptPreferences(preferences.current()))
         self._add(messages.SetPreferences, lambda request: messages.KeptPreferences(preferences.change(request.values)))
         self._add(messages.GetTemplates, self._get_templates)
+        self._add(messages.GetDeletedTemplates, lambda _: messages.ManyTemplates(self._templates.deleted()))
         self._add(messages.SaveTemplate, lambda request: self._changed(templates.save(request)))
         self._add(messages.EditTemplate, lambda request: self._changed(templates.edit(request)))
         self._add(messages.DuplicateTemplate, lambda request: self._changed(templates.duplicate(request.template)))

@@ -43,10 +43,11 @@ class JobsFile(msgspec.Struct):
 
 
 class TemplatesFile(msgspec.Struct):
-    """templates.json, the same."""
+    """templates.json, the same. `deleted`: the newest of those that can be restored; older ones of saetui ignore it."""
 
     meta: dict[str, Version]
     templates: dict[str, Template] = {}
+    deleted: dict[str, Template] = {}
 
 
 Kind = TypeVar("Kind", JobsFile, TemplatesFile)

@@ -34,6 +34,9 @@ from saetui.supervisor.schema import SCHEMA_VERSION, JobsFile, Tables, Templates
 
 __all__ = ["Store", "previous_generation"]
 
+MOST_DELETED = 20
+"""Deleted templates that are kept, so that they can be restored."""
+
 log = logging.getLogger(__name__)
 
 
@@ -126,7 +129,10 @@ class Store:
             self.losses += losses_of(self._templates_path, templates, expected=jobs.present and old is None)
         with _storing(self._templates_path):
             database = TinyDB(self._templates_path, storage=AtomicStorage, point="templates", twin=True)
+            assert isinstance(database.storage, AtomicStorage)
+            self._templates_storage = database.storage
             self._templates = database.table("templates")
+            self._deleted = database.table("deleted")
             _ensure_version(database)
             here = {template.id for template in self.templates()}
             # Templates that are here already are newer than those in the one file of an older saetui.
@@ -168,9 +174,16 @@ class Store:
     def templates(self) -> list[Template]:
         return [msgspec.convert(dict(document), Template) for document in self._templates.all()]
 
+    def deleted_templates(self) -> list[Template]:
+        """Templates that were deleted and can be restored, the newest last."""
+        return [msgspec.convert(dict(document), Template) for document in self._deleted.all()]
+
     def save_template(self, template: Template) -> None:
-        with _storing(self._templates_path):
-            _put(self._templates, _stored(template), Query().id == template.id)
+        """Store a template, new, known or restored."""
+        same = Query().id == template.id
+        with _storing(self._templates_path), self._templates_storage.one_write():
+            _put(self._templates, _stored(template), same)
+            self._deleted.remove(same)
 
     def add_templates(self, templates: Sequence[Template]) -> None:
         """Add several new templates in one write: all of them or none."""
@@ -178,9 +191,13 @@ class Store:
             with _storing(self._templates_path):
                 self._templates.insert_multiple([_stored(template) for template in templates])
 
-    def remove_template(self, template_id: str) -> None:
-        with _storing(self._templates_path):
-            self._templates.remove(Query().id == template_id)
+    def delete_template(self, template: Template) -> None:
+        """Move a template to the deleted ones, of which the newest are kept."""
+        with _storing(self._templates_path), self._templates_storage.one_write():
+            for table in (self._templates, self._deleted):
+                table.remove(Query().id == template.id)
+            self._deleted.insert(_stored(template))
+            self._deleted.remove(doc_ids=[old.doc_id for old in self._deleted.all()[:-MOST_DELETED]])
 
     def preferences(self) -> Preferences:
         """The user's preferences; the defaults where none was ever set."""

@@ -124,9 +124,13 @@ class Templates:
         template = self.find(text)
         if template.builtin:
             raise Conflict(f"{template.name!r} is built in and cannot be deleted.", "Leave it: it needs no disk space.")
-        self._store.remove_template(template.id)
+        self._store.delete_template(template)
         del self._templates[template.id]
         return template
+
+    def deleted(self) -> tuple[Template, ...]:
+        """Templates that can be restored, the one that was deleted last first."""
+        return tuple(reversed(self._store.deleted_templates()))
 
     def restore(self, template: Template) -> Template:
         """Bring a deleted template back as it was. Conflict: it was not deleted."""

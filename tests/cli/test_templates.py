@@ -98,6 +98,27 @@ def test_duplicate_rename_favorite_and_delete(saetui: Saetui, saved: str) -> Non
     assert names(saetui) == ["mine"]
 
 
+def test_what_was_deleted_comes_back_as_it_was(saetui: Saetui, saved: str) -> None:
+    before = saetui("templates", "show", "mine", "--json").document
+    saetui("templates", "duplicate", "mine")
+    assert saetui("templates", "delete", "mine", "mine_2", "--yes").code == 0
+    deleted = saetui("templates", "list", "--deleted", "--json").document
+    assert [template["name"] for template in deleted] == ["mine_2", "mine"]
+    assert saetui("templates", "restore", "mine").out == "Restored mine.\n"
+    assert saetui("templates", "show", "mine", "--json").document == before
+    assert [found["name"] for found in saetui("templates", "list", "--deleted", "--json").document] == ["mine_2"]
+    outcome = saetui("templates", "restore", "mine")
+    assert outcome.code == 1
+    assert outcome.error_lines == ["error: No deleted template is called mine. See `saetui templates list --deleted`."]
+
+
+def test_a_name_that_was_taken_meanwhile_gets_a_number(saetui: Saetui, saved: str, tmp_path: Path) -> None:
+    saetui("templates", "duplicate", "mine")
+    saetui("templates", "delete", "mine", "--yes")
+    saetui("templates", "rename", "mine_2", "mine")
+    assert saetui("templates", "restore", saved, "--json").document[0]["name"] == "mine_2"
+
+
 def test_a_built_in_template_cannot_be_changed(shared: Saetui) -> None:
     for command in (["rename", "Demo", "Mine"], ["delete", "Demo", "--yes"]):
         outcome = shared("templates", *command, "--json")

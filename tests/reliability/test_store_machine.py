@@ -37,6 +37,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.path = self.directory / "saetui.json"
         self.jobs: dict[str, Record] = {}
         self.templates: dict[str, Template] = {}
+        self.deleted: list[str] = []
         self.before: dict[str, Record] = {}
         self.store = Store(self.path)
 
@@ -64,6 +65,7 @@ class StoreMachine(RuleBasedStateMachine):
     def save_template(self, name: str) -> None:
         self.store.save_template(template(name))
         self.templates[name] = template(name)
+        self.deleted = [other for other in self.deleted if other != name]
 
     @rule(names=st.sets(st.sampled_from("def")))
     def add_templates(self, names: set[str]) -> None:
@@ -73,8 +75,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from("abcdef"))
     def remove_template(self, name: str) -> None:
-        self.store.remove_template(name)
+        self.store.delete_template(template(name))
         self.templates.pop(name, None)
+        self.deleted = [other for other in self.deleted if other != name] + [name]
 
     @rule(name=st.sampled_from("abc"), failure=FAILURES)
     def fail_at_templates(self, name: str, failure: str) -> None:
@@ -133,6 +136,7 @@ class StoreMachine(RuleBasedStateMachine):
         if hasattr(self, "store"):
             assert {found.id: found for found in self.store.jobs()} == self.jobs
             assert {found.id: found for found in self.store.templates()} == self.templates
+            assert [found.id for found in self.store.deleted_templates()] == self.deleted
             assert not list(self.directory.glob(".*.tmp"))
 
     def teardown(self) -> None:

@@ -85,7 +85,8 @@ def test_an_old_file_that_comes_back_adds_its_templates_and_takes_none_away(tmp_
     path = tmp_path / "saetui.json"
     path.write_bytes(ONE_FILE.read_bytes())
     store = Store(path)
-    store.remove_template("tmpl-theirs")
+    (theirs,) = (found for found in store.templates() if found.id == "tmpl-theirs")
+    store.delete_template(theirs)
     store.save_template(template("new"))
     path.write_bytes(ONE_FILE.read_bytes())
     assert {found.id for found in Store(path).templates()} == {"builtin-demo", "tmpl-mine", "tmpl-theirs", "new"}

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from saetui import failpoints
 from saetui.errors import HomeError
 from saetui.jobs.job import Job, Status
 from saetui.jobs.templates import Template
 from saetui.supervisor import store as store_module
 from saetui.supervisor.record import Record
-from saetui.supervisor.store import Store, previous_generation
+from saetui.supervisor.store import MOST_DELETED, Store, previous_generation
 from tests.conditions import eventually
 
 
@@ -165,3 +166,29 @@ def test_with_both_files_of_the_templates_damaged_it_is_said_what_is_lost_and_wh
     assert [loss.lost for loss in store.losses] == ["all templates of your own"] * 2
     assert all(Path(str(loss.moved_to)).read_bytes() == b"{" for loss in store.losses)
     assert Store(path).losses == ()
+
+
+def test_the_last_deleted_templates_are_kept_for_a_restore(tmp_path: Path) -> None:
+    store = Store(tmp_path / "saetui.json")
+    for number in range(MOST_DELETED + 5):
+        store.save_template(template(f"t{number}"))
+        store.delete_template(template(f"t{number}"))
+    again = Store(tmp_path / "saetui.json")
+    assert [found.name for found in again.deleted_templates()] == [
+        f"t{number}" for number in range(5, MOST_DELETED + 5)
+    ]
+    again.save_template(template("t7"))
+    assert "t7" not in [found.name for found in again.deleted_templates()]
+
+
+def test_several_changes_of_one_write_are_there_all_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "saetui.json")
+    store.save_template(template("kept"))
+    with monkeypatch.context() as patch:
+        patch.setattr(failpoints, "_active", failpoints.parse("templates.write=enospc"))
+        with pytest.raises(HomeError):
+            store.delete_template(template("kept"))
+    assert [found.name for found in store.templates()] == ["kept"] and store.deleted_templates() == []
+    store.save_jobs([record(1), record(2)])
+    store.save_jobs([record(1, Status.FAILED), record(3)])
+    assert store.jobs() == [record(1, Status.FAILED), record(2), record(3)]
