@@ -14,6 +14,7 @@ from saetui.cli.output import job_argument, json_option, note, print_json, print
 from saetui.cli.show import print_sites, read_evaluation
 from saetui.client.blocking import ask, follow_job
 from saetui.display.figures import duration, number, percent, short_count
+from saetui.display.sparkline import BARS, sparkline
 from saetui.display.text import plain, shorten
 from saetui.errors import FormatError
 from saetui.jobs.job import Job, Status
@@ -23,6 +24,9 @@ from saetui.rundir.layout import RunDirectory
 
 _SECONDS_BETWEEN_LINES = 5.0
 _USUAL_WIDTH = 80
+_CURVE_WIDTH = 16
+"""Cells of the curve of the FVU, on a terminal."""
+_MOST_POINTS = 1024
 _OLD_EVENTS = 20
 """How many of the events from before the command are printed."""
 
@@ -34,7 +38,8 @@ def watch(job: str, as_json: bool) -> int:
     """Follow a job to its end, in lines of text.
 
     Prints a line for each event; the newest figures replace each other below them. ctrl+c leaves, and the job goes on. The
-    exit status is 0 when the job completed, else 1.
+    exit status is 0 when the job completed, else 1. On a terminal a small curve beside the FVU shows it since the command
+    began.
     """
     return wait_for(ask(GetJob(job)).job, as_json, every_event=True)
 
@@ -79,6 +84,14 @@ def _print_outcome(job: Job) -> None:
         click.echo(plain(str(path)))
 
 
+def _can_show(text: str) -> bool:
+    try:
+        text.encode(sys.stderr.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class ProgressLine:
     """One line that is overwritten on a terminal; elsewhere a new line after each change of state, or every few seconds.
 
@@ -89,6 +102,9 @@ class ProgressLine:
         """`every_event`: the other events get lines too."""
         self._every_event = every_event
         self._overwrites = sys.stderr.isatty()
+        self._draws = self._overwrites and _can_show(BARS)
+        self._curve: list[float] = []
+        self._step = 0
         self._events: EventReader | None = None
         self._unreadable = False
         self._phase = ""
@@ -99,6 +115,7 @@ class ProgressLine:
     def show(self, job: Job) -> None:
         """Show the job as it is now."""
         self._read_events(job)
+        self._take_point(job)
         text = plain(self._text(job))
         if text == self._shown:
             return
@@ -118,6 +135,19 @@ class ProgressLine:
         """Leave the line as it is."""
         if self._overwrites and self._shown:
             click.echo(err=True)
+
+    def _take_point(self, job: Job) -> None:
+        """Keep the FVU since the command began, for the curve on the line."""
+        fvu = mean_of(job, "fvu")
+        if fvu is None or job.step == self._step:
+            return
+        if job.step < self._step:
+            self._curve = []
+        self._step = job.step
+        self._curve.append(fvu)
+        if len(self._curve) > _MOST_POINTS:
+            # Half as many tell the same: a training of weeks must not fill the memory.
+            self._curve = self._curve[::2]
 
     def _read_events(self, job: Job) -> None:
         for event in self._new_events(job):
@@ -164,7 +194,8 @@ class ProgressLine:
         for title, metric, show in (("FVU", "fvu", number), ("L0", "l0", number), ("dead", "dead_fraction", percent)):
             value = mean_of(job, metric)
             if value is not None:
-                parts.append(f"{title} {show(value)}")
+                curve = sparkline(self._curve, _CURVE_WIDTH) if self._draws and metric == "fvu" else ""
+                parts.append(f"{title} {show(value)} {curve}".rstrip())
         if job.tokens_per_second is not None:
             parts.append(f"{short_count(job.tokens_per_second)} tok/s")
         return "  ".join(parts)

@@ -13,6 +13,7 @@ import sys
 import termios
 from pathlib import Path
 
+from saetui.display.sparkline import BARS
 from saetui.home import Home
 from tests.cli.conftest import SITES, Saetui, Trained, run_saetui, small_spec
 from tests.conditions import eventually
@@ -72,6 +73,7 @@ def test_on_a_terminal_progress_is_one_line_that_is_written_over(home: Home, tmp
     updates = progress.rstrip().split("\r\x1b[K")
     assert "✓ completed" in updates[-1]
     assert "30/30" in updates[-1]
+    assert any(bar in updates[-1] for bar in BARS), "the curve of the FVU"
     assert max(map(len, updates)) < 60
 
 
