@@ -8,7 +8,7 @@ from pathlib import Path
 
 from saetui.errors import InvalidInput
 
-_ORDER = ("training", "architectures", "figures", "reliability", "files", "library", "changelog")
+_ORDER = ("training", "architectures", "figures", "reliability", "files", "json", "library", "changelog")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,9 @@ def test_every_hyperparameter_is_on_one_of_the_pages_that_an_unknown_name_leads_
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_names_only_what_exists(name: str) -> None:
-    assert unknown(read_topic(name).text) == []
+    wrong = unknown(read_topic(name).text)
+    # The fields on that page are held to what the commands print by tests/cli/test_json_shapes.py.
+    assert [code for code in wrong if name != "json" or code.startswith("saetui ")] == []
 
 
 @pytest.mark.parametrize("wrong", ["`sparsity_warm_steps`", "`saetui telephone`", "`log_intervall`"])
