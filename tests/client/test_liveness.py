@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -22,6 +23,16 @@ from saetui.protocol.messages import GetJobs
 from tests.supervisor.conftest import Machine
 
 
+@contextmanager
+def held(pid: int) -> Iterator[None]:
+    """The process is stopped, and goes on whatever happens meanwhile."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 @pytest.fixture
 def stopped(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
     """A machine whose supervisor is stopped while a job runs; clients are less patient than usual."""
@@ -30,9 +41,8 @@ def stopped(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machi
     pid = machine.start()
     job = machine.submit()
     machine.until_step(job.id, 1)
-    os.kill(pid, signal.SIGSTOP)
-    yield machine
-    os.kill(pid, signal.SIGCONT)
+    with held(pid):
+        yield machine
     machine.until_step(job.id, 1)
     machine.stop(job.id)
     machine.until(job.id, Status.STOPPED)
@@ -67,13 +77,12 @@ async def test_a_screen_that_was_open_before_is_told_and_comes_back(
     link = Link(machine.home)
     updates = link.updates()
     await anext(updates)
-    os.kill(pid, signal.SIGSTOP)
-    with pytest.raises(SupervisorError, match="it is stopped"):
-        await link.request(GetJobs())
-    while not isinstance(news := await anext(updates), Unreachable):
-        pass
-    assert all(part in str(news.error) for part in what_is_said(machine))
-    os.kill(pid, signal.SIGCONT)
+    with held(pid):
+        with pytest.raises(SupervisorError, match="it is stopped"):
+            await link.request(GetJobs())
+        while not isinstance(news := await anext(updates), Unreachable):
+            pass
+        assert all(part in str(news.error) for part in what_is_said(machine))
     while isinstance(await anext(updates), Unreachable):
         pass
     await link.close()
@@ -86,8 +95,6 @@ def test_a_request_that_takes_long_is_waited_for_while_the_supervisor_is_not_sto
     with BlockingClient.connect(machine.home) as client:
         monkeypatch.setattr(liveness, "PATIENCE_SECONDS", 0.01)
         monkeypatch.setattr(liveness, "is_stopped", lambda pid: False)
-        os.kill(pid, signal.SIGSTOP)
-        with pytest.raises(SupervisorError, match=r"nothing for 0 s"):
+        with held(pid), pytest.raises(SupervisorError, match=r"nothing for 0 s"):
             client.request(GetJobs(), timeout=0.3)
-        os.kill(pid, signal.SIGCONT)
     assert ask(GetJobs(), machine.home).jobs == ()
