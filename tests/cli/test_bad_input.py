@@ -252,7 +252,7 @@ def test_a_home_below_a_file_is_refused(saetui: Saetui, tmp_path: Path) -> None:
 
 
 AS_NOBODY = f"""
-import os, sys
+import locale, os, sys  # gettext imports locale when it is needed, and nobody may not read this Python
 import saetui.cli.jobs, saetui.client.lifecycle
 from saetui.cli.main import run
 if os.getuid() == 0:
