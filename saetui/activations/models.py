@@ -245,10 +245,11 @@ def open_model(
     if last_layer is not None and total is not None and not 0 <= last_layer < total:
         raise _no_such_layer(reference, last_layer, total)
     loaded = load_network(directory, config, precision, last_layer)
-    module = loaded.module
-    module.to(place)  # type: ignore[arg-type]  # torch's overloads
+    # As torch declares it: transformers' own declaration of `to` names fewer types.
+    module: nn.Module = loaded.module
+    module.to(place)
     facts = (loaded.layers_name, loaded.num_layers, last_layer is None, loaded.can_predict)
-    return LanguageModel(reference, revision, directory, module, tokenizer, *facts)
+    return LanguageModel(reference, revision, directory, loaded.module, tokenizer, *facts)
 
 
 def _digest(before: bytes, tensors: Mapping[str, Tensor]) -> bytes:

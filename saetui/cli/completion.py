@@ -53,16 +53,14 @@ class SaetuiBash(BashComplete):
 %(complete_func)s() {
     local IFS=$'\\n'
     COMPREPLY=( $(env COMP_LINE="${COMP_LINE:0:COMP_POINT}" %(complete_var)s=bash_complete $1) )
-    [[ ${COMPREPLY[0]} == plain,* ]] || { compopt -o default; COMPREPLY=(); return; }
+    case "${COMPREPLY[0]}" in
+        file,*) compopt -o default; COMPREPLY=() ;;
+        *=) compopt -o nospace ;;
+    esac
     COMPREPLY=( "${COMPREPLY[@]#plain,}" )
-    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
-
-    @staticmethod
-    def _check_version() -> None:
-        """Nothing here needs a newer bash than every Linux has; click would start one to ask."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
         line = os.environ["COMP_LINE"]

@@ -2,9 +2,9 @@
 
 A client sends `Hello`; the supervisor answers `Welcome` or `Failure`. Then each request, with an `id` of the client's
 choosing, is answered by one `Reply` or `Failure` with the same id; jobs that do not fit in one frame come before it in
-`JobsPart`s. After `Subscribe` the supervisor also sends `Event`s. The
-reply is the snapshot; `seq` grows by one with each event sent after it on this connection (progress that was replaced before
-it was sent is not counted), and a gap means: subscribe again.
+`JobsPart`s. After `Subscribe` the supervisor also sends `Event`s. The reply is the snapshot; `seq` grows by one with each event
+sent after it on this connection (progress that was replaced before it was sent is not counted), and a gap means: subscribe
+again.
 """
 
 from __future__ import annotations
@@ -307,8 +307,8 @@ class Shutdown(BaseRequest[Done], frozen=True, tag="shutdown"):
 
 Request = Union[
     Subscribe, Submit, GetJob, GetJobs, StopJobs, PauseJobs, ResumeJobs, CheckpointJobs, RetryJobs, MoveJobs, DeleteJobs,
-    KeepCheckpoints, GetPreferences, SetPreferences, GetTemplates, GetDeletedTemplates, SaveTemplate, EditTemplate, DuplicateTemplate,
-    DeleteTemplate, RestoreTemplate, ImportTemplates, GetStatus, Shutdown,
+    KeepCheckpoints, GetPreferences, SetPreferences, GetTemplates, GetDeletedTemplates, SaveTemplate, EditTemplate,
+    DuplicateTemplate, DeleteTemplate, RestoreTemplate, ImportTemplates, GetStatus, Shutdown,
 ]  # fmt: skip
 
 

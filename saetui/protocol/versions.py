@@ -54,15 +54,19 @@ def require_understood(request: BaseRequest[R], version: int) -> None:
     Raises:
         ProtocolError: the supervisor is older than the request.
     """
-    after = isinstance(request, messages.Submit) and request.after is not None
-    since = (
-        3 if isinstance(request, messages.GetDeletedTemplates) else 2 if after or isinstance(request, _SINCE_2) else 1
-    )
+    since = _since(request)
     if version < since:
         raise ProtocolError(
             f"The supervisor is older (protocol {version}) and cannot do this; protocol {since} can.",
             "Run `saetui supervisor stop` (trainings go on), then try again: the new one takes over.",
         )
+
+
+def _since(request: BaseRequest[R]) -> int:
+    if isinstance(request, messages.GetDeletedTemplates):
+        return 3
+    starts_later = isinstance(request, messages.Submit) and request.after is not None
+    return 2 if starts_later or isinstance(request, _SINCE_2) else 1
 
 
 def _range(oldest: int, newest: int) -> str:

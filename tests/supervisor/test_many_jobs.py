@@ -11,7 +11,19 @@ from saetui.client.asyncio_client import AsyncioClient
 from saetui.client.blocking import ask, connect
 from saetui.jobs.job import Job, Status
 from saetui.protocol.framing import TO_CLIENT_LIMIT, TO_SUPERVISOR_LIMIT, encode
-from saetui.protocol.messages import Failure, GetJobs, GetStatus, Hello, JobsPart, Reply, Snapshot, Subscribe, Welcome
+from saetui.protocol.messages import (
+    Event,
+    Failure,
+    GetJobs,
+    GetStatus,
+    Hello,
+    JobChanged,
+    JobsPart,
+    Reply,
+    Snapshot,
+    Subscribe,
+    Welcome,
+)
 from saetui.supervisor.store import Store
 from tests.supervisor.conftest import Machine
 from tests.supervisor.test_socket import Raw, memory_kib
@@ -57,8 +69,9 @@ def test_changes_follow_the_snapshot_that_came_in_parts(machine: Machine, jobs: 
         news = client.news()
         next(news)
         made = machine.submit(steps=1)
-        change = next(item for item in news if getattr(getattr(item, "change", None), "job", None) is not None)
-        assert change.change.job.id == made.id  # type: ignore[union-attr]
+        changes = (item.change for item in news if isinstance(item, Event))
+        changed = next(change for change in changes if isinstance(change, JobChanged))
+        assert changed.job.id == made.id
 
 
 async def test_both_clients_see_the_same(machine: Machine, jobs: list[Job]) -> None:

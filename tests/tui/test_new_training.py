@@ -1,29 +1,20 @@
-"""New training, driven by keys: filling the form, what it says while one types, and the start."""
+"""New training, driven by keys: filling the form, and what it says while one types."""
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from textual.events import Key
 
-from saetui.client.link import Link
-from saetui.home import Home
 from saetui.jobs.templates import BUILTIN_TEMPLATES, Template
 from saetui.protocol.messages import CannotTrain, DeviceChanged
 from saetui.tui.app import SaetuiApp
-from saetui.tui.draft_check import DraftCheck, check_draft
-from saetui.tui.screens import new_training
 from saetui.tui.screens.new_training import NewTrainingScreen
 from saetui.tui.screens.pick import PickScreen
-from saetui.tui.screens.save_template import SaveTemplateScreen
 from saetui.tui.widgets.field_help import FieldHelp
 from saetui.tui.widgets.field_row import FieldRow
 from saetui.tui.widgets.form_section import FoldRow
@@ -380,89 +371,6 @@ class TestLoading:
             app.open_form()
             await until(form.pilot, lambda: isinstance(app.screen, NewTrainingScreen))
             assert form.screen.draft.raw()["hyperparameters"] == {"k": 24}
-
-
-@pytest.mark.skipif(find_spec("torch") is None, reason="nothing starts without torch; make test runs it")
-class TestStart:
-    async def test_the_job_is_queued_and_appears(self, home: Home, tmp_path: Path) -> None:
-        spec = small_spec(tmp_path)
-        async with live_form(home, spec) as form:
-            await form.go_to("name")
-            await form.type("from keys")
-            await form.go_to("k")
-            await form.type("16")
-            await form.pilot.press("ctrl+g")
-            app = form.pilot.app
-            assert isinstance(app, SaetuiApp)
-            await until(form.pilot, lambda: not isinstance(app.screen, NewTrainingScreen))
-            await until(form.pilot, lambda: [job.name for job in app.model.jobs.values()] == ["from keys"])
-            job = next(iter(app.model.jobs.values()))
-            assert job.layers == (3,)
-
-    async def test_keys_typed_while_the_start_waits_for_the_check_change_nothing(
-        self, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """They come after the start: the form is gone by then, and `8` and `x` mean nothing to the list of jobs."""
-
-        def slow_check(*known: Any) -> DraftCheck:
-            time.sleep(0.5)
-            return check_draft(*known)
-
-        monkeypatch.setattr(new_training, "check_draft", slow_check)
-        async with live_form(home, small_spec(tmp_path)) as form:
-            await form.go_to("name")
-            app = form.pilot.app
-            assert isinstance(app, SaetuiApp)
-            for key in ("n", "m", "ctrl+g", "8", "x"):
-                app.post_message(Key(key, key if len(key) == 1 else None))
-            await until(form.pilot, lambda: not isinstance(app.screen, NewTrainingScreen))
-            await until(form.pilot, lambda: app.key_queue.at_rest and app.model.jobs)
-            assert [job.name for job in app.model.jobs.values()] == ["nm"]
-
-    async def test_the_button_at_the_end_starts_too(self, home: Home, tmp_path: Path) -> None:
-        async with live_form(home, small_spec(tmp_path)) as form:
-            form.form.start.focus()
-            await form.pilot.press("enter")
-            app = form.pilot.app
-            assert isinstance(app, SaetuiApp)
-            await until(form.pilot, lambda: len(app.model.jobs) == 1)
-
-    async def test_a_refusal_comes_back_into_the_form(self, home: Home, tmp_path: Path) -> None:
-        async with live_form(home, small_spec(tmp_path)) as form:
-            await form.go_to("k")
-            await form.type("16")
-            await form.settled()
-            shutil.rmtree(tmp_path / "model")
-            await form.pilot.press("ctrl+g")
-            await until(form.pilot, lambda: "no model directory" in form.line("model"))
-            assert form.focused == "model"
-            assert form.screen.draft.raw()["hyperparameters"] == {"k": 16}
-
-    async def test_the_form_is_saved_as_a_template(self, home: Home, tmp_path: Path) -> None:
-        async with live_form(home, small_spec(tmp_path)) as form:
-            await form.go_to("k")
-            await form.type("16")
-            await form.pilot.press("ctrl+s")
-            app = form.pilot.app
-            assert isinstance(app, SaetuiApp)
-            await until(form.pilot, lambda: isinstance(app.screen, SaveTemplateScreen))
-            await form.pilot.press(*"mine", "enter")
-            await until(form.pilot, lambda: any(template.name == "mine" for template in app.model.templates))
-            saved = next(template for template in app.model.templates if template.name == "mine")
-            assert saved.spec["hyperparameters"] == {"k": 16}
-            assert saved.spec["model"] == str(tmp_path / "model")
-
-
-@asynccontextmanager
-async def live_form(home: Home, spec: dict[str, Any]) -> AsyncIterator[FormReader]:
-    app = SaetuiApp(Link(home.make()), theme="saetui")
-    async with app.run_test(size=(120, 50)) as pilot:
-        await until(pilot, lambda: app.model.templates != ())
-        app.open_form(spec)
-        await until(pilot, lambda: isinstance(app.screen, NewTrainingScreen))
-        form = FormReader(pilot)
-        await form.settled()
-        yield form
 
 
 def placeholder(form: FormReader, field: str) -> str:
