@@ -21,6 +21,7 @@ from saetui.tui.screens.job import JobScreen
 from saetui.tui.screens.jobs import JobsScreen
 from saetui.tui.screens.settings import SettingsScreen
 from saetui.tui.widgets.chart_grid import ChartGrid
+from saetui.tui.widgets.chart_panel import ChartPanel
 from tests.tui.conftest import MakeApp
 from tests.tui.fixed import FixedSource
 from tests.tui.pressing import screen_text, until
@@ -53,8 +54,21 @@ async def begins_with(pilot: Pilot[None], grid: ChartGrid, title: str) -> None:
     await until(pilot, lambda: titles(grid)[0] == title)
 
 
+async def have(pilot: Pilot[None], grid: ChartGrid, *wanted: str) -> None:
+    """The shown charts become these: keys are handed on one at a time, after `press` has returned."""
+    await until(pilot, lambda: titles(grid) == list(wanted))
+
+
+def shown(grid: ChartGrid) -> list[ChartPanel]:
+    return [panel for panel in grid.panels if panel.display]
+
+
+def is_readable(panel: ChartPanel) -> bool:
+    return panel.size.height >= 8 and panel.size.width >= 34
+
+
 def titles(grid: ChartGrid) -> list[str]:
-    return [panel.metric.title for panel in grid.panels if panel.display]
+    return [panel.metric.title for panel in shown(grid)]
 
 
 @pytest.mark.parametrize(
@@ -65,8 +79,8 @@ async def test_only_as_many_charts_as_are_readable_are_shown(
     fixed_app: MakeApp, tmp_path: Path, size: tuple[int, int], of_job: bool, count: int
 ) -> None:
     async with charts(fixed_app, tmp_path, size, of_job=of_job) as (pilot, grid):
-        await until(pilot, lambda: len(titles(grid)) == count)
-        assert all(panel.size.height >= 8 and panel.size.width >= 34 for panel in grid.panels if panel.display)
+        # A panel has its size once it is laid out, after it is displayed.
+        await until(pilot, lambda: len(titles(grid)) == count and all(map(is_readable, shown(grid))))
 
 
 @pytest.mark.parametrize("of_job", [True, False])
@@ -76,7 +90,7 @@ async def test_a_key_turns_the_pages_which_are_numbered(fixed_app: MakeApp, tmp_
         for page in ("1–4 of 9", "5–8 of 9", "9 of 9", "1–4 of 9"):
             await shows(pilot, page)
             await pilot.press("full_stop")
-        assert titles(grid) == ["CE recovered", "gradient norm", "learning rate", "tokens/s"]
+        await have(pilot, grid, "CE recovered", "gradient norm", "learning rate", "tokens/s")
 
 
 async def test_the_key_is_offered_only_where_there_are_more_pages(fixed_app: MakeApp, tmp_path: Path) -> None:
@@ -101,18 +115,18 @@ async def test_all_sites_have_their_value_in_a_narrow_heading(fixed_app: MakeApp
 async def test_the_focus_stays_on_a_chart_that_is_shown(fixed_app: MakeApp, tmp_path: Path) -> None:
     async with charts(fixed_app, tmp_path, (80, 24)) as (pilot, grid):
         await pilot.press("tab", "tab", "tab", "pageup")
-        assert titles(grid) == ["reconstruction loss"]
-        assert pilot.app.focused is grid.panels[0]
+        await have(pilot, grid, "reconstruction loss")
+        await until(pilot, lambda: pilot.app.focused is grid.panels[0])
 
 
 async def test_an_enlarged_chart_is_followed_by_the_next(fixed_app: MakeApp, tmp_path: Path) -> None:
     async with charts(fixed_app, tmp_path, (80, 24)) as (pilot, grid):
         await pilot.press("tab", "enter")
-        assert titles(grid) == ["FVU"]
+        await have(pilot, grid, "FVU")
         await pilot.press("pagedown")
-        assert titles(grid) == ["L0"]
+        await have(pilot, grid, "L0")
         await pilot.press("escape")
-        assert titles(grid) == ["loss", "FVU", "L0", "dead"]
+        await have(pilot, grid, "loss", "FVU", "L0", "dead")
 
 
 async def test_a_flat_l0_takes_no_place_on_the_first_page(fixed_app: MakeApp, tmp_path: Path) -> None:
