@@ -88,6 +88,8 @@ class SaetuiApp(App[None]):
     def on_mount(self) -> None:
         self._follow()
         self._repaint_every(REPAINT_SECONDS)
+        # After `fg` the terminal is empty, and Textual sends only what has changed since.
+        self.app_resume_signal.subscribe(self, lambda _: self.refresh(layout=True))
         if not self.is_headless:
             leave_when_gone(self)
 
