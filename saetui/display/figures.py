@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime, timezone
+from datetime import datetime
 
-from saetui.formats.times import parse
+from saetui.formats.times import parse, utc_now
 
 ABSENT = "–"
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -105,7 +105,7 @@ def ago(time: str | None, now: datetime | None = None) -> str:
     """How long ago a time (ISO 8601, with its zone) was: just now, 42 s ago, 3 min ago."""
     if time is None:
         return ABSENT
-    seconds = ((now or datetime.now(timezone.utc)) - parse(time)).total_seconds()
+    seconds = ((now or utc_now()) - parse(time)).total_seconds()
     if seconds < 1:
         return "just now"
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):

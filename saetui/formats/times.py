@@ -5,9 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 
+def utc_now() -> datetime:
+    """The present time, with its zone."""
+    return datetime.now(timezone.utc)
+
+
 def now(timespec: str = "milliseconds") -> str:
     """The present time. `timespec`: its precision, as for `datetime.isoformat`."""
-    return iso(datetime.now(timezone.utc), timespec)
+    return iso(utc_now(), timespec)
 
 
 def iso(time: datetime, timespec: str = "milliseconds") -> str:

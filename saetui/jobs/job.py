@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from enum import Enum
 
 import msgspec
 
+from saetui.formats import times
 from saetui.formats.names import site_name
 
 
@@ -108,6 +110,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def sites(self) -> tuple[str, ...]:
         """The names of the job's sites, each with one SAE: `layer_2.resid_post`."""
         return tuple(site_name(layer, point) for layer in self.layers for point in self.hook_points)
+
+    def elapsed_seconds(self, at: datetime | None = None) -> float | None:
+        """How long it has run since it was first started, pauses included; None before that. `at`: instead of now."""
+        if self.started_at is None:
+            return None
+        end = times.parse(self.ended_at) if self.ended_at is not None else at or times.utc_now()
+        return max(0.0, (end - times.parse(self.started_at)).total_seconds())
 
     @property
     def holds_device(self) -> bool:

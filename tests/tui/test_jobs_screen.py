@@ -18,7 +18,7 @@ from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.job import JobScreen
 from saetui.tui.session import farewell
 from saetui.tui.state import Model
-from saetui.tui.widgets.job_list import COLUMNS, JobList, layout
+from saetui.tui.widgets.job_list import COLUMNS, JobList, layout, longest_texts
 from tests.tui.conftest import MakeApp
 from tests.tui.fixed import FixedSource
 from tests.tui.pressing import screen_text, until
@@ -190,16 +190,27 @@ async def test_hostile_names_neither_break_the_layout_nor_arrive_raw(
         assert not {"\x1b", "\u202e"} & set(text)
 
 
+LONGEST = {"name": 60, "architecture": 30, "model": 30, "sites": 30}
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160, 250])
-def test_columns_fit_whatever_the_width(width: int) -> None:
-    columns, name = layout(width)
-    assert 3 + name + 2 + sum(column.width + 2 for column in columns) + 15 <= max(width, 36)
-    assert name >= 16
+@pytest.mark.parametrize("longest", [LONGEST, dict.fromkeys(LONGEST, 4)], ids=["long", "short"])
+def test_columns_fit_whatever_the_width(width: int, longest: dict[str, int]) -> None:
+    shown = layout(width, longest)
+    assert 3 + shown.name + 2 + sum(cells + 2 for _, cells in shown.columns) + 15 <= max(width, 36)
+    assert shown.name >= 16
 
 
 def test_the_most_important_columns_are_the_last_to_go() -> None:
-    assert [column.title for column in layout(60)[0]] == ["loss", "FVU"]
-    assert len(layout(250)[0]) == len(COLUMNS)
+    assert [column.title for column, _ in layout(60, LONGEST).columns] == ["loss", "FVU"]
+    assert len(layout(250, LONGEST).columns) == len(COLUMNS)
+
+
+def test_a_wide_window_shows_names_whole_and_where_each_job_trains(tmp_path: Path) -> None:
+    jobs = [make_job(tmp_path, 1, name="tiny-l1-resid_post-batch_topk", layers=(1,))]
+    shown = layout(200, longest_texts(jobs))
+    assert shown.name == len(jobs[0].name)
+    assert {"model", "sites", "step", "state", "elapsed"} <= {column.title for column, _ in shown.columns}
 
 
 def test_leaving_says_what_goes_on(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from saetui.errors import SupervisorError
+from saetui.formats import times
 from saetui.jobs.job import Job, JobError, Status
 from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.job import JobScreen
@@ -26,6 +27,12 @@ Compare = Callable[..., bool]
 Ready = Callable[[Pilot[Any]], Awaitable[None]]
 
 sizes = pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+
+
+@pytest.fixture(autouse=True)
+def at_half_past_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long a job has run is drawn too."""
+    monkeypatch.setattr(times, "utc_now", lambda: times.parse("2026-11-21T10:30:00Z"))
 
 
 def pressing(*keys: str, then: Callable[[SaetuiApp], object] | None = None, charts: bool = True) -> Ready:
@@ -61,7 +68,7 @@ def test_no_jobs_yet(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int,
     assert snap_compare(fixed_app(), terminal_size=size, run_before=pressing(charts=False))
 
 
-@sizes
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_jobs_in_every_state(snap_compare: Compare, fixed_app: MakeApp, size: tuple[int, int], tmp_path: Path) -> None:
     assert snap_compare(fixed_app(busy_home(tmp_path)), terminal_size=size, run_before=pressing())
 

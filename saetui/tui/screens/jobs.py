@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Vertical
+from textual.containers import Vertical
 from textual.events import Resize
 from textual.widgets import Input
 
@@ -24,9 +24,6 @@ from saetui.tui.widgets.job_heading import JobLine
 from saetui.tui.widgets.job_list import JobList
 from saetui.tui.widgets.job_notice import Welcome
 from saetui.tui.widgets.line_list import LineList
-
-_BESIDE_FROM = 170
-"""Cells from which on the charts stand beside the list."""
 
 _CHARTS_AFTER = 0.1
 """Seconds that the cursor rests on a job before its charts are read: j held down reads none."""
@@ -45,13 +42,12 @@ class JobsScreen(JobKeys):
 
     def compose_body(self) -> ComposeResult:
         yield Welcome()
-        with Container(id="jobs-body"):
-            with Vertical(id="jobs-left"):
+        with Vertical(id="jobs-body"):
+            with Vertical(id="jobs-list"):
                 yield AskingLine("filter", "name, state, architecture, model …", id="jobs-filter")
                 yield JobList()
-            with Vertical(id="jobs-right"):
-                yield JobLine()
-                yield ChartGrid(focusable=False, id="jobs-charts")
+            yield JobLine()
+            yield ChartGrid(focusable=False, id="jobs-charts")
 
     def on_mount(self) -> None:
         self.query_one(JobList).focus()
@@ -103,17 +99,11 @@ class JobsScreen(JobKeys):
             self._show_charts()
 
     def _arrange(self) -> None:
-        """Beside each other where it is wide; else the list takes what its rows need, the charts the rest."""
-        beside = self.size.width >= _BESIDE_FROM
-        self.set_class(beside, "beside")
-        left = self.query_one("#jobs-left")
-        if beside:
-            left.styles.height = "1fr"
-            return
+        """The list takes what its rows need, the charts the rest."""
         room = max(6, self.size.height - 2)
         filter_line = 1 if self.query_one(AskingLine).display else 0
         rows = len(self.query_one(JobList).items) + 1 + filter_line
-        left.styles.height = min(max(rows, 4), max(5, int(room * 0.38)))
+        self.query_one("#jobs-list").styles.height = min(max(rows, 4), max(5, int(room * 0.38)))
 
     def step_back(self) -> bool:
         if self._filter or self.query_one(AskingLine).display:

@@ -1,10 +1,11 @@
-"""The list of jobs. The less important columns are left out as it gets narrow."""
+"""The list of jobs. The less important columns are left out as it gets narrow; texts get the room that they need."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
 
@@ -20,10 +21,12 @@ from saetui.tui.widgets.line_list import ItemList
 
 @dataclass(frozen=True)
 class Column:
-    """A column of figures.
+    """A column of figures or of words.
 
     Attributes:
+        width: in cells; the most that it takes, where it `shrinks`.
         importance: the higher, the longer it stays as the list gets narrow.
+        shrinks: it is as wide as the longest text of the listed jobs.
     """
 
     title: str
@@ -31,6 +34,20 @@ class Column:
     importance: int
     text: Callable[[Job], str]
     right: bool = True
+    shrinks: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What stands in a row.
+
+    Attributes:
+        name: the cells of the name.
+        columns: the other columns, with the cells of each.
+    """
+
+    name: int
+    columns: tuple[tuple[Column, int], ...]
 
 
 def _metric(name: str) -> Callable[[Job], str]:
@@ -39,22 +56,25 @@ def _metric(name: str) -> Callable[[Job], str]:
 
 COLUMNS: tuple[Column, ...] = (
     Column("state", 9, 50, lambda job: job.state, right=False),
-    Column("architecture", 12, 40, lambda job: job.architecture, right=False),
-    Column("model", 16, 20, lambda job: job.model, right=False),
-    Column("sites", 20, 10, lambda job: _sites(job), right=False),
-    Column("step", 15, 30, lambda job: f"{count(job.step)}/{short_count(job.num_steps)}"),
+    Column("architecture", 12, 40, lambda job: job.architecture, right=False, shrinks=True),
+    Column("model", 24, 25, lambda job: job.model, right=False, shrinks=True),
+    Column("sites", 24, 20, lambda job: _sites(job), right=False, shrinks=True),
+    Column("step", 13, 28, lambda job: f"{count(job.step)}/{short_count(job.num_steps)}"),
     Column("loss", 7, 90, _metric("loss")),
     Column("L0", 6, 80, lambda job: _short(mean_metric(job, "l0"))),
     Column("FVU", 7, 100, _metric("fvu")),
-    Column("held FVU, L0", 14, 60, lambda job: _held_out(job)),
+    Column("held FVU, L0", 13, 60, lambda job: _held_out(job)),
     Column("dead", 6, 70, lambda job: percent(mean_metric(job, "dead_fraction"), 1)),
     Column("tok/s", 6, 55, lambda job: short_count(job.tokens_per_second)),
     Column("ETA", 6, 75, lambda job: duration(None if job.status.ended else job.eta_seconds)),
+    Column("elapsed", 7, 30, lambda job: duration(job.elapsed_seconds())),
 )
 
 _BAR = 10
 _PERCENT = 5
-_NAME_LEAST, _NAME_MOST = 16, 40
+_NAME_LEAST, _NAME_MOST = 16, 48
+_NAME_BEFORE = 45
+"""The importance of a whole name: columns that matter less wait until it has its room."""
 _GAP = 2
 _EDGE = 1
 """Cells between the percentages and the edge."""
@@ -69,6 +89,7 @@ class JobList(ItemList[Job]):
         self.order = Order.STATE
         self._nothing = ""
         self._places: Mapping[str, int] = {}
+        self._longest: Mapping[str, int] = {}
 
     def show(
         self, jobs: Sequence[Job], marked: frozenset[str], order: Order, nothing: str, places: Mapping[str, int]
@@ -83,17 +104,18 @@ class JobList(ItemList[Job]):
             places: of the queued ones in the queue, by id.
         """
         self._marked, self.order, self._nothing, self._places = marked, order, nothing, places
+        self._longest = longest_texts(jobs)
         self.set_items(jobs)
 
     def heading(self, width: int) -> Sequence[Strip]:
         style = self.colour("muted")
-        columns, name = layout(width)
+        shown = layout(width, self._longest)
         position = f"{self.cursor + 1}/{len(self.items)}" if len(self.items) > self.content_size.height - 1 else ""
         title = "  name" if self.order is not Order.NAME else "  name ▾"
-        pieces: list[Piece] = [(fit(f"{title}  {position}", name + 3), style), ("  ", style)]
-        for column in columns:
+        pieces: list[Piece] = [(fit(f"{title}  {position}", shown.name + 3), style), ("  ", style)]
+        for column, cells in shown.columns:
             text = column.title + (" ▾" if column.title == self.order.value else "")
-            pieces.append((fit(text, column.width, right=column.right) + " " * _GAP, style))
+            pieces.append((fit(text, cells, right=column.right) + " " * _GAP, style))
         pieces.append((fit("progress", _BAR + _PERCENT), style))
         return [line(*pieces)]
 
@@ -106,16 +128,16 @@ class JobList(ItemList[Job]):
         # Grey on a highlighted row is unreadable where a terminal has only one grey.
         muted = text if selected else self.colour("muted", on=on)
         strong = self.colour("strong", bold=selected, on=on)
-        columns, name = layout(width)
+        shown = layout(width, self._longest)
         mark = "▌" if selected and self.has_focus else " "
         pieces: list[Piece] = [
             (mark, self.colour("primary", on=on)),
             (style.glyph, state),
             ("◆" if job.id in self._marked else " ", self.colour("warning", bold=True, on=on)),
-            (fit(one_line(job.name), name) + " " * _GAP, strong),
+            (fit(one_line(job.name), shown.name) + " " * _GAP, strong),
         ]
-        for column in columns:
-            value = fit(one_line(self._text(column, job)), column.width, right=column.right)
+        for column, cells in shown.columns:
+            value = fit(one_line(self._text(column, job)), cells, right=column.right)
             plain = muted if value.strip() == ABSENT or not column.right else text
             pieces.append((value + " " * _GAP, state if column.title == "state" else plain))
         pieces += self._progress(job, state, muted, text)
@@ -136,16 +158,36 @@ class JobList(ItemList[Job]):
         return [Strip([]), line((f"  {self._nothing}", self.colour("muted")))]
 
 
-def layout(width: int) -> tuple[list[Column], int]:
-    """The columns that fit into so many cells, and the width of the name."""
+def longest_texts(jobs: Iterable[Job]) -> dict[str, int]:
+    """The cells of the longest name, and of the longest text of each column that shrinks, by title."""
+    texts: dict[str, set[str]] = {"name": set(), **{column.title: set() for column in COLUMNS if column.shrinks}}
+    for job in jobs:
+        texts["name"].add(job.name)
+        for column in COLUMNS:
+            if column.shrinks:
+                texts[column.title].add(column.text(job))
+    return {title: max((cell_len(one_line(text)) for text in found), default=0) for title, found in texts.items()}
+
+
+def layout(width: int, longest: Mapping[str, int]) -> Layout:
+    """What fits into so many cells.
+
+    Args:
+        longest: as `longest_texts` returns it.
+    """
     room = width - 3 - _NAME_LEAST - _GAP - _BAR - _PERCENT - _EDGE
-    kept: list[Column] = []
+    wanted = max(0, min(_NAME_MOST, longest["name"]) - _NAME_LEAST)
+    name = _NAME_LEAST
+    kept: dict[Column, int] = {}
     for column in sorted(COLUMNS, key=lambda column: -column.importance):
-        if column.width + _GAP > room:
-            continue
-        kept.append(column)
-        room -= column.width + _GAP
-    return [column for column in COLUMNS if column in kept], min(_NAME_MOST, _NAME_LEAST + room)
+        if column.importance < _NAME_BEFORE and name == _NAME_LEAST:
+            name += min(wanted, max(0, room))
+            room -= name - _NAME_LEAST
+        cells = min(column.width, max(len(column.title), longest[column.title])) if column.shrinks else column.width
+        if cells + _GAP <= room:
+            kept[column] = cells
+            room -= cells + _GAP
+    return Layout(name, tuple((column, kept[column]) for column in COLUMNS if column in kept))
 
 
 def _sites(job: Job) -> str:
