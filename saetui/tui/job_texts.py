@@ -69,7 +69,7 @@ def event_line(event: LoggedEvent) -> list[Span]:
     """One event: time, kind, message, and the step unless the message names it."""
     step = f"step {count(event.step)}" if event.step is not None else ""
     return [
-        (f"{event.time[11:19]}  ", "faint"),
+        (f"{event.time[11:19]}  ", "muted"),
         (f"{event.kind:<11} ", "muted"),
         (event.message, _EVENT_COLOURS.get(event.kind, "foreground")),
         (f"  {step}" if step and step not in event.message else "", "muted"),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from textual.color import BLACK, WHITE, Color
 from textual.theme import BUILTIN_THEMES, Theme
 
 from saetui.jobs.job import Job, Status
@@ -58,7 +59,7 @@ _COLOURS: Mapping[str, tuple[str, str]] = {
     "state-stopped": ("#a8b3bf", "ansi_default"),
     "state-failed": ("#f87171", "ansi_red"),
     "state-lost": ("#c792ea", "ansi_magenta"),
-    "muted": ("#7d8c9c", "ansi_bright_black"),
+    "muted": ("#8492a2", "ansi_bright_black"),
     "faint": ("#44546a", "ansi_bright_black"),
     "line": ("#2b3a4a", "ansi_bright_black"),
     "strong": ("#f1f5f9", "ansi_default"),
@@ -138,8 +139,93 @@ SAETUI_ANSI = Theme(
 )
 """For terminals with 16 colours, and under NO_COLOR (where Textual then drops every colour)."""
 
-OWN_THEMES = (SAETUI, SAETUI_ANSI)
+_TEXTS = ("muted", "strong", *(name for name in _COLOURS if name.startswith(("state-", "curve-"))))
+"""saetui's own variables in which words or figures are written."""
+
+READABLE = 4.5
+"""The least contrast of text to its ground: level AA of WCAG 2.1 (1.4.3)."""
+
+
+def contrast(first: Color, second: Color) -> float:
+    """The contrast ratio of two colours, 1 to 21 (WCAG 2.1, "contrast ratio")."""
+
+    def luminance(colour: Color) -> float:
+        channels = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour.normalized]
+        return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
+
+    darker, lighter = sorted((luminance(first), luminance(second)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def readable(colour: str, grounds: Sequence[Color]) -> str:
+    """The colour, or the nearest one towards white or black that can be read on all grounds."""
+    text = Color.parse(colour)
+    away = max((WHITE, BLACK), key=lambda end: min(contrast(end, ground) for ground in grounds))
+    for part in range(0, 101, 4):
+        found = text.blend(away, part / 100)
+        if all(contrast(found, ground) >= READABLE for ground in grounds):
+            return found.hex
+    return away.hex
+
+
+def adapted(theme: Theme) -> Theme:
+    """A theme with saetui's variables in its own colours, in which all text can be read."""
+    background, primary = Color.parse(theme.background or "#000000"), Color.parse(theme.primary)
+    # Text stands on all of them; the farther they lie apart, the fewer colours can be read on each.
+    surface, panel = (
+        background.blend(Color.parse(shade or theme.primary), 0.5) for shade in (theme.surface, theme.panel)
+    )
+    cursor = background.blend(primary, 0.2)
+    grounds = (background, surface, panel, cursor)
+    selection = background.blend(primary, 0.3)
+    foreground = readable(theme.foreground or (WHITE if theme.dark else BLACK).hex, (*grounds, selection))
+
+    def text(colour: str | None) -> str:
+        return readable(colour or foreground, grounds)
+
+    away = Color.parse(foreground)
+    variables = {
+        **{name: text(VARIABLES[name]) for name in _TEXTS},
+        "muted": text(away.blend(background, 0.45).hex),
+        "strong": text(away.blend(WHITE if theme.dark else BLACK, 0.5).hex),
+        "faint": background.blend(away, 0.35).hex,
+        "line": background.blend(away, 0.2).hex,
+        "cursor": cursor.hex,
+        "curve-1": text(theme.primary),
+        "block-cursor-background": cursor.hex,
+        "block-cursor-foreground": foreground,
+        "block-cursor-text-style": "none",
+        "input-selection-background": selection.hex,
+        "border": text(theme.primary),
+        "border-blurred": background.blend(away, 0.2).hex,
+        "footer-key-foreground": text(theme.primary),
+        "text-muted": text(away.blend(background, 0.45).hex),
+    }
+    return Theme(
+        name=theme.name,
+        dark=theme.dark,
+        primary=text(theme.primary),
+        secondary=text(theme.secondary),
+        accent=text(theme.accent),
+        warning=text(theme.warning),
+        error=text(theme.error),
+        success=text(theme.success),
+        foreground=foreground,
+        background=background.hex,
+        surface=surface.hex,
+        panel=panel.hex,
+        boost=panel.hex,
+        variables={**theme.variables, **variables},
+    )
+
+
 OFFERED_THEMES = tuple(name for name in THEMES if name != "auto")
+OWN_THEMES = (
+    SAETUI,
+    SAETUI_ANSI,
+    *(adapted(BUILTIN_THEMES[name]) for name in OFFERED_THEMES if name in BUILTIN_THEMES),
+)
+"""Every theme on offer. Those of Textual have the same names here, with colours in which saetui's texts can be read."""
 
 
 def theme_named(name: str) -> str:

@@ -50,7 +50,7 @@ class FoldRow(LineCanvas, can_focus=True):
         names = f"▸ {len(self._labels)} more"
         count = f", {self._set} set" if self._set else ""
         labels = shorten(f"  {', '.join(self._labels)}", width - len(names) - len(count) - 4)
-        return [line(mark, (names, style), (count, self.colour("warning")), (labels, self.colour("faint")))]
+        return [line(mark, (names, style), (count, self.colour("warning")), (labels, self.colour("muted")))]
 
     def action_fold(self) -> None:
         self.post_message(self.Toggled())

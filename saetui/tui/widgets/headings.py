@@ -78,7 +78,7 @@ class TabLine(LineCanvas):
             if index == self.active:
                 pieces.append((f"[{index + 1} {name}]", self.colour("primary", bold=True)))
             else:
-                pieces += [(f" {index + 1} ", self.colour("faint")), (f"{name} ", self.colour("muted"))]
+                pieces += [(f" {index + 1} ", self.colour("muted")), (f"{name} ", self.colour("muted"))]
             pieces.append((dash, rule))
         return [line(*pieces, ("─" * (width - length(pieces) - length(note)), rule), *note)]
 

@@ -125,8 +125,7 @@ class JobList(ItemList[Job]):
         style = style_of(job)
         state = self.colour(style.variable, on=on)
         text = self.colour("foreground", on=on)
-        # Grey on a highlighted row is unreadable where a terminal has only one grey.
-        muted = text if selected else self.colour("muted", on=on)
+        muted = self.colour("muted", on=on)
         strong = self.colour("strong", bold=selected, on=on)
         shown = layout(width, self._longest)
         mark = "▌" if selected and self.has_focus else " "

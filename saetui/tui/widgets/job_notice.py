@@ -89,7 +89,7 @@ class JobNotice(LineCanvas):
         lines = [Strip([])] if shown and self._job is not None and self._job.error is not None else []
         for event in shown:
             style = self.colour("foreground" if event is shown[-1] else "muted")
-            lines.append(line((f"{event.time[11:19]}  ", self.colour("faint")), (event.message, style)))
+            lines.append(line((f"{event.time[11:19]}  ", self.colour("muted")), (event.message, style)))
         return lines
 
     def _text(self, text: str, colour: str, width: int) -> list[Strip]:

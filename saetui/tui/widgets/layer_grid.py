@@ -56,7 +56,7 @@ class LayerGrid(ToggleGrid[int]):
         muted = self.colour("muted")
         rows = self.grid_lines() or [line(("choose a model to see its layers", muted))]
         count = len(self.selected)
-        keys = self.colour("muted" if self.has_focus else "faint")
+        keys = self.colour("muted")
         labels: list[Piece] = [
             ("layers", self.label_style()),
             (f"({count} selected)", self.colour("primary" if count else "error")),

@@ -67,6 +67,10 @@ class LineCanvas(Widget):
     def colour(self, variable: str, *, bold: bool = False, on: str = "") -> Style:
         """A style in the theme's colours, e.g. `colour("state-running")`, `colour("strong", on="cursor")`."""
         known = self.app.theme_variables
+        if on and variable == "muted":
+            variable = (
+                "foreground"  # grey on a highlighted row cannot be read, least of all where a terminal has one grey
+            )
         return _style(known.get(variable, ""), bold, known.get(on, "") if on else "")
 
     def cursor_mark(self, here: bool, on: str = "") -> Piece:
