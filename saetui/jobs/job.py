@@ -111,6 +111,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         """The names of the job's sites, each with one SAE: `layer_2.resid_post`."""
         return tuple(site_name(layer, point) for layer in self.layers for point in self.hook_points)
 
+    def mean_metric(self, name: str) -> float | None:
+        """The mean of a metric's latest values over the sites that have it; None where none has."""
+        values = [figures[name] for figures in self.metrics.values() if name in figures]
+        return sum(values) / len(values) if values else None
+
     def elapsed_seconds(self, at: datetime | None = None) -> float | None:
         """How long it has run since it was first started, pauses included; None before that. `at`: instead of now."""
         if self.started_at is None:

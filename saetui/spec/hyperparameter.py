@@ -190,16 +190,23 @@ class Hyperparameter:
             return None
         if self.kind is Kind.WIDTHS:
             return text
-        cleaned = without_separators(lower)
-        scale = {"k": 1e3, "m": 1e6}.get(cleaned[-1:], 1.0)
-        try:
-            number = float(cleaned[:-1] if scale != 1.0 else cleaned) * scale
-        except ValueError:
+        number = typed_number(lower)
+        if number is None:
             return text
         return int(number) if self.kind is Kind.INTEGER and number.is_integer() and abs(number) < 1e15 else number
 
     def _wanted(self) -> str:
         return f"one of {', '.join(self.choices)}" if self.choices else self.kind.value
+
+
+def typed_number(text: str) -> float | None:
+    """A number as people type it (`12,000`, `12k`, `1.5m`, `1e-4`); None for any other text."""
+    cleaned = without_separators(text.lower())
+    scale = {"k": 1e3, "m": 1e6}.get(cleaned[-1:], 1.0)
+    try:
+        return float(cleaned[:-1] if scale != 1.0 else cleaned) * scale
+    except ValueError:
+        return None
 
 
 def without_separators(number: str) -> str:

@@ -93,7 +93,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.JOBS, "mark", "space", "mark", "Mark the highlighted job, to act on several jobs at once."),
     Action(Scope.JOBS, "mark_all", "a", "mark all", "Mark all listed jobs, or unmark them."),
     Action(Scope.JOBS, "mark_state", "A", "mark alike", "Mark all jobs in the same state as the highlighted one, or unmark them."),
-    Action(Scope.JOBS, "filter", "slash", "filter", "List only jobs whose name, state, model or architecture contains a text.", True),
+    Action(Scope.JOBS, "filter", "slash", "filter", "List only jobs with these words, fields (state:failed) and figures (fvu<0.3).", True),
     Action(Scope.JOBS, "first_demo", "d", "demo", "Train a small SAE on the bundled model and text: a few minutes, nothing to download.", True),
     Action(Scope.JOBS, "demo", "", "demo", "Train a small SAE on the bundled model and text: a few minutes, nothing to download."),
     Action(Scope.JOBS, "sort", "o", "order", "Order the jobs by the next of: state, newest, name, loss, FVU."),

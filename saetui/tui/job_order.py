@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from saetui.jobs.job import Job, Status, queue_key
+from saetui.tui.job_filter import matches
 
 
 class Order(str, Enum):
@@ -26,22 +27,10 @@ class Order(str, Enum):
 
 
 def listed(jobs: Iterable[Job], order: Order, text: str = "") -> list[Job]:
-    """The jobs that contain all words of a filter, in order."""
-    words = text.lower().split()
-    found = []
-    for job in jobs:
-        facts = (job.name, job.id, job.state, job.status.value, job.architecture, job.model, *job.sites)
-        searched = " ".join(facts).lower()
-        if all(word in searched for word in words):
-            found.append(job)
+    """The jobs that a filter keeps, in order."""
+    found = [job for job in jobs if matches(job, text)]
     newest_first = sorted(found, key=lambda job: job.created_at, reverse=True)
     return sorted(newest_first, key=_KEYS[order])
-
-
-def mean_metric(job: Job, name: str) -> float | None:
-    """The mean of a metric over the job's sites; None where no site has it."""
-    values = [figures[name] for figures in job.metrics.values() if name in figures]
-    return sum(values) / len(values) if values else None
 
 
 _STATE_RANK = {Status.RUNNING: 0, Status.PAUSED: 0, Status.STOPPING: 0, Status.STARTING: 0, Status.QUEUED: 1}
@@ -55,7 +44,7 @@ def _by_state(job: Job) -> tuple[int, tuple[int, str]]:
 
 def _by_metric(name: str) -> Callable[[Job], float]:
     def key(job: Job) -> float:
-        value = mean_metric(job, name)
+        value = job.mean_metric(name)
         return value if value is not None and math.isfinite(value) else math.inf
 
     return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,10 @@ def unreadable(pilot: Pilot[Any], expected: str) -> set[tuple[str, str, str, flo
     return found
 
 
+def _shows(app: SaetuiApp, text: str) -> bool:
+    return text in screen_text(app.screen)
+
+
 # The sixteen colours of saetui-ansi are the terminal's own: nobody here knows them.
 THEMES = [
     pytest.param(name, marks=[] if name in ("saetui", "textual-light") else pytest.mark.slow)
@@ -78,7 +83,7 @@ async def test_every_word_can_be_read(theme: str, tmp_path: Path, monkeypatch: p
         await until(pilot, lambda: "sweep-k-64" in screen_text(app.screen))
         for name, (keys, text) in SCREENS.items():
             await pilot.press(*keys)
-            await until(pilot, lambda text=text: text in screen_text(app.screen), name)
+            await until(pilot, partial(_shows, app, text), name)
             if found := unreadable(pilot, text):
                 bad[name] = found
             while not isinstance(app.screen, JobsScreen):

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from saetui.jobs.job import Job, Status
-from saetui.tui.job_order import Order, listed, mean_metric
+from saetui.tui.job_filter import wrong_words
+from saetui.tui.job_order import Order, listed
 from tests.tui.runs import make_job
 
 HOME = Path("home")
@@ -47,10 +48,44 @@ def test_the_filter_looks_at_name_state_architecture_and_model(text: str, found:
     assert len(listed(jobs, Order.NEWEST, text)) == found
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("fvu<0.3", "2"),
+        ("FVU >= 0.3", ""),
+        ("fvu>=0.3", "3"),
+        ("fvu<30%", "2"),
+        ("fvu<", "123"),
+        ("fvu<x", "123"),
+        ("step>=1k", "3"),
+        ("state:failed", "3"),
+        ("state:fail fvu<0.3", ""),
+        ("model:tiny architecture:topk", "12"),
+        ("bundled:tiny", "123"),
+        ("site:layer_7", ""),
+        ("name:two", "2"),
+        ("loss<1", ""),
+    ],
+)
+def test_the_filter_knows_fields_and_bounds(text: str, found: str) -> None:
+    jobs = [
+        make_job(HOME, 1),
+        with_fvu(make_job(HOME, 2, name="two"), 0.2),
+        with_fvu(make_job(HOME, 3, Status.FAILED, architecture="standard", step=1000), 0.3),
+    ]
+    assert "".join(sorted(job.id[-1] for job in listed(jobs, Order.NEWEST, text))) == found
+
+
+def test_a_bound_that_cannot_be_kept_is_explained() -> None:
+    assert wrong_words("state:failed fvu<0.3") == wrong_words("fvu<") == ""
+    assert "fvu, held_fvu, loss" in wrong_words("topk foo<3")
+    assert wrong_words("fvu<o.3").startswith("o.3 is no number")
+
+
 def test_a_metric_of_several_sites_is_their_mean_and_none_where_there_is_none() -> None:
     job = msgspec.structs.replace(make_job(HOME, 1), metrics={"a": {"l0": 10.0}, "b": {"l0": 30.0}})
-    assert mean_metric(job, "l0") == 20.0
-    assert mean_metric(job, "fvu") is None
+    assert job.mean_metric("l0") == 20.0
+    assert job.mean_metric("fvu") is None
 
 
 def test_orders_go_round() -> None:

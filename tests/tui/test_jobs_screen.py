@@ -13,7 +13,7 @@ from saetui.errors import SupervisorError
 from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import JobChanged, JobRemoved
 from saetui.tui.app import SaetuiApp
-from saetui.tui.job_order import Order, mean_metric
+from saetui.tui.job_order import Order
 from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.job import JobScreen
 from saetui.tui.session import farewell
@@ -82,7 +82,7 @@ async def test_the_charts_are_those_of_the_highlighted_job(fixed_app: MakeApp, t
             job = job_list(app).highlighted
             assert job is not None
             sites = "" if len(job.sites) == 1 else f"mean of {len(job.sites)} "
-            wanted = f"loss  {sites}{number(mean_metric(job, 'loss'))}"
+            wanted = f"loss  {sites}{number(job.mean_metric('loss'))}"
             await until(pilot, partial(shows, app, wanted), wanted)
             await pilot.press("j")
 
@@ -188,6 +188,18 @@ async def test_hostile_names_neither_break_the_layout_nor_arrive_raw(
         text = screen_text(app.screen)
         assert HOSTILE_NAME not in text
         assert not {"\x1b", "\u202e"} & set(text)
+
+
+async def test_a_filter_in_force_says_how_many_it_lists_and_the_key_that_ends_it(
+    fixed_app: MakeApp, tmp_path: Path
+) -> None:
+    app = fixed_app(busy_home(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: len(job_list(app).items) == 7)
+        await pilot.press("slash", *"fvu<0.1", "enter")
+        assert "2 of 7  esc shows all" in screen_text(app.screen)
+        await pilot.press("escape", "slash", *"fvo<0.1", "enter")
+        assert "fvo has no figures; fvu, held_fvu" in screen_text(app.screen)
 
 
 LONGEST = {"name": 60, "architecture": 30, "model": 30, "sites": 30}

@@ -16,6 +16,7 @@ from saetui.jobs.job import Job
 from saetui.jobs.templates import DEMO_NAME, DEMO_SPEC
 from saetui.protocol.messages import Submit
 from saetui.tui.actions import Scope, bindings_for
+from saetui.tui.job_filter import wrong_words
 from saetui.tui.job_order import Order, listed
 from saetui.tui.screens.job_keys import ACTION_COMMANDS, JobKeys, can_be_asked
 from saetui.tui.widgets.chart_grid import ChartGrid
@@ -44,7 +45,7 @@ class JobsScreen(JobKeys):
         yield Welcome()
         with Vertical(id="jobs-body"):
             with Vertical(id="jobs-list"):
-                yield AskingLine("filter", "name, state, architecture, model …", id="jobs-filter")
+                yield AskingLine("filter", "words, state:failed, fvu<0.3 …", id="jobs-filter")
                 yield JobList()
             yield JobLine()
             yield ChartGrid(focusable=False, id="jobs-charts")
@@ -69,7 +70,11 @@ class JobsScreen(JobKeys):
     def _show_list(self) -> None:
         jobs = listed(self.model.jobs.values(), self._order, self._filter)
         table = self.query_one(JobList)
-        nothing = f"No job has “{self._filter}”. esc shows all again." if self._filter else ""
+        nothing = ""
+        if self._filter:
+            why = wrong_words(self._filter)
+            nothing = why or f"No job has “{self._filter}”. esc shows all again."
+            self.query_one(AskingLine).show_note(why or f"{len(jobs)} of {len(self.model.jobs)}  esc shows all")
         table.show(jobs, self._marked, self._order, nothing, self.model.places())
         wanted = self.shell.wanted_job
         if wanted is not None and table.highlight(wanted):
@@ -210,6 +215,7 @@ class JobsScreen(JobKeys):
 
     def _close_filter(self) -> None:
         self.query_one(AskingLine).close()
+        self.query_one(AskingLine).show_note("")
         self._filter = ""
         self.query_one(JobList).focus()
         self._show_list()

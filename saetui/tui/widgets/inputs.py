@@ -54,22 +54,25 @@ class FieldInput(Input):
 
 
 class AskingLine(Horizontal):
-    """A label and a text field, to filter or to search; hidden until it is opened."""
+    """A label, a text field, and a note about what it found, to filter or to search; hidden until it is opened."""
 
     DEFAULT_CSS = """
     AskingLine { height: 1; display: none; background: $panel; }
     AskingLine Static { width: auto; color: $primary; padding: 0 1; }
     AskingLine Input { width: 1fr; }
+    AskingLine .note { width: 1fr; color: $foreground; text-align: right; }
     """
 
     def __init__(self, label: str, placeholder: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._label = label
+        self._note = ""
         self._placeholder = placeholder
 
     def compose(self) -> ComposeResult:
         yield Static(self._label, markup=False)
         yield Input(placeholder=self._placeholder, compact=True)
+        yield Static("", markup=False, classes="note")
 
     @property
     def field(self) -> Input:
@@ -79,6 +82,12 @@ class AskingLine(Horizontal):
         """Show the line and put the focus in it."""
         self.display = True
         self.field.focus()
+
+    def show_note(self, text: str) -> None:
+        """Show a note at the right end; "" for none."""
+        if text != self._note:
+            self._note = text
+            self.query_one(".note", Static).update(text, layout=False)
 
     def close(self) -> None:
         """Empty the line and hide it."""

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from saetui.display.figures import ABSENT, count, duration, number, percent, short_count
 from saetui.display.text import fit, one_line
 from saetui.jobs.job import Job, Status
-from saetui.tui.job_order import Order, mean_metric
+from saetui.tui.job_order import Order
 from saetui.tui.theme import style_of
 from saetui.tui.widgets.job_heading import progress_bar
 from saetui.tui.widgets.line_canvas import Piece, filled, line
@@ -51,7 +51,7 @@ class Layout:
 
 
 def _metric(name: str) -> Callable[[Job], str]:
-    return lambda job: number(mean_metric(job, name))
+    return lambda job: number(job.mean_metric(name))
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -61,10 +61,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("sites", 24, 20, lambda job: _sites(job), right=False, shrinks=True),
     Column("step", 13, 28, lambda job: f"{count(job.step)}/{short_count(job.num_steps)}"),
     Column("loss", 7, 90, _metric("loss")),
-    Column("L0", 6, 80, lambda job: _short(mean_metric(job, "l0"))),
+    Column("L0", 6, 80, lambda job: _short(job.mean_metric("l0"))),
     Column("FVU", 7, 100, _metric("fvu")),
     Column("held FVU, L0", 13, 60, lambda job: _held_out(job)),
-    Column("dead", 6, 70, lambda job: percent(mean_metric(job, "dead_fraction"), 1)),
+    Column("dead", 6, 70, lambda job: percent(job.mean_metric("dead_fraction"), 1)),
     Column("tok/s", 6, 55, lambda job: short_count(job.tokens_per_second)),
     Column("ETA", 6, 75, lambda job: duration(None if job.status.ended else job.eta_seconds)),
     Column("elapsed", 7, 30, lambda job: duration(job.elapsed_seconds())),
@@ -196,7 +196,7 @@ def _sites(job: Job) -> str:
 
 def _held_out(job: Job) -> str:
     """FVU and L0 of the newest evaluation on held-out text: one means little without the other."""
-    fvu, l0 = mean_metric(job, "eval_fvu"), mean_metric(job, "eval_l0")
+    fvu, l0 = job.mean_metric("eval_fvu"), job.mean_metric("eval_l0")
     return ABSENT if fvu is None else f"{number(fvu)} {_short(l0).rjust(6)}"
 
 
