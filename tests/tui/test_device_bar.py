@@ -13,11 +13,12 @@ NOTHING_KNOWN = DeviceReading(
     kind="cpu",
     missing={"load": "first reading", "temperature": "no sensor is readable here", "power": "no meter"},
 )
+REASONS = ("load n/a (first reading)", "temp n/a (no sensor is readable here)", "power n/a (no meter)")
 
 
-@pytest.mark.parametrize(("width", "reasons"), [(160, True), (80, False)])
-async def test_missing_figures_have_their_reason_where_there_is_room(
-    fixed_app: MakeApp, width: int, reasons: bool
+@pytest.mark.parametrize(("width", "shown"), [(160, 3), (110, 2), (80, 1), (76, 0)])
+async def test_missing_figures_have_their_whole_reasons_where_there_is_room(
+    fixed_app: MakeApp, width: int, shown: int
 ) -> None:
     app = fixed_app(device=NOTHING_KNOWN)
     async with app.run_test(size=(width, 24)) as pilot:
@@ -25,7 +26,8 @@ async def test_missing_figures_have_their_reason_where_there_is_room(
         first = screen_text(app.screen).splitlines()[0]
         assert "n/a" in first
         assert " 0" not in first
-        assert ("no sensor is readable here" in first) is reasons
+        assert tuple(reason for reason in REASONS if reason in first) == REASONS[:shown]
+        assert "…" not in first and all(figure in first for figure in ("mem", "load", "temp", "power"))
 
 
 async def test_an_unknown_device_shows_nothing_invented(fixed_app: MakeApp) -> None:

@@ -13,12 +13,9 @@ from saetui.protocol.messages import DeviceReading
 from saetui.tui.state import Connection, Model
 from saetui.tui.widgets.line_canvas import LineCanvas, Piece, length, line
 
-_REASON_LENGTHS = (60, 40, 28, 18, 0)
-"""Lengths of the reasons for missing figures, tried from the longest to none."""
-
 
 class DeviceBar(LineCanvas):
-    """One line. A figure that does not exist is `n/a` with the reason, never 0."""
+    """One line. A figure that does not exist is `n/a` with the whole reason or with none, never 0."""
 
     DEFAULT_CSS = "DeviceBar { dock: top; height: 1; padding: 0 1; background: $panel; }"
 
@@ -43,23 +40,27 @@ class DeviceBar(LineCanvas):
         return [line(*name, *middle, (" " * gap, muted), *right)]
 
     def _device(self, reading: DeviceReading, room: int) -> list[Piece]:
-        """All figures with their reasons where there is room, then with shorter ones, then as many as fit."""
+        """All figures with as many of their reasons as there is room for, else as many figures as fit."""
         figures = _figures(reading)
-        attempts = [(figures, longest) for longest in _REASON_LENGTHS]
+        reasons = sum(bool(missing) for _, _, missing in figures)
+        attempts = [(figures, shown) for shown in range(reasons, -1, -1)]
         attempts += [(figures[:kept], 0) for kept in range(len(figures) - 1, -1, -1)]
-        drawn = (self._pieces(reading.name, shown, longest) for shown, longest in attempts)
+        drawn = (self._pieces(reading.name, kept, shown) for kept, shown in attempts)
         return next((pieces for pieces in drawn if length(pieces) <= room), [])
 
-    def _pieces(self, name: str, figures: Sequence[tuple[str, str, str | None]], longest: int) -> list[Piece]:
+    def _pieces(self, name: str, figures: Sequence[tuple[str, str, str | None]], reasons: int) -> list[Piece]:
+        """`reasons`: how many are shown, the first ones."""
         muted, text_style = self.colour("muted"), self.colour("foreground")
         pieces: list[Piece] = [(shorten(one_line(name), 30), text_style)]
         for label, text, missing in figures:
             pieces.append((f"  {label} ", muted))
             if missing is None:
                 pieces.append((text, text_style))
+            elif missing and reasons:
+                pieces.append((f"n/a ({one_line(missing)})", muted))
+                reasons -= 1
             else:
-                reason = shorten(one_line(missing), longest) if longest else ""
-                pieces.append((f"n/a ({reason})" if reason else "n/a", muted))
+                pieces.append(("n/a", muted))
         return pieces
 
     def _counts(self) -> list[Piece]:
