@@ -7,31 +7,29 @@ from pathlib import Path
 
 import psutil
 
-from saetui.devices.measurements import Missing, device_reading, measure, zone_temperature
-from saetui.protocol.messages import DeviceReading
+from saetui.devices.measurements import Missing, device_load, measure
+from saetui.devices.memory import memory_figures
+from saetui.devices.thermal import nearest, read_zones, readable
+from saetui.protocol.device_load import DeviceLoad
 
 ZONES = ("x86_pkg_temp", "cpu", "soc", "acpitz")
 
 
-def read_cpu(root: Path = Path("/")) -> DeviceReading:
-    """A reading of the processor; its load is the mean since the last call (the first call measures for 0.1 s)."""
+def read_cpu(root: Path = Path("/")) -> DeviceLoad:
+    """The processor; its load is the mean since the last call (the first call measures for 0.1 s)."""
     cores = os.cpu_count() or 1
-    return device_reading(
+    zones = read_zones(root)
+    return device_load(
         f"CPU, {cores} core{'s' if cores > 1 else ''}",
         "cpu",
         {
-            "load": measure(cpu_load),
-            "memory_used": measure(_memory_used),
-            "memory_total": measure(lambda: psutil.virtual_memory().total),
-            "temperature": zone_temperature(root, ZONES),
-            "power": Missing("a processor's power is not shown to ordinary users"),
+            "load_share": measure(cpu_load),
+            **memory_figures(root),
+            "temperature_celsius": nearest(zones, ZONES),
+            "temperatures_celsius": readable(zones),
+            "power_watts": Missing("not shown to ordinary users"),
         },
     )
-
-
-def _memory_used() -> float:
-    memory = psutil.virtual_memory()
-    return float(memory.total - memory.available)
 
 
 _called_before = False

@@ -1,85 +1,63 @@
 """Jetson boards, read from sysfs: no root service, no library.
 
-Sources: Jetson Linux Developer Guide, "Power and Performance" for Orin and Xavier. The GPU's load, in per mille, is in `load`
-of its device (`gpu.0`, or a name such as `17000000.gpu` under platform). Temperatures are in thermal zones called
-`gpu-thermal` or `GPU-therm`. Power rails are INA3221 monitors under hwmon, with `inN_label`, `inN_input` (mV) and
-`currN_input` (mA); the board's input is VDD_IN (Orin), or the sum of the rails of older boards.
+Sources: Jetson Linux Developer Guide, "Power and Performance" for Xavier, Orin and Thor. The GPU's load, in per mille, is in
+`load` of its device (`gpu.0`, or a name such as `17000000.gpu` under platform). The driver of Thor shows none there: NVML is
+asked instead. Thermal zones are called `gpu-thermal` or `GPU-therm`; `tj` is the hottest of all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from saetui.devices.measurements import Measurement, Missing, device_reading, measure, zone_temperature
-from saetui.protocol.messages import DeviceReading
+from saetui.devices.measurements import Measured, Missing, device_load, measure
+from saetui.devices.memory import memory_figures
+from saetui.devices.nvpmodel import power_mode
+from saetui.devices.rails import all_watts, rails_watts
+from saetui.devices.thermal import nearest, read_zones, readable
+from saetui.protocol.device_load import DeviceLoad
 from saetui.tegra import jetson_name
 
 LOADS = ("sys/devices/gpu.0/load", "sys/devices/platform/gpu.0/load", "sys/devices/platform/*.gpu/load",
-         "sys/devices/platform/bus@0/*.gpu/load", "sys/devices/*.gpu/load")  # fmt: skip
+         "sys/devices/platform/bus@0/*.gpu/load", "sys/devices/*.gpu/load", "sys/class/devfreq/*.gpu/device/load",
+         "sys/class/devfreq/*.ga10b/device/load", "sys/class/devfreq/*.gv11b/device/load")  # fmt: skip
 ZONES = ("gpu", "tj", "soc0", "cpu")
-INPUT_RAILS = ("VDD_IN", "POM_5V_IN")
 
 
-def read_jetson(root: Path = Path("/")) -> DeviceReading:
-    """A reading of the board, whose CPU and GPU share one memory."""
-    total, available = _memory(root)
-    used = total - available if not isinstance(total, Missing) and not isinstance(available, Missing) else total
-    values: dict[str, Measurement] = {
-        "load": _load(root),
-        "memory_used": used,
-        "memory_total": total,
-        "temperature": zone_temperature(root, ZONES),
-        "power": _power(root),
-    }
-    return device_reading(jetson_name(root) or "NVIDIA Jetson", "jetson", values)
+def read_jetson(root: Path, ask_driver: Callable[[], Sequence[DeviceLoad]]) -> DeviceLoad:
+    """The board, whose CPU and GPU share one memory.
+
+    Args:
+        root: of the file system; `/` except in tests.
+        ask_driver: reads the GPU through NVIDIA's driver. Called only where sysfs does not show the load.
+    """
+    load = _load(root)
+    if isinstance(load, Missing):
+        said = [card.load_share for card in ask_driver() if card.load_share is not None]
+        load = said[0] if said else load
+    zones, rails = read_zones(root), rails_watts(root)
+    return device_load(
+        jetson_name(root) or "NVIDIA Jetson",
+        "jetson",
+        {
+            "load_share": load,
+            **memory_figures(root),
+            "temperature_celsius": nearest(zones, ZONES),
+            "temperatures_celsius": readable(zones),
+            "power_watts": all_watts(rails),
+            "rails_watts": rails,
+            "power_mode": power_mode(root),
+        },
+    )
 
 
-def _load(root: Path) -> Measurement:
-    try:
-        files = [file for pattern in LOADS for file in sorted(root.glob(pattern))]
-    except OSError as error:
-        return Missing(str(error))
-    return measure(partial(_per_mille, files[0])) if files else Missing("the GPU's load file is not in sysfs")
+def _load(root: Path) -> Measured[float]:
+    for pattern in LOADS:
+        for file in sorted(root.glob(pattern)):
+            return measure(partial(_per_mille, file))
+    return Missing("the GPU's load is not shown")
 
 
 def _per_mille(file: Path) -> float:
     return min(1.0, int(file.read_text()) / 1000)
-
-
-def _memory(root: Path) -> tuple[Measurement, Measurement]:
-    """Total and available memory in bytes."""
-    try:
-        lines = (root / "proc/meminfo").read_text().splitlines()
-    except OSError as error:
-        return Missing(str(error)), Missing(str(error))
-    found: dict[str, Measurement] = {}
-    for line in lines:
-        name, _, rest = line.partition(":")
-        if name in ("MemTotal", "MemAvailable"):
-            found[name] = float(rest.split()[0]) * 1024
-    missing = Missing("/proc/meminfo does not say")
-    return found.get("MemTotal", missing), found.get("MemAvailable", missing)
-
-
-def _power(root: Path) -> Measurement:
-    """Watts at the board's input, or the sum of its rails."""
-    rails: dict[str, float] = {}
-    try:
-        labels = sorted((root / "sys").glob("class/hwmon/hwmon*/in*_label"))
-    except OSError as error:
-        return Missing(str(error))
-    for label_file in labels:
-        number = label_file.name.removeprefix("in").removesuffix("_label")
-        try:
-            label = label_file.read_text().strip()
-            millivolts = int((label_file.parent / f"in{number}_input").read_text())
-            milliamperes = int((label_file.parent / f"curr{number}_input").read_text())
-        except (OSError, ValueError):
-            # A rail without a current (a sum of shunt voltages, a rail that is off) has no power.
-            continue
-        rails[label] = millivolts * milliamperes / 1e6
-    for name in INPUT_RAILS:
-        if name in rails:
-            return rails[name]
-    return sum(rails.values()) if rails else Missing("no power rail is shown under /sys/class/hwmon")

@@ -2,82 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Union
+from typing import Any, TypeVar, Union
 
+from saetui.protocol.device_load import DeviceLoad
 from saetui.protocol.messages import DeviceReading
 
-PLAUSIBLE = (-40.0, 150.0)
-"""Degrees Celsius. A zone whose sensor is off shows 0 K or less, or a huge number."""
+LONGEST_REASON = 28
+"""Characters of a reason, so that the top line of a terminal shows it whole or not at all."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Why a value cannot be measured."""
+    """Why a value cannot be measured.
+
+    Raises:
+        ValueError: the reason is longer than `LONGEST_REASON`.
+    """
 
     reason: str
 
+    def __post_init__(self) -> None:
+        if not 0 < len(self.reason) <= LONGEST_REASON:
+            raise ValueError(f"a reason of {len(self.reason)} characters: {self.reason!r}")
 
-Measurement = Union[float, Missing]
+
+Measured = Union[T, Missing]
+
+_OLD_NAMES = {
+    "load": "load_share",
+    "memory_used": "memory_used_bytes",
+    "memory_total": "memory_total_bytes",
+    "temperature": "temperature_celsius",
+    "power": "power_watts",
+}
+"""Field of `DeviceReading` → field of `DeviceLoad`."""
 
 
-def device_reading(name: str, kind: str, values: Mapping[str, Measurement]) -> DeviceReading:
-    """A `DeviceReading` of load, memory_used, memory_total, temperature and power; reasons for absent ones go into `missing`."""
-    known = {field: value for field, value in values.items() if not isinstance(value, Missing)}
-    used, total = known.get("memory_used"), known.get("memory_total")
+def device_load(name: str, kind: str, figures: Mapping[str, Any]) -> DeviceLoad:
+    """The record of one device; the reasons for absent figures go into `missing`.
+
+    Args:
+        figures: field of `DeviceLoad` → its value or a `Missing`.
+    """
+    known = {field: value for field, value in figures.items() if not isinstance(value, Missing)}
+    missing = {field: value.reason for field, value in figures.items() if isinstance(value, Missing)}
+    return DeviceLoad(name=name, kind=kind, missing=missing, **known)
+
+
+def device_reading(devices: Sequence[DeviceLoad]) -> DeviceReading:
+    """All devices, and the first of them in the fields that older clients know."""
+    first = devices[0]
     return DeviceReading(
-        name=name,
-        kind=kind,
-        load=known.get("load"),
-        memory_used=None if used is None else int(used),
-        memory_total=None if total is None else int(total),
-        temperature=known.get("temperature"),
-        power=known.get("power"),
-        missing={field: value.reason for field, value in values.items() if isinstance(value, Missing)},
+        name=first.name,
+        kind=first.kind,
+        missing={old: first.missing[field] for old, field in _OLD_NAMES.items() if field in first.missing},
+        devices=tuple(devices),
+        **{old: getattr(first, field) for old, field in _OLD_NAMES.items()},
     )
 
 
-def measure(read: Callable[[], float]) -> Measurement:
-    """The value that `read` finds in a file, or why there is none."""
+def measure(read: Callable[[], T], absent: str = "the kernel does not show it") -> Measured[T]:
+    """What `read` finds in a file, or why there is none. `absent`: the reason where there is no such file."""
     try:
         return read()
-    except FileNotFoundError as error:
-        return Missing(f"{error.filename} does not exist")
-    except (OSError, ValueError) as error:
-        return Missing(str(error))
-
-
-def zone_temperature(root: Path, wanted: tuple[str, ...]) -> Measurement:
-    """The temperature, in °C, of the first matching zone of the kernel (Documentation/driver-api/thermal/sysfs-api.rst).
-
-    Args:
-        root: of the file system; `/` except in tests.
-        wanted: beginnings of zone types in lower case, the best first.
-    """
-    zones: dict[str, Path] = {}
-    try:
-        found = sorted((root / "sys/class/thermal").glob("thermal_zone*"))
-    except OSError as error:
-        return Missing(str(error))
-    for zone in found:
-        try:
-            zones.setdefault((zone / "type").read_text().strip().lower(), zone / "temp")
-        except OSError:
-            continue
-    if not zones:
-        return Missing("this machine shows no thermal zones")
-    for word in wanted:
-        for kind, file in zones.items():
-            if kind.startswith(word):
-                return measure(partial(_degrees, file))
-    return Missing(f"no thermal zone is one of {', '.join(wanted)}; there are {', '.join(zones)}")
-
-
-def _degrees(file: Path) -> float:
-    value = int(file.read_text()) / 1000
-    if not PLAUSIBLE[0] < value < PLAUSIBLE[1]:
-        raise ValueError(f"{file} says {value:g} °C")
-    return value
+    except FileNotFoundError:
+        return Missing(absent)
+    except PermissionError:
+        return Missing("it may not be read")
+    except OSError:
+        return Missing("the sensor gives no value")
+    except ValueError:
+        return Missing("its value makes no sense")

@@ -18,6 +18,7 @@ from saetui.jobs.job import Job
 from saetui.jobs.preferences import Preferences
 from saetui.jobs.template_files import ImportResult
 from saetui.jobs.templates import Template
+from saetui.protocol.device_load import DeviceLoad
 from saetui.spec.problems import Problem
 
 PROTOCOL_VERSION = 3
@@ -56,6 +57,8 @@ class CannotTrain(msgspec.Struct, frozen=True, kw_only=True):
 class DeviceReading(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine does now. A figure that cannot be had is None, never 0.
 
+    All but `devices` and `cannot_train` is about the first device, the one that jobs get which ask for `auto`.
+
     Attributes:
         name: the device's name, e.g. `CPU, 2 cores` or `NVIDIA H100`.
         kind: `cpu`, `cuda` or `jetson`.
@@ -63,6 +66,8 @@ class DeviceReading(msgspec.Struct, frozen=True, kw_only=True):
         missing: for each figure that is None, the reason.
         cannot_train: why no training can start: torch is missing, does not fit or does not load. None where one can, and
             while that is not known.
+        devices: every device: the Jetson or the NVIDIA cards in the driver's order, then the processor. Empty from a
+            supervisor that is older than this field.
     """
 
     name: str
@@ -74,6 +79,7 @@ class DeviceReading(msgspec.Struct, frozen=True, kw_only=True):
     power: float | None = None
     missing: dict[str, str] = {}
     cannot_train: CannotTrain | None = None
+    devices: tuple[DeviceLoad, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, tag="snapshot", kw_only=True):

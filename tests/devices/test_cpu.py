@@ -4,25 +4,29 @@ from pathlib import Path
 
 from saetui.devices.cpu import read_cpu
 from saetui.devices.device import read_device
+from tests.devices.trees import zones
 
 
 def test_the_processor_has_a_load_and_memory_and_says_why_it_has_no_power() -> None:
-    reading = read_cpu()
-    assert reading.kind == "cpu" and "core" in reading.name
-    assert reading.load is not None and 0 <= reading.load <= 1
-    assert reading.memory_used is not None and reading.memory_total is not None
-    assert 0 < reading.memory_used < reading.memory_total
-    assert reading.power is None and reading.missing["power"]
+    load = read_cpu()
+    assert load.kind == "cpu" and "core" in load.name
+    assert load.load_share is not None and 0 <= load.load_share <= 1
+    assert load.memory_used_bytes is not None and load.memory_total_bytes is not None
+    assert 0 < load.memory_used_bytes < load.memory_total_bytes
+    assert load.power_watts is None and load.missing["power_watts"]
 
 
 def test_a_temperature_is_that_of_the_package_or_missing_with_its_reason(tmp_path: Path) -> None:
-    assert "no thermal zones" in read_cpu(tmp_path).missing["temperature"]
-    for number, (kind, temperature) in enumerate([("acpitz", "20000"), ("x86_pkg_temp", "65000")]):
-        zone = tmp_path / f"sys/class/thermal/thermal_zone{number}"
-        zone.mkdir(parents=True)
-        (zone / "type").write_text(kind)
-        (zone / "temp").write_text(temperature)
-    assert read_cpu(tmp_path).temperature == 65
+    assert read_cpu(tmp_path).missing["temperature_celsius"] == "no thermal zones are shown"
+    zones(tmp_path, {"acpitz": "20000", "x86_pkg_temp": "65000"})
+    load = read_cpu(tmp_path)
+    assert load.temperature_celsius == 65
+    assert load.temperatures_celsius == {"acpitz": 20, "x86_pkg_temp": 65}
+
+
+def test_zones_of_other_parts_are_not_taken_for_the_processor(tmp_path: Path) -> None:
+    zones(tmp_path, {"iwlwifi_1": "41000"})
+    assert read_cpu(tmp_path).missing["temperature_celsius"] == "no thermal zone of this kind"
 
 
 def test_this_machine_is_read_and_every_figure_is_there_or_has_its_reason() -> None:
