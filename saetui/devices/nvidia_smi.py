@@ -1,4 +1,4 @@
-"""NVIDIA cards, read with nvidia-smi: a process for each reading."""
+"""NVIDIA cards, read with nvidia-smi: a process for each reading, so only where NVML cannot be asked itself."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _card(name: str, load: str, total: str, free: str, temperature: str, power: 
             "temperature_celsius": _number(temperature),
             "power_watts": _number(power),
             # The name of the column depends on the driver, and nvidia-smi answers nothing at all to a name it does not know.
-            "slowed_by": Missing("nvidia-smi is not asked"),
+            "slowed_by": Missing("only NVML tells it"),
         },
     )
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from saetui.devices.device import read_device
+from saetui.devices.device import Devices
 from saetui.errors import HomeError
 from saetui.home import Home
 from saetui.jobs.damage import record_damage
@@ -91,6 +91,7 @@ class Service:
         self._listener = Listener(home, self._serve)
         self._leaving = asyncio.Event()
         self._check_now = asyncio.Event()
+        self._devices = Devices()
         self._device: DeviceReading | None = None
         self._torch = TorchCheck(home, trainer)
         self._cannot_train: CannotTrain | None = None
@@ -187,8 +188,10 @@ class Service:
 
     async def _sample(self) -> None:
         while True:
-            await self._broadcast.anyone.wait()
-            reading = await asyncio.to_thread(read_device)
+            if not self._broadcast.anyone.is_set():
+                await asyncio.to_thread(self._devices.close)
+                await self._broadcast.anyone.wait()
+            reading = await asyncio.to_thread(self._devices.read)
             self._device = msgspec.structs.replace(reading, cannot_train=self._cannot_train)
             self._broadcast.publish(DeviceChanged(self._device))
             await asyncio.sleep(SAMPLE_SECONDS)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from saetui.devices.cpu import read_cpu
-from saetui.devices.device import read_device
 from tests.devices.trees import zones
 
 
@@ -27,9 +26,3 @@ def test_a_temperature_is_that_of_the_package_or_missing_with_its_reason(tmp_pat
 def test_zones_of_other_parts_are_not_taken_for_the_processor(tmp_path: Path) -> None:
     zones(tmp_path, {"iwlwifi_1": "41000"})
     assert read_cpu(tmp_path).missing["temperature_celsius"] == "no thermal zone of this kind"
-
-
-def test_this_machine_is_read_and_every_figure_is_there_or_has_its_reason() -> None:
-    reading = read_device()
-    for figure in ("load", "memory_used", "memory_total", "temperature", "power"):
-        assert (getattr(reading, figure) is None) == (figure in reading.missing)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from saetui.devices.device import default_device
+from saetui.devices.nvidia import NvidiaCards
 from saetui.devices.nvidia_smi import parse, read_with_nvidia_smi
 from saetui.tegra import is_jetson
 
@@ -21,6 +22,10 @@ def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return program
 
 
+def without_nvml() -> NvidiaCards:
+    return NvidiaCards(lambda: None)
+
+
 def test_every_card_is_read_in_bytes_shares_degrees_and_watts() -> None:
     one, two = parse("NVIDIA H100 PCIe, 87, 81559, 61079, 61, 250.31\nNVIDIA H100 NVL, 1, 4, 3, 4, 5\n")
     assert (one.name, one.kind) == ("NVIDIA H100 PCIe", "cuda")
@@ -28,7 +33,7 @@ def test_every_card_is_read_in_bytes_shares_degrees_and_watts() -> None:
     assert one.memory_total_bytes == 81559 << 20 and one.memory_available_bytes == 61079 << 20
     assert one.memory_used_bytes == 20 << 30
     assert (one.temperature_celsius, one.power_watts) == (61, 250.31)
-    assert one.missing == {"slowed_by": "nvidia-smi is not asked"}
+    assert one.missing == {"slowed_by": "only NVML tells it"}
     assert (two.name, two.memory_used_bytes) == ("NVIDIA H100 NVL", 1 << 20)
 
 
@@ -49,7 +54,7 @@ def test_an_answer_without_a_card_is_no_card(output: str) -> None:
 def test_the_program_is_asked_where_it_is_installed(nvidia_smi: Path) -> None:
     nvidia_smi.write_text('#!/bin/sh\ncase "$1" in --query-gpu=name,*) echo "Card, 1, 3, 2, 4, 5";; esac\n')
     assert [card.name for card in read_with_nvidia_smi()] == ["Card"]
-    assert default_device() == "cuda:0"
+    assert default_device(without_nvml()) == "cuda:0"
 
 
 def test_a_program_that_fails_is_no_card(nvidia_smi: Path) -> None:
@@ -57,4 +62,4 @@ def test_a_program_that_fails_is_no_card(nvidia_smi: Path) -> None:
         subprocess.run([str(nvidia_smi)], check=True)
     assert read_with_nvidia_smi() == []
     if not is_jetson():
-        assert default_device() == "cpu"
+        assert default_device(without_nvml()) == "cpu"
