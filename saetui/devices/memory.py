@@ -1,4 +1,4 @@
-"""The memory of the machine: what of it can be had, swap, and swap in compressed memory (zram)."""
+"""The memory of the machine: what this process can have of it, swap, and swap in compressed memory (zram)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from saetui.devices.cgroups import memory_limits
 from saetui.devices.measurements import Measured, Missing, measure
 
 KIB = 1024
@@ -26,6 +27,8 @@ def _memory(root: Path) -> dict[str, Measured[int]]:
     if isinstance(found, Missing):
         return dict.fromkeys(names, found)
     total, available = found
+    for one in memory_limits(root):
+        total, available = min(total, one.limit), min(available, one.free)
     return dict(zip(names, (total, available, total - available)))
 
 

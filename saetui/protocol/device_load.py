@@ -12,6 +12,7 @@ class DeviceLoad(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         name: e.g. `NVIDIA H100 PCIe`.
         kind: `cpu`, `cuda` (an NVIDIA card) or `jetson` (the GPU and the memory that it shares with the CPU).
         load_share: 0 to 1.
+        memory_total_bytes: of a CPU or Jetson: no more than a cgroup allows this process.
         memory_available_bytes: what a process can still have. Files in the page cache count as available.
         memory_used_bytes: the total without what is available.
         swap_total_bytes: of all swap areas. Not of cards, and neither is what follows about zram.
