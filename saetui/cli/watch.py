@@ -18,7 +18,8 @@ from saetui.display.sparkline import BARS, sparkline
 from saetui.display.text import plain, shorten
 from saetui.errors import FormatError
 from saetui.jobs.job import Job, Status
-from saetui.protocol.messages import GetJob
+from saetui.jobs.notices import desktop_notice, ended_notice, has_ended
+from saetui.protocol.messages import GetJob, GetPreferences
 from saetui.rundir.events import EventReader, LoggedEvent
 from saetui.rundir.layout import RunDirectory
 
@@ -56,6 +57,7 @@ def wait_for(job: Job, as_json: bool, *, every_event: bool = False) -> int:
         0 when the job completed, else 1.
     """
     progress = ProgressLine(every_event)
+    first = job
     try:
         for now in follow_job(job.id):
             job = now
@@ -69,10 +71,20 @@ def wait_for(job: Job, as_json: bool, *, every_event: bool = False) -> int:
             print_json(job)
         return 1
     progress.end()
+    if sys.stderr.isatty() and has_ended(first, job):
+        _give_notice(job)
     print_result(job, as_json, lambda: _print_outcome(job))
     if job.error is not None:
         note("error: " + " ".join(part for part in (job.error.message, job.error.suggestion) if part))
     return 0 if job.status is Status.COMPLETED else 1
+
+
+def _give_notice(job: Job) -> None:
+    """Ring, and ask the terminal for a notice, where the preferences allow it: who waits looks at another window."""
+    preferences = ask(GetPreferences()).preferences
+    bell = "\a" if preferences.bell else ""
+    notice = desktop_notice(ended_notice([job])) if preferences.desktop_notices else ""
+    click.echo(bell + notice, err=True, nl=False)
 
 
 def _print_outcome(job: Job) -> None:

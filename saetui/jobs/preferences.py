@@ -33,6 +33,9 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True):
     refresh_seconds: float = 0.5
     ascii_charts: bool = False
     charts: str = DEFAULT_CHARTS
+    notices: bool = True
+    bell: bool = True
+    desktop_notices: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,10 @@ _ROWS = (
     Preference("refresh_seconds", "refresh",
         "Seconds between two drawings of changing figures; a slow connection needs more.", limits=(0.2, 60)),
     Preference("ascii_charts", "ASCII charts", "Draw charts with ASCII characters instead of braille dots."),
+    Preference("notices", "notices", "Say on the screen when a job has completed, failed or is lost."),
+    Preference("bell", "bell", "Ring the terminal's bell then; `saetui watch` rings it too."),
+    Preference("desktop_notices", "desktop",
+        "Ask the terminal for a notice of the desktop then, also in `saetui watch`; tmux needs: set -g allow-passthrough on."),
     Preference("charts", "charts", "Which charts come first, by their columns in the metrics; the others are on the pages after them.",
         choices=CHARTS, several=True),
 )  # fmt: skip

@@ -19,8 +19,9 @@ from saetui.errors import SaetuiError
 from saetui.home import Home
 from saetui.jobs.damage import acknowledge_damage, read_damage
 from saetui.jobs.job import Job
+from saetui.jobs.notices import has_ended
 from saetui.jobs.preferences import DEFAULT_CHARTS, PreferenceValue, chosen_charts
-from saetui.protocol.messages import BaseRequest, Event, PreferencesChanged, R, SetPreferences, Snapshot
+from saetui.protocol.messages import BaseRequest, Event, JobChanged, PreferencesChanged, R, SetPreferences, Snapshot
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
 from saetui.tui.key_queue import KeyQueue
@@ -30,7 +31,7 @@ from saetui.tui.screens.dialog import ErrorScreen
 from saetui.tui.screens.too_small import TooSmallScreen, is_too_small
 from saetui.tui.shell import Answer, ModelChanged, Source, Undoable
 from saetui.tui.state import Connection, Model
-from saetui.tui.terminal import copied_note, leave_when_gone
+from saetui.tui.terminal import copied_note, give_notice, leave_when_gone
 from saetui.tui.theme import OFFERED_THEMES, OWN_THEMES, VARIABLES, theme_for_terminal, theme_named
 
 REPAINT_SECONDS = 0.5
@@ -70,6 +71,7 @@ class SaetuiApp(App[None]):
         self._given_theme = theme
         self._source = source
         self._home = home
+        self._ended: list[Job] = []
         self._news: list[Snapshot | Event | Unreachable] = []
         self._stale = False
         self._repainting: Timer | None = None
@@ -114,6 +116,9 @@ class SaetuiApp(App[None]):
                 self._take_event(one)
             else:
                 self.lose(one.error)
+        if self._ended and self.model.preferences is not None:
+            give_notice(self, self._ended, self.model.preferences)
+        self._ended = []
 
     def _take_snapshot(self, snapshot: Snapshot) -> None:
         was_lost = self.model.connection is Connection.LOST
@@ -129,10 +134,13 @@ class SaetuiApp(App[None]):
         self.redraw()
 
     def _take_event(self, event: Event) -> None:
-        if self.model.apply(event.change):
+        change = event.change
+        if isinstance(change, JobChanged) and has_ended(self.model.jobs.get(change.job.id), change.job):
+            self._ended.append(change.job)
+        if self.model.apply(change):
             self._stale = True
             return
-        if isinstance(event.change, PreferencesChanged):
+        if isinstance(change, PreferencesChanged):
             self._apply_preferences()
         self.redraw()
 

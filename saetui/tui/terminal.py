@@ -1,4 +1,4 @@
-"""The user's terminal: whether it can show saetui, its clipboard, and leaving once it is gone."""
+"""The user's terminal: whether it can show saetui, its clipboard and notices, and leaving once it is gone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from textual.app import App
 
 from saetui.errors import SaetuiError
+from saetui.jobs.job import Job, Status
+from saetui.jobs.notices import desktop_notice, ended_notice
+from saetui.jobs.preferences import Preferences
 
 CLIPBOARD_LIMIT = 74_994
 """Bytes that terminals accept in one OSC 52 sequence (100,000 in base64, less its frame)."""
@@ -51,6 +54,18 @@ def leave_when_gone(app: App[Any]) -> None:
     poll = select.poll()
     poll.register(sys.__stdin__.fileno() if sys.__stdin__ else 0, 0)
     app.set_interval(1.0, lambda: hang_up() if poll.poll(0) else None)
+
+
+def give_notice(app: App[Any], ended: Sequence[Job], preferences: Preferences) -> None:
+    """One notice for all jobs that ended in the news just read, on the ways that the preferences allow."""
+    text = ended_notice(ended)
+    bad = any(job.status is not Status.COMPLETED for job in ended)
+    if preferences.notices:
+        app.notify(text, severity="error" if bad else "information", markup=False)
+    if preferences.bell:
+        app.bell()
+    if preferences.desktop_notices and app._driver is not None:
+        app._driver.write(desktop_notice(text))
 
 
 def copied_note(text: str, name: str, environment: Mapping[str, str] = os.environ) -> tuple[str, Severity]:

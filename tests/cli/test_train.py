@@ -60,7 +60,9 @@ def test_on_a_terminal_progress_is_one_line_that_is_written_over(home: Home, tmp
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
     command = [sys.executable, "-m", "saetui", "train", str(small_spec(tmp_path)), "--wait"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs) as waiting:
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    environment.pop("TMUX", None)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as waiting:
         os.close(theirs)
         shown = b""
         while part := read_terminal(ours):
@@ -70,6 +72,8 @@ def test_on_a_terminal_progress_is_one_line_that_is_written_over(home: Home, tmp
     warnings, _, progress = shown.decode().partition("\r\x1b[K")
     assert "warning: num_steps" in warnings
     assert progress.count("\n") == 1
+    progress, _, notice = progress.partition("\n")
+    assert notice.startswith("\a\x1b]9;small completed after "), "the bell, and a notice of the desktop"
     updates = progress.rstrip().split("\r\x1b[K")
     assert "✓ completed" in updates[-1]
     assert "30/30" in updates[-1]
