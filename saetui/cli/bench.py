@@ -49,10 +49,11 @@ def _print(figures: MachineFigures) -> None:
         [
             step.architecture, f"{step.width} × {count(step.latents)}", count(step.batch_size),
             number(step.seconds * 1000), count(round(step.batch_size / step.seconds)), percent(step.share),
+            number(step.l0),
         ]
         for step in figures.steps
     ]  # fmt: skip
-    columns = right("batch", "ms a step", "tokens/s", "of five products")
+    columns = right("batch", "ms a step", "tokens/s", "of five products", "L0")
     print_table([Column("architecture"), Column("d × latents"), *columns], rows)
     for forward in figures.forwards:
         speed_text = short_count(forward.parameter_tokens)

@@ -11,14 +11,21 @@ import msgspec
 from saetui.errors import FormatError
 from saetui.formats.regular import read_regular
 
-VERSION = 1
+VERSION = 2
+"""Version 1 measured architectures with a penalty at an L0 of 0, which is too fast."""
 
 LIMIT = 1 << 20
 """The most bytes of the file."""
 
 
 class StepFigure(msgspec.Struct, frozen=True, kw_only=True):
-    """One whole training step. `seconds`: its time; `share`: its speed as a share of that of its matrix products alone."""
+    """One whole training step.
+
+    Attributes:
+        seconds: its time.
+        share: its speed as a share of that of its matrix products alone.
+        l0: latents that fired for a token.
+    """
 
     architecture: str
     width: int
@@ -26,6 +33,7 @@ class StepFigure(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int
     seconds: float
     share: float
+    l0: float
 
 
 class ForwardFigure(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,10 +7,10 @@ import sys
 import torch
 
 from saetui.sae import DeadLatents, IntervalSums, build
-from saetui.spec.architectures import TRANSCODERS
+from saetui.spec.architectures import BY_K, TRANSCODERS
 from saetui.training.allocator import keep_freed_memory
 from saetui.training.gradient_step import accumulate
-from saetui.training.tasks.bench import SETTLED_BIAS
+from saetui.training.tasks.bench import claimed_l0, require_l0, settled
 from tests.benchmarks.taking_turns import take_turns
 
 
@@ -19,15 +19,14 @@ def main() -> None:
     architecture, state = sys.argv[1], sys.argv[6]
     d, latents, batch, k = map(int, sys.argv[2:6])
     keep_freed_memory()
-    by_k = architecture in ("topk", "batch_topk", "matryoshka", *TRANSCODERS)
-    options = {"k": k} if by_k else {}
-    sae = build(architecture, d, d, latents, torch.Generator().manual_seed(0), **options)
-    if state == "settled" and not by_k:
-        with torch.no_grad():
-            sae.encoder_bias.fill_(SETTLED_BIAS)
+    x = torch.randn(batch, d)
+    if state == "settled":
+        sae = settled(architecture, d, latents, k, x)
+    else:
+        options = {"k": k} if architecture in BY_K else {}
+        sae = build(architecture, d, d, latents, torch.Generator().manual_seed(0), **options)
     optimizer = torch.optim.Adam(sae.parameters(), lr=1e-9, fused=True)
     dead, sums = DeadLatents(latents, 10**9), IntervalSums(latents, d)
-    x = torch.randn(batch, d)
     target = torch.randn(batch, d) if architecture in TRANSCODERS else None
     for parameter in sae.parameters():
         parameter.grad = torch.zeros_like(parameter)
@@ -42,8 +41,12 @@ def main() -> None:
         sae.after_step()
         sums.add(x if target is None else target, losses)
         dead.update(losses.statistics)
+        l0s.append(losses.statistics.fired)
 
+    l0s: list[torch.Tensor] = []
     take_turns(step)
+    if state == "settled":
+        require_l0(architecture, float(l0s[-1].sum()) / batch, claimed_l0(architecture, latents, k))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ def step():
     output.fvu.backward()
     fired[output.latent_indices.flatten()] = True
     coder.remove_gradient_parallel_to_decoder_directions()
-    torch.nn.utils.clip_grad_norm_(coder.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad()
 

@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 FIGURES = MachineFigures(
     device="CPU", torch="2", measured_at="2026-01-01T00:00:00Z", products={"float32": 1e11},
-    steps=(StepFigure(architecture="topk", width=128, latents=1024, batch_size=2048, seconds=0.1, share=1.0),),
+    steps=(StepFigure(architecture="topk", width=128, latents=1024, batch_size=2048, seconds=0.1, share=1.0, l0=32.0),),
     forwards=(ForwardFigure(width=128, parameter_tokens=1e9),),
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Measures this machine, for `saetui bench`: matrix products, a step of each architecture, a transformer's layers.
 
 Each figure is the median of a few repetitions after a first one that is not counted. The latents of architectures with a
-penalty are set to fire on one token in a hundred, as trained ones do.
+penalty are set to fire on one token in a hundred, as trained ones do; how many fired is a figure beside the time.
 """
 
 from __future__ import annotations
@@ -15,16 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saetui.errors import SaetuiError
 from saetui.sae import DeadLatents, IntervalSums, SparseAutoencoder, build
-from saetui.spec.architectures import ARCHITECTURES, TRANSCODERS
+from saetui.spec.architectures import ARCHITECTURES, BY_K, TRANSCODERS
 from saetui.training.allocator import keep_freed_memory
 from saetui.training.gradient_step import accumulate
 from saetui.training.tasks.task import report, serve_task
 
 REPETITIONS = 3
 K = 32
-SETTLED_BIAS = -2.33
-"""Of unit-normal pre-activations 1 % are above 2.33."""
+FIRING = 0.01
+"""The share of the latents that fire for a token, in architectures with a penalty: about that of a trained SAE."""
+FIRING_TOLERANCE = 1.25
+"""How far the step that is timed may be from that, as a factor."""
+SAMPLE_TOKENS = 256
+"""On so many the bias is sought."""
+HALVINGS = 16
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PRODUCT_SIDE = {"cpu": 1024, "cuda": 8192}
 SLOW_SIDE = 256
@@ -52,12 +58,12 @@ def bench(request: dict[str, Any]) -> dict[str, Any]:
     for width, latents, batch in STEP_SIZES[kind]:
         for architecture in request.get("architectures") or ARCHITECTURES:
             report(f"{architecture}, {width} × {latents}, {batch} tokens")
-            seconds = _step_seconds(architecture, width, latents, batch, device)
+            seconds, l0 = _step_figures(architecture, width, latents, batch, device)
             limit = 5 * 2 * width * latents * batch / fastest
             steps.append(
                 {
                     "architecture": architecture, "width": width, "latents": latents, "batch_size": batch,
-                    "seconds": seconds, "share": limit / seconds,
+                    "seconds": seconds, "share": limit / seconds, "l0": l0,
                 }
             )  # fmt: skip
     forwards = []
@@ -77,17 +83,19 @@ def _product_speed(device: torch.device, dtype: torch.dtype) -> float:
     return float(2 * side**3 / _median(lambda: a @ b, device))
 
 
-def _step_seconds(architecture: str, width: int, latents: int, batch: int, device: torch.device) -> float:
-    """A whole step: forward, backward, clipping, Adam, dead latents, sums."""
-    sae = _settled(architecture, width, latents).to(device)
+def _step_figures(architecture: str, width: int, latents: int, batch: int, device: torch.device) -> tuple[float, float]:
+    """The seconds of a whole step (forward, backward, clipping, Adam, dead latents, sums), and the L0 of its tokens."""
+    x = torch.randn(batch, width, device=device)
+    sae = settled(architecture, width, latents, K, x)
     if device.type == "cuda":
         sae.compute_dtype = torch.bfloat16
     optimizer = torch.optim.Adam(sae.parameters(), lr=0.0, fused=True)
     dead, sums = DeadLatents(latents, 10**12, device), IntervalSums(latents, width, device)
-    x = torch.randn(batch, width, device=device)
     target: Tensor | None = torch.randn(batch, width, device=device) if architecture in TRANSCODERS else None
+    fired = torch.zeros((), device=device)
 
     def step() -> None:
+        nonlocal fired
         optimizer.zero_grad(set_to_none=True)
         losses = accumulate(sae, x, target, sparsity_coefficient=1e-3, dead=dead.current)
         sae.before_step()
@@ -96,19 +104,63 @@ def _step_seconds(architecture: str, width: int, latents: int, batch: int, devic
         sae.after_step()
         sums.add(x if target is None else target, losses)
         dead.update(losses.statistics)
+        fired = losses.statistics.fired.sum()
 
-    return _median(step, device)
+    seconds = _median(step, device)
+    l0 = float(fired) / batch
+    require_l0(architecture, l0, claimed_l0(architecture, latents, K))
+    return seconds, l0
 
 
-def _settled(architecture: str, width: int, latents: int) -> SparseAutoencoder:
-    """An SAE of random weights that fires as rarely as a trained one."""
-    by_k = architecture in ("topk", "batch_topk", "matryoshka", *TRANSCODERS)
-    options: dict[str, int] = {"k": K} if by_k else {}
-    sae = build(architecture, width, width, latents, torch.Generator().manual_seed(0), **options)
+def claimed_l0(architecture: str, latents: int, k: int) -> float:
+    """The latents that shall fire for a token."""
+    return k if architecture in BY_K else FIRING * latents
+
+
+def require_l0(architecture: str, l0: float, claimed: float) -> None:
+    """A time says nothing about a training whose SAE is far denser, or does nothing.
+
+    Raises:
+        SaetuiError: the L0 is off by more than `FIRING_TOLERANCE`.
+    """
+    if not claimed / FIRING_TOLERANCE <= l0 <= claimed * FIRING_TOLERANCE:
+        raise SaetuiError(
+            f"The step of {architecture} was measured at an L0 of {l0:.3g}, not {claimed:.3g}.",
+            "This is a fault of the benchmark: please report it.",
+        )
+
+
+def settled(architecture: str, width: int, latents: int, k: int, x: Tensor) -> SparseAutoencoder:
+    """An SAE of random weights whose latents fire as rarely as those of a trained one.
+
+    Args:
+        k: of architectures that have it.
+        x: what it will be measured on, shape (B, width); the SAE is on its device.
+    """
+    by_k = architecture in BY_K
+    options: dict[str, int] = {"k": k} if by_k else {}
+    sae = build(architecture, width, width, latents, torch.Generator().manual_seed(0), **options).to(x.device)
     if not by_k:
-        with torch.no_grad():
-            sae.encoder_bias.fill_(SETTLED_BIAS)
+        _lower_bias(sae, x[:SAMPLE_TOKENS], FIRING)
     return sae
+
+
+@torch.no_grad()
+def _lower_bias(sae: SparseAutoencoder, x: Tensor, share: float) -> None:
+    """Set one bias for all latents, by halving an interval, so that this share of them fires on x."""
+
+    def firing(bias: float) -> float:
+        sae.encoder_bias.fill_(bias)
+        return float((sae.encode(x) > 0).float().mean())
+
+    low = -1.0
+    while firing(low) > share:
+        low *= 2
+    high = 0.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if firing(middle) < share else (low, middle)
+    sae.encoder_bias.fill_(high)
 
 
 def _forward_speed(width: int, device: torch.device) -> float:
