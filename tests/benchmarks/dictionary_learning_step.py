@@ -27,4 +27,13 @@ else:
     trainer = (TopKTrainer if architecture == "topk" else BatchTopKTrainer)(k=k, **common)
 x = torch.randn(batch, d)
 turns = iter(range(10**6))
-take_turns(lambda: trainer.update(next(turns), x))
+
+
+@torch.no_grad()
+def l0():
+    """Of the same batch once more, since the trainer keeps its latents to itself; its rate is too small to change them."""
+    chosen_by_k = {} if architecture == "standard" else {"use_threshold": False}
+    return float((trainer.ae.encode(x, **chosen_by_k) > 0).sum()) / batch
+
+
+take_turns(lambda: trainer.update(next(turns), x), l0)

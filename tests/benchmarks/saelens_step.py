@@ -33,10 +33,13 @@ if state == "settled" and architecture in ("standard", "jumprelu", "gated"):
     with torch.no_grad():
         scale = sae.W_enc.norm(dim=0)
         bias = sae.b_gate if architecture == "gated" else sae.b_enc
-        bias.copy_(-2.33 * scale)
+        threshold = sae.threshold if architecture == "jumprelu" else 0.0
+        # 1 % of unit-normal values are above 2.33.
+        bias.copy_(threshold - 2.33 * scale)
 optimizer = torch.optim.Adam(sae.parameters(), lr=1e-9)
 x = torch.randn(batch, d)
 silent = torch.zeros(latents)
+fired = torch.zeros(latents)
 coefficients = {key: float(getattr(value, "value", value)) for key, value in sae.get_coefficients().items()}
 for parameter in sae.parameters():
     parameter.grad = torch.zeros_like(parameter)
@@ -44,6 +47,7 @@ optimizer.step()
 
 
 def step():
+    global fired
     output = sae.training_forward_pass(
         TrainStepInput(
             sae_in=x,
@@ -55,11 +59,12 @@ def step():
     )
     with torch.no_grad():
         silent.add_(1)
-        silent[(output.feature_acts.to_dense() > 0).float().sum(0) > 0] = 0
+        fired = (output.feature_acts.to_dense() > 0).float().sum(0)
+        silent[fired > 0] = 0
     optimizer.zero_grad()
     output.loss.backward()
     torch.nn.utils.clip_grad_norm_(sae.parameters(), 1.0)
     optimizer.step()
 
 
-take_turns(step)
+take_turns(step, lambda: float(fired.sum()) / batch)

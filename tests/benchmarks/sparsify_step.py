@@ -21,14 +21,19 @@ for parameter in coder.parameters():
 optimizer.step()
 
 
+active = torch.zeros(0)
+
+
 def step():
+    global active
     coder.set_decoder_norm_to_unit_norm()
     output = coder(x, dead_mask=None)
     output.fvu.backward()
+    active = output.latent_acts.detach()
     fired[output.latent_indices.flatten()] = True
     coder.remove_gradient_parallel_to_decoder_directions()
     optimizer.step()
     optimizer.zero_grad()
 
 
-take_turns(step)
+take_turns(step, lambda: float((active > 0).sum()) / batch)

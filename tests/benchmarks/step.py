@@ -2,7 +2,8 @@
 
 A process for ours and one for each peer, asked for a step in turn, on random activations of the same sizes; the figures are
 medians over the rounds, as times and as ratios. Architectures with a penalty are set to fire on 1 % of the latents, as
-trained ones do, in ours and in the peers alike; `(dense)` is the same architecture as it starts, with half of them firing.
+trained ones do, in ours and in the peers alike, and each tells the L0 of its last step: another L0 than that is refused.
+`(dense)` is the same architecture as it starts, with half of them firing.
 Machine and versions come first.
 """
 
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import torch
 
+from saetui.training.tasks.bench import claimed_l0, require_l0
 from tests.peers.environment import peer_python
 
 SIZES = {"small": (256, 2048, 4096), "large": (768, 6144, 4096)}
@@ -47,19 +49,21 @@ CONTENDERS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """Medians in milliseconds, and the largest resident memory of each process above what it had before its first step."""
+    """Medians in milliseconds, the largest resident memory of each process above what it had before its first step, and L0s."""
 
     size: str
     architecture: str
     matmuls: float
     times: dict[str, float]
     memory: dict[str, int]
+    l0: dict[str, float]
 
 
 class Contender:
     """A process that takes a step whenever it is asked, and answers with the milliseconds and the bytes that it took."""
 
     def __init__(self, python: Path, script: str, *arguments: str) -> None:
+        self.script = script
         self._command = f"{python} {script} {' '.join(arguments)}"
         command = [str(python), str(Path(__file__).with_name(script)), *arguments]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
@@ -89,11 +93,20 @@ class Contender:
                 return float(milliseconds), int(peak)
         raise RuntimeError(f"{self._command} gave no answer")
 
-    def close(self) -> None:
-        """Let it go."""
+    def close(self) -> float:
+        """Let it go: the L0 of its last step.
+
+        Raises:
+            RuntimeError: the process did not tell it.
+        """
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.close()
+        last = [line for line in self._process.stdout if line.startswith("l0 ")]
         self._process.wait()
+        if not last:
+            raise RuntimeError(f"{self._command} did not tell its L0")
+        return float(last[-1].split()[1])
 
 
 def products(d: int, latents: int, batch: int) -> Callable[[], None]:
@@ -112,7 +125,11 @@ def products(d: int, latents: int, batch: int) -> Callable[[], None]:
 
 
 def measure(architecture: str, size: tuple[int, int, int], rounds: int) -> Row:
-    """The medians of one architecture at one size, the contenders taking turns."""
+    """The medians of one architecture at one size, the contenders taking turns.
+
+    Raises:
+        SaetuiError: a contender was not measured at the L0 that is claimed.
+    """
     name, settled = architecture.removesuffix(DENSE), not architecture.endswith(DENSE)
     arguments = (name, *map(str, size), str(K), "settled" if settled else "fresh")
     contenders = {"saetui": Contender(Path(sys.executable), "saetui_step.py", *arguments)}
@@ -134,10 +151,12 @@ def measure(architecture: str, size: tuple[int, int, int], rounds: int) -> Row:
             milliseconds, memory[who] = contender.step()
             if turn >= WARM_UP:
                 times[who].append(milliseconds)
-    for contender in contenders.values():
-        contender.close()
+    l0 = {who: contender.close() for who, contender in contenders.items()}
+    if settled:
+        for who, measured in l0.items():
+            require_l0(f"{name} in {who}", measured, claimed_l0(name, size[1], K))
     medians = {who: statistics.median(values) for who, values in times.items()}
-    return Row(" / ".join(map(str, size)), architecture, statistics.median(matmuls), medians, memory)
+    return Row(" / ".join(map(str, size)), architecture, statistics.median(matmuls), medians, memory, l0)
 
 
 def main() -> None:
@@ -153,7 +172,8 @@ def main() -> None:
     print(f"{machine()}{lacking}", file=sys.stderr)
     if not arguments.json:
         print(
-            "d / latents / batch   architecture          products    saetui  of products  peers: ms, times ours, memory ratio"
+            "d / latents / batch   architecture          products    saetui  of products      L0  "
+            "peers: ms, times ours, memory ratio, L0"
         )
     for size in arguments.sizes:
         for architecture in arguments.architectures:
@@ -169,11 +189,11 @@ def machine() -> str:
 def _line(row: Row) -> str:
     ours, memory = row.times["saetui"], max(1, row.memory["saetui"])
     peers = "   ".join(
-        f"{who} {taken:.0f} {taken / ours:.1f}× {row.memory[who] / memory:.1f}×m"
+        f"{who} {taken:.0f} {taken / ours:.1f}× {row.memory[who] / memory:.1f}×m L0 {row.l0[who]:.3g}"
         for who, taken in row.times.items()
         if who != "saetui"
     )
-    return f"{row.size:22}{row.architecture:20}{row.matmuls:10.0f}{ours:10.0f}{ours / row.matmuls:12.2f}×  {peers}"
+    return f"{row.size:22}{row.architecture:20}{row.matmuls:10.0f}{ours:10.0f}{ours / row.matmuls:12.2f}×{row.l0['saetui']:8.3g}  {peers}"
 
 
 if __name__ == "__main__":
