@@ -16,7 +16,8 @@ from saetui.display.figures import duration, size
 from saetui.formats.names import site_name
 from saetui.home import find_home
 from saetui.protocol.messages import DeviceReading, Subscribe
-from saetui.spec.estimates import Estimate
+from saetui.spec.estimates import Estimate, slow_dtype
+from saetui.spec.problems import Problem
 from saetui.spec.validation import complete_spec
 
 READING_SECONDS = 3.0
@@ -41,7 +42,7 @@ def estimate_command(spec_file: str | None, template: str | None, overrides: tup
     sites = [site_name(layer, point) for layer in layers for point in spec.hook_points]
     gamma = measured_offsets(find_home().cache, spec.model, spec.revision, sites)
     estimate = msgspec.structs.replace(estimate_on_this_machine(spec, model, _reading()), gamma=gamma)
-    print_result(estimate, as_json, lambda: _print(estimate))
+    print_result(estimate, as_json, lambda: _print(estimate, slow_dtype(spec, estimate)))
     return 1 if estimate.fits is False else 0
 
 
@@ -53,7 +54,7 @@ def _reading() -> DeviceReading | None:
     return reading
 
 
-def _print(estimate: Estimate) -> None:
+def _print(estimate: Estimate, warning: Problem | None) -> None:
     print_facts((_NAMES.get(name, name), size(part)) for name, part in estimate.parts.items())
     available = "" if estimate.available_bytes is None else f" of {size(estimate.available_bytes)} available"
     verdict = {True: ": it fits", False: ": it does not fit", None: ""}[estimate.fits]
@@ -63,6 +64,8 @@ def _print(estimate: Estimate) -> None:
         note("For the time, measure this machine once: saetui bench")
     if estimate.suggestion:
         note(estimate.suggestion)
+    if warning is not None:
+        note(warning.sentence())
     for site, gamma in estimate.gamma.items():
         click.echo(_forecast(site, gamma))
 

@@ -11,9 +11,9 @@ import msgspec
 from saetui.catalog.models import ModelInfo, ModelSize, read_model_size
 from saetui.display import figures as display
 from saetui.spec.memory import memory_parts
-from saetui.spec.problems import SpecError
+from saetui.spec.problems import Problem, Severity, SpecError
 from saetui.spec.settings import count_latents, count_steps, resolve, with_defaults
-from saetui.spec.speed import MachineFigures, predict_seconds
+from saetui.spec.speed import MachineFigures, dtype_slowdown, predict_seconds
 from saetui.spec.training_spec import TrainingSpec
 
 SMALLEST_MICRO_BATCH = 256
@@ -34,6 +34,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
         available_bytes: free for a new process now; None where the machine was not asked.
         fits: None with `available_bytes`.
         suggestion: what would fit, when it does not.
+        dtype_slowdown: how many times slower than float32 the dtype of the spec is on this processor, which `seconds` does
+            not count; None where it is not slower, or not known.
         gamma: ‖mean‖ / ‖standard deviation‖ of the activations, for each site that was measured; see catalog/offsets.py.
     """
 
@@ -43,6 +45,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, int]
     seconds: Union[float, None]
     suggestion: Union[str, None]
+    dtype_slowdown: Union[float, None] = None
     gamma: dict[str, float] = {}
 
 
@@ -79,6 +82,19 @@ def estimate(
         parts=parts,
         seconds=None if figures is None else _seconds(spec, model, size, figures),
         suggestion=None if fits is not False else _what_fits(spec, model, size, device, available or 0),
+        dtype_slowdown=dtype_slowdown(figures, spec.dtype) if figures is not None and device == "cpu" else None,
+    )
+
+
+def slow_dtype(spec: TrainingSpec, found: Estimate) -> Problem | None:
+    """A warning of a dtype that has no fast path on this processor; None where it has one, or nothing was measured."""
+    if found.dtype_slowdown is None:
+        return None
+    return Problem(
+        field="dtype",
+        message=f"matrix products in {spec.dtype} are about {display.count(round(found.dtype_slowdown))} times slower here than in float32.",
+        suggestion="Choose float32; the estimate of the time is for that.",
+        severity=Severity.WARNING,
     )
 
 

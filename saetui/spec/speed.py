@@ -14,6 +14,9 @@ from saetui.formats.regular import read_regular
 VERSION = 2
 """Version 1 measured architectures with a penalty at an L0 of 0, which is too fast."""
 
+SLOWER = 2.0
+"""A dtype whose products are slower than those of float32 by more than this factor has no fast path. Smaller factors may be noise."""
+
 LIMIT = 1 << 20
 """The most bytes of the file."""
 
@@ -75,6 +78,14 @@ def read_figures(path: Path) -> MachineFigures | None:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FormatError(f"{path} cannot be read: {error}.", "Measure again: saetui bench") from error
     return figures if figures.version == VERSION else None
+
+
+def dtype_slowdown(figures: MachineFigures, dtype: str) -> float | None:
+    """How many times slower products in this dtype are than in float32; None where they are not, or were not measured."""
+    speed, usual = figures.products.get(dtype), figures.products.get("float32")
+    if not speed or not usual or usual <= SLOWER * speed:
+        return None
+    return usual / speed
 
 
 def predict_seconds(

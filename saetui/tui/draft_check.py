@@ -14,7 +14,7 @@ from saetui.display.figures import size
 from saetui.errors import DatasetError, ModelError, TorchError
 from saetui.protocol.messages import DeviceReading
 from saetui.sources.dataset_files import EVERYTHING
-from saetui.spec.estimates import Estimate
+from saetui.spec.estimates import Estimate, slow_dtype
 from saetui.spec.problems import Problem, Severity, errors_of
 from saetui.spec.validation import check_everything, complete_spec
 from saetui.tui.draft import Draft
@@ -65,8 +65,10 @@ def check_draft(
     estimate = None
     if model is not None and not errors_of(problems):
         try:
-            estimate = estimate_on_this_machine(complete_spec(raw).spec, model, device)
-            problems = (*problems, *_too_large(estimate, device))
+            spec = complete_spec(raw).spec
+            estimate = estimate_on_this_machine(spec, model, device)
+            slow = slow_dtype(spec, estimate)
+            problems = (*problems, *_too_large(estimate, device), *(() if slow is None else (slow,)))
         except ModelError as error:
             damaged = Problem(field="model", message=error.message, suggestion=error.suggestion, kind=error.kind)
             problems = (*problems, damaged)

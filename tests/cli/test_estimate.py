@@ -27,11 +27,21 @@ def test_the_document_has_the_fields_that_programs_rely_on(home: Home, saetui: S
     outcome = saetui("estimate", spec_file(tmp_path), "--json")
     assert outcome.code == 0, outcome.err
     document = outcome.document
-    assert set(document) == {"total_bytes", "available_bytes", "fits", "parts", "seconds", "suggestion", "gamma"}
+    assert set(document) == {
+        "total_bytes",
+        "available_bytes",
+        "fits",
+        "parts",
+        "seconds",
+        "suggestion",
+        "dtype_slowdown",
+        "gamma",
+    }
     assert sum(document["parts"].values()) == document["total_bytes"]
     assert document["available_bytes"] > 0
     assert document["fits"] is True
     assert document["seconds"] is None, "this machine has not been measured in this home"
+    assert document["dtype_slowdown"] is None
     assert document["gamma"] == {}, "no activations lie in this home's cache"
 
 
@@ -41,6 +51,18 @@ def test_with_figures_of_the_machine_there_is_a_time(home: Home, saetui: Saetui,
     outcome = saetui("estimate", spec_file(tmp_path, num_steps=100), "--json")
     assert outcome.document["seconds"] > 0
     assert "time about" in saetui("estimate", spec_file(tmp_path, num_steps=100)).out
+
+
+def test_a_dtype_without_a_fast_path_is_warned_of(home: Home, saetui: Saetui, tmp_path: Path) -> None:
+    home.make()
+    slow = msgspec.structs.replace(FIGURES, products={"float32": 130e9, "bfloat16": 1e9})
+    write_durably(home.machine_figures, msgspec.json.encode(slow))
+    asked = (spec_file(tmp_path, num_steps=100), "-o", "device=cpu", "-o")
+    assert saetui("estimate", *asked, "dtype=bfloat16", "--json").document["dtype_slowdown"] == pytest.approx(130)
+    warned = saetui("estimate", *asked, "dtype=bfloat16")
+    assert warned.code == 0
+    assert "bfloat16 are about 130 times slower here than in float32" in " ".join(warned.err.split())
+    assert "slower" not in saetui("estimate", *asked, "dtype=float32").err
 
 
 def test_what_does_not_fit_exits_with_1_and_says_what_would(saetui: Saetui, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from saetui.catalog.models import ModelInfo
 from saetui.spec.architectures import ARCHITECTURES, default_hook_points
-from saetui.spec.estimates import Estimate, estimate
+from saetui.spec.estimates import Estimate, estimate, slow_dtype
+from saetui.spec.problems import Severity
 from saetui.spec.speed import ForwardFigure, MachineFigures, StepFigure
 from saetui.spec.training_spec import parse_spec
 from saetui.spec.validation import complete_spec
@@ -53,6 +54,34 @@ def on_paper(model: ModelInfo, layers: list[int], dtype: str = "auto", **hyperpa
         "architecture": "topk", "dtype": dtype, "hyperparameters": hyperparameters,
     }  # fmt: skip
     return estimate(parse_spec(spec)[0], model, available=6 * GIB, device="jetson")
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "device", "dtype", "slowdown"),
+    [
+        (1e9, "cpu", "bfloat16", 100.0),
+        (1e9, "cpu", "auto", None),
+        (1e9, "cpu", "float16", None),
+        (1e9, "cuda", "bfloat16", None),
+        (9e10, "cpu", "bfloat16", None),
+        (3e11, "cpu", "bfloat16", None),
+    ],
+)
+def test_a_dtype_that_is_slow_on_this_processor_is_warned_of(
+    bfloat16: float, device: str, dtype: str, slowdown: float | None
+) -> None:
+    """Only where it was measured, and not for noise, nor where it is faster."""
+    ready = complete_spec(
+        {"model": "bundled:tiny", "dataset": {"source": "bundled:stdlib"}, "layers": [1], "dtype": dtype}
+    )
+    figures = msgspec.structs.replace(FIGURES, products={"float32": 1e11, "bfloat16": bfloat16})
+    found = estimate(ready.spec, ready.model, device=device, figures=figures)
+    warning = slow_dtype(ready.spec, found)
+    assert found.dtype_slowdown == slowdown
+    assert (warning is None) == (slowdown is None)
+    if warning is not None:
+        assert warning.severity is Severity.WARNING
+        assert "bfloat16 are about 100 times slower" in warning.sentence()
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
