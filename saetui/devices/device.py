@@ -15,9 +15,9 @@ CPU = "cpu"
 FIRST_CARD = "cuda:0"
 
 
-def default_device(cards: NvidiaCards | None = None) -> str:
-    """The device for a job that asks for `auto`. May take a moment: the driver is asked. `cards`: those of this machine."""
-    if is_jetson():
+def default_device(root: Path = Path("/"), cards: NvidiaCards | None = None) -> str:
+    """The device for a job that asks for `auto`. May take a moment: the driver is asked. Arguments as of `Devices`."""
+    if is_jetson(root):
         return FIRST_CARD
     cards = cards or NvidiaCards()
     try:

@@ -27,8 +27,6 @@ def _memory(root: Path) -> dict[str, Measured[int]]:
     if isinstance(found, Missing):
         return dict.fromkeys(names, found)
     total, available = found
-    for one in memory_limits(root):
-        total, available = min(total, one.limit), min(available, one.free)
     return dict(zip(names, (total, available, total - available)))
 
 
@@ -40,7 +38,10 @@ def _total_and_available(root: Path) -> tuple[int, int]:
             found[name] = int(rest.split()[0]) * KIB
     if len(found) < 2:
         raise ValueError("/proc/meminfo does not say how much memory there is")
-    return found["MemTotal"], min(found["MemTotal"], found["MemAvailable"])
+    total, available = found["MemTotal"], min(found["MemTotal"], found["MemAvailable"])
+    for one in memory_limits(root):
+        total, available = min(total, one.limit), min(available, one.free)
+    return total, available
 
 
 def _swap(root: Path) -> dict[str, Measured[int]]:

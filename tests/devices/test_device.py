@@ -10,7 +10,6 @@ import pytest
 from saetui.devices.device import Devices, default_device
 from saetui.devices.measurements import LONGEST_REASON
 from saetui.devices.nvidia import NvidiaCards
-from saetui.tegra import is_jetson
 from tests.devices.nvml_library import Card, NvmlLibrary
 from tests.devices.trees import agx_orin, memory, orin_nano, thor
 
@@ -74,12 +73,16 @@ def test_devices_let_go_of_the_driver(tmp_path: Path) -> None:
     assert library.opened == 0
 
 
-@pytest.mark.skipif(is_jetson(), reason="a Jetson has a card whatever NVML says")
-def test_a_job_gets_the_first_card_or_else_the_processor() -> None:
+def test_a_job_gets_the_first_card_or_else_the_processor(tmp_path: Path) -> None:
     library = NvmlLibrary(Card(), Card())
-    assert default_device(NvidiaCards(lambda: library)) == "cuda:0"
+    assert default_device(tmp_path, NvidiaCards(lambda: library)) == "cuda:0"
     assert library.opened == 0
-    assert default_device(cards()) == "cpu"
+    assert default_device(tmp_path, cards()) == "cpu"
+
+
+def test_a_jetson_has_a_card_whatever_the_driver_says(tmp_path: Path) -> None:
+    orin_nano(tmp_path)
+    assert default_device(tmp_path, cards()) == "cuda:0"
 
 
 def test_this_machine_is_read_and_every_figure_is_there_or_has_its_reason() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,9 @@ def test_a_thor_has_the_load_from_the_driver_and_the_temperature_of_the_hottest_
 def test_a_thor_whose_driver_says_nothing_has_no_load_and_says_so(tmp_path: Path) -> None:
     thor(tmp_path)
     silent = DeviceLoad(name="NVIDIA Thor", kind="cuda", missing={"load_share": "not supported by this card"})
-    for said in ([], [silent]):
-        load = read_jetson(tmp_path, lambda said=said: said)  # type: ignore[misc]
+    nobody: list[DeviceLoad] = []
+    for said in (nobody, [silent]):
+        load = read_jetson(tmp_path, partial(list, said))
         assert load.load_share is None and load.missing == {"load_share": "the GPU's load is not shown"}
 
 

@@ -9,7 +9,6 @@ import pytest
 from saetui.devices.device import default_device
 from saetui.devices.nvidia import NvidiaCards
 from saetui.devices.nvidia_smi import parse, read_with_nvidia_smi
-from saetui.tegra import is_jetson
 
 
 @pytest.fixture
@@ -51,15 +50,14 @@ def test_an_answer_without_a_card_is_no_card(output: str) -> None:
     assert parse(output) == []
 
 
-def test_the_program_is_asked_where_it_is_installed(nvidia_smi: Path) -> None:
+def test_the_program_is_asked_where_it_is_installed(nvidia_smi: Path, tmp_path: Path) -> None:
     nvidia_smi.write_text('#!/bin/sh\ncase "$1" in --query-gpu=name,*) echo "Card, 1, 3, 2, 4, 5";; esac\n')
     assert [card.name for card in read_with_nvidia_smi()] == ["Card"]
-    assert default_device(without_nvml()) == "cuda:0"
+    assert default_device(tmp_path / "nothing", without_nvml()) == "cuda:0"
 
 
-def test_a_program_that_fails_is_no_card(nvidia_smi: Path) -> None:
+def test_a_program_that_fails_is_no_card(nvidia_smi: Path, tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         subprocess.run([str(nvidia_smi)], check=True)
     assert read_with_nvidia_smi() == []
-    if not is_jetson():
-        assert default_device(without_nvml()) == "cpu"
+    assert default_device(tmp_path / "nothing", without_nvml()) == "cpu"
