@@ -19,6 +19,7 @@ from saetui.display.text import plain, shorten
 from saetui.errors import FormatError
 from saetui.jobs.job import Job, Status
 from saetui.jobs.notices import desktop_notice, ended_notice, has_ended
+from saetui.jobs.preferences import Preferences
 from saetui.protocol.messages import GetJob, GetPreferences
 from saetui.rundir.events import EventReader, LoggedEvent
 from saetui.rundir.layout import RunDirectory
@@ -58,6 +59,8 @@ def wait_for(job: Job, as_json: bool, *, every_event: bool = False) -> int:
     """
     progress = ProgressLine(every_event)
     first = job
+    # Asked while the supervisor answers: the end of a job is shown whether it still does or not.
+    preferences = ask(GetPreferences()).preferences if sys.stderr.isatty() else None
     try:
         for now in follow_job(job.id):
             job = now
@@ -71,17 +74,16 @@ def wait_for(job: Job, as_json: bool, *, every_event: bool = False) -> int:
             print_json(job)
         return 1
     progress.end()
-    if sys.stderr.isatty() and has_ended(first, job):
-        _give_notice(job)
+    if preferences is not None and has_ended(first, job):
+        _give_notice(job, preferences)
     print_result(job, as_json, lambda: _print_outcome(job))
     if job.error is not None:
         note("error: " + " ".join(part for part in (job.error.message, job.error.suggestion) if part))
     return 0 if job.status is Status.COMPLETED else 1
 
 
-def _give_notice(job: Job) -> None:
+def _give_notice(job: Job, preferences: Preferences) -> None:
     """Ring, and ask the terminal for a notice, where the preferences allow it: who waits looks at another window."""
-    preferences = ask(GetPreferences()).preferences
     bell = "\a" if preferences.bell else ""
     notice = desktop_notice(ended_notice([job])) if preferences.desktop_notices else ""
     click.echo(bell + notice, err=True, nl=False)

@@ -37,18 +37,21 @@ def ended_notice(jobs: Sequence[Job]) -> str:
 
 
 def desktop_notice(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The sequence by which a terminal shows a text as a notice of the desktop; terminals that do not know it show nothing.
+    """The sequence by which a terminal shows a text as a notice of the desktop; "" for one that would print it.
 
     OSC 777 for the terminals that came with it, OSC 9 for all others. tmux passes it on only with `allow-passthrough`.
     """
     plain = "".join(letter for letter in one_line(text) if letter.isprintable())
     terminal = environment.get("TERM", "")
+    if terminal in ("", "dumb", "linux"):
+        return ""
     if terminal.startswith(("rxvt", "foot")):
         sequence = f"\x1b]777;notify;saetui;{plain.replace(';', ',')}\x1b\\"
     else:
         sequence = f"\x1b]9;{plain}\x1b\\"
     if "TMUX" in environment:
-        sequence = f"\x1bPtmux;{sequence.replace(chr(27), chr(27) * 2)}\x1b\\"
+        doubled = sequence.replace("\x1b", "\x1b\x1b")
+        sequence = f"\x1bPtmux;{doubled}\x1b\\"
     return sequence
 
 

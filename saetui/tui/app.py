@@ -122,6 +122,8 @@ class SaetuiApp(App[None]):
 
     def _take_snapshot(self, snapshot: Snapshot) -> None:
         was_lost = self.model.connection is Connection.LOST
+        # A job may have ended while nothing came from the supervisor.
+        self._ended += [job for job in snapshot.jobs if has_ended(self.model.jobs.get(job.id), job)]
         if not self.model.known:
             self._show_losses()
         self.model.replace(snapshot)

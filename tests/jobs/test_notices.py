@@ -53,4 +53,5 @@ def test_the_sequence_is_the_terminal_s() -> None:
     assert desktop_notice("a; b", {"TERM": "xterm-256color"}) == "\x1b]9;a; b\x1b\\"
     assert desktop_notice("a; b", {"TERM": "foot"}) == "\x1b]777;notify;saetui;a, b\x1b\\"
     assert desktop_notice("a", {"TERM": "tmux", "TMUX": "x"}) == "\x1bPtmux;\x1b\x1b]9;a\x1b\x1b\\\x1b\\"
-    assert desktop_notice(text, {}).count("\x1b") == 2, "no sequence of a name reaches the terminal"
+    assert desktop_notice("a", {"TERM": "dumb"}) == desktop_notice("a", {"TERM": "linux"}) == ""
+    assert desktop_notice(text, {"TERM": "xterm"}).count("\x1b") == 2, "no sequence of a name reaches the terminal"

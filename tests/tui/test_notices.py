@@ -10,7 +10,7 @@ from textual.drivers.headless_driver import HeadlessDriver
 
 from saetui.jobs.job import Status
 from saetui.jobs.preferences import Preferences
-from saetui.protocol.messages import JobChanged, PreferencesChanged
+from saetui.protocol.messages import JobChanged, PreferencesChanged, Snapshot
 from saetui.tui.app import SaetuiApp
 from tests.supervisor.conftest import Machine, machine
 from tests.tui.fixed import FixedSource
@@ -47,6 +47,22 @@ async def test_each_way_can_be_switched_off(
         assert [notice.message for notice in app._notifications] == [said] * ("notices" in wanted)
         assert len(bells) == ("bell" in wanted)
         assert written.count(f"\x1b]9;{said}\x1b\\") == ("desktop_notices" in wanted)
+
+
+async def test_an_end_that_came_while_the_supervisor_was_away_is_said(tmp_path: Path) -> None:
+    """And nothing is said of jobs that had ended before the first answer."""
+    job = make_job(tmp_path, 1, name="one")
+    old = make_job(tmp_path, 2, Status.COMPLETED, name="old")
+    source = FixedSource([job, old])
+    app = SaetuiApp(source, theme="saetui")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.model.known)
+        assert not list(app._notifications)
+        ended = msgspec.structs.replace(job, status=Status.FAILED)
+        source.news.put_nowait(Snapshot(seq=9, jobs=(ended, old), templates=(), preferences=Preferences()))
+        await until(pilot, lambda: app.model.count(Status.FAILED) == 1)
+        await pilot.pause()
+        assert [notice.message for notice in app._notifications] == ["one failed."]
 
 
 def test_the_terminal_gets_the_bell_and_the_notice_of_a_real_job(machine: Machine) -> None:
