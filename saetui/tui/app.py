@@ -32,7 +32,7 @@ from saetui.tui.screens.too_small import TooSmallScreen, is_too_small
 from saetui.tui.shell import Answer, ModelChanged, Source, Undoable
 from saetui.tui.state import Connection, Model
 from saetui.tui.terminal import copied_note, give_notice, leave_when_gone
-from saetui.tui.theme import OFFERED_THEMES, OWN_THEMES, VARIABLES, theme_for_terminal, theme_named
+from saetui.tui.theme import OFFERED_THEMES, offered_theme, theme_for_terminal, theme_named
 
 REPAINT_SECONDS = 0.5
 """New figures are shown twice a second at most, however often they come: a slow line must keep up."""
@@ -58,9 +58,7 @@ class SaetuiApp(App[None]):
             theme: a theme's name; None: what the terminal can show.
         """
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
-        for own in OWN_THEMES:
-            self.register_theme(own)
-        self.theme = theme or theme_for_terminal()
+        self._show_theme(theme or theme_for_terminal())
         self.animation_level = "none"
         self.model = Model()
         self.ascii_charts = False
@@ -77,10 +75,6 @@ class SaetuiApp(App[None]):
         self._repainting: Timer | None = None
         self._trouble_shown = False
         self.key_queue = KeyQueue(self, super().post_message, self._say_left_out)
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """saetui's own variables, for the themes that do not have them."""
-        return dict(VARIABLES)
 
     def get_default_screen(self) -> Screen[Any]:
         from saetui.tui.screens.jobs import JobsScreen
@@ -202,8 +196,12 @@ class SaetuiApp(App[None]):
         self.chosen_charts = chosen_charts(preferences)
         self._repaint_every(preferences.refresh_seconds)
         theme = self._given_theme or theme_named(preferences.theme)
-        if theme in self.available_themes and theme != self.theme:
-            self.theme = theme
+        if theme in OFFERED_THEMES and theme != self.theme:
+            self._show_theme(theme)
+
+    def _show_theme(self, name: str) -> None:
+        self.register_theme(offered_theme(name))
+        self.theme = name
 
     def _repaint_every(self, seconds: float) -> None:
         if self._repainting is not None:
@@ -272,9 +270,8 @@ class SaetuiApp(App[None]):
         self.push_screen(Palette())
 
     def action_theme(self) -> None:
-        names = [name for name in OFFERED_THEMES if name in self.available_themes]
-        after = names.index(self.theme) + 1 if self.theme in names else 0
-        self.theme = names[after % len(names)]
+        after = OFFERED_THEMES.index(self.theme) + 1
+        self._show_theme(OFFERED_THEMES[after % len(OFFERED_THEMES)])
         self._given_theme = None
         self.set_preference("theme", self.theme)
         self.notify(f"Theme: {self.theme}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from textual.color import BLACK, WHITE, Color
 from textual.theme import BUILTIN_THEMES, Theme
@@ -220,12 +221,13 @@ def adapted(theme: Theme) -> Theme:
 
 
 OFFERED_THEMES = tuple(name for name in THEMES if name != "auto")
-OWN_THEMES = (
-    SAETUI,
-    SAETUI_ANSI,
-    *(adapted(BUILTIN_THEMES[name]) for name in OFFERED_THEMES if name in BUILTIN_THEMES),
-)
-"""Every theme on offer. Those of Textual have the same names here, with colours in which saetui's texts can be read."""
+
+
+@cache
+def offered_theme(name: str) -> Theme:
+    """The theme on offer with a name. Those of Textual have other colours here: all of saetui's texts can be read."""
+    own = {theme.name: theme for theme in (SAETUI, SAETUI_ANSI)}
+    return own[name] if name in own else adapted(BUILTIN_THEMES[name])
 
 
 def theme_named(name: str) -> str:

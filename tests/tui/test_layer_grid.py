@@ -7,7 +7,7 @@ from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input
 
-from saetui.tui.theme import OWN_THEMES, SAETUI, VARIABLES
+from saetui.tui.theme import SAETUI
 from saetui.tui.widgets.layer_grid import LayerGrid
 from tests.tui.forms import text_of
 
@@ -17,14 +17,10 @@ class GridApp(App[None]):
 
     def __init__(self, layers: int | None, selected: tuple[int, ...] = ()) -> None:
         super().__init__()
-        for own in OWN_THEMES:
-            self.register_theme(own)
+        self.register_theme(SAETUI)
         self.theme = SAETUI.name
         self.grid = LayerGrid()
         self._layers, self._selected = layers, selected
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        return dict(VARIABLES)
 
     def compose(self) -> ComposeResult:
         with Vertical():

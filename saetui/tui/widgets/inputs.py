@@ -23,7 +23,6 @@ class FieldInput(Input):
 
     DEFAULT_CSS = """
     FieldInput.-textual-compact, FieldInput.-textual-compact:focus { height: 1; border: none; padding: 0 1; background: $panel; background-tint: $background 0%; color: $strong; }
-    FieldInput > .input--placeholder, FieldInput > .input--suggestion { color: $muted; }
     FieldInput.-textual-compact:focus { background: $cursor; }
     """
 
