@@ -75,5 +75,7 @@ def _fulfils(job: Job, word: str) -> bool:
 
 def _number(text: str) -> float | None:
     """A number as people type it; a percentage is a fraction."""
-    percentage = typed_number(text[:-1]) if text.endswith("%") else None
-    return typed_number(text) if percentage is None else percentage / 100
+    number = typed_number(text.removesuffix("%"))
+    if number is None or not math.isfinite(number):
+        return None
+    return number / 100 if text.endswith("%") else number

@@ -89,7 +89,8 @@ class JobList(ItemList[Job]):
         self.order = Order.STATE
         self._nothing = ""
         self._places: Mapping[str, int] = {}
-        self._longest: Mapping[str, int] = {}
+        self._longest: Mapping[str, int] = longest_texts(())
+        self._layout = layout(0, self._longest)
 
     def show(
         self, jobs: Sequence[Job], marked: frozenset[str], order: Order, nothing: str, places: Mapping[str, int]
@@ -107,9 +108,13 @@ class JobList(ItemList[Job]):
         self._longest = longest_texts(jobs)
         self.set_items(jobs)
 
+    def draw(self, width: int, height: int) -> Sequence[Strip]:
+        self._layout = layout(width, self._longest)
+        return super().draw(width, height)
+
     def heading(self, width: int) -> Sequence[Strip]:
         style = self.colour("muted")
-        shown = layout(width, self._longest)
+        shown = self._layout
         position = f"{self.cursor + 1}/{len(self.items)}" if len(self.items) > self.content_size.height - 1 else ""
         title = "  name" if self.order is not Order.NAME else "  name ▾"
         pieces: list[Piece] = [(fit(f"{title}  {position}", shown.name + 3), style), ("  ", style)]
@@ -127,7 +132,7 @@ class JobList(ItemList[Job]):
         text = self.colour("foreground", on=on)
         muted = self.colour("muted", on=on)
         strong = self.colour("strong", bold=selected, on=on)
-        shown = layout(width, self._longest)
+        shown = self._layout
         mark = "▌" if selected and self.has_focus else " "
         pieces: list[Piece] = [
             (mark, self.colour("primary", on=on)),
@@ -190,8 +195,8 @@ def layout(width: int, longest: Mapping[str, int]) -> Layout:
 
 
 def _sites(job: Job) -> str:
-    sites = job.sites
-    return sites[0] if len(sites) == 1 else f"{len(sites)} sites"
+    count = len(job.layers) * len(job.hook_points)
+    return job.sites[0] if count == 1 else f"{count} sites"
 
 
 def _held_out(job: Job) -> str:
