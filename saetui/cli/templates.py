@@ -30,6 +30,7 @@ from saetui.jobs.template_files import export_text, read_template_file, write_te
 from saetui.jobs.templates import Template, search_templates
 from saetui.protocol import messages
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.chosen import chosen_values, width_of
 from saetui.spec.editing import load_spec_file
 
 _template_name = click.argument("name", shell_complete=complete_templates)
@@ -221,10 +222,10 @@ def export_file(names: tuple[str, ...], output: str | None, as_json: bool) -> No
 
 
 def _spec_of_job(key: str) -> dict[str, Any]:
-    """A job's spec without its name, which belongs to the job alone."""
+    """What was chosen in a job's spec, without its name, which belongs to the job alone."""
     spec = RunDirectory(Path(ask(messages.GetJob(key)).job.directory)).read_spec()
     spec.pop("name", None)
-    return spec
+    return chosen_values(spec, width_of(spec))
 
 
 def _print_one(template: Template, as_json: bool, done: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Union
 from saetui.display.figures import plain_number
 from saetui.errors import InvalidInput
 from saetui.spec.architectures import ARCHITECTURES, default_hook_points
+from saetui.spec.chosen import chosen_values
 from saetui.spec.hyperparameter import without_separators
 from saetui.spec.hyperparameters import HYPERPARAMETERS, Value, for_architecture, siblings
 from saetui.spec.problems import Problem, SpecError, errors_of
@@ -107,44 +108,22 @@ class Draft:
         """
         kept = {name: text for name, text in self._texts.items() if name in ("model", "dataset.source")}
         self._texts = kept
+        raw = chosen_values(raw, d_in)
         for field, value in _flat(raw).items():
-            if value is not None:
-                self._texts[field] = _as_text(value)
-        for info in MODEL_FIELDS:
-            if info.default and self._texts.get(info.field) == info.default:
-                del self._texts[info.field]
+            self._texts[field] = _as_text(value)
         self.architecture = str(raw.get("architecture") or ARCHITECTURE_FIELD.default)
         layers, points = raw.get("layers"), raw.get("hook_points")
         self.layers = tuple(sorted(layers)) if layers else None
         self.hook_points = tuple(points) if points else default_hook_points(self.architecture)
-        self._load_hyperparameters(raw.get("hyperparameters") or {})
-        if d_in is not None:
-            self._empty_derived(d_in)
+        for name, value in (raw.get("hyperparameters") or {}).items():
+            if name in HYPERPARAMETERS:
+                self._texts[PREFIX + name] = "off" if value is None else HYPERPARAMETERS[name].show(value)
 
     def _choose_architecture(self, name: str) -> None:
         """Hook points that the user has not changed follow the architecture."""
         if self.hook_points == default_hook_points(self.architecture):
             self.hook_points = default_hook_points(name)
         self.architecture = name
-
-    def _load_hyperparameters(self, values: Mapping[str, Value]) -> None:
-        for name, value in values.items():
-            row = HYPERPARAMETERS.get(name)
-            if row is None or value is None or value == row.default_for(self.architecture):
-                continue
-            self._texts[PREFIX + name] = row.show(value)
-
-    def _empty_derived(self, d_in: int) -> None:
-        """Empty the fields whose value follows from others anyway."""
-        rows = for_architecture(self.architecture)
-        open_rows = [row for row in rows if row.none_means and not siblings(row.name, self.architecture)]
-        given = {row.name: self._texts.pop(PREFIX + row.name, "") for row in open_rows}
-        settings = self.settings(d_in)
-        derived = {} if settings is None else settings.values
-        for row in open_rows:
-            text = given[row.name]
-            if text and text != row.show(derived.get(row.name)):
-                self._texts[PREFIX + row.name] = text
 
     def _read(self) -> tuple[dict[str, Any], list[Problem]]:
         problems: list[Problem] = []

@@ -95,3 +95,9 @@ def test_every_row_of_the_form_has_help_and_a_label() -> None:
     for row in rows:
         assert row.help.endswith("."), row.field
         assert len(row.label) <= 21, f"{row.label} does not fit its column"
+
+
+def test_what_a_job_had_switched_off_is_off_in_its_copy() -> None:
+    draft = Draft.of({"hyperparameters": {"grad_clip_norm": None, "max_activation_norm": None}}, d_in=128)
+    assert draft.text(PREFIX + "grad_clip_norm") == "off"
+    assert draft.raw()["hyperparameters"] == {"grad_clip_norm": None, "max_activation_norm": None}

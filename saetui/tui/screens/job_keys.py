@@ -24,6 +24,7 @@ from saetui.jobs.job import Job, Status
 from saetui.protocol import messages
 from saetui.protocol.messages import BaseRequest
 from saetui.rundir.layout import RunDirectory
+from saetui.spec.chosen import chosen_values, width_of
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.chart_choice import ChartChoice
 from saetui.tui.screens.dialog import ConfirmScreen
@@ -191,6 +192,7 @@ class JobKeys(SaetuiScreen[None]):
         spec = await self._read_spec()
         if spec is None:
             return
+        spec = chosen_values(spec, await asyncio.to_thread(width_of, spec))
         spec.pop("name", None)
         if (saved := await self.shell.attempt(messages.SaveTemplate(spec), "The template was not saved")) is not None:
             self.notify(f"Saved as template {saved.template.name}.", markup=False)
