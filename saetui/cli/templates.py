@@ -135,6 +135,23 @@ def rename(name: str, new_name: str, as_json: bool) -> None:
 
 @templates.command()
 @_template_name
+@click.option(
+    "--file", "spec_file", metavar="SPEC.json", shell_complete=complete_files, help="Take the spec of a file instead."
+)
+@overrides_option
+@json_option
+def edit(name: str, spec_file: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Change the spec of a template: single values with -o, or the whole from a file."""
+    if spec_file is None and not overrides:
+        raise click.UsageError("Give -o KEY=VALUE, --file SPEC.json, or both.")
+    template = find_template(name)
+    spec = template.spec if spec_file is None else load_spec_file(Path(spec_file))
+    edited = ask(messages.EditTemplate(template.id, spec=final_spec(spec, overrides))).template
+    _print_one(edited, as_json, "Changed")
+
+
+@templates.command()
+@_template_name
 @click.option("--off", is_flag=True, help="Remove the mark.")
 @json_option
 def favorite(name: str, off: bool, as_json: bool) -> None:

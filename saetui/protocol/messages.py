@@ -21,7 +21,7 @@ from saetui.jobs.templates import Template
 from saetui.protocol.device_load import DeviceLoad
 from saetui.spec.problems import Problem
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 OLDEST_VERSION = 1
 
 
@@ -281,6 +281,7 @@ class EditTemplate(BaseRequest[OneTemplate], frozen=True, tag="edit_template"):
     description: str | None = None
     favorite: bool | None = None
     used: bool = False
+    spec: dict[str, Any] | None = None
 
 
 class DuplicateTemplate(BaseRequest[OneTemplate], frozen=True, tag="duplicate_template"):

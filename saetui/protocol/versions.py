@@ -63,6 +63,8 @@ def require_understood(request: BaseRequest[R], version: int) -> None:
 
 
 def _since(request: BaseRequest[R]) -> int:
+    if isinstance(request, messages.EditTemplate) and request.spec is not None:
+        return 4
     if isinstance(request, messages.GetDeletedTemplates):
         return 3
     starts_later = isinstance(request, messages.Submit) and request.after is not None

@@ -93,14 +93,17 @@ class Templates:
         return self._keep_new(self._new(request.spec, name, request.description))
 
     def edit(self, request: EditTemplate) -> Template:
-        """Change what is not None in the request; of a built-in template neither name nor description."""
+        """Change what is not None in the request; of a built-in template neither name, description nor spec."""
         template = self.find(request.template)
-        name, description = request.name, request.description
-        if template.builtin and (name is not None or description is not None):
+        name, description, spec = request.name, request.description, request.spec
+        if template.builtin and any(change is not None for change in (name, description, spec)):
             raise Conflict(
                 f"{template.name!r} is built in and cannot be changed.", "Duplicate it, and change the copy."
             )
-        _refuse(check_template(name or "", description or "", template.spec))
+        _refuse(check_template(name or "", description or "", template.spec if spec is None else spec))
+        if spec is not None:
+            kept = {field: value for field, value in spec.items() if field != "name"}
+            template = msgspec.structs.replace(template, spec=kept, updated_at=now())
         if name is not None:
             name = free_name(name or generated_name(template.spec), self._names() - {template.name})
             template = msgspec.structs.replace(template, name=name, updated_at=now())

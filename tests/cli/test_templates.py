@@ -175,3 +175,18 @@ def test_a_template_without_model_says_what_is_missing_when_it_is_used(saetui: S
     outcome = run_saetui("train", "--template", "half")
     assert outcome.code == 2
     assert [line.split(":")[1].strip() for line in outcome.error_lines] == ["model", "dataset"]
+
+
+def test_the_spec_of_a_template_is_changed_value_by_value_or_whole(saetui: Saetui, saved: str, tmp_path: Path) -> None:
+    edited = saetui("templates", "edit", "mine", "-o", "k=5", "-o", "layers=0-2:2", "--json").document
+    assert edited["id"] == saved
+    assert edited["spec"]["hyperparameters"]["k"] == 5
+    assert edited["spec"]["layers"] == [0, 2]
+    whole = tmp_path / "other.json"
+    whole.write_text('{"architecture": "standard"}')
+    assert saetui("templates", "edit", "mine", "--file", whole).code == 0
+    assert saetui("templates", "show", "mine", "--json").document["spec"] == {"architecture": "standard"}
+    refused = saetui("templates", "edit", "mine", "-o", "k=5")
+    assert refused.code == 2 and "not used by standard" in refused.err
+    assert saetui("templates", "edit", "mine").code == 2
+    assert saetui("templates", "edit", "demo", "-o", "k=5").code == 1

@@ -71,6 +71,22 @@ def test_names_are_generated_and_taken_ones_get_a_number(machine: Machine) -> No
     assert same.name == "mine"
 
 
+def test_the_spec_of_a_template_of_ones_own_can_be_changed(machine: Machine) -> None:
+    machine.start()
+    template = saved(machine, "mine")
+    changed = {**SPEC, "name": "of a job", "hyperparameters": {"k": 5}}
+    edited = ask(EditTemplate("mine", spec=changed), machine.home).template
+    assert (edited.id, edited.name) == (template.id, "mine")
+    assert edited.spec == {**SPEC, "hyperparameters": {"k": 5}}
+    with pytest.raises(InvalidInput, match="k"):
+        ask(EditTemplate("mine", spec={"hyperparameters": {"k": -5}}), machine.home)
+    with pytest.raises(Conflict, match="built in"):
+        ask(EditTemplate(BUILTIN_TEMPLATES[0].id, spec=changed), machine.home)
+    machine.kill()
+    machine.start()
+    assert next(found for found in listed(machine) if found.id == template.id).spec == edited.spec
+
+
 def test_a_deleted_template_can_be_brought_back(machine: Machine) -> None:
     machine.start()
     template = saved(machine, "mine")
