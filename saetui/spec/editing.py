@@ -15,6 +15,7 @@ from saetui.display.figures import size
 from saetui.errors import InvalidInput
 from saetui.formats.paths import why_no_path
 from saetui.formats.regular import read_regular
+from saetui.spec.field_checks import LAYER_LIMIT
 from saetui.spec.hyperparameter import without_separators
 from saetui.spec.hyperparameters import HYPERPARAMETERS, siblings
 from saetui.spec.problems import Problem, SpecError, nearest
@@ -140,6 +141,31 @@ def set_hyperparameter(values: Mapping[str, Any], name: str, value: Any) -> dict
     return changed
 
 
+def read_layers(text: str) -> list[int]:
+    """The layers that a text names: numbers and ranges, `2`, `0-11`, `0-23:4` (every fourth), with commas between them.
+
+    Raises:
+        InvalidInput: a part is neither, or the layers are more than any model has.
+    """
+    layers: list[int] = []
+    for part in _parts(text):
+        span, colon, step = part.partition(":")
+        first, dash, last = span.partition("-")
+        start = _whole("layers", first.strip())
+        end = _whole("layers", last.strip()) if dash else start
+        by = _whole("layers", step.strip()) if colon else 1
+        if end < start or by < 1 or (colon and not dash):
+            raise InvalidInput(f"layers: {part} is no range.", "Write 0-11, or 0-23:4 for every fourth.")
+        if end > LAYER_LIMIT:
+            raise InvalidInput(f"layers: {part} goes beyond {LAYER_LIMIT}.", "Name layers that the model has.")
+        layers += range(start, end + 1, by)
+    return list(dict.fromkeys(layers))
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.strip("[]").split(",") if part.strip()]
+
+
 def _assign(spec: dict[str, Any], key: str, text: str) -> None:
     dataset_key = key.removeprefix("dataset.")
     if key in HYPERPARAMETERS:
@@ -156,8 +182,7 @@ def _assign(spec: dict[str, Any], key: str, text: str) -> None:
         dataset[name] = _whole(key, text) if name == "context_length" else text
         spec["dataset"] = dataset
     elif key in ("layers", "hook_points"):
-        parts = [part.strip() for part in text.strip("[]").split(",") if part.strip()]
-        spec[key] = [_whole(key, part) for part in parts] if key == "layers" else parts
+        spec[key] = read_layers(text) if key == "layers" else _parts(text)
     elif key == "seed":
         spec[key] = _whole(key, text)
     elif key in SPEC_FIELDS and key != "hyperparameters":

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from saetui.errors import InvalidInput
-from saetui.spec.editing import absolute_paths, apply_overrides, load_spec_file
+from saetui.spec.editing import absolute_paths, apply_overrides, load_spec_file, read_layers
 from saetui.spec.problems import SpecError
 
 
@@ -117,3 +117,18 @@ def test_a_deeply_nested_file_is_refused_without_a_traceback(tmp_path: Path) -> 
     path.write_bytes(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
     with pytest.raises(InvalidInput, match="is not JSON"):
         load_spec_file(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "layers"), [("2", [2]), ("0-3", [0, 1, 2, 3]), ("0-23:8, 3", [0, 8, 16, 3]), ("[1,1-2]", [1, 2]), ("", [])]
+)
+def test_layers_are_numbers_and_ranges(text: str, layers: list[int]) -> None:
+    assert read_layers(text) == layers
+    assert apply_overrides({}, [f"layers={text}"])["layers"] == layers
+
+
+@pytest.mark.parametrize("text", ["3-1", "1-", "-1", "0-4:0", "4:2", "0-5000", "a-b"])
+def test_what_is_no_range_is_refused_with_its_part(text: str) -> None:
+    with pytest.raises(SpecError, match="layers") as caught:
+        apply_overrides({}, [f"layers={text}"])
+    assert caught.value.problems[0].suggestion or "whole number" in caught.value.problems[0].message

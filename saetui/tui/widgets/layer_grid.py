@@ -60,10 +60,10 @@ class LayerGrid(ToggleGrid[int]):
         labels: list[Piece] = [
             ("layers", self.label_style()),
             (f"({count} selected)", self.colour("primary" if count else "error")),
-            ("a all   x clear" if len(rows) > 2 else "", keys),
+            ("a all  x clear  r range" if len(rows) > 2 else "", keys),
         ]
         if len(rows) == 1:
-            rows.append(line(("a all   x clear   space select", keys)))
+            rows.append(line(("a all   x clear   r range   space select", keys)))
         lines = []
         for index in range(max(2, len(rows))):
             text, style = labels[index] if index < len(labels) else ("", muted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 from textual.binding import BindingType
@@ -38,6 +38,9 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
         @property
         def control(self) -> Widget:
             return self.grid
+
+    class RangeWanted(Changed):
+        """The user wants to type which ones."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -95,6 +98,19 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
 
     def action_clear(self) -> None:
         self._select(frozenset())
+
+    def action_invert(self) -> None:
+        self._select(frozenset(self.items) - self.selected)
+
+    def action_every_other(self) -> None:
+        self._select(frozenset(self.items[self.cursor :: 2]))
+
+    def action_range(self) -> None:
+        self.post_message(self.RangeWanted(self))
+
+    def choose(self, items: Iterable[Item]) -> None:
+        """Select these alone, as if by key."""
+        self._select(frozenset(items))
 
     def action_left(self) -> None:
         self._move(self.cursor - 1)
