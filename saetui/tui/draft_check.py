@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,13 @@ from saetui.catalog.models import ModelInfo, find_model
 from saetui.client.estimate import estimate_on_this_machine
 from saetui.display.figures import size
 from saetui.errors import DatasetError, ModelError, TorchError
+from saetui.formats.names import free_name
 from saetui.protocol.messages import DeviceReading
 from saetui.sources.dataset_files import EVERYTHING
 from saetui.spec.estimates import Estimate, slow_dtype
 from saetui.spec.problems import Problem, Severity, errors_of
 from saetui.spec.validation import check_everything, complete_spec
-from saetui.tui.draft import Draft
+from saetui.tui.draft import DEFAULT_DATASET, DEFAULT_MODEL, Draft
 from saetui.tui.run_figures import derived_values
 
 
@@ -85,18 +86,31 @@ def model_of(reference: object, revision: object = None) -> ModelInfo | None:
         return None
 
 
-def filled_draft(before: Draft, spec: Mapping[str, Any], template: str | None) -> Draft:
-    """A draft from a spec or template; where that names no model or dataset, those of the draft `before` stay."""
+def filled_draft(before: Draft, spec: Mapping[str, Any], template: str | None, taken: Collection[str] = ()) -> Draft:
+    """A draft from a spec or template; where that names no model or dataset, those of the draft `before` stay.
+
+    `taken`: the names of jobs; a copy of a job that somebody has named gets the same name with a number.
+    """
     draft = Draft()
     for field in ("model", "dataset.source"):
         draft.set_text(field, before.text(field))
     model = model_of(spec.get("model") or draft.text("model"), spec.get("revision"))
     draft.load(spec, None if model is None else model.hidden_size)
+    if draft.text("model") != DEFAULT_MODEL and draft.text("dataset.source") == DEFAULT_DATASET:
+        # A template for a real model names the bundled text for want of the user's own: what is in the form stays.
+        draft.set_text("dataset.source", before.text("dataset.source"))
     draft.template = template
     generated = derived_values(draft, model).get("name", "")
     if generated and re.fullmatch(re.escape(generated) + r"(_\d+)?", draft.text("name")):
         draft.set_text("name", "")  # nobody typed it, so it goes on following the rest
+    elif draft.text("name"):
+        draft.set_text("name", _next_name(draft.text("name"), taken))
     return draft
+
+
+def _next_name(name: str, taken: Collection[str]) -> str:
+    """The name, or where it is taken the same with the next free number: `mine_2` after `mine`, `mine_3` after `mine_2`."""
+    return name if name not in taken else free_name(re.sub(r"_\d+$", "", name), {*taken, re.sub(r"_\d+$", "", name)})
 
 
 def _dataset_of(source: object, split: object) -> DatasetInfo | None:

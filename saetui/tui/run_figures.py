@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 import msgspec
 
+from saetui.catalog.datasets import DatasetInfo
 from saetui.catalog.models import ModelInfo
+from saetui.spec.hyperparameters import HYPERPARAMETERS
 from saetui.spec.problems import errors_of
 from saetui.spec.settings import Settings, check_together, count_active, count_latents, count_steps, with_defaults
 from saetui.spec.training_spec import TrainingSpec, check_fields, parse_spec
 from saetui.spec.validation import generated_job_name
 from saetui.tui.draft import Draft
 from saetui.tui.fields import PREFIX
+
+BYTES_PER_TOKEN = 4
+"""Of text, about: a tokenizer with a vocabulary of its language comes to 3 to 5. The tokens are counted only in training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,20 +81,43 @@ def run_figures(draft: Draft, model: ModelInfo | None) -> RunFigures | None:
     )
 
 
-def derived_values(draft: Draft, model: ModelInfo | None) -> dict[str, str]:
-    """The values of fields that may be left empty because they follow from others, as people read them."""
+def derived_values(draft: Draft, model: ModelInfo | None, dataset: DatasetInfo | None = None) -> dict[str, str]:
+    """The values of fields that may be left empty because they follow from others, as people read them.
+
+    The length of the run in its other units is known whatever else is wrong.
+    """
+    length = _length(draft, dataset)
     figures = run_figures(draft, model)
     if figures is None or model is None:
-        return {}
+        return length
     shown = {"latent_dim": grouped(figures.latents), "expansion_factor": f"{figures.latents / figures.d_in:.6g}"}
     if figures.active is not None:
         shown["k"] = grouped(figures.active)
         shown["top_k_sparsity"] = f"{100 * figures.active / figures.latents:.4g}"
-    if figures.steps is not None and figures.tokens is not None:
-        shown["num_steps"] = grouped(figures.steps)
-        shown["num_tokens"] = grouped(figures.tokens)
     named = {PREFIX + name: text for name, text in shown.items()} | {"name": _job_name(draft, model)}
-    return named | _settings_values(draft.settings(model.hidden_size))
+    return length | named | _settings_values(draft.settings(model.hidden_size))
+
+
+def _length(draft: Draft, dataset: DatasetInfo | None) -> dict[str, str]:
+    """Steps, tokens and passes, each from the one that is set; with ≈ where the tokens of the text are only supposed."""
+    given = draft.raw()["hyperparameters"]
+    rows = {name: HYPERPARAMETERS[name] for name in ("batch_size", "num_steps", "num_tokens", "num_epochs")}
+    typed = {name for name in rows if draft.text(PREFIX + name)}
+    if any(name not in given or rows[name].check(given[name]) for name in typed):
+        return {}  # one of them is wrong, so nothing follows from it
+    values = {name: given.get(name, row.default) for name, row in rows.items()}
+    batch_size = int(values["batch_size"])
+    of_text = None if dataset is None else max(1, round(dataset.size_bytes / BYTES_PER_TOKEN))
+    steps = count_steps(values, batch_size, of_text)
+    in_passes = values["num_epochs"] is not None
+    if steps is None:
+        found = {"num_steps": "once the text is read"}
+    else:
+        about = "≈ " if in_passes else ""
+        found = {"num_steps": about + grouped(steps), "num_tokens": about + grouped(steps * batch_size)}
+        if of_text is not None and not in_passes:
+            found["num_epochs"] = f"≈ {steps * batch_size / of_text:.2g}"
+    return {PREFIX + name: text for name, text in found.items()}
 
 
 def _job_name(draft: Draft, model: ModelInfo) -> str:

@@ -348,7 +348,9 @@ class TestLoading:
             await form.settled()
             assert form.screen.draft.text("model") == "google/gemma-2-2b"
             assert form.screen.draft.raw()["hyperparameters"]["latent_dim"] == 16384
-            assert form.screen.draft.raw()["dataset"]["source"] == str(tmp_path / "text.txt"), "it names no dataset"
+            assert form.screen.draft.raw()["dataset"]["source"] == str(tmp_path / "text.txt"), (
+                "the text that was typed stays"
+            )
             await form.pilot.press("ctrl+z")
             await form.settled()
             assert form.screen.draft.raw()["hyperparameters"] == {"k": 16}

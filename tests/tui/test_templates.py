@@ -24,7 +24,7 @@ from saetui.tui.screens.templates import TemplatesScreen
 from saetui.tui.widgets.template_list import TemplateList
 from saetui.tui.widgets.template_preview import TemplatePreview
 from tests.tui.fixed import FixedSource
-from tests.tui.forms import text_of, until
+from tests.tui.forms import FormReader, text_of, until
 
 SPEC = {"architecture": "topk", "hyperparameters": {"k": 16, "expansion_factor": 4}}
 
@@ -282,3 +282,38 @@ class TestFiles:
             await screen.pilot.press("ctrl+u", *file.name, "enter")
             await screen.until(lambda: type(screen.app.screen).__name__ == "ErrorScreen")
             assert screen.names == []
+
+
+async def test_a_template_of_ones_own_is_changed_through_the_form_and_the_change_undone(home: Home) -> None:
+    async with live_templates(home, "mine") as screen:
+        name = screen.names[0]
+        await screen.highlight(name)
+        await screen.pilot.press("enter")
+        await screen.to(NewTrainingScreen)
+        form = FormReader(screen.pilot)
+        await form.go_to("k")
+        await form.type("48")
+        await screen.pilot.press("ctrl+s")
+        await screen.to(SaveTemplateScreen)
+        assert "gets these settings" in str(screen.app.screen.query_one("#name-note").render())
+        await screen.pilot.press("enter")
+        await screen.until(lambda: screen.named(name).spec["hyperparameters"]["k"] == 48)
+        assert screen.names == [name]
+        await screen.pilot.press("escape")
+        await screen.to(TemplatesScreen)
+        await screen.pilot.press("z")
+        await screen.until(lambda: screen.named(name).spec["hyperparameters"]["k"] == 16)
+
+
+async def test_another_name_makes_another_template(home: Home) -> None:
+    async with live_templates(home, "mine") as screen:
+        name = screen.names[0]
+        await screen.highlight(name)
+        await screen.pilot.press("enter")
+        await screen.to(NewTrainingScreen)
+        await FormReader(screen.pilot).settled()
+        await screen.pilot.press("ctrl+s")
+        await screen.to(SaveTemplateScreen)
+        await screen.pilot.press("ctrl+u", *"second", "enter")
+        await screen.until(lambda: sorted(screen.names) == sorted([name, "second"]))
+        assert screen.named(name).spec == SPEC

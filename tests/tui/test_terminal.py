@@ -127,6 +127,34 @@ def test_the_shell_is_a_key_away_and_fg_brings_the_screens_back(machine: Machine
     shell.close()
 
 
+EDITOR = (
+    "import json, sys; p = sys.argv[1]; s = json.load(open(p)); {change}; json.dump(s, open(p, 'w')); print('edited')"
+)
+
+
+def test_the_form_goes_through_the_users_editor_and_back(machine: Machine) -> None:
+    machine.start()
+    script = machine.home.root / "edit.py"
+    script.write_text(EDITOR.format(change="s['hyperparameters']['k'] = 27"))
+    editor = {"VISUAL": f"{sys.executable} {script}"}
+    terminal = Terminal(["-c", PROGRAM], {**child_environment(machine.home), **editor})
+    terminal.read_until(lambda seen: b"train the demo" in seen)
+    terminal.press(b"n")
+    terminal.read_until(lambda seen: b"ready" in seen)
+    terminal.press(b"\x1b[18~")  # F7
+    terminal.read_until(lambda seen: b"edited" in after(seen, LEFT) and b"27" in after(seen, b"edited"))
+    assert b"from the editor" in terminal.seen
+    script.write_text(EDITOR.format(change="s['hyperparameters']['colour'] = 3"))
+    terminal.press(b"\x1b[18~")
+    terminal.read_until(lambda seen: b"colour: is not a known field" in seen)
+    terminal.press(b"n")
+    script.write_text("raise SystemExit(3)")
+    terminal.press(b"\x1b[18~")
+    terminal.read_until(lambda seen: b"exit code 3" in seen)
+    assert b"The form is as it was" in terminal.seen
+    terminal.close()
+
+
 FAULTS = {
     "a key": "SaetuiApp.action_help = lambda self: 1 / 0",
     "a worker": "SaetuiApp.action_help = lambda self: self.run_worker(lambda: 1 / 0, thread=True)",

@@ -16,21 +16,22 @@ from textual.worker import get_current_worker
 
 from saetui.display.text import one_line
 from saetui.errors import SaetuiError
-from saetui.jobs.job import Job
-from saetui.jobs.templates import generated_name
-from saetui.protocol.messages import SaveTemplate, Submit
+from saetui.protocol.messages import Submit
 from saetui.spec.editing import absolute_paths
+from saetui.spec.estimates import Estimate
 from saetui.spec.problems import Problem, SpecError, errors_of
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.draft import Draft
 from saetui.tui.draft_check import DraftCheck, KnownProblems, check_draft, filled_draft, machine_problems
 from saetui.tui.run_figures import run_figures
-from saetui.tui.screens.base import SaetuiScreen
-from saetui.tui.screens.pick import PickEntry, PickScreen, dataset_entries, model_entries
-from saetui.tui.screens.save_template import SaveTemplateScreen
+from saetui.tui.screens.form_keys import FormKeys
+from saetui.tui.screens.layer_range import LayerRangeScreen
+from saetui.tui.screens.pick import PickScreen, dataset_entries, model_entries
 from saetui.tui.widgets.field_help import FieldHelp
 from saetui.tui.widgets.headings import ScreenTitle, SectionHeading
+from saetui.tui.widgets.layer_grid import LayerGrid
 from saetui.tui.widgets.start_row import Readiness, StartState
+from saetui.tui.widgets.toggle_grid import ToggleGrid
 from saetui.tui.widgets.training_form import TrainingForm, first_of_each
 from saetui.tui.widgets.training_summary import TrainingSummary
 
@@ -38,7 +39,7 @@ CHECK_DELAY = 0.25
 """Seconds without a key before the machine is checked: short enough to feel immediate, long enough to type a path."""
 
 
-class NewTrainingScreen(SaetuiScreen[Job | None]):
+class NewTrainingScreen(FormKeys):
     """Sets up a training. The result is the job that was made; None: left without a start."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.NEW)]
@@ -53,20 +54,14 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         super().__init__()
         self._given = spec
         self._given_template = template
-        self._form = TrainingForm(Draft())
         self._help = FieldHelp()
         self._summary = TrainingSummary()
         self._title = ScreenTitle("New training")
         self._known = KnownProblems()
         self._check_over = asyncio.Event()
         self._starting = False
-        self._before: Draft | None = None
+        self._as_filled: tuple[dict[str, Any], list[Problem]] = (Draft().raw(), [])  # without the user's edits
         self._timer: Timer | None = None
-
-    @property
-    def draft(self) -> Draft:
-        """The content of the form."""
-        return self._form.draft
 
     @property
     def checked(self) -> bool:
@@ -75,7 +70,8 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
 
     def compose_body(self) -> ComposeResult:
         if self._given is not None:
-            self._fill(self._given, self._given_template)
+            self.fill(self._given, self._given_template)
+            self._as_filled = self._content()
         elif self.shell.kept_draft is not None:
             self._form.draft, self.shell.kept_draft = self.shell.kept_draft, None
             self._title.show_note("as you left it   ^n empties it")
@@ -98,10 +94,13 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         self._show_state()
 
     def step_back(self) -> bool:
-        if self.draft.raw() != Draft().raw() or self.draft.typing_problems():
+        if self._content() != self._as_filled:
             self.shell.kept_draft = self.draft
             self.notify("The form is kept: n opens it again as you left it.")
         return False
+
+    def _content(self) -> tuple[dict[str, Any], list[Problem]]:
+        return self.draft.raw(), self.draft.typing_problems()
 
     def on_training_form_edited(self, event: TrainingForm.Edited) -> None:
         self._known.edit(event.field)
@@ -109,6 +108,10 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
 
     def on_training_form_pick_wanted(self, event: TrainingForm.PickWanted) -> None:
         self._pick(event.field)
+
+    def on_toggle_grid_range_wanted(self, event: ToggleGrid.RangeWanted) -> None:
+        if isinstance(event.control, LayerGrid):
+            self._ask_for_layers(event.control)
 
     def on_start_row_pressed(self) -> None:
         self.action_start()
@@ -121,63 +124,12 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
             return
         wrong = errors_of(self._problems())
         if wrong:
-            self._go_to_first(wrong)
+            self.go_to_first(wrong)
         else:
             self._start_when_checked()
 
-    def action_advanced(self) -> None:
-        self._form.unfold_all()
-
-    def action_reset_field(self) -> None:
-        self._form.reset_field()
-
-    def action_reset_form(self) -> None:
-        self._before, self._form.draft = self.draft, Draft()
-        self._show_other("emptied   ^z brings its content back")
-
-    def action_undo_form(self) -> None:
-        if self._before is not None:
-            self._form.draft, self._before = self._before, self.draft
-            self._show_other("as it was before   ^z switches back")
-
-    @work(group="dialog")
-    async def action_load_template(self) -> None:
-        entries = [
-            PickEntry(
-                template.id,
-                ("★ " if template.favorite else "  ") + one_line(template.name),
-                one_line(template.description),
-            )
-            for template in self.model.templates
-        ]
-        dialog = PickScreen("Fill the form from a template", entries, nothing="There are no templates.")
-        chosen = await self.shell.ask(dialog)
-        template = next((template for template in self.model.templates if template.id == chosen), None)
-        if template is not None:
-            self._before = self.draft
-            self._fill(template.spec, template.id)
-            self._show_other()
-
-    @work(group="dialog")
-    async def action_save_template(self) -> None:
-        unreadable = self.draft.typing_problems()
-        if unreadable:
-            self._go_to_first(unreadable)
-            return
-        spec = absolute_paths(self.draft.raw(), Path.cwd())
-        spec.pop("name", None)
-        words = await self.shell.ask(
-            SaveTemplateScreen(
-                "Save the form as a template",
-                suggested=generated_name(spec),
-                taken=[template.name for template in self.model.templates],
-            )
-        )
-        if words is None:
-            return
-        request = SaveTemplate(spec, words.name, words.description)
-        if (saved := await self.shell.attempt(request, "The template was not saved")) is not None:
-            self.notify(f"Saved as template {one_line(saved.template.name)}.", markup=False)
+    def estimate_now(self) -> Estimate | None:
+        return self._known.last.estimate if self.checked else None
 
     @work(exclusive=True, group="submit")
     async def _start_when_checked(self) -> None:
@@ -190,7 +142,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
             return
         wrong = errors_of(self._problems())
         if wrong:
-            self._go_to_first(wrong)
+            self.go_to_first(wrong)
         else:
             await self._submit()
 
@@ -203,7 +155,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         except SpecError as error:
             self._known.refuse(error.problems)
             self._form.show(self._problems(), self._known.last)
-            self._go_to_first(errors_of(error.problems))
+            self.go_to_first(errors_of(error.problems))
         except SaetuiError as error:
             self.shell.show_error(error, "The training was not started")
         else:
@@ -214,6 +166,12 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         finally:
             self._starting = False
         self._show_state()
+
+    @work(group="dialog")
+    async def _ask_for_layers(self, grid: LayerGrid) -> None:
+        layers = await self.shell.ask(LayerRangeScreen(grid.items))
+        if layers is not None:
+            grid.choose(layers)
 
     @work(group="dialog")
     async def _pick(self, field: str) -> None:
@@ -263,7 +221,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         self._show_state()
         self._check_over.set()
 
-    def _show_other(self, note: str | None = None) -> None:
+    def show_other(self, note: str | None = None) -> None:
         """Another draft is in the form."""
         self._known.refuse(())
         if note is not None:
@@ -288,7 +246,7 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         state = StartState(Readiness.STARTING) if self._starting else StartState.of(self._problems(), self.checked)
         check = self._known.last
         self._form.start.show(state)
-        self._summary.show(run_figures(self.draft, check.model), state, check.estimate if self.checked else None)
+        self._summary.show(run_figures(self.draft, check.model), state, self.estimate_now())
         self._show_help()
 
     def _show_help(self) -> None:
@@ -298,14 +256,14 @@ class NewTrainingScreen(SaetuiScreen[Job | None]):
         others = sorted(by_field.values(), key=lambda other: self._form.order_of(other.field))
         self._help.show(self._form.focused_help(), problem, others)
 
-    def _go_to_first(self, wrong: Sequence[Problem]) -> None:
+    def go_to_first(self, wrong: Sequence[Problem]) -> None:
         by_field = first_of_each(wrong)
         field = min(by_field, key=self._form.order_of)
         if not self._form.focus_field(field):
             self.notify(by_field[field].sentence(), severity="error", markup=False)
 
-    def _fill(self, spec: dict[str, Any], template: str | None) -> None:
-        self._form.draft = filled_draft(self.draft, spec, template)
+    def fill(self, spec: dict[str, Any], template: str | None) -> None:
+        self._form.draft = filled_draft(self.draft, spec, template, {job.name for job in self.model.jobs.values()})
         known = next((known for known in self.model.templates if known.id == template), None)
         origin = "a copy: nothing runs until you start it" if known is None else f"from template {one_line(known.name)}"
         self._title.show_note(origin)

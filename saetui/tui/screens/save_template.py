@@ -33,7 +33,14 @@ class SaveTemplateScreen(FormDialog[TemplateWords | None]):
     """
 
     def __init__(
-        self, title: str, *, suggested: str, taken: Collection[str], name: str = "", description: str = ""
+        self,
+        title: str,
+        *,
+        suggested: str,
+        taken: Collection[str],
+        name: str = "",
+        description: str = "",
+        replaces: str = "",
     ) -> None:
         """
         Args:
@@ -41,10 +48,12 @@ class SaveTemplateScreen(FormDialog[TemplateWords | None]):
             suggested: the name that the template gets when none is typed.
             taken: names of other templates.
             name, description: to begin with.
+            replaces: the name of the user's own template that is changed if its name is kept.
         """
         super().__init__(title, "⏎ save   tab next field   esc cancel")
         self._suggested = suggested
         self._taken = taken
+        self._replaces = replaces
         self._name_input = FieldInput(name, placeholder=suggested)
         self._description_input = FieldInput(description, placeholder="optional")
         self._description_input.max_length = DESCRIPTION_LIMIT
@@ -74,6 +83,8 @@ class SaveTemplateScreen(FormDialog[TemplateWords | None]):
         wanted = name or self._suggested
         if name and not is_name(name):
             self.show_note("#name-note", f"A name is {NAME_RULE}.", wrong=True)
+        elif self._replaces and wanted == self._replaces:
+            self.show_note("#name-note", "This template gets these settings. Another name makes a new one.")
         elif wanted in self._taken:
             self.show_note("#name-note", f"This name is taken: {free_name(wanted, self._taken)} is used instead.")
         else:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partialmethod
 from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import BindingType
@@ -24,6 +23,9 @@ from saetui.tui.widgets.line_canvas import LineCanvas, Piece, line
 
 VALUE_COLUMN = 24
 """Where values begin; tests and the style sheet rely on it."""
+
+NOTE_COLUMN = 4
+"""Where the lines under values begin."""
 
 NUMBER_WIDTH = 14
 WIDE_WIDTH = 28
@@ -268,9 +270,8 @@ def problem_line(canvas: LineCanvas, problem: Problem, width: int) -> Strip:
 
 
 def under_value(text: str, style: Style, width: int) -> Strip:
-    """A line under a value; a long one begins further left."""
-    start = max(4, min(VALUE_COLUMN - 2, width - cell_len(text)))
-    return line((" " * start, style), (shorten(text, width - start), style))
+    """A line under a value. All begin in one column, far left: most are too long to stand under the value itself."""
+    return line((" " * NOTE_COLUMN, style), (shorten(text, width - NOTE_COLUMN), style))
 
 
 def make_row(info: FormField, text: str, suggester: Suggester | None = None) -> FieldRow:

@@ -100,7 +100,7 @@ class TrainingForm(VerticalScroll, can_focus=False):
     def show(self, problems: Sequence[Problem], check: DraftCheck) -> None:
         """Bring every row up to date with the draft, its problems, and the model and dataset that were found."""
         self._problems, self._check = first_of_each(problems), check
-        derived = derived_values(self.draft, check.model)
+        derived = derived_values(self.draft, check.model, check.dataset)
         notes = self._notes(check.model, check.dataset)
         for section in self.sections:
             for row in section.rows:
@@ -169,7 +169,14 @@ class TrainingForm(VerticalScroll, can_focus=False):
             return HelpText.of(row.info)
         if self._layers.has_focus:
             return HelpText(
-                "layers", fields.LAYERS_HELP, (("keys", "space select, a all, x clear, arrows or hjkl move"),)
+                "layers",
+                fields.LAYERS_HELP,
+                (
+                    (
+                        "keys",
+                        "space select, a all, x clear, i invert, e every other, r type a range, arrows or hjkl move",
+                    ),
+                ),
             )
         if self._hook_points.has_focus:
             return HelpText("hook_points", fields.HOOK_POINTS_HELP, (("keys", "space select, a all, x clear"),))
