@@ -116,7 +116,8 @@ def _length(draft: Draft, dataset: DatasetInfo | None) -> dict[str, str]:
         about = "≈ " if in_passes else ""
         found = {"num_steps": about + grouped(steps), "num_tokens": about + grouped(steps * batch_size)}
         if of_text is not None and not in_passes:
-            found["num_epochs"] = f"≈ {steps * batch_size / of_text:.2g}"
+            passes = steps * batch_size / of_text
+            found["num_epochs"] = f"≈ {grouped(round(passes)) if passes >= 10 else f'{passes:.2g}'}"
     return {PREFIX + name: text for name, text in found.items()}
 
 

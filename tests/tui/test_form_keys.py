@@ -95,6 +95,10 @@ async def test_the_memory_is_shown_part_by_part(tmp_path: Path) -> None:
         assert any(line.startswith("free now") and "it fits" in line for line in lines)
         await form.pilot.press("escape")
         await until(form.pilot, lambda: isinstance(form.pilot.app.screen, NewTrainingScreen))
+        await form.go_to("k")
+        await form.type("x")
+        await form.pilot.press("f6")
+        assert isinstance(form.pilot.app.screen, NewTrainingScreen), "there is no estimate of a form that is wrong"
 
 
 class TestCopies:

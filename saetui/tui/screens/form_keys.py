@@ -53,8 +53,8 @@ class FormKeys(SaetuiScreen[Job | None]):
         """Put the focus on the first field with a problem."""
         raise NotImplementedError
 
-    def estimate_now(self) -> Estimate | None:
-        """The estimate of what the form holds; None while that is not known."""
+    async def estimate_when_checked(self) -> Estimate | None:
+        """The estimate of what the form holds, once that is checked; None where something in it is wrong."""
         raise NotImplementedError
 
     def action_advanced(self) -> None:
@@ -72,12 +72,13 @@ class FormKeys(SaetuiScreen[Job | None]):
             self._form.draft, self._before = self._before, self.draft
             self.show_other("as it was before   ^z switches back")
 
-    def action_show_estimate(self) -> None:
-        found = self.estimate_now()
+    @work(group="dialog")
+    async def action_show_estimate(self) -> None:
+        found = await self.estimate_when_checked()
         if found is None:
             self.notify("The memory is known once nothing in the form is wrong.", severity="warning")
         else:
-            self.app.push_screen(EstimateScreen(found))
+            await self.shell.ask(EstimateScreen(found))
 
     @work(group="dialog")
     async def action_load_template(self) -> None:

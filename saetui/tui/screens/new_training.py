@@ -128,16 +128,14 @@ class NewTrainingScreen(FormKeys):
         else:
             self._start_when_checked()
 
-    def estimate_now(self) -> Estimate | None:
-        return self._known.last.estimate if self.checked else None
+    async def estimate_when_checked(self) -> Estimate | None:
+        await self._check_soon()
+        return self._estimate
 
     @work(exclusive=True, group="submit")
     async def _start_when_checked(self) -> None:
         """Start the training once its content is checked. A key typed meanwhile waits; an edit calls the start off."""
-        if not self.checked:
-            self._check_over.clear()
-            self._check_now()
-            await self._check_over.wait()
+        await self._check_soon()
         if not self.checked:
             return
         wrong = errors_of(self._problems())
@@ -145,6 +143,17 @@ class NewTrainingScreen(FormKeys):
             self.go_to_first(wrong)
         else:
             await self._submit()
+
+    async def _check_soon(self) -> None:
+        """Check the content if it has changed since it was checked; an edit meanwhile ends the wait."""
+        if not self.checked:
+            self._check_over.clear()
+            self._check_now()
+            await self._check_over.wait()
+
+    @property
+    def _estimate(self) -> Estimate | None:
+        return self._known.last.estimate if self.checked else None
 
     async def _submit(self) -> None:
         self._starting = True
@@ -246,7 +255,7 @@ class NewTrainingScreen(FormKeys):
         state = StartState(Readiness.STARTING) if self._starting else StartState.of(self._problems(), self.checked)
         check = self._known.last
         self._form.start.show(state)
-        self._summary.show(run_figures(self.draft, check.model), state, self.estimate_now())
+        self._summary.show(run_figures(self.draft, check.model), state, self._estimate)
         self._show_help()
 
     def _show_help(self) -> None:
