@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from saetui.cli.candidates import complete_jobs
-from saetui.cli.export import finished
 from saetui.cli.imported import find_imported
 from saetui.cli.output import Column, json_option, note, print_facts, print_result, print_table, right
 from saetui.cli.task import run_task
 from saetui.client.blocking import ask
+from saetui.client.exporting import finished
 from saetui.display.figures import count, number, percent
 from saetui.errors import InvalidInput, NotFound
 from saetui.formats.paths import user_path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from saetui.cli.export import copy_out
+from saetui.client.exporting import copy_out
 from saetui.errors import Conflict, SaetuiError
 
 

@@ -80,7 +80,7 @@ def write_export(root: Path) -> None:
 
 def write_copy(root: Path) -> None:
     """A finished SAE copied out."""
-    from saetui.cli.export import copy_out
+    from saetui.client.exporting import copy_out
 
     copy_out({"": root / SOURCE}, root / RESULT)
 
