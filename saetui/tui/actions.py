@@ -30,6 +30,7 @@ class Scope(Enum):
     START = ("start", "Start button")
     PICK = ("pick", "Choosing from a list")
     WORDS = ("words", "Dialogs with text")
+    EXPORT = ("export", "Exporting")
     REPORT = ("report", "Reports")
     HELP = ("help", "Help")
     LIST = ("list", "Lists")
@@ -99,6 +100,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.JOBS, "sort", "o", "order", "Order the jobs by the next of: state, newest, name, loss, FVU."),
     Action(Scope.JOBS, "clone", "e", "edit copy", "Open the form with the highlighted job's settings."),
     Action(Scope.JOBS, "make_template", "m", "template", "Save the highlighted job's settings as a template."),
+    Action(Scope.JOBS, "export", "x", "export", "Write the SAEs of the highlighted job to a directory, for SAELens or another tool."),
     Action(Scope.JOBS, "copy", "y", "copy", "Copy the path of the highlighted job's directory."),
     Action(Scope.JOBS, "log_axis", "l", "log axis", "Show loss and FVU on a logarithmic axis."),
     Action(Scope.JOBS, "smooth", "s", "smooth", "Smooth the curves: off, a little, much."),
@@ -130,6 +132,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.JOB, "sites", "v", "each site", "Show the mean of all sites, or a curve for each.", True),
     Action(Scope.JOB, "clone", "e", "edit copy", "Open the form with this job's settings."),
     Action(Scope.JOB, "make_template", "m", "template", "Save this job's settings as a template."),
+    Action(Scope.JOB, "export", "x", "export", "Write the SAEs of this job to a directory, for SAELens or another tool."),
     Action(Scope.JOB, "copy", "y", "copy", "Copy from this tab: the settings as JSON, the highlighted line, or the path of the job's directory.", True),
     Action(Scope.NEW, "start", "ctrl+g,f5", "start", "Start the training; where something is wrong, go to the first error.", True, everywhere=True),
     Action(Scope.NEW, "load_template", "ctrl+o", "load", "Fill the form from a template.", True, everywhere=True),
@@ -183,6 +186,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.WORDS, "next_word", "down", "next", "The next field."),
     Action(Scope.WORDS, "word_before", "up", "previous", "The previous field."),
     Action(Scope.WORDS, "cancel", "escape", "cancel", "Close without a change."),
+    Action(Scope.EXPORT, "export", "enter", "export", "Write the SAEs."),
     Action(Scope.REPORT, "copy", "y", "copy", "Copy this text."),
     Action(Scope.REPORT, "close", "escape,q,enter", "close", "Close this dialog."),
     Action(Scope.HELP, "pages", "enter,p", "pages", "Choose a page about how saetui works: training, figures, files and more."),

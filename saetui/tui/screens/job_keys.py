@@ -28,6 +28,7 @@ from saetui.spec.chosen import chosen_values, width_of
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.chart_choice import ChartChoice
 from saetui.tui.screens.dialog import ConfirmScreen
+from saetui.tui.screens.export import ExportedScreen, ExportScreen
 from saetui.tui.widgets.chart_grid import ChartGrid
 
 ACTION_COMMANDS: Mapping[str, tuple[JobCommand, ...]] = {
@@ -196,6 +197,20 @@ class JobKeys(SaetuiScreen[None]):
         spec.pop("name", None)
         if (saved := await self.shell.attempt(messages.SaveTemplate(spec), "The template was not saved")) is not None:
             self.notify(f"Saved as template {saved.template.name}.", markup=False)
+
+    @work
+    async def action_export(self) -> None:
+        job = self.current_job
+        if job is None:
+            return
+        try:
+            dialog = ExportScreen(job)
+        except SaetuiError as error:
+            self.shell.show_error(error, "There is nothing to export yet")
+            return
+        written = await self.shell.ask(dialog)
+        if written is not None:
+            await self.shell.ask(ExportedScreen(written, dialog.layout_name))
 
     def action_copy(self) -> None:
         job = self.current_job

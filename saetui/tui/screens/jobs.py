@@ -227,6 +227,6 @@ class JobsScreen(JobKeys):
 
 
 _NEED_A_JOB = {
-    "open", "mark", "mark_all", "mark_state", "filter", "sort", "clone", "make_template", "copy", "log_axis",
+    "open", "mark", "mark_all", "mark_state", "filter", "sort", "clone", "make_template", "copy", "export", "log_axis",
     "smooth", "more_charts", "choose_charts", "pane_1", "pane_2",
 }  # fmt: skip
