@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import platform
-import shutil
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import click
 
-from saetui.cli import health
-from saetui.cli.health import Finding, Verdict, good, problem, warning
-from saetui.cli.output import json_option, note, print_json, print_result, shows_colour
-from saetui.cli.task import run_task
-from saetui.client.blocking import ask
+from saetui.cli.checks.computing import check_torch
+from saetui.cli.checks.finding import Finding, Verdict, good
+from saetui.cli.checks.home import check_home, check_losses
+from saetui.cli.checks.login import check_limits, check_logout
+from saetui.cli.checks.memory import check_memory
+from saetui.cli.checks.supervisor import check_supervisor
+from saetui.cli.checks.terminal import check_terminal
+from saetui.cli.output import json_option, print_json, print_result, shows_colour
 from saetui.display.text import plain
-from saetui.errors import HomeError, NotFound, SaetuiError
-from saetui.formats.names import is_id
+from saetui.errors import HomeError
 from saetui.home import Home, find_home
 from saetui.jobs.damage import NAME, acknowledge_damage
-from saetui.protocol.messages import GetJob, GetJobs, GetStatus
 from saetui.torch_import import import_torch
 from saetui.torch_packages import constraints as constraints_for
 from saetui.torch_packages import installed
@@ -68,71 +67,13 @@ def _print_constraints(as_json: bool) -> int:
 def _check_everything(home: Home) -> Iterator[Finding]:
     yield good("python", platform.python_version())
     yield from check_torch()
-    yield from health.check_memory()
-    yield from health.check_home(home)
+    yield from check_memory()
+    yield from check_home(home)
     yield from check_supervisor(home)
-    yield from health.check_losses(home)
-    yield from health.check_logout()
-    yield from health.check_limits()
-    yield from health.check_terminal()
-
-
-def check_torch() -> Iterator[Finding]:
-    """The version of torch, and each device after a trial product, from a process of its own."""
-    try:
-        found = run_task("saetui.training.tasks.probe", {}, note)
-    except SaetuiError as error:
-        yield problem("torch", error.message, error.suggestion)
-        return
-    yield from torch_findings(found, has_card=shutil.which("nvidia-smi") is not None)
-
-
-def torch_findings(found: Mapping[str, Any], *, has_card: bool) -> Iterator[Finding]:
-    """Findings from the result of `saetui.training.tasks.probe`. `has_card`: NVIDIA's driver is installed."""
-    yield good("torch", f"{found['torch']}, transformers {found['transformers']}")
-    for device in found["devices"]:
-        if device["works"]:
-            yield good("device", f"{device['name']}, {'with' if device['bfloat16'] else 'without'} bfloat16")
-        else:
-            message = f"{device['name']} does not work: {device['why']}."
-            yield problem("device", message, "Choose another with -o device=cpu, or repair its driver.")
-    if has_card and len(found["devices"]) == 1:
-        reason = "torch was built without CUDA" if found["cuda_built"] is None else "its driver and torch do not fit"
-        yield warning("device", f"An NVIDIA driver is here, and torch cannot use it: {reason}.",
-                      "Install the torch that fits the driver (nvidia-smi names its CUDA version).")  # fmt: skip
-
-
-def check_supervisor(home: Home) -> Iterator[Finding]:
-    """Whether the supervisor answers, and what else lies in `runs/`. It is started when it does not run."""
-    try:
-        status = ask(GetStatus())
-        known = _known_jobs(home)
-    except SaetuiError as error:
-        yield problem("supervisor", error.message, error.suggestion)
-        yield from health.check_runs(home, None)
-        return
-    yield good("supervisor", f"process {status.pid}, {status.jobs_running} running, {status.jobs_queued} queued")
-    for trouble in status.troubles:
-        yield warning("supervisor", f"{trouble}; it is tried again.", f"Its log says more: {home.supervisor_log}")
-    yield from health.check_runs(home, known)
-
-
-def _known_jobs(home: Home) -> set[str]:
-    """The ids of the jobs whose directories exist."""
-    known = {job.id for job in ask(GetJobs()).jobs}
-    for path in home.runs.iterdir():
-        # A list of thousands of jobs leaves out old ones, which the supervisor knows all the same.
-        if is_id(path.name) and path.name not in known and _is_known(path.name):
-            known.add(path.name)
-    return known
-
-
-def _is_known(job_id: str) -> bool:
-    try:
-        ask(GetJob(job_id))
-    except NotFound:
-        return False
-    return True
+    yield from check_losses(home)
+    yield from check_logout()
+    yield from check_limits()
+    yield from check_terminal()
 
 
 def _print(finding: Finding) -> None:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from saetui.cli.doctor import torch_findings
-from saetui.cli.health import Verdict, check_home, check_logout, check_terminal
+from saetui.cli.checks.computing import torch_findings
+from saetui.cli.checks.finding import Verdict
+from saetui.cli.checks.home import check_home
+from saetui.cli.checks.login import check_logout
+from saetui.cli.checks.terminal import check_terminal
 from saetui.home import Home
 from tests.cli.conftest import Saetui
 
