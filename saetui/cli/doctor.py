@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -24,6 +28,10 @@ from saetui.torch_packages import constraints as constraints_for
 from saetui.torch_packages import installed
 
 _MARKS = {Verdict.GOOD: ("✓", "green"), Verdict.WARNING: ("!", "yellow"), Verdict.PROBLEM: ("✗", "red")}
+_SUBJECT = 10
+_BEFORE = 9 + 2 + _SUBJECT + 2
+"""Cells before a message: the mark with its word, and the subject."""
+_NARROWEST = 24
 
 
 @click.command()
@@ -52,6 +60,8 @@ def doctor(acknowledge: bool, constraints: bool, as_json: bool) -> int:
             _print(finding)
     if as_json:
         print_json(findings)
+    else:
+        _print_sum(findings)
     return 1 if any(finding.verdict is Verdict.PROBLEM for finding in findings) else 0
 
 
@@ -78,7 +88,30 @@ def _check_everything(home: Home) -> Iterator[Finding]:
 
 def _print(finding: Finding) -> None:
     mark, colour = _MARKS[finding.verdict]
-    shown = click.style(mark, fg=colour) if shows_colour() else mark
-    click.echo(f"{shown} {finding.subject:<11} {plain(finding.message)}")
+    word = f"{mark} {finding.verdict.value:<7}"
+    shown = click.style(word, fg=colour) if shows_colour() else word
+    first, *more = _lines(finding.message)
+    click.echo(f"{shown}  {finding.subject:<{_SUBJECT}}  {first}")
     if finding.suggestion:
-        click.echo(f"  {'':<11} → {plain(finding.suggestion)}")
+        more += [("  " if number else "→ ") + line for number, line in enumerate(_lines(finding.suggestion, 2))]
+    for line in more:
+        click.echo(" " * _BEFORE + line)
+
+
+def _lines(text: str, indent: int = 0) -> list[str]:
+    """The text in lines that fit a terminal, aligned. Elsewhere it stays one line: nothing is cut, and commands can be copied."""
+    if not sys.stdout.isatty():
+        return [plain(text)]
+    room = max(_NARROWEST, shutil.get_terminal_size().columns - _BEFORE - indent)
+    return textwrap.wrap(plain(text), room, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _print_sum(findings: Sequence[Finding]) -> None:
+    """One line on all of it."""
+    counts = Counter(finding.verdict for finding in findings)
+    parts = [
+        f"{counts[verdict]} {verdict.value}{'s' if counts[verdict] > 1 else ''}"
+        for verdict in (Verdict.PROBLEM, Verdict.WARNING)
+        if counts[verdict]
+    ]
+    click.echo(f"\n{', '.join(parts)}. An arrow says what to do." if parts else "\nNothing is wrong.")

@@ -9,11 +9,14 @@ from saetui.cli.output import note
 from saetui.client.task import Task
 
 
-def run_task(module: str, request: Mapping[str, object], progress: Callable[[str], None] = note) -> Any:
+def run_task(
+    module: str, request: Mapping[str, object], progress: Callable[[str], None] = note, *, seconds: float | None = None
+) -> Any:
     """Run a task and wait for its result; see `saetui.client.task.Task`.
 
     Raises:
+        TookTooLong: it took longer than `seconds`.
         TorchError: torch, or what the task needs beside it, is missing, does not fit or does not load.
         SaetuiError: the task failed, or its process ended without an answer.
     """
-    return Task(module, request, progress).run()
+    return Task(module, request, progress, seconds=seconds).run()

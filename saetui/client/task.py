@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
@@ -19,6 +20,13 @@ from saetui.errors import SaetuiError, TrainingError
 from saetui.protocol.tasks import PROGRESS, decode_answer
 from saetui.torch_import import import_failed, import_torch
 from saetui.torch_packages import installed, why_unusable
+
+_END_SECONDS = 2.0
+"""How long a killed process may take to end. One that waits for a driver does not end at all."""
+
+
+class TookTooLong(TrainingError):
+    """A task gave no answer within its time."""
 
 
 class Cancelled(SaetuiError):
@@ -33,13 +41,22 @@ _WITHOUT_TORCH = (f"{_TASKS}download",)
 class Task:
     """One run of `python -m MODULE` on a request. The process ends with this one."""
 
-    def __init__(self, module: str, request: Mapping[str, object], progress: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        module: str,
+        request: Mapping[str, object],
+        progress: Callable[[str], None],
+        *,
+        seconds: float | None = None,
+    ) -> None:
         """
         Args:
             module: answers as saetui/protocol/tasks.py says.
             request: JSON values.
             progress: takes each line of progress.
+            seconds: how long the task may take; None: for ever.
         """
+        self._seconds = seconds
         self._module = module
         self._request = request
         self._progress = progress
@@ -50,6 +67,7 @@ class Task:
         """Wait for the result.
 
         Raises:
+            TookTooLong: it took longer than `seconds`. Its process is killed.
             TorchError: torch, or what the task needs beside it, is missing, does not fit or does not load.
             Cancelled: `cancel` was called.
             SaetuiError: the task failed, or its process ended without an answer.
@@ -89,11 +107,11 @@ class Task:
             with contextlib.suppress(BrokenPipeError):
                 json.dump(self._request, process.stdin)
                 process.stdin.close()
-            answer = process.stdout.read()
-            status = process.wait()
+            answer, status = _answer_within(process, process.stdout, self._seconds)
         except BaseException:
             process.kill()
-            process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_END_SECONDS)
             raise
         listener.join()
         if self._cancelled:
@@ -105,6 +123,29 @@ class Task:
             if imported is not None and imported.error is not None:
                 raise import_failed(imported.error) from None
             raise _crashed(status, last_lines) from None
+
+
+def _answer_within(process: subprocess.Popen[str], stream: IO[str], seconds: float | None) -> tuple[str, int]:
+    """What the process has written when it has ended, and its status.
+
+    Raises:
+        TookTooLong: it has not ended in time. Neither reading nor waiting is bounded by itself, so a thread reads.
+    """
+    begun = time.monotonic()
+    parts: list[str] = []
+    reader = threading.Thread(target=lambda: parts.append(stream.read()), daemon=True)
+    reader.start()
+    reader.join(seconds)
+    left = None if seconds is None else max(0.0, begun + seconds - time.monotonic())
+    try:
+        if reader.is_alive():
+            raise subprocess.TimeoutExpired(process.args, seconds or 0.0)
+        return "".join(parts), process.wait(left)
+    except subprocess.TimeoutExpired:
+        raise TookTooLong(
+            f"The process that did the work gave no answer in {seconds:g} s.",
+            "Try again when the machine is less busy.",
+        ) from None
 
 
 @contextlib.contextmanager

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import importlib.util
 import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from saetui.cli.checks.computing import torch_findings
 from saetui.cli.checks.finding import Verdict
 from saetui.cli.checks.home import check_home
 from saetui.cli.checks.login import check_logout
 from saetui.cli.checks.terminal import check_terminal
 from saetui.home import Home
 from tests.cli.conftest import Saetui
-
-WORKING = {"name": "CPU", "works": True, "why": None, "bfloat16": True}
 
 
 def test_this_machine_is_looked_at_and_has_no_problem_but_what_is_really_missing(saetui: Saetui) -> None:
@@ -121,14 +125,34 @@ def test_an_encoding_without_braille_is_told_and_ascii_offered() -> None:
     assert "ASCII" in (found.suggestion or "")
 
 
-def test_a_card_that_torch_cannot_use_is_told_with_the_reason() -> None:
-    found = {"torch": "2.13.0+cpu", "transformers": "5", "cuda_built": None, "devices": [WORKING]}
-    last = list(torch_findings(found, has_card=True))[-1]
-    assert last.verdict is Verdict.WARNING
-    assert "without CUDA" in last.message
+def test_on_a_terminal_each_line_fits_and_is_aligned(home: Home) -> None:
+    home.make()
+    (home.runs / ("a directory of " + "a very long name " * 8)).mkdir()
+    printed = on_terminal([sys.executable, "-m", "saetui", "doctor"], columns=80)
+    lines = [line.rstrip() for line in printed.splitlines()]
+    # A path stays whole, so that it can be copied.
+    assert all(len(line) <= 80 or any(len(word) > 55 for word in line.split()) for line in lines), printed
+    assert any(70 < len(line) <= 80 for line in lines), printed
+    *findings, empty, last = [line for line in lines if "Starting" not in line]
+    assert empty == "" and ("warning" in last or "problem" in last)
+    heads = [line for line in findings if line[:1] in "✓!✗"]
+    assert {line[:9].strip() for line in heads} <= {"✓ good", "! warning", "✗ problem"}
+    # Every message begins in the same column, and so does what follows beneath it.
+    assert all(line[21:23] == "  " and line[23] != " " for line in heads)
+    assert all(line.startswith(" " * 23) for line in findings if line not in heads)
 
 
-def test_a_device_that_fails_is_a_problem() -> None:
-    broken = {"name": "GPU", "works": False, "why": "no kernel image", "bfloat16": False}
-    found = {"torch": "2", "transformers": "5", "cuda_built": "13.0", "devices": [WORKING, broken]}
-    assert [finding.verdict for finding in torch_findings(found, has_card=True)][-1] is Verdict.PROBLEM
+def on_terminal(command: list[str], columns: int) -> str:
+    """What a command prints on a terminal of this width, without colours."""
+    reading, writing = pty.openpty()
+    fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {**os.environ, "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": str(columns)}
+    process = subprocess.Popen(command, stdin=writing, stdout=writing, stderr=subprocess.DEVNULL, env=environment)
+    os.close(writing)
+    parts = []
+    with contextlib.suppress(OSError), open(reading, "rb") as terminal:
+        # The kernel says EIO once nobody holds the other end.
+        while part := terminal.read1(4096):
+            parts.append(part)
+    process.wait()
+    return b"".join(parts).decode()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from saetui.cli.checks.finding import Verdict
-from saetui.cli.doctor import check_supervisor
+from saetui.cli.checks.supervisor import check_supervisor
 from saetui.cli.main import run
 from saetui.client import liveness
 from saetui.client.asyncio_client import AsyncioClient

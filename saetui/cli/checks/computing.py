@@ -4,34 +4,109 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from saetui.cli.checks.finding import Finding, good, problem, warning
-from saetui.cli.output import note
 from saetui.cli.task import run_task
+from saetui.client.task import TookTooLong
 from saetui.errors import SaetuiError
+from saetui.tegra import is_jetson, jetson_name
+
+PATIENCE_SECONDS = 180.0
+"""The first import of torch on a slow SD card takes a minute."""
+
+JETSONS_TORCH = "Install NVIDIA's torch for this JetPack in its place."
+
+_WORDS = {"float32": "float32", "bfloat16": "bf16", "sparse": "sparse"}
 
 
-def check_torch() -> Iterator[Finding]:
-    """The version of torch, and each device after a trial product, from a process of its own."""
+def check_torch(module: str = "saetui.training.tasks.probe", seconds: float = PATIENCE_SECONDS) -> Iterator[Finding]:
+    """torch and each device after trial products, from a process of its own.
+
+    Args:
+        module: the task that tries them.
+        seconds: how long it may take.
+    """
+    said: list[str] = []
     try:
-        found = run_task("saetui.training.tasks.probe", {}, note)
+        found = run_task(module, {}, said.append, seconds=seconds)
+    except TookTooLong:
+        doing = said[-1] if said else "starting Python"
+        message = f"Trying torch took more than {seconds:g} s, and was ended while {doing}."
+        yield problem(
+            "torch", message, "If that was a GPU, its driver hangs: see `sudo dmesg`, or start the machine again."
+        )
+        return
     except SaetuiError as error:
         yield problem("torch", error.message, error.suggestion)
         return
     yield from torch_findings(found, has_card=shutil.which("nvidia-smi") is not None)
 
 
-def torch_findings(found: Mapping[str, Any], *, has_card: bool) -> Iterator[Finding]:
-    """Findings from the result of `saetui.training.tasks.probe`. `has_card`: NVIDIA's driver is installed."""
+def torch_findings(found: Mapping[str, Any], *, has_card: bool, root: Path = Path("/")) -> Iterator[Finding]:
+    """Findings from the result of `saetui.training.tasks.probe`.
+
+    Args:
+        found: that result.
+        has_card: NVIDIA's driver is installed.
+        root: of the file system, whose files say whether this is a Jetson.
+    """
     yield good("torch", f"{found['torch']}, transformers {found['transformers']}")
+    if found["numpy"] is None:
+        yield good("numpy", "exchanges arrays with torch, both ways")
+    else:
+        message = f"torch and numpy cannot exchange arrays: {_ended(found['numpy'])}"
+        yield problem("numpy", message, 'saetui doctor --constraints > c.txt; pip install -c c.txt "saetui[training]"')
     for device in found["devices"]:
-        if device["works"]:
-            yield good("device", f"{device['name']}, {'with' if device['bfloat16'] else 'without'} bfloat16")
-        else:
-            message = f"{device['name']} does not work: {device['why']}."
-            yield problem("device", message, "Choose another with -o device=cpu, or repair its driver.")
-    if has_card and len(found["devices"]) == 1:
-        reason = "torch was built without CUDA" if found["cuda_built"] is None else "its driver and torch do not fit"
-        yield warning("device", f"An NVIDIA driver is here, and torch cannot use it: {reason}.",
+        yield _device(device)
+    yield from _without_gpu(found, has_card, root)
+    yield from _triton(found["devices"])
+
+
+def _device(device: Mapping[str, Any]) -> Finding:
+    failed = {trial["name"]: trial["why"] for trial in device["trials"] if trial["why"] is not None}
+    if not failed:
+        times = ", ".join(f"{_WORDS[trial['name']]} {_milliseconds(trial['seconds'])}" for trial in device["trials"])
+        return good("device", f"{device['name']}: right in {times}")
+    said = "; ".join(f"{_WORDS[name]} product: {why.rstrip('.')}" for name, why in failed.items())
+    message = f"{device['name']} does not compute as it must: {said}."
+    if set(failed) == {"bfloat16"}:
+        return warning("device", message, "Train in float32: -o dtype=float32")
+    return problem("device", message, "Choose another with -o device=cpu, or repair its driver and its torch.")
+
+
+def _without_gpu(found: Mapping[str, Any], has_card: bool, root: Path) -> Iterator[Finding]:
+    """What keeps torch from a GPU that is there."""
+    if len(found["devices"]) > 1:
+        return
+    if found["cuda_built"] is None:
+        reason = "torch was built without CUDA"
+    else:
+        reason = found["cuda_error"] or "its driver and torch do not fit"
+    if is_jetson(root):
+        name = jetson_name(root) or "a Jetson"
+        yield problem("device", f"torch cannot use the GPU of this {name}: {_ended(reason)}", JETSONS_TORCH)
+    elif has_card:
+        yield warning("device", f"An NVIDIA driver is here, and torch cannot use it: {_ended(reason)}",
                       "Install the torch that fits the driver (nvidia-smi names its CUDA version).")  # fmt: skip
+
+
+def _triton(devices: list[Mapping[str, Any]]) -> Iterator[Finding]:
+    tried = [(device["name"], device["triton"]) for device in devices if device["triton"] is not None]
+    if not tried:
+        yield good("triton", "not needed here: it compiles for GPUs, and torch uses none")
+    for name, trial in tried:
+        if trial["why"] is None:
+            yield good("triton", f"{name}: compiled, and right, in {trial['seconds']:.1f} s")
+        else:
+            yield warning("triton", f"Triton does not work on {name}: {_ended(trial['why'])}",
+                          "torch's own products are used instead. It needs the package triton, gcc and python3-dev.")  # fmt: skip
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms"
+
+
+def _ended(sentence: str) -> str:
+    return sentence.rstrip(".") + "."
