@@ -13,9 +13,9 @@ from saetui.client.blocking import ask
 from saetui.display.figures import ago, number, short_count, size
 from saetui.protocol.messages import GetJob, KeepCheckpoints
 from saetui.rundir.checkpoints import CheckpointInfo, list_checkpoints
-from saetui.rundir.control import read_control
+from saetui.rundir.control import rules_in_force
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.retention import Retention, spec_rules, superfluous
+from saetui.rundir.retention import Retention, superfluous
 
 OFF = 0
 
@@ -39,7 +39,7 @@ def checkpoints(
     """
     found = ask(GetJob(job)).job
     run = RunDirectory(Path(found.directory))
-    rules = read_control(run).retention or spec_rules(run.read_spec())
+    rules = rules_in_force(run)
     given = {"keep_first": keep_first, "keep_last": keep_last, "keep_best": keep_best}
     changed = msgspec.structs.replace(rules, **{name: value for name, value in given.items() if value is not None})
     if keep_every is not None:

@@ -16,7 +16,7 @@ from saetui.formats.regular import read_regular
 from saetui.formats.sealed import decode_sealed, seal
 from saetui.jobs.job import DesiredState
 from saetui.rundir.layout import RunDirectory
-from saetui.rundir.retention import Retention
+from saetui.rundir.retention import Retention, spec_rules
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,3 +57,12 @@ def write_control(run: RunDirectory, control: Control) -> None:
         OSError: the disk is full or not writable; the old requests stay.
     """
     write_durably(run.control, seal(msgspec.json.encode(control)))
+
+
+def rules_in_force(run: RunDirectory) -> Retention:
+    """Which checkpoints of a job are kept: as the user said last, else as its spec says.
+
+    Raises:
+        FormatError: its control file or its spec cannot be read.
+    """
+    return read_control(run).retention or spec_rules(run.read_spec())

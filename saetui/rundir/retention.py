@@ -8,6 +8,7 @@ from typing import Annotated, Any, Union
 import msgspec
 
 from saetui.rundir.checkpoints import CheckpointInfo
+from saetui.spec.hyperparameters import HYPERPARAMETERS
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -32,15 +33,14 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def spec_rules(spec: Mapping[str, Any]) -> Retention:
-    """The rules in a job's spec, in which every default is filled in."""
-    values = spec["hyperparameters"]
-    return Retention(
-        keep_first=values["keep_first"],
-        keep_last=values["keep_last"],
-        keep_every=values["keep_every"],
-        keep_best=values["keep_best"],
-        warmup_steps=max(values.get("warmup_steps") or 0, values.get("sparsity_warmup_steps") or 0),
-    )
+    """The rules in a job's spec; where it lacks one, the default."""
+    values = spec.get("hyperparameters") or {}
+    rules: dict[str, Any] = {
+        name: values.get(name, HYPERPARAMETERS[name].default)
+        for name in ("keep_first", "keep_last", "keep_every", "keep_best")
+    }
+    warmup_steps = max(values.get("warmup_steps") or 0, values.get("sparsity_warmup_steps") or 0)
+    return Retention(**rules, warmup_steps=warmup_steps)
 
 
 def superfluous(checkpoints: Sequence[CheckpointInfo], rules: Retention) -> list[CheckpointInfo]:

@@ -30,7 +30,7 @@ class Scope(Enum):
     START = ("start", "Start button")
     PICK = ("pick", "Choosing from a list")
     WORDS = ("words", "Dialogs with text")
-    EXPORT = ("export", "Exporting")
+    FILLING = ("filling", "Dialogs to fill in")
     REPORT = ("report", "Reports")
     HELP = ("help", "Help")
     LIST = ("list", "Lists")
@@ -132,6 +132,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.JOB, "sites", "v", "each site", "Show the mean of all sites, or a curve for each.", True),
     Action(Scope.JOB, "clone", "e", "edit copy", "Open the form with this job's settings."),
     Action(Scope.JOB, "make_template", "m", "template", "Save this job's settings as a template."),
+    Action(Scope.JOB, "keep_checkpoints", "K", "keep", "Choose which checkpoints are kept; the dialog says which would be deleted.", destructive=True),
     Action(Scope.JOB, "export", "x", "export", "Write the SAEs of this job to a directory, for SAELens or another tool."),
     Action(Scope.JOB, "copy", "y", "copy", "Copy from this tab: the settings as JSON, the highlighted line, or the path of the job's directory.", True),
     Action(Scope.NEW, "start", "ctrl+g,f5", "start", "Start the training; where something is wrong, go to the first error.", True, everywhere=True),
@@ -186,7 +187,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(Scope.WORDS, "next_word", "down", "next", "The next field."),
     Action(Scope.WORDS, "word_before", "up", "previous", "The previous field."),
     Action(Scope.WORDS, "cancel", "escape", "cancel", "Close without a change."),
-    Action(Scope.EXPORT, "export", "enter", "export", "Write the SAEs."),
+    Action(Scope.FILLING, "do_it", "enter", "do it", "Do what the dialog says."),
     Action(Scope.REPORT, "copy", "y", "copy", "Copy this text."),
     Action(Scope.REPORT, "close", "escape,q,enter", "close", "Close this dialog."),
     Action(Scope.HELP, "pages", "enter,p", "pages", "Choose a page about how saetui works: training, figures, files and more."),

@@ -76,8 +76,8 @@ def event_line(event: LoggedEvent) -> list[Span]:
     ]
 
 
-def checkpoint_lines(checkpoints: Sequence[CheckpointInfo]) -> list[list[Span]]:
-    """Checkpoints under `CHECKPOINT_HEADING`, the newest first."""
+def checkpoint_lines(checkpoints: Sequence[CheckpointInfo], best: CheckpointInfo | None = None) -> list[list[Span]]:
+    """Checkpoints under `CHECKPOINT_HEADING`, the newest first; `best` is marked."""
     lines: list[list[Span]] = []
     for found in sorted(checkpoints, key=lambda checkpoint: -checkpoint.step):
         saved = found.created_at[:19].replace("T", " ")
@@ -87,6 +87,7 @@ def checkpoint_lines(checkpoints: Sequence[CheckpointInfo]) -> list[list[Span]]:
                 (f"{count(found.step):>12}  ", "*strong"),
                 (f"{saved:<20} {figures}  ", "foreground"),
                 (found.path.name, "muted"),
+                ("  ◆ best held-out FVU" if found == best else "", "success"),
             ]
         )
     return lines

@@ -31,7 +31,7 @@ class ExportScreen(FormDialog[dict[str, Path] | None]):
     """Asks, exports, and gives what was written: site → directory. None: cancelled, and nothing was written."""
 
     BOX_CLASSES = "dialog wide"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.EXPORT)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_for(Scope.FILLING)]
     DEFAULT_CSS = """
     ExportScreen .label { color: $muted; margin-top: 1; }
     ExportScreen ChoiceRow { margin-top: 1; background: $panel; }
@@ -73,7 +73,7 @@ class ExportScreen(FormDialog[dict[str, Path] | None]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self._start()
 
-    def action_export(self) -> None:
+    def action_do_it(self) -> None:
         self._start()
 
     def action_cancel(self) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+from collections.abc import Sequence
 from functools import partialmethod
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,12 +19,16 @@ from textual.widget import Widget
 from saetui.display.figures import size
 from saetui.errors import SaetuiError
 from saetui.jobs.job import Job
+from saetui.protocol.messages import KeepCheckpoints
 from saetui.rundir.checkpoints import CheckpointInfo, list_checkpoints
+from saetui.rundir.control import rules_in_force
 from saetui.rundir.layout import RunDirectory
+from saetui.rundir.retention import Retention, best_of
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.history import History
 from saetui.tui.job_texts import CHECKPOINT_HEADING, LogTail, checkpoint_lines, event_line, settings_lines
 from saetui.tui.screens.job_keys import ACTION_COMMANDS, JobKeys, can_be_asked
+from saetui.tui.screens.keep_checkpoints import KeepScreen
 from saetui.tui.widgets.chart_grid import ChartGrid, HistoryRead
 from saetui.tui.widgets.chart_panel import ChartPanel
 from saetui.tui.widgets.headings import TabLine
@@ -48,6 +55,7 @@ class JobScreen(JobKeys):
         self._events_shown = 0
         self._history: History | None = None
         self._checkpoints: list[CheckpointInfo] | None = None
+        self._rules: Retention | None = None
 
     def compose_body(self) -> ComposeResult:
         yield JobHead(self._job)
@@ -112,6 +120,8 @@ class JobScreen(JobKeys):
             return self._tab == 0 and self.is_mounted and self.query_one(ChartGrid).has_more
         if action in ("log_axis", "smooth", "choose_charts"):
             return self._tab == 0
+        if action == "keep_checkpoints":
+            return bool(self._checkpoints)
         if action == "sites":
             return self._tab == 0 and len(self._job.sites) > 1
         return True
@@ -121,6 +131,9 @@ class JobScreen(JobKeys):
         """Read new lines of the log, and list the checkpoints."""
         lines = self._log.poll()
         checkpoints = list_checkpoints(self._run.checkpoints)
+        if checkpoints and self._rules is None:
+            with contextlib.suppress(SaetuiError):  # the settings tab says what is wrong
+                self._rules = rules_in_force(self._run)
         if lines or checkpoints != self._checkpoints:
             self.app.call_from_thread(self._show_files, lines, checkpoints)
 
@@ -133,7 +146,29 @@ class JobScreen(JobKeys):
         log.add_lines([[(text, "foreground")] for text in lines])
         if checkpoints != self._checkpoints:
             self._checkpoints = checkpoints
-            self._pane("checkpoints").set_lines(checkpoint_lines(checkpoints))
+            self._pane("checkpoints").set_lines(checkpoint_lines(checkpoints, self._best(checkpoints)))
+
+    def _best(self, checkpoints: Sequence[CheckpointInfo]) -> CheckpointInfo | None:
+        return None if self._rules is None else best_of(checkpoints, self._rules.warmup_steps)
+
+    @work
+    async def action_keep_checkpoints(self) -> None:
+        checkpoints = self._checkpoints or []
+        try:
+            rules = await asyncio.to_thread(rules_in_force, self._run)
+        except SaetuiError as error:
+            self.shell.show_error(error, "The rules cannot be read")
+            return
+        changed = await self.shell.ask(KeepScreen(self._job.name, self._job.architecture, checkpoints, rules))
+        if changed is None or changed == rules:
+            return
+        request = KeepCheckpoints(
+            self._job.id, changed.keep_first, changed.keep_last, changed.keep_every, changed.keep_best
+        )
+        if await self.shell.attempt(request, "The rules were not changed") is not None:
+            later = " after the next save" if self._job.holds_device else ""
+            self.notify(f"Checkpoints are kept by the new rules{later}.")
+            self._read_files()
 
     @work(thread=True, group="spec")
     def _read_settings(self) -> None:
