@@ -15,7 +15,7 @@ from saetui.cli.checks.computing import check_torch
 from saetui.cli.checks.finding import Finding, Verdict, good
 from saetui.cli.checks.home import check_home, check_losses
 from saetui.cli.checks.login import check_limits, check_logout
-from saetui.cli.checks.memory import check_memory
+from saetui.cli.checks.machine import check_machine
 from saetui.cli.checks.supervisor import check_supervisor
 from saetui.cli.checks.terminal import check_terminal
 from saetui.cli.output import json_option, print_json, print_result, shows_colour
@@ -77,8 +77,8 @@ def _print_constraints(as_json: bool) -> int:
 def _check_everything(home: Home) -> Iterator[Finding]:
     yield good("python", platform.python_version())
     yield from check_torch()
-    yield from check_memory()
     yield from check_home(home)
+    yield from check_machine(home)
     yield from check_supervisor(home)
     yield from check_losses(home)
     yield from check_logout()

@@ -35,7 +35,7 @@ class Cancelled(SaetuiError):
 
 _LAST_LINES = 3
 _TASKS = "saetui.training.tasks."
-_WITHOUT_TORCH = (f"{_TASKS}download",)
+_WITHOUT_TORCH = (f"{_TASKS}download", f"{_TASKS}machine")
 
 
 class Task:
@@ -72,7 +72,7 @@ class Task:
             Cancelled: `cancel` was called.
             SaetuiError: the task failed, or its process ended without an answer.
         """
-        if self._module.startswith(_TASKS) and self._module not in _WITHOUT_TORCH:
+        if _needs_torch(self._module):
             unusable = why_unusable(installed())
             if unusable is not None:
                 raise unusable
@@ -119,10 +119,14 @@ class Task:
         try:
             return decode_answer(answer)
         except ValueError:
-            imported = import_torch() if status and self._module.startswith(_TASKS) else None
+            imported = import_torch() if status and _needs_torch(self._module) else None
             if imported is not None and imported.error is not None:
                 raise import_failed(imported.error) from None
             raise _crashed(status, last_lines) from None
+
+
+def _needs_torch(module: str) -> bool:
+    return module.startswith(_TASKS) and module not in _WITHOUT_TORCH
 
 
 def _answer_within(process: subprocess.Popen[str], stream: IO[str], seconds: float | None) -> tuple[str, int]:

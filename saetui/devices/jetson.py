@@ -22,6 +22,7 @@ from saetui.tegra import jetson_name
 LOADS = ("sys/devices/gpu.0/load", "sys/devices/platform/gpu.0/load", "sys/devices/platform/*.gpu/load",
          "sys/devices/platform/bus@0/*.gpu/load", "sys/devices/*.gpu/load", "sys/class/devfreq/*.gpu/device/load",
          "sys/class/devfreq/*.ga10b/device/load", "sys/class/devfreq/*.gv11b/device/load")  # fmt: skip
+CLOCKS = ("sys/class/devfreq/*.gpu", "sys/class/devfreq/*.ga10b", "sys/class/devfreq/gpu-gpc-*")
 ZONES = ("gpu", "tj", "soc0", "cpu")
 
 
@@ -50,6 +51,20 @@ def read_jetson(root: Path, ask_driver: Callable[[], Sequence[DeviceLoad]]) -> D
             "power_mode": power_mode(root),
         },
     )
+
+
+def clocks_are_fixed(root: Path) -> bool | None:
+    """Whether the GPU's lowest clock is its highest, as jetson_clocks sets it; None where the kernel shows no clocks."""
+    for pattern in CLOCKS:
+        for directory in sorted(root.glob(pattern)):
+            lowest, highest = (measure(partial(_hertz, directory / f"{end}_freq")) for end in ("min", "max"))
+            if not isinstance(lowest, Missing) and not isinstance(highest, Missing):
+                return lowest == highest
+    return None
+
+
+def _hertz(file: Path) -> int:
+    return int(file.read_text())
 
 
 def _load(root: Path) -> Measured[float]:

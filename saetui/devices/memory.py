@@ -10,6 +10,7 @@ from saetui.devices.cgroups import memory_limits
 from saetui.devices.measurements import Measured, Missing, measure
 
 KIB = 1024
+ZRAM = "/dev/zram"
 
 
 def memory_figures(root: Path) -> Mapping[str, Measured[int]]:
@@ -19,6 +20,14 @@ def memory_figures(root: Path) -> Mapping[str, Measured[int]]:
         root: of the file system; `/` except in tests.
     """
     return {**_memory(root), **_swap(root)}
+
+
+def swap_on_disk(root: Path) -> Measured[int]:
+    """Bytes of the swap areas that are not zram, which lies in memory itself. `root` as for `memory_figures`."""
+    areas = measure(partial(_swap_areas, root), "there is no /proc/swaps")
+    if isinstance(areas, Missing):
+        return areas
+    return sum(size for name, (size, _) in areas.items() if not name.startswith(ZRAM))
 
 
 def _memory(root: Path) -> dict[str, Measured[int]]:
@@ -50,7 +59,7 @@ def _swap(root: Path) -> dict[str, Measured[int]]:
     if isinstance(areas, Missing):
         return dict.fromkeys((*names, "zram_stored_bytes", "zram_memory_bytes"), areas)
     total, used = (sum(area[column] for area in areas.values()) for column in (0, 1))
-    compressed = [Path(name).name for name in areas if name.startswith("/dev/zram")]
+    compressed = [Path(name).name for name in areas if name.startswith(ZRAM)]
     zram = measure(partial(_zram, root, compressed))
     stored, memory = (zram, zram) if isinstance(zram, Missing) else zram
     return {**dict(zip(names, (total, used))), "zram_stored_bytes": stored, "zram_memory_bytes": memory}

@@ -21,6 +21,19 @@ def power_mode(root: Path) -> Measured[str]:
     return measure(partial(_mode, root), "there is no nvpmodel here")
 
 
+def fastest_mode(root: Path) -> tuple[int, str] | None:
+    """The number and the name of the mode that limits nothing (MAXN, or MAXN_SUPER); None where no mode has such a name."""
+    try:
+        names = _names((root / CONFIGURATION).read_text(errors="replace"))
+    except OSError:
+        return None
+    return next(((number, name) for number, name in names.items() if name.startswith("MAXN")), None)
+
+
+def _names(text: str) -> dict[int, str]:
+    return {int(mode[1]): mode[2] for mode in _MODE.finditer(text)}
+
+
 def _mode(root: Path) -> str:
     text = (root / CONFIGURATION).read_text(errors="replace")
     try:
@@ -30,5 +43,4 @@ def _mode(root: Path) -> str:
     if found is None:
         raise ValueError("no mode is named")
     number = int(found[1])
-    names: dict[int, str] = {int(mode[1]): mode[2] for mode in _MODE.finditer(text)}
-    return names.get(number, f"mode {number}")
+    return _names(text).get(number, f"mode {number}")

@@ -27,7 +27,9 @@ from tests.cli.conftest import Saetui
 def test_this_machine_is_looked_at_and_has_no_problem_but_what_is_really_missing(saetui: Saetui) -> None:
     outcome = saetui("doctor", "--json")
     findings = {finding["subject"]: finding for finding in outcome.document}
-    assert {"python", "torch", "memory", "home", "disk", "supervisor", "logout", "limits", "terminal"} <= set(findings)
+    assert {"python", "torch", "memory", "home", "disk", "clock", "supervisor", "logout", "limits", "terminal"} <= set(
+        findings
+    )
     has_torch = importlib.util.find_spec("torch") is not None
     assert findings["torch"]["verdict"] == ("good" if has_torch else "problem")
     assert findings["supervisor"]["verdict"] == "good"

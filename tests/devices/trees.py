@@ -121,3 +121,27 @@ def thor(root: Path) -> None:
     for name, text in {"name": "ina238", "label": "VIN", "in1_input": "20000", "power1_input": "23500000"}.items():
         write(root, f"{chip}/{name}", f"{text}\n")
     nvpmodel(root, 0, ("MAXN", "120W", "90W", "70W"), 1)
+
+
+def laptop(root: Path) -> None:
+    """A laptop without a GPU that trains: no Tegra, swap in a partition, the home on its own disk."""
+    memory(
+        root, 16 << 20, 12 << 20, NO_SWAP + "/dev/nvme0n1p3                          partition\t8388604\t\t0\t\t-2\n"
+    )
+    zones(root, {"x86_pkg_temp": "45000"})
+    mounts(root, ("/", "ext4"), ("/home", "btrfs"))
+
+
+def mounts(root: Path, *points: tuple[str, str]) -> None:
+    """Mount points and the kinds of their file systems, in the order of their mounting."""
+    lines = [f"{number} 1 0:{number} / {point} rw,relatime shared:1 - {kind} {kind} rw\n"
+             for number, (point, kind) in enumerate(points, start=20)]  # fmt: skip
+    write(root, "proc/self/mountinfo", "".join(lines))
+
+
+def process(root: Path, number: int, name: str, anonymous_kib: int) -> None:
+    """A process and what it holds of the memory."""
+    write(root, f"proc/{number}/comm", f"{name}\n")
+    write(
+        root, f"proc/{number}/status", f"Name:\t{name}\nVmRSS:\t{anonymous_kib * 2} kB\nRssAnon:\t{anonymous_kib} kB\n"
+    )

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import stat
 from collections.abc import Collection, Iterator
 
 from saetui.cli.checks.finding import Finding, good, problem, warning
-from saetui.display.figures import size
 from saetui.errors import SaetuiError
 from saetui.home import Home
 from saetui.jobs.damage import read_damage
 from saetui.rundir.leftovers import Kind, classify_all
 
-LITTLE_SPACE = 5 << 30
-
 
 def check_home(home: Home) -> Iterator[Finding]:
-    """Whether the home can be made and written, who else may read it, and how much room its disk has."""
+    """Whether the home can be made and written, and who else may read it."""
     try:
         home.make()
     except SaetuiError as error:
@@ -29,12 +25,6 @@ def check_home(home: Home) -> Iterator[Finding]:
         yield warning("home", f"{home.root} can be read by others (mode {mode:o}).", f"chmod 700 {home.root}")
     else:
         yield good("home", str(home.root))
-    free = shutil.disk_usage(home.root).free
-    if free < LITTLE_SPACE:
-        yield warning("disk", f"{size(free)} free: checkpoints and cached activations may not fit.",
-                      "Delete old jobs, or set SAETUI_HOME to a larger disk.")  # fmt: skip
-    else:
-        yield good("disk", f"{size(free)} free")
 
 
 def check_losses(home: Home) -> Iterator[Finding]:
