@@ -14,9 +14,10 @@ import click
 from saetui.cli.checks.computing import check_torch
 from saetui.cli.checks.finding import Finding, Verdict, good
 from saetui.cli.checks.home import check_home, check_losses
+from saetui.cli.checks.hub import check_hub
 from saetui.cli.checks.login import check_limits, check_logout
 from saetui.cli.checks.machine import check_machine
-from saetui.cli.checks.supervisor import check_supervisor
+from saetui.cli.checks.supervisor import check_socket, check_supervisor
 from saetui.cli.checks.terminal import check_terminal
 from saetui.cli.output import json_option, print_json, print_result, shows_colour
 from saetui.display.text import plain
@@ -79,9 +80,11 @@ def _check_everything(home: Home) -> Iterator[Finding]:
     yield from check_torch()
     yield from check_home(home)
     yield from check_machine(home)
+    yield from check_hub()
     yield from check_supervisor(home)
+    yield from check_socket(home)
     yield from check_losses(home)
-    yield from check_logout()
+    yield from check_logout(home)
     yield from check_limits()
     yield from check_terminal()
 

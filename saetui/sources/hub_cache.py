@@ -33,7 +33,7 @@ def find_snapshot(kind: Kind, reference: str, revision: str | None = None) -> Pa
     """The directory of a downloaded repository, or None. Without a revision it is `main`."""
     if not is_hub_id(reference) or why_no_path(revision or "") is not None:
         return None
-    repository = _cache() / f"{kind}--{reference.replace('/', '--')}"
+    repository = cache_directory() / f"{kind}--{reference.replace('/', '--')}"
     commit = revision or "main"
     pointer = repository / "refs" / commit
     if pointer.is_file():
@@ -44,15 +44,26 @@ def find_snapshot(kind: Kind, reference: str, revision: str | None = None) -> Pa
 
 def list_references(kind: Kind) -> list[str]:
     """The ids of all downloaded repositories of a kind, complete or not."""
-    cache = _cache()
+    cache = cache_directory()
     found = sorted(cache.glob(f"{kind}--*")) if cache.is_dir() else []
     return [entry.name.removeprefix(f"{kind}--").replace("--", "/") for entry in found]
 
 
-def _cache() -> Path:
+def cache_directory() -> Path:
+    """Where the library keeps what it downloads; it need not exist."""
     # The second is the library's older name.
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if variable in os.environ:
             return Path(os.environ[variable]).expanduser()
+    return _library_home() / "hub"
+
+
+def token_file() -> Path:
+    """Where the library keeps the user's token; it need not exist."""
+    named = os.environ.get("HF_TOKEN_PATH")
+    return Path(named).expanduser() if named else _library_home() / "token"
+
+
+def _library_home() -> Path:
     home = os.environ.get("HF_HOME") or str(Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface")
-    return Path(home).expanduser() / "hub"
+    return Path(home).expanduser()

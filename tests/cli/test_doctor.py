@@ -18,8 +18,6 @@ import pytest
 
 from saetui.cli.checks.finding import Verdict
 from saetui.cli.checks.home import check_home
-from saetui.cli.checks.login import check_logout
-from saetui.cli.checks.terminal import check_terminal
 from saetui.home import Home
 from tests.cli.conftest import Saetui
 
@@ -27,9 +25,20 @@ from tests.cli.conftest import Saetui
 def test_this_machine_is_looked_at_and_has_no_problem_but_what_is_really_missing(saetui: Saetui) -> None:
     outcome = saetui("doctor", "--json")
     findings = {finding["subject"]: finding for finding in outcome.document}
-    assert {"python", "torch", "memory", "home", "disk", "clock", "supervisor", "logout", "limits", "terminal"} <= set(
-        findings
-    )
+    assert {
+        "python",
+        "torch",
+        "memory",
+        "home",
+        "disk",
+        "clock",
+        "hub",
+        "supervisor",
+        "socket",
+        "logout",
+        "limits",
+        "terminal",
+    } <= set(findings)
     has_torch = importlib.util.find_spec("torch") is not None
     assert findings["torch"]["verdict"] == ("good" if has_torch else "problem")
     assert findings["supervisor"]["verdict"] == "good"
@@ -88,43 +97,6 @@ def test_a_home_that_others_can_read_is_told(tmp_path: Path) -> None:
     found = next(iter(check_home(home)))
     assert found.verdict is Verdict.WARNING
     assert "chmod 700" in (found.suggestion or "")
-
-
-@pytest.mark.parametrize(
-    ("configuration", "lingers", "verdict"),
-    [
-        ("[Login]\n#KillUserProcesses=yes\n", False, Verdict.GOOD),
-        ("[Login]\nKillUserProcesses=yes\n", False, Verdict.PROBLEM),
-        ("[Login]\nKillUserProcesses=yes\n", True, Verdict.GOOD),
-        ("no section at all", False, Verdict.GOOD),
-    ],
-)
-def test_whether_logging_out_ends_jobs(tmp_path: Path, configuration: str, lingers: bool, verdict: Verdict) -> None:
-    file = tmp_path / "logind.conf"
-    file.write_text(configuration)
-    (found,) = check_logout([file], lingers=lingers, systemd=True)
-    assert found.verdict is verdict
-    if verdict is Verdict.PROBLEM:
-        assert found.suggestion == "loginctl enable-linger"
-
-
-def test_a_later_file_of_logind_counts_more(tmp_path: Path) -> None:
-    main, drop_in = tmp_path / "logind.conf", tmp_path / "10-own.conf"
-    main.write_text("[Login]\nKillUserProcesses=yes\n")
-    drop_in.write_text("[Login]\nKillUserProcesses=no\n")
-    (found,) = check_logout([main, drop_in], lingers=False, systemd=True)
-    assert found.verdict is Verdict.GOOD
-
-
-@pytest.mark.parametrize("kind", ["", "dumb"])
-def test_a_terminal_that_cannot_show_the_screens(kind: str) -> None:
-    (found,) = check_terminal({"TERM": kind}, "utf-8")
-    assert found.verdict is Verdict.WARNING
-
-
-def test_an_encoding_without_braille_is_told_and_ascii_offered() -> None:
-    (found,) = check_terminal({"TERM": "xterm"}, "latin-1")
-    assert "ASCII" in (found.suggestion or "")
 
 
 def test_on_a_terminal_each_line_fits_and_is_aligned(home: Home) -> None:

@@ -95,7 +95,7 @@ def _without_gpu(found: Mapping[str, Any], has_card: bool, root: Path) -> Iterat
 def _triton(devices: list[Mapping[str, Any]]) -> Iterator[Finding]:
     tried = [(device["name"], device["triton"]) for device in devices if device["triton"] is not None]
     if not tried:
-        yield good("triton", "not needed here: it compiles for GPUs, and torch uses none")
+        yield good("triton", "not needed here: torch uses no GPU")
     for name, trial in tried:
         if trial["why"] is None:
             yield good("triton", f"{name}: compiled, and right, in {trial['seconds']:.1f} s")
@@ -105,7 +105,8 @@ def _triton(devices: list[Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g} ms"
+    milliseconds = seconds * 1e3
+    return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.2g} ms"
 
 
 def _ended(sentence: str) -> str:

@@ -1,19 +1,26 @@
-"""This login: its limits, and whether jobs go on after it."""
+"""This login: its limits, and whether trainings go on after it."""
 
 from __future__ import annotations
 
 import configparser
+import getpass
 import os
-import subprocess
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from saetui.cli.checks.finding import Finding, good, problem, warning
+from saetui.client.lifecycle import holder_of
 from saetui.display.figures import count
+from saetui.home import Home
 
 FEW_FILES = 1024
-LOGIND = ("/etc/systemd/logind.conf", "/usr/lib/systemd/logind.conf")
-LOGIND_DROP_INS = ("/usr/lib/systemd/logind.conf.d", "/run/systemd/logind.conf.d", "/etc/systemd/logind.conf.d")
+LOGIND = tuple(f"{directory}/systemd/logind.conf" for directory in ("etc", "run", "usr/local/lib", "usr/lib"))
+"""The first one that exists counts; drop-ins in `logind.conf.d` beside each change it (logind.conf(5))."""
+LINGERING = "var/lib/systemd/linger"
+
+_SESSION = re.compile(r"/session-[^/]+\.scope(/|$)")
+_MANAGER = re.compile(r"/user@\d+\.service(/|$)")
 
 
 def check_limits() -> Iterator[Finding]:
@@ -27,55 +34,86 @@ def check_limits() -> Iterator[Finding]:
         yield good("limits", f"{count(files)} open files")
 
 
-def check_logout(
-    files: Sequence[Path] | None = None, lingers: bool | None = None, systemd: bool | None = None
-) -> Iterator[Finding]:
-    """Whether a logout would end the trainings (systemd-logind's KillUserProcesses).
+def check_logout(home: Home, root: Path = Path("/"), user: str | None = None) -> Iterator[Finding]:
+    """Whether systemd-logind would end the trainings of this home at logout.
+
+    It ends what belongs to a login session where KillUserProcesses says so, whether the user lingers or not. It ends what runs
+    under the user's manager (such as the terminals of a desktop) after the last login, unless the user lingers.
 
     Args:
-        files: logind's configuration, the file that wins last; by default this machine's.
-        lingers: whether the user lingers; by default loginctl tells.
-        systemd: whether logind runs; by default whether this machine was started with systemd.
+        home: whose supervisor's processes are meant; where none runs, those that this command would start.
+        root: of the file system; `/` except in tests.
+        user: by default the one who runs this.
     """
-    if not (Path("/run/systemd/system").exists() if systemd is None else systemd):
+    if not (root / "run/systemd/system").exists():
         yield good("logout", "jobs go on: there is no systemd here that would end them")
         return
-    if not _kills_user_processes(_logind_files() if files is None else files):
+    name = user or _user()
+    lingers = (root / LINGERING / name).exists()
+    group = _cgroup(root, holder_of(home))
+    if _MANAGER.search(group):
+        yield _under_manager(lingers)
+    elif not _SESSION.search(group):
+        yield good("logout", "jobs go on: they belong to no login")
+    elif not _kills(root, name):
         yield good("logout", "jobs go on (KillUserProcesses=no)")
-    elif _lingers() if lingers is None else lingers:
-        yield good("logout", "jobs go on (KillUserProcesses=yes, and this user lingers)")
     else:
         yield problem(
             "logout",
-            "systemd-logind ends your processes when you log out (KillUserProcesses=yes), trainings included.",
-            "loginctl enable-linger",
+            "systemd-logind ends the processes of a login when you log out (KillUserProcesses=yes), trainings included.",
+            ("" if lingers else "loginctl enable-linger && ")
+            + "saetui supervisor stop && systemd-run --user --scope saetui supervisor start",
         )
 
 
-def _logind_files() -> list[Path]:
-    drop_ins = [path for directory in LOGIND_DROP_INS for path in sorted(Path(directory).glob("*.conf"))]
-    main = [Path(path) for path in LOGIND if Path(path).exists()][:1]
-    return [*main, *drop_ins]
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())  # a container may have a user without a name
 
 
-def _kills_user_processes(files: Sequence[Path]) -> bool:
-    value = "no"
-    for path in files:
-        parser = configparser.ConfigParser(strict=False, interpolation=None)
+def _under_manager(lingers: bool) -> Finding:
+    if lingers:
+        return good("logout", "jobs go on: they run under your systemd user manager, which lingers")
+    message = "Jobs run under your systemd user manager, which ends with your last login, and they with it."
+    return problem("logout", message, "loginctl enable-linger")
+
+
+def _cgroup(root: Path, pid: int | None) -> str:
+    """Where systemd has put a process: the unified hierarchy, or that which systemd names itself."""
+    try:
+        lines = (root / f"proc/{pid or 'self'}/cgroup").read_text().splitlines()
+    except OSError:
+        return ""
+    paths = {controllers: path for _, controllers, path in (line.split(":", 2) for line in lines)}
+    return paths.get("name=systemd") or paths.get("", "")
+
+
+def _kills(root: Path, user: str) -> bool:
+    """What logind's configuration says of a user's sessions. Without a word there it is no, as distributions build it."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    for path in _files(root):
         try:
             parser.read(path)
-        except (OSError, configparser.Error):
+        except (OSError, UnicodeDecodeError, configparser.Error):
             continue  # logind itself skips what it cannot read
-        value = parser.get("Login", "KillUserProcesses", fallback=value)
-    return value.strip().lower() in ("yes", "true", "on", "1")
 
+    def said(name: str, default: str) -> str:
+        return parser.get("Login", name, fallback=default).strip()
 
-def _lingers() -> bool:
-    try:
-        asked = subprocess.run(
-            ["loginctl", "show-user", str(os.getuid()), "--property=Linger", "--value"],
-            capture_output=True, text=True, check=False, timeout=5,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
+    if said("KillUserProcesses", "no").lower() not in ("yes", "true", "on", "1"):
         return False
-    return asked.stdout.strip() == "yes"
+    if user in said("KillExcludeUsers", "root").split():
+        return False
+    only = said("KillOnlyUsers", "").split()
+    return not only or user in only
+
+
+def _files(root: Path) -> list[Path]:
+    """The configuration, the file that wins last. Of drop-ins with one name the one in the first directory counts."""
+    named: dict[str, Path] = {}
+    for name in reversed(LOGIND):
+        named.update({path.name: path for path in (root / f"{name}.d").glob("*.conf")})
+    main = [root / name for name in LOGIND if (root / name).exists()][:1]
+    return [*main, *(named[name] for name in sorted(named))]
