@@ -23,6 +23,15 @@ DEFAULT_CHARTS = "auto"
 """None was chosen to come first."""
 
 
+ORDERS = (
+    "state", "newest", "name", "loss", "fvu", "l0", "held_fvu", "dead", "step", "progress", "tokens_per_second", "eta", "started",
+    "elapsed", "architecture", "model", "sites",
+)  # fmt: skip
+"""What the list of jobs can be ordered by."""
+REVERSED = "_reversed"
+"""After an order: turned round."""
+
+
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):
     """All preferences, which the supervisor keeps for every client. `PREFERENCES` explains each one."""
 
@@ -36,6 +45,7 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True):
     notices: bool = True
     bell: bool = True
     desktop_notices: bool = True
+    order: str = ORDERS[0]
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,8 @@ _ROWS = (
     Preference("bell", "bell", "Ring the terminal's bell then; `saetui watch` rings it too."),
     Preference("desktop_notices", "desktop",
         "Ask the terminal for a notice of the desktop then, also in `saetui watch`; tmux needs: set -g allow-passthrough on."),
+    Preference("order", "order of jobs", "What the list of jobs is ordered by; with _reversed after it the other way round.",
+        choices=(*ORDERS, *(order + REVERSED for order in ORDERS))),
     Preference("charts", "charts", "Which charts come first, by their columns in the metrics; the others are on the pages after them.",
         choices=CHARTS, several=True),
 )  # fmt: skip

@@ -113,7 +113,7 @@ class BurstApp(SaetuiApp):
                 None if listed.highlighted is None else listed.highlighted.id,
                 sorted(jobs._marked),
                 jobs._filter,
-                jobs._order.name,
+                jobs._order.sorting.preference,
             ],
             "draft": None if form is None else [form.draft.raw(), form.draft.architecture],
             "asked": self.recorded.asked,

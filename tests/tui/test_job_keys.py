@@ -247,6 +247,20 @@ async def test_settings_are_changed_by_keys_and_kept(machine: Machine, monkeypat
         await until(pilot, lambda: again.ascii_charts and again.chosen_charts == ("l0", "loss"))
 
 
+async def test_the_order_of_the_list_is_kept(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.start()
+    machine.until(machine.submit(steps=1).id, Status.COMPLETED)
+    app = make_app(machine, monkeypatch)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(app.model.jobs))
+        await pilot.press("o", "o", "O")
+        await until(pilot, lambda: app.model.preferences is not None and app.model.preferences.order == "name_reversed")
+    again = make_app(machine, monkeypatch)
+    async with again.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: bool(again.model.jobs))
+        await until(pilot, lambda: "name ▼" in screen_text(again.screen))
+
+
 @pytest.mark.parametrize(
     ("name", "keys"),
     [

@@ -13,7 +13,7 @@ from saetui.errors import SupervisorError
 from saetui.jobs.job import Job, Status
 from saetui.protocol.messages import JobChanged, JobRemoved
 from saetui.tui.app import SaetuiApp
-from saetui.tui.job_order import Order
+from saetui.tui.job_order import Order, Sorting
 from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.job import JobScreen
 from saetui.tui.session import farewell
@@ -65,8 +65,39 @@ async def test_the_cursor_stays_on_its_job_when_the_order_changes(fixed_app: Mak
         await pilot.press("G")
         highlighted = job_list(app).highlighted
         await pilot.press("o", "o")
-        assert job_list(app).order is Order.NAME
+        assert job_list(app).sorting == Sorting(Order.NAME)
         assert job_list(app).highlighted == highlighted
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+async def test_the_heading_marks_what_orders_the_list_at_every_width(
+    fixed_app: MakeApp, tmp_path: Path, width: int
+) -> None:
+    app = fixed_app(busy_home(tmp_path))
+    async with app.run_test(size=(width, 40)) as pilot:
+        await until(pilot, lambda: len(job_list(app).items) == 7)
+        titles = {
+            "state ▲",
+            "newest ▼",
+            "name ▲",
+            "loss ▲",
+            "FVU ▲",
+            "L0 ▲",
+            "held FVU, L0 ▲",
+            "dead ▲",
+            "step ▼",
+            "progress ▼",
+        }
+        titles |= {"tok/s ▼", "ETA ▲", "started ▼", "elapsed ▼", "architecture ▲", "model ▲", "sites ▲"}
+        for _ in Order:
+            heading = job_list(app).heading(width)[0].text
+            assert [title for title in titles if title in heading], heading
+            assert sum(heading.count(mark) for mark in "▲▼") == 1
+            titles -= {title for title in titles if title in heading}
+            await pilot.press("o")
+        assert not titles
+        await pilot.press("f3", "O")
+        assert "state v" in job_list(app).heading(width)[0].text
 
 
 def shows(app: SaetuiApp, text: str) -> bool:

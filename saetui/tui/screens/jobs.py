@@ -17,7 +17,8 @@ from saetui.jobs.templates import DEMO_NAME, DEMO_SPEC
 from saetui.protocol.messages import Submit
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.job_filter import wrong_words
-from saetui.tui.job_order import Order, listed
+from saetui.tui.job_order import Sorting, listed
+from saetui.tui.kept_order import KeptOrder
 from saetui.tui.screens.job_keys import ACTION_COMMANDS, JobKeys, can_be_asked
 from saetui.tui.widgets.chart_grid import ChartGrid
 from saetui.tui.widgets.inputs import AskingLine
@@ -38,7 +39,7 @@ class JobsScreen(JobKeys):
     def __init__(self) -> None:
         super().__init__()
         self._marked: frozenset[str] = frozenset()
-        self._order = Order.STATE
+        self._order = KeptOrder()
         self._filter = ""
 
     def compose_body(self) -> ComposeResult:
@@ -62,20 +63,23 @@ class JobsScreen(JobKeys):
         self.set_class(not model.jobs, "no-jobs")
         self.set_class(not model.known, "unknown")
         self._marked &= model.jobs.keys()
+        if model.preferences is not None:
+            self._order.follow(model.preferences.order)
         self._show_list()
         if model.jobs and self.focused is None:
             # The list can only take the focus once it is displayed.
             self.call_after_refresh(self.query_one(JobList).focus)
 
     def _show_list(self) -> None:
-        jobs = listed(self.model.jobs.values(), self._order, self._filter)
+        jobs = listed(self.model.jobs.values(), self._order.sorting, self._filter)
         table = self.query_one(JobList)
         nothing = ""
         if self._filter:
             why = wrong_words(self._filter)
             nothing = why or f"No job has “{self._filter}”. esc shows all again."
             self.query_one(AskingLine).show_note(why or f"{len(jobs)} of {len(self.model.jobs)}  esc shows all")
-        table.show(jobs, self._marked, self._order, nothing, self.model.places())
+        table.ascii = self.shell.ascii_charts
+        table.show(jobs, self._marked, self._order.sorting, nothing, self.model.places())
         wanted = self.shell.wanted_job
         if wanted is not None and table.highlight(wanted):
             self.shell.wanted_job = None
@@ -197,7 +201,14 @@ class JobsScreen(JobKeys):
         self._show_list()
 
     def action_sort(self) -> None:
-        self._order = self._order.following
+        self._sort(self._order.sorting.following)
+
+    def action_turn_order(self) -> None:
+        self._sort(self._order.sorting.turned_round)
+
+    def _sort(self, sorting: Sorting) -> None:
+        self._order.choose(sorting)
+        self.shell.set_preference("order", sorting.preference)
         self._show_list()
 
     def action_filter(self) -> None:
@@ -227,6 +238,6 @@ class JobsScreen(JobKeys):
 
 
 _NEED_A_JOB = {
-    "open", "mark", "mark_all", "mark_state", "filter", "sort", "clone", "make_template", "copy", "export", "log_axis",
+    "open", "mark", "mark_all", "mark_state", "filter", "sort", "turn_order", "clone", "make_template", "copy", "export", "log_axis",
     "smooth", "more_charts", "choose_charts", "pane_1", "pane_2",
 }  # fmt: skip

@@ -12,7 +12,7 @@ from textual.strip import Strip
 from saetui.display.figures import ABSENT, count, duration, number, percent, short_count
 from saetui.display.text import fit, one_line
 from saetui.jobs.job import Job, Status
-from saetui.tui.job_order import Order
+from saetui.tui.job_order import Order, Sorting
 from saetui.tui.theme import style_of
 from saetui.tui.widgets.job_heading import progress_bar
 from saetui.tui.widgets.line_canvas import Piece, filled, line
@@ -27,6 +27,7 @@ class Column:
         width: in cells; the most that it takes, where it `shrinks`.
         importance: the higher, the longer it stays as the list gets narrow.
         shrinks: it is as wide as the longest text of the listed jobs.
+        order: what orders the list by this column.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Column:
     text: Callable[[Job], str]
     right: bool = True
     shrinks: bool = False
+    order: Order | None = None
 
 
 @dataclass(frozen=True)
@@ -55,21 +57,23 @@ def _metric(name: str) -> Callable[[Job], str]:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("state", 9, 50, lambda job: job.state, right=False),
-    Column("architecture", 12, 40, lambda job: job.architecture, right=False, shrinks=True),
-    Column("model", 24, 25, lambda job: job.model, right=False, shrinks=True),
-    Column("sites", 24, 20, lambda job: _sites(job), right=False, shrinks=True),
-    Column("step", 13, 28, lambda job: f"{count(job.step)}/{short_count(job.num_steps)}"),
-    Column("loss", 7, 90, _metric("loss")),
-    Column("L0", 6, 80, lambda job: _short(job.mean_metric("l0"))),
-    Column("FVU", 7, 100, _metric("fvu")),
-    Column("held FVU, L0", 13, 60, lambda job: _held_out(job)),
-    Column("dead", 6, 70, lambda job: percent(job.mean_metric("dead_fraction"), 1)),
-    Column("tok/s", 6, 55, lambda job: short_count(job.tokens_per_second)),
-    Column("ETA", 6, 75, lambda job: duration(None if job.status.ended else job.eta_seconds)),
-    Column("elapsed", 7, 30, lambda job: duration(job.elapsed_seconds())),
+    Column("state", 9, 50, lambda job: job.state, False, order=Order.STATE),
+    Column("architecture", 12, 40, lambda job: job.architecture, False, True, Order.ARCHITECTURE),
+    Column("model", 24, 25, lambda job: job.model, False, True, Order.MODEL),
+    Column("sites", 24, 20, lambda job: _sites(job), False, True, Order.SITES),
+    Column("step", 13, 28, lambda job: f"{count(job.step)}/{short_count(job.num_steps)}", order=Order.STEP),
+    Column("loss", 7, 90, _metric("loss"), order=Order.LOSS),
+    Column("L0", 6, 80, lambda job: _short(job.mean_metric("l0")), order=Order.L0),
+    Column("FVU", 7, 100, _metric("fvu"), order=Order.FVU),
+    Column("held FVU, L0", 13, 60, lambda job: _held_out(job), order=Order.HELD_FVU),
+    Column("dead", 6, 70, lambda job: percent(job.mean_metric("dead_fraction"), 1), order=Order.DEAD),
+    Column("tok/s", 6, 55, lambda job: short_count(job.tokens_per_second), order=Order.SPEED),
+    Column("ETA", 6, 75, lambda job: duration(None if job.status.ended else job.eta_seconds), order=Order.ETA),
+    Column("elapsed", 7, 30, lambda job: duration(job.elapsed_seconds()), order=Order.ELAPSED),
 )
 
+_MARKS = {False: ("▲", "▼"), True: ("^", "v")}
+"""Beside the title of the column that orders the list, in ASCII or not: the smallest first, the largest first."""
 _BAR = 10
 _PERCENT = 5
 _NAME_LEAST, _NAME_MOST = 16, 48
@@ -86,42 +90,49 @@ class JobList(ItemList[Job]):
     def __init__(self) -> None:
         super().__init__(id="jobs")
         self._marked: frozenset[str] = frozenset()
-        self.order = Order.STATE
+        self.sorting = Sorting()
+        self.ascii = False
         self._nothing = ""
         self._places: Mapping[str, int] = {}
         self._longest: Mapping[str, int] = longest_texts(())
         self._layout = layout(0, self._longest)
 
     def show(
-        self, jobs: Sequence[Job], marked: frozenset[str], order: Order, nothing: str, places: Mapping[str, int]
+        self, jobs: Sequence[Job], marked: frozenset[str], sorting: Sorting, nothing: str, places: Mapping[str, int]
     ) -> None:
         """Show these jobs.
 
         Args:
             jobs: in order.
             marked: the ids of the marked ones.
-            order: what they are ordered by.
+            sorting: what they are ordered by.
             nothing: the text for a list without jobs.
             places: of the queued ones in the queue, by id.
         """
-        self._marked, self.order, self._nothing, self._places = marked, order, nothing, places
+        self._marked, self.sorting, self._nothing, self._places = marked, sorting, nothing, places
         self._longest = longest_texts(jobs)
         self.set_items(jobs)
 
     def draw(self, width: int, height: int) -> Sequence[Strip]:
-        self._layout = layout(width, self._longest)
+        self._layout = layout(width, self._longest, self.sorting.order)
         return super().draw(width, height)
 
     def heading(self, width: int) -> Sequence[Strip]:
         style = self.colour("muted")
         shown = self._layout
         position = f"{self.cursor + 1}/{len(self.items)}" if len(self.items) > self.content_size.height - 1 else ""
-        title = "  name" if self.order is not Order.NAME else "  name ▾"
-        pieces: list[Piece] = [(fit(f"{title}  {position}", shown.name + 3), style), ("  ", style)]
+        order = self.sorting.order
+        mark = _MARKS[self.ascii][self.sorting.descending]
+        title = f"name {mark}" if order is Order.NAME else "name"
+        in_a_column = {Order.NAME, Order.PROGRESS, *(column.order for column, _ in shown.columns)}
+        if order not in in_a_column:
+            title += f", {order.value} {mark}"
+        pieces: list[Piece] = [(fit(f"  {title}  {position}", shown.name + 3), style), ("  ", style)]
         for column, cells in shown.columns:
-            text = column.title + (" ▾" if column.title == self.order.value else "")
+            text = column.title + (f" {mark}" if column.order is order else "")
             pieces.append((fit(text, cells, right=column.right) + " " * _GAP, style))
-        pieces.append((fit("progress", _BAR + _PERCENT), style))
+        title = f"progress {mark}" if order is Order.PROGRESS else "progress"
+        pieces.append((fit(title, _BAR + _PERCENT), style))
         return [line(*pieces)]
 
     def row(self, index: int, width: int, selected: bool) -> Strip:
@@ -173,21 +184,26 @@ def longest_texts(jobs: Iterable[Job]) -> dict[str, int]:
     return {title: max((cell_len(one_line(text)) for text in found), default=0) for title, found in texts.items()}
 
 
-def layout(width: int, longest: Mapping[str, int]) -> Layout:
+def layout(width: int, longest: Mapping[str, int], order: Order = Order.STATE) -> Layout:
     """What fits into so many cells.
 
     Args:
         longest: as `longest_texts` returns it.
+        order: what the list is ordered by; its column stays longest, unless it is the state.
     """
     room = width - 3 - _NAME_LEAST - _GAP - _BAR - _PERCENT - _EDGE
     wanted = max(0, min(_NAME_MOST, longest["name"]) - _NAME_LEAST)
     name = _NAME_LEAST
     kept: dict[Column, int] = {}
-    for column in sorted(COLUMNS, key=lambda column: -column.importance):
-        if column.importance < _NAME_BEFORE and name == _NAME_LEAST:
+    wanted_order = None if order is Order.STATE else order  # the state has its glyph before the name
+    for column in sorted(COLUMNS, key=lambda column: (column.order is not wanted_order, -column.importance)):
+        ordered = column.order is not None and column.order is wanted_order
+        if column.importance < _NAME_BEFORE and not ordered and name == _NAME_LEAST:
             name += min(wanted, max(0, room))
             room -= name - _NAME_LEAST
         cells = min(column.width, max(len(column.title), longest[column.title])) if column.shrinks else column.width
+        if ordered:
+            cells = max(cells, len(column.title) + 2)
         if cells + _GAP <= room:
             kept[column] = cells
             room -= cells + _GAP
