@@ -21,10 +21,16 @@ def check_hub() -> Iterator[Finding]:
     """The cache of the Hub's library, and the token. The Hub itself is not asked."""
     cache = cache_directory()
     # Where it does not exist yet, it is made in the nearest directory that does.
-    place = next((path for path in (cache, *cache.parents) if path.exists()), Path("/"))
-    counted = f"models: {len(list_references('models'))}, datasets: {len(list_references('datasets'))}, in {cache}"
-    free = shutil.disk_usage(place).free
+    place = next((path for path in (cache, *cache.parents) if os.access(path, os.F_OK)), Path("/"))
     way_out = "set HF_HOME to another one: export HF_HOME=…"
+    try:
+        counted = f"models: {len(list_references('models'))}, datasets: {len(list_references('datasets'))}, in {cache}"
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        yield warning("hub", f"{cache} cannot be read: {error.strerror or error}.",
+                      f"Give this user the right to read it, or {way_out}")  # fmt: skip
+        yield from _token()
+        return
     if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
         yield warning("hub", f"Models cannot be downloaded to {cache}: {place} cannot be written.",
                       f"Give this user the right to write there, or {way_out}")  # fmt: skip

@@ -112,6 +112,14 @@ def test_a_cache_where_nothing_can_be_written_is_told(hub: Path, monkeypatch: py
     assert found.verdict is WARNING and "HF_HOME" in (found.suggestion or "")
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read everything")
+def test_a_cache_of_somebody_else_is_told(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub / "closed/hub"))
+    (hub / "closed").mkdir(mode=0o000)
+    found = by_subject(check_hub())
+    assert found["hub"].verdict is WARNING and "HF_HOME" in (found["hub"].suggestion or "")
+
+
 def test_a_token_is_named_by_its_place_and_never_shown(
     hub: Path, saetui: Saetui, monkeypatch: pytest.MonkeyPatch
 ) -> None:
