@@ -118,7 +118,7 @@ def mean_of(job: Job, metric: str) -> float | None:
 
 def _row(job: Job, place: int | None) -> tuple[str, ...]:
     done = ABSENT if job.num_steps is None else percent(job.progress)
-    state = state_of(job) if place is None else f"{state_of(job)} #{place}"
+    state = f"{GLYPHS[job.status]} {job.activity}" if place is None else f"{state_of(job)} #{place}"
     return (
         job.id,
         state,
@@ -131,9 +131,11 @@ def _row(job: Job, place: int | None) -> tuple[str, ...]:
 
 
 def _when(job: Job) -> str:
-    """How long to the end, or since when."""
+    """How long to the end, or since when; of a job in a phase, what it is at."""
     if job.ended_at is not None:
         return ago(job.ended_at)
+    if job.phase is not None:
+        return job.phase
     if job.eta_seconds is not None:
         return f"{duration(job.eta_seconds)} left"
     return f"since {ago(job.started_at or job.created_at).removesuffix(' ago')}"

@@ -160,6 +160,7 @@ def _facts(job: Job, spec: dict[str, Any]) -> list[tuple[str, str]]:
         ("waits for", None if job.after is None else f"job {job.after}"),
         ("paused", "its memory is free; it resumes from its checkpoint" if job.unloaded else None),
         ("degraded", job.degraded),
+        ("now", job.phase),
         ("model", job.model),
         ("dataset", text),
         ("architecture", job.architecture),

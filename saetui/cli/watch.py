@@ -121,9 +121,8 @@ class ProgressLine:
         self._step = 0
         self._events: EventReader | None = None
         self._unreadable = False
-        self._phase = ""
         self._shown = ""
-        self._important: tuple[Status | None, str] = (None, "")
+        self._important: tuple[Status | None, str | None] = (None, None)
         self._last_time = 0.0
 
     def show(self, job: Job) -> None:
@@ -138,7 +137,7 @@ class ProgressLine:
             width = os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_WIDTH
             click.echo(f"\r\x1b[K{shorten(text, width - 1)}", err=True, nl=False)
         else:
-            important = (job.status, self._phase)
+            important = (job.status, job.phase)
             if important == self._important and time.monotonic() - self._last_time < _SECONDS_BETWEEN_LINES:
                 return
             click.echo(text, err=True)
@@ -165,8 +164,6 @@ class ProgressLine:
 
     def _read_events(self, job: Job) -> None:
         for event in self._new_events(job):
-            if event.kind == "phase":
-                self._phase = event.message
             if event.kind == "warning":
                 self._note(f"warning: {event.message}")
             elif self._every_event:
@@ -197,8 +194,8 @@ class ProgressLine:
     def _text(self, job: Job) -> str:
         """The line, the most important part first: a narrow terminal cuts the end."""
         parts = [job.name, state_of(job)]
-        if job.status is Status.STARTING and self._phase:
-            parts.append(self._phase)
+        if job.phase is not None:
+            parts.append(job.phase)
         if job.degraded is not None:
             parts.append(job.degraded)
         if job.num_steps is not None and job.step:

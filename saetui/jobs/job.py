@@ -78,6 +78,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         queue_rank: its place among the queued jobs, lowest first.
         after: the id of the job that must complete before this one starts.
         degraded: what the training lacks at present (no room for a checkpoint).
+        phase: the long work that it is at beside its steps, in words: loading, evaluating, saving. None while it trains.
         resumes: how often it was resumed automatically since a person last started it.
     """
 
@@ -104,7 +105,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     queue_rank: int | None = None
     after: str | None = None
     degraded: str | None = None
+    phase: str | None = None
     resumes: int = 0
+
+    @property
+    def activity(self) -> str:
+        """What it does, in one word: that of its phase while it has one (`evaluating`), else its state."""
+        busy = self.phase is not None and self.state in ("starting", "running")
+        return self.phase.split()[0].lower() if self.phase and busy else self.state
 
     @property
     def sites(self) -> tuple[str, ...]:

@@ -152,6 +152,7 @@ def with_status(record: Record, status: Status, error: JobError | None = None, *
         desired_state=before.desired_state if has_process else DesiredState.RUN,
         queue_rank=before.queue_rank if status is Status.QUEUED else None,
         degraded=before.degraded if has_process else None,
+        phase=before.phase if measured else None,
         started_at=before.started_at or (now() if status is Status.STARTING else None),
         ended_at=now() if status.ended else None,
         tokens_per_second=before.tokens_per_second if measured else None,

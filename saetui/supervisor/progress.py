@@ -16,10 +16,19 @@ from saetui.rundir.events import EventReader, LoggedEvent
 from saetui.rundir.layout import RunDirectory
 from saetui.rundir.metrics import EVALUATION_PREFIX, NewestRows
 
+MOST_BEFORE_THE_END = 0.999
+"""How far a job can be that still evaluates or saves after its last step."""
+
 WINDOW_SECONDS = 30.0
 """Training time over which the speed is measured: long enough to be steady, short enough to follow a change."""
 
 log = logging.getLogger(__name__)
+
+
+_ENDS_PHASE = frozenset(
+    {"started", "evaluation", "checkpoint", "out_of_memory", "degraded", "paused", "resumed", "ended"}
+)
+"""The events after which a phase is over."""
 
 
 class _Mark(NamedTuple):
@@ -43,6 +52,7 @@ class Progress:
         self._num_steps: int | None = None
         self._first_step = 0
         self._degraded: str | None = None
+        self._phase: str | None = None
         self.started = False
         self.paused = False
         self.ended: LoggedEvent | None = None
@@ -51,7 +61,7 @@ class Progress:
         """The job with the newest figures."""
         begun = self.started
         self._take_events()
-        job = msgspec.structs.replace(job, degraded=self._degraded)
+        job = msgspec.structs.replace(job, degraded=self._degraded, phase=self._phase)
         if not self.started and self.ended is None:
             # These rows are of an earlier attempt, and those past its checkpoint are still to be cut.
             return job
@@ -66,9 +76,9 @@ class Progress:
             job,
             step=step,
             num_steps=num_steps,
-            progress=min(1.0, step / num_steps) if num_steps else 0.0,
+            progress=self._share(step, num_steps),
             tokens_per_second=tokens_per_second or job.tokens_per_second,
-            eta_seconds=left / steps_per_second if left is not None and steps_per_second else job.eta_seconds,
+            eta_seconds=_time_left(left, steps_per_second, job.eta_seconds),
             metrics=self._metrics() or job.metrics,
         )
 
@@ -90,6 +100,10 @@ class Progress:
 
     def _take_events(self) -> None:
         for event in self._new_events():
+            if event.kind == "phase":
+                self._phase = event.message
+            elif event.kind in _ENDS_PHASE:
+                self._phase = None
             if event.kind == "started":
                 self.started, self.paused, self.ended = True, False, None
                 self._first_step = event.step or 0
@@ -107,6 +121,13 @@ class Progress:
                 self._degraded = None
             elif event.kind == "ended":
                 self.ended, self._degraded = event, None
+
+    def _share(self, step: int, num_steps: int | None) -> float:
+        """Finished steps over all steps. It is 1 only once the job has said that it is complete."""
+        if not num_steps:
+            return 0.0
+        complete = self.ended is not None and self.ended.data.get("outcome") == "completed"
+        return min(1.0 if complete else MOST_BEFORE_THE_END, step / num_steps)
 
     def _step(self, job: Job) -> int:
         found = [reader.latest(site) for reader in (self._training, self._job) for site in reader.sites]
@@ -150,6 +171,13 @@ class Progress:
                     values = metrics.setdefault(site, {})
                     values |= {prefix + name: value for name, value in _finite(row[1]).items()}
         return metrics
+
+
+def _time_left(steps: int | None, steps_per_second: float | None, before: float | None) -> float | None:
+    """Seconds for the steps that are left; unknown after the last one: what then goes on is no step."""
+    if steps == 0:
+        return None
+    return steps / steps_per_second if steps is not None and steps_per_second else before
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:

@@ -125,20 +125,28 @@ class HeldOut:
         self._zero: dict[tuple[Pair, Units], float] = {}
         self._latest: dict[str, dict[str, float]] = {}
 
-    def evaluate(self, trainers: Mapping[str, Judged]) -> dict[str, dict[str, float]]:
-        """The held-out metrics of each site; cross-entropy where the model predicts tokens and the memory holds all of it."""
+    def evaluate(
+        self, trainers: Mapping[str, Judged], progress: Callable[[float], None] = lambda share: None
+    ) -> dict[str, dict[str, float]]:
+        """The held-out metrics of each site; cross-entropy where the model predicts tokens and the memory holds all of it.
+
+        `progress`: called with the share of the passes over the held-out text that is done.
+        """
+        passes = 1 + (len(trainers) if self._whole_model.can_predict else 0)
         figures = {site: _Figures(trainer) for site, trainer in trainers.items()}
         for rows in _blocks(self._extractor, self._dataset, self._contexts):
             for sums in figures.values():
                 sums.add(rows)
         measured = {site: sums.read() for site, sums in figures.items()}
+        progress(1 / passes)
         if self._whole_model.can_predict:
             with self._whole_model.opened() as whole:
                 if isinstance(whole, NoWholeModel):
                     self._report_once(f"There is no cross-entropy: {whole.reason}.")
                 else:
-                    for site, trainer in trainers.items():
+                    for done, (site, trainer) in enumerate(trainers.items(), start=2):
                         measured[site] |= self._cross_entropy(whole, trainer)
+                        progress(done / passes)
         self._latest = measured
         return measured
 

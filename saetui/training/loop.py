@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from statistics import fmean
 
 from saetui.failpoints import hit
@@ -12,11 +13,15 @@ from saetui.rundir.metrics import MetricReader
 from saetui.training.checkpoint import LoopState, Means
 from saetui.training.control import Requests, StopRequested
 from saetui.training.out_of_memory import OutOfMemory, is_out_of_memory
+from saetui.training.progress import Progress
 from saetui.training.saving import Saver, export_results
 from saetui.training.setup import Prepared
 from saetui.training.speed import Speed
 from saetui.training.steps import Steps
 from saetui.training.warnings import Advice, Watch
+
+PHASE_SECONDS = 5.0
+"""Between two sentences of how far an evaluation is: a short one says only that it began."""
 
 
 class Ending(str, Enum):
@@ -178,13 +183,19 @@ class Training:
         if self._saver.trouble is None:
             self._recorder.recovered(self._step)
 
+    def _phase(self, name: str, message: str) -> None:
+        self._recorder.event("phase", message, step=self._step, data={"name": name})
+
     def _evaluate(self) -> None:
+        work = f"Evaluating step {self._step} on held-out text"
+        self._phase("evaluation", work)
+        progress = Progress(work, partial(self._phase, "evaluation"), step=0.05, seconds=PHASE_SECONDS)
         with self._speed.left_out():
             try:
                 with self._requests.interruptible():
                     hit("evaluation.begin")
                     self._prepared.calibration.calibrate(self._trainers)
-                    rows = self._prepared.held_out.evaluate(self._trainers)
+                    rows = self._prepared.held_out.evaluate(self._trainers, progress)
                     self._steps.read_again()
             except (OutOfMemory, RuntimeError, MemoryError) as error:
                 self._evaluation_owed = False
@@ -248,7 +259,9 @@ class Training:
         """Save and export. What one of them has written stays when the other fails, with its OSError."""
         if self._step == 0:
             return
+        self._phase("saving", f"Saving step {self._step}")
         saved = self._save()
+        self._phase("export", "Writing the SAEs")
         self._export(completed=ending is Ending.COMPLETED)
         if not saved and self._saver.trouble is not None:
             raise self._saver.trouble

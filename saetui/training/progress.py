@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from saetui.activations import TokenProgress
@@ -11,14 +12,19 @@ from saetui.display.figures import percent
 class Progress:
     """Called with the share of the work that is done, 0 to 1; reports it in steps of at least `step`."""
 
-    def __init__(self, work: str, report: Callable[[str], None], step: float = 0.25) -> None:
-        """`work`: what is being done, which the sentence begins with."""
+    def __init__(self, work: str, report: Callable[[str], None], step: float = 0.25, seconds: float = 0.0) -> None:
+        """
+        Args:
+            work: what is being done, which the sentence begins with.
+            seconds: how long it is silent after it began, and after each sentence.
+        """
         self._work, self._report, self._step = work, report, step
+        self._seconds, self._spoke = seconds, time.monotonic()
         self._reported = 0.0
 
     def __call__(self, share: float) -> None:
-        if share - self._reported >= self._step:
-            self._reported = share
+        if share - self._reported >= self._step and time.monotonic() - self._spoke >= self._seconds:
+            self._reported, self._spoke = share, time.monotonic()
             self._report(f"{self._work}: {percent(share)}")
 
 

@@ -15,7 +15,7 @@ from tests.conditions import eventually
 DOCUMENT_FIELDS = {
     "id", "name", "status", "step", "num_steps", "progress", "architecture", "model", "layers", "hook_points",
     "tokens_per_second", "eta_seconds", "metrics", "directory", "error", "created_at", "started_at", "ended_at",
-    "wish", "released", "queue_rank", "after", "degraded", "resumes",
+    "wish", "released", "queue_rank", "after", "degraded", "phase", "resumes",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from saetui.display.figures import percent
 from saetui.jobs.job import Status
 from saetui.rundir.events import EventLog
 from saetui.rundir.layout import RunDirectory
@@ -134,3 +135,28 @@ def test_of_a_long_log_only_the_end_is_read(run: RunDirectory) -> None:
     reader = NewestRows(run.training_metrics)
     assert reader.poll() == 4096
     assert reader.latest("a") == (5999, {"loss": 5999.0}) and reader.latest("b") == (6000, {"loss": 6000.0})
+
+
+def test_a_phase_is_shown_until_what_it_led_to(run: RunDirectory) -> None:
+    progress, events = Progress(run), EventLog(run.events)
+    events.append("phase", "Tokenising text: 50%", data={"name": "tokens"})
+    waiting = progress.read(job(Status.STARTING))
+    assert waiting.phase == "Tokenising text: 50%" and waiting.activity == "tokenising"
+    begin(run)
+    assert progress.read(waiting).phase is None
+    events.append("phase", "Evaluating step 4 on held-out text", step=4)
+    assert progress.read(job(Status.RUNNING)).activity == "evaluating"
+    events.append("evaluation", "Held-out", step=4)
+    assert progress.read(job(Status.RUNNING)).phase is None
+
+
+def test_a_job_is_whole_only_when_it_has_said_so(run: RunDirectory) -> None:
+    progress, events = Progress(run), EventLog(run.events)
+    log = MetricWriter(run.job_metrics, ["job"], COLUMNS)
+    begin(run)
+    for step in (10, 20):
+        log.append(step, "job", {"tokens": step * 10.0, "seconds": float(step), "num_steps": 20.0})
+        seen = progress.read(job(Status.RUNNING))
+    assert seen.step == 20 and percent(seen.progress) == "99%" and seen.eta_seconds is None
+    events.append("ended", "", step=20, data={"outcome": "completed"})
+    assert progress.read(seen).progress == 1.0

@@ -64,7 +64,11 @@ def test_a_run_leaves_metrics_evaluation_checkpoints_and_a_result(home: Home, te
     assert own["normalization"]["norm_limit"] > 0
     assert own["sink_fraction"] == own["held_out"]["sink_fraction"] == 0.0
     assert own["held_out"]["fvu_all"] == own["held_out"]["fvu"]
-    ended = read_events(run.events)[-1]
+    events = read_events(run.events)
+    phases = [event.data["name"] for event in events if event.kind == "phase"]
+    assert phases[0] == "model" and {"tokens", "text"} & set(phases) and "scale" in phases
+    assert phases[-3:] == ["evaluation", "saving", "export"]
+    ended = events[-1]
     assert (ended.kind, ended.data["outcome"], ended.data["step"]) == ("ended", "completed", 40)
 
 

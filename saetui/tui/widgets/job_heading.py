@@ -109,7 +109,7 @@ class JobLine(JobHeading):
         sites = job.sites[0] if len(job.sites) == 1 else f"{len(job.sites)} sites"
         steps = [f"step {count(job.step)}/{count(job.num_steps)} {percent(job.progress)}"] if job.num_steps else []
         subject = f"{job.architecture} on {shorten(one_line(job.model), 40)} {sites}"
-        return [*(["unloaded"] if job.unloaded else []), *steps, subject, *_speed(job)]
+        return [*_at_work(job), *steps, subject, *_speed(job)]
 
 
 class JobHead(JobHeading):
@@ -128,7 +128,7 @@ class JobHead(JobHeading):
             first += progress_bar(job.progress, _BAR, self.colour(style_of(job).variable), self.colour("faint"))
         first.append((f" {percent(job.progress)}", text))
         steps = f"step {count(job.step)}/{count(job.num_steps)}"
-        for part in [*(["unloaded"] if job.unloaded else []), steps, *_speed(job)]:
+        for part in [*_at_work(job), steps, *_speed(job)]:
             if length(first) + cell_len(part) + 3 > width:
                 break
             first.append((f"   {part}", text))
@@ -143,6 +143,12 @@ def progress_bar(share: float, width: int, done: Style, rest: Style) -> list[Pie
     halves = min(int(share * width * 2 + 1e-9), width * 2) if share < 1 else width * 2
     full, half = divmod(max(0, halves), 2)
     return [("━" * full + "╸" * half, done), ("─" * (width - full - half), rest)]
+
+
+def _at_work(job: Job) -> list[str]:
+    """What it is at beside its steps, which comes first: a heading may have room for little."""
+    phase = [one_line(job.phase)] if job.phase is not None and not job.status.ended else []
+    return [*(["unloaded"] if job.unloaded else []), *phase]
 
 
 def _speed(job: Job) -> list[str]:

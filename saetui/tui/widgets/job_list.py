@@ -57,7 +57,7 @@ def _metric(name: str) -> Callable[[Job], str]:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("state", 9, 50, lambda job: job.state, False, order=Order.STATE),
+    Column("state", 10, 50, lambda job: job.activity, False, order=Order.STATE),
     Column("architecture", 12, 40, lambda job: job.architecture, False, True, Order.ARCHITECTURE),
     Column("model", 24, 25, lambda job: job.model, False, True, Order.MODEL),
     Column("sites", 24, 20, lambda job: _sites(job), False, True, Order.SITES),
