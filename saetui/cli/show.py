@@ -12,6 +12,7 @@ import msgspec
 from saetui.cli.jobs import state_of
 from saetui.cli.output import Column, job_argument, json_option, print_facts, print_result, print_table, right
 from saetui.client.blocking import ask
+from saetui.display.dates import date_and_time
 from saetui.display.figures import ABSENT, ago, duration, number, percent, short_count, size
 from saetui.display.text import log_line, plain
 from saetui.jobs.job import Job, Status
@@ -89,7 +90,7 @@ class JobDocument(msgspec.Struct, frozen=True, kw_only=True):
             print_facts(self.results.items())
         if self.events:
             click.echo("\nevents")
-            print_facts((ago(event.time), event.message) for event in self.events[-_EVENTS_SHOWN:])
+            print_facts((f"{date_and_time(event.time)}", event.message) for event in self.events[-_EVENTS_SHOWN:])
         if self.traceback is not None:
             click.echo("\ntraceback")
             for line in self.traceback.splitlines():
@@ -167,7 +168,8 @@ def _facts(job: Job, spec: dict[str, Any]) -> list[tuple[str, str]]:
         ("step", f"{job.step} of {steps} ({percent(job.progress)})"),
         ("speed", None if job.tokens_per_second is None else f"{short_count(job.tokens_per_second)} tokens/s"),
         ("left", None if job.eta_seconds is None else duration(job.eta_seconds)),
-        *((title, None if time is None else f"{ago(time)}  ({time})") for title, time in times),
+        *((title, None if time is None else f"{ago(time)}  ({date_and_time(time)})") for title, time in times),
+        ("elapsed", None if job.started_at is None else duration(job.elapsed_seconds())),
         ("directory", job.directory),
         ("error", None if job.error is None else job.error.message),
         ("try", None if job.error is None else job.error.suggestion),

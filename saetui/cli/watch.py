@@ -13,6 +13,7 @@ from saetui.cli.jobs import mean_of, named, state_of
 from saetui.cli.output import job_argument, json_option, note, print_json, print_result
 from saetui.cli.show import print_sites, read_evaluation
 from saetui.client.blocking import ask, follow_job
+from saetui.display.dates import listed
 from saetui.display.figures import duration, number, percent, short_count
 from saetui.display.sparkline import BARS, sparkline
 from saetui.display.text import plain, shorten
@@ -168,7 +169,7 @@ class ProgressLine:
                 self._note(f"warning: {event.message}")
             elif self._every_event:
                 names_step = event.step is None or str(event.step) in event.message
-                self._note(f"{event.time[11:19]}  {'' if names_step else f'step {event.step}: '}{event.message}")
+                self._note(f"{listed(event.time)}  {'' if names_step else f'step {event.step}: '}{event.message}")
 
     def _new_events(self, job: Job) -> list[LoggedEvent]:
         if self._unreadable:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from saetui.display.dates import listed
 from saetui.display.figures import ABSENT, count, number, size
 from saetui.rundir.checkpoints import CheckpointInfo
 from saetui.rundir.events import LoggedEvent
@@ -18,7 +19,7 @@ TAIL_BYTES = 512 * 1024
 """How much of a log that is already there is read; the whole is in the job's directory."""
 
 CHECKPOINT_HEADING: list[Span] = [
-    (f"{'step':>12}  {'saved (UTC)':<20} {'size':>9}  {'held FVU':>8} {'held L0':>8}  directory", "muted")
+    (f"{'step':>12}  {'saved':<20} {'size':>9}  {'held FVU':>8} {'held L0':>8}  directory", "muted")
 ]
 
 _NAME_WIDTH = 26
@@ -69,7 +70,7 @@ def event_line(event: LoggedEvent) -> list[Span]:
     """One event: time, kind, message, and the step unless the message names it."""
     step = f"step {count(event.step)}" if event.step is not None else ""
     return [
-        (f"{event.time[11:19]}  ", "muted"),
+        (f"{listed(event.time)}  ", "muted"),
         (f"{event.kind:<11} ", "muted"),
         (event.message, _EVENT_COLOURS.get(event.kind, "foreground")),
         (f"  {step}" if step and step not in event.message else "", "muted"),
@@ -80,7 +81,7 @@ def checkpoint_lines(checkpoints: Sequence[CheckpointInfo], best: CheckpointInfo
     """Checkpoints under `CHECKPOINT_HEADING`, the newest first; `best` is marked."""
     lines: list[list[Span]] = []
     for found in sorted(checkpoints, key=lambda checkpoint: -checkpoint.step):
-        saved = found.created_at[:19].replace("T", " ")
+        saved = listed(found.created_at)
         figures = f"{size(found.size_bytes):>9}  {number(found.fvu):>8} {number(found.l0):>8}"
         lines.append(
             [

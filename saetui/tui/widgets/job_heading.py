@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from textual.strip import Strip
 
+from saetui.display.dates import date_and_time
 from saetui.display.figures import count, duration, percent, short_count
 from saetui.display.text import one_line, shorten
 from saetui.jobs.job import Job
@@ -134,6 +135,11 @@ class JobHead(JobHeading):
             first.append((f"   {part}", text))
         subject = f"{job.architecture} on {one_line(job.model)} at {', '.join(job.sites)}"
         ending = f"  id {job.id}"
+        for when in _times(job):
+            # What is trained matters more than when.
+            if cell_len(subject) + cell_len(ending) + cell_len(when) + 2 > width:
+                break
+            ending = f"  {when}{ending}"
         second = line((shorten(subject, width - cell_len(ending)) + ending, self.colour("muted")))
         return [line(*first), second, *self.error_lines(job, width)]
 
@@ -143,6 +149,14 @@ def progress_bar(share: float, width: int, done: Style, rest: Style) -> list[Pie
     halves = min(int(share * width * 2 + 1e-9), width * 2) if share < 1 else width * 2
     full, half = divmod(max(0, halves), 2)
     return [("━" * full + "╸" * half, done), ("─" * (width - full - half), rest)]
+
+
+def _times(job: Job) -> list[str]:
+    """When it ended, how long it ran and when it started, the most wanted first; when it was made, before that."""
+    if job.started_at is None:
+        return [f"created {date_and_time(job.created_at)}"]
+    ended = [] if job.ended_at is None else [f"ended {date_and_time(job.ended_at)}"]
+    return [*ended, f"elapsed {duration(job.elapsed_seconds())}", f"started {date_and_time(job.started_at)}"]
 
 
 def _at_work(job: Job) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from textual.strip import Strip
 
+from saetui.display.dates import listed
 from saetui.jobs.job import Job, Status
 from saetui.tui.history import History
 from saetui.tui.theme import style_of
@@ -89,7 +90,7 @@ class JobNotice(LineCanvas):
         lines = [Strip([])] if shown and self._job is not None and self._job.error is not None else []
         for event in shown:
             style = self.colour("foreground" if event is shown[-1] else "muted")
-            lines.append(line((f"{event.time[11:19]}  ", self.colour("muted")), (event.message, style)))
+            lines.append(line((f"{listed(event.time)}  ", self.colour("muted")), (event.message, style)))
         return lines
 
     def _text(self, text: str, colour: str, width: int) -> list[Strip]:
