@@ -53,6 +53,7 @@ class Progress:
         self._first_step = 0
         self._degraded: str | None = None
         self._phase: str | None = None
+        self._phase_step: int | None = None
         self.started = False
         self.paused = False
         self.ended: LoggedEvent | None = None
@@ -69,11 +70,14 @@ class Progress:
         if new_rows == 0 and self.ended is None and begun:
             return msgspec.structs.replace(job, num_steps=self._num_steps or job.num_steps)
         step = self._step(job)
+        if self._phase_step is not None and step > self._phase_step:
+            self._phase = self._phase_step = None  # it trains on: a request has ended that work early
         tokens_per_second, steps_per_second = self._speed()
         num_steps = self._num_steps or job.num_steps
         left = None if num_steps is None else max(0, num_steps - step)
         return msgspec.structs.replace(
             job,
+            phase=self._phase,
             step=step,
             num_steps=num_steps,
             progress=self._share(step, num_steps),
@@ -101,7 +105,7 @@ class Progress:
     def _take_events(self) -> None:
         for event in self._new_events():
             if event.kind == "phase":
-                self._phase = event.message
+                self._phase, self._phase_step = event.message, event.step
             elif event.kind in _ENDS_PHASE:
                 self._phase = None
             if event.kind == "started":

@@ -160,3 +160,14 @@ def test_a_job_is_whole_only_when_it_has_said_so(run: RunDirectory) -> None:
     assert seen.step == 20 and percent(seen.progress) == "99%" and seen.eta_seconds is None
     events.append("ended", "", step=20, data={"outcome": "completed"})
     assert progress.read(seen).progress == 1.0
+
+
+def test_a_phase_that_was_cut_short_ends_with_the_next_steps(run: RunDirectory) -> None:
+    progress, events = Progress(run), EventLog(run.events)
+    log = MetricWriter(run.job_metrics, ["job"], COLUMNS)
+    begin(run)
+    log.append(10, "job", {"tokens": 100.0, "seconds": 1.0, "num_steps": 40.0})
+    events.append("phase", "Evaluating step 10 on held-out text", step=10)
+    assert progress.read(job(Status.RUNNING)).phase is not None
+    log.append(11, "job", {"tokens": 110.0, "seconds": 1.1, "num_steps": 40.0})
+    assert progress.read(job(Status.RUNNING)).phase is None
