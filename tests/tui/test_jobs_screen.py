@@ -91,11 +91,12 @@ async def test_the_heading_marks_what_orders_the_list_at_every_width(
         titles |= {"tok/s ▼", "ETA ▲", "started ▼", "elapsed ▼", "architecture ▲", "model ▲", "sites ▲"}
         for _ in Order:
             heading = job_list(app).heading(width)[0].text
-            assert [title for title in titles if title in heading], heading
-            assert sum(heading.count(mark) for mark in "▲▼") == 1
+            # The usual order needs no mark where the states have no column.
+            marks = sum(heading.count(mark) for mark in "▲▼")
+            assert marks == 1 or (marks == 0 and job_list(app).sorting == Sorting()), heading
             titles -= {title for title in titles if title in heading}
             await pilot.press("o")
-        assert not titles
+        assert titles <= {"state ▲"}
         await pilot.press("f3", "O")
         assert "state v" in job_list(app).heading(width)[0].text
 

@@ -125,7 +125,7 @@ class JobList(ItemList[Job]):
         mark = _MARKS[self.ascii][self.sorting.descending]
         title = f"name {mark}" if order is Order.NAME else "name"
         in_a_column = {Order.NAME, Order.PROGRESS, *(column.order for column, _ in shown.columns)}
-        if order not in in_a_column:
+        if order not in in_a_column and self.sorting != Sorting():
             title += f", {order.value} {mark}"
         pieces: list[Piece] = [(fit(f"  {title}  {position}", shown.name + 3), style), ("  ", style)]
         for column, cells in shown.columns:
