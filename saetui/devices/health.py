@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TypeVar
 
@@ -66,7 +66,7 @@ def read_health(
         disk_free_files=free_files(directory),
         written_bytes_per_second=speed,
         write_error=why_not,
-        time=time.time(),
+        time=datetime.now(timezone.utc).timestamp(),
         clock_is_synchronised=is_synchronised(),
     )
 
