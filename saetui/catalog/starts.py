@@ -11,7 +11,7 @@ import msgspec
 
 from saetui.errors import FormatError, InvalidInput, NotFound
 from saetui.formats.names import SAE_CONFIG, is_name
-from saetui.formats.paths import why_no_path
+from saetui.formats.paths import why_no_path, why_unreachable
 from saetui.formats.regular import read_regular
 from saetui.home import find_home
 
@@ -69,6 +69,9 @@ def _root(reference: str) -> Path:
     if reason is not None:
         raise NotFound(reason, way_out)
     path = Path(reference).expanduser()
+    closed = why_unreachable(path) if path.is_absolute() else None
+    if closed is not None:
+        raise NotFound(closed, way_out)
     if path.is_absolute() and path.is_dir():
         return path
     imported = find_home().imported / reference

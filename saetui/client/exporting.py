@@ -148,7 +148,17 @@ def require_free(target: Path) -> None:
 
     Raises:
         Conflict: a file, or a directory that is not empty, has the name.
+        SaetuiError: this user may not look there.
     """
+    try:
+        _require_free(target)
+    except OSError as error:
+        raise SaetuiError(
+            f"{target} cannot be reached: {error.strerror}.", "Choose a directory that this user may write to."
+        ) from error
+
+
+def _require_free(target: Path) -> None:
     way_out = "Choose a directory that is empty or does not exist; saetui overwrites nothing."
     if target.is_dir():
         if any(target.iterdir()):

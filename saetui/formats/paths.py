@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from saetui.errors import InvalidInput
@@ -35,16 +36,33 @@ def why_no_path(text: str) -> str | None:
     return None
 
 
+def why_unreachable(path: Path) -> str | None:
+    """Why it cannot be told what is at a path: a directory on the way is closed to this user, or its disk does not answer.
+
+    None where that is known, also where nothing is there. `Path.exists` and its like raise the error instead.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return f"{shortened(str(path))} cannot be reached: {error.strerror}."
+    return None
+
+
 def user_path(text: str) -> Path:
     """The absolute path for a text from a user.
 
     Raises:
-        InvalidInput: the text cannot be a path.
+        InvalidInput: the text cannot be a path, or this user may not look there.
     """
     reason = why_no_path(text)
     if reason is not None:
         raise InvalidInput(reason, "Give another path.")
-    return Path(text).expanduser().absolute()
+    path = Path(text).expanduser().absolute()
+    closed = why_unreachable(path)
+    if closed is not None:
+        raise InvalidInput(closed, "Check its permissions, or give another path.")
+    return path
 
 
 def shortened(text: str) -> str:

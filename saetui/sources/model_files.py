@@ -11,7 +11,7 @@ import msgspec
 
 from saetui import bundled
 from saetui.errors import ModelError
-from saetui.formats.paths import why_no_path
+from saetui.formats.paths import why_no_path, why_unreachable
 from saetui.formats.regular import LFS_POINTER, open_regular, read_regular
 from saetui.sources.hub_cache import find_snapshot, is_hub_id
 
@@ -122,6 +122,9 @@ def _locate(reference: str, revision: str | None) -> Path:
     if reason is not None:
         raise ModelError(reason, f"Check the path, or use {BUNDLED_MODEL}.")
     path = Path(reference).expanduser()
+    closed = why_unreachable(path)
+    if closed is not None:
+        raise ModelError(closed, f"Check its permissions, or use {BUNDLED_MODEL}.")
     if reference and path.is_dir():
         return path
     if path.is_file():

@@ -13,7 +13,7 @@ import msgspec
 
 from saetui.display.figures import size
 from saetui.errors import InvalidInput
-from saetui.formats.paths import why_no_path
+from saetui.formats.paths import why_no_path, why_unreachable
 from saetui.formats.regular import read_regular
 from saetui.spec.field_checks import LAYER_LIMIT
 from saetui.spec.hyperparameter import without_separators
@@ -130,7 +130,7 @@ def absolute_reference(reference: str, base: Path) -> str:
     if reference.startswith("bundled:") or not reference.strip() or why_no_path(reference) is not None:
         return reference
     path = base / Path(reference).expanduser()
-    looks_like_path = reference.startswith((".", "/", "~")) or path.exists()
+    looks_like_path = reference.startswith((".", "/", "~")) or (why_unreachable(path) is None and path.exists())
     return str(path.resolve()) if looks_like_path else reference
 
 

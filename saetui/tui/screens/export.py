@@ -16,7 +16,8 @@ from saetui.client.exporting import FORMATS, Export, finished, require_free
 from saetui.client.task import Cancelled
 from saetui.display.text import one_line
 from saetui.errors import SaetuiError
-from saetui.formats.paths import why_no_path
+from saetui.formats.names import free_name
+from saetui.formats.paths import user_path
 from saetui.jobs.job import Job
 from saetui.tui.actions import Scope, bindings_for
 from saetui.tui.fields import Entry, FormField
@@ -87,12 +88,10 @@ class ExportScreen(FormDialog[dict[str, Path] | None]):
         text, site = self._target.value.strip(), self._site.value.strip()
         if not text:
             return "Type the directory to make."
-        if (reason := why_no_path(text)) is not None:
-            return reason
         if site and site not in self._sites:
             return f"There is no site {site}. It has {', '.join(self._sites)}."
         try:
-            require_free(Path(text).expanduser().absolute())
+            require_free(user_path(text))
         except SaetuiError as error:
             return " ".join(filter(None, (error.message, error.suggestion)))
         return ""
@@ -102,14 +101,13 @@ class ExportScreen(FormDialog[dict[str, Path] | None]):
         if wrong:
             self.show_note(".dialog-note", wrong, wrong=True)
             return
-        target = Path(self._target.value.strip()).expanduser().absolute()
-        site = self._site.value.strip()
+        site, target = self._site.value.strip(), user_path(self._target.value.strip())
         what = f"the SAE of {site}" if site else f"{len(self._sites)} SAEs" if len(self._sites) > 1 else "the SAE"
         self.show_note(".dialog-note", f"Writes {what} for {self.layout_name}: {one_line(str(target))}")
 
     def _start(self) -> None:
         if self._export is None and not self._wrong():
-            target = Path(self._target.value.strip()).expanduser().absolute()
+            target = user_path(self._target.value.strip())
             self._export = Export(self._job, target, self.layout_name, self._site.value.strip() or None)
             self.show_note(".dialog-note", "Writing. esc cancels.")
             self._write(self._export)
@@ -151,8 +149,8 @@ class ExportedScreen(ReportDialog):
 
 def _free_place(name: str) -> Path:
     """A directory of this name in the current one that does not exist yet."""
-    here = Path.cwd()
-    number = 1
-    while (place := here / (name if number == 1 else f"{name}_{number}")).exists():
-        number += 1
-    return place
+    try:
+        taken = [entry.name for entry in Path().iterdir()]
+    except OSError:
+        taken = []  # the dialog says what is wrong there
+    return Path.cwd() / free_name(name, taken)

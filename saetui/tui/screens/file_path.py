@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from saetui.display.text import one_line
-from saetui.formats.paths import why_no_path
+from saetui.formats.paths import why_no_path, why_unreachable
 from saetui.jobs.template_files import ImportResult
 from saetui.tui.screens.dialog import FormDialog, ReportDialog
 from saetui.tui.widgets.inputs import FieldInput, PathSuggester
@@ -39,7 +39,7 @@ class FilePathScreen(FormDialog[Path | None]):
         text = self._input.value.strip()
         wrong = why_no_path(text) if text else "Type the path of a file."
         path = Path() if wrong else Path(text).expanduser()
-        wrong = wrong or _why_not(path, self._must_exist)
+        wrong = wrong or why_not(path, self._must_exist)
         if wrong:
             self.show_note(".dialog-note", wrong, wrong=True)
         else:
@@ -70,8 +70,11 @@ class ImportReportScreen(ReportDialog):
         return "\n".join(f"{entry.index + 1}. {one_line(entry.name)}: {one_line(entry.reason)}" for entry in refused)
 
 
-def _why_not(path: Path, must_exist: bool) -> str:
+def why_not(path: Path, must_exist: bool) -> str:
     """Why a path cannot be read from (or written to); empty where it can."""
+    closed = why_unreachable(path)
+    if closed is not None:
+        return closed
     if path.is_dir():
         return f"{path} is a directory."
     if must_exist and not path.exists():
