@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from saetui.display.text import one_line
 from saetui.formats.times import parse, utc_now
 
 ABSENT = "–"
@@ -105,7 +106,10 @@ def ago(time: str | None, now: datetime | None = None) -> str:
     """How long ago a time (ISO 8601, with its zone) was: just now, 42 s ago, 3 min ago."""
     if time is None:
         return ABSENT
-    seconds = ((now or utc_now()) - parse(time)).total_seconds()
+    try:
+        seconds = ((now or utc_now()) - parse(time)).total_seconds()
+    except (ValueError, TypeError):
+        return one_line(time)  # not such a time: the file was edited or is damaged
     if seconds < 1:
         return "just now"
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):

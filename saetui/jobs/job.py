@@ -111,8 +111,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def activity(self) -> str:
         """What it does, in one word: that of its phase while it has one (`evaluating`), else its state."""
-        busy = self.phase is not None and self.state in ("starting", "running")
-        return self.phase.split()[0].lower() if self.phase and busy else self.state
+        words = (self.phase or "").split()
+        return words[0].lower() if words and self.state in ("starting", "running") else self.state
 
     @property
     def sites(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from saetui.display.dates import date_and_time, listed
+from saetui.display.figures import ago
+from saetui.display.text import one_line
 
 STORED = "2026-11-21T22:23:00.123Z"
 
@@ -29,3 +31,9 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_a_time_has_its_date_in_the_zone_of_the_user(zone: None, local: str, name: str) -> None:
     assert listed(STORED) == local
     assert date_and_time(STORED) == f"{local} {name}"
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-45T99:00:00Z", "\x1b[31m2026"])
+def test_a_text_that_is_no_time_is_shown_as_it_is_and_safely(text: str) -> None:
+    assert date_and_time(text) == listed(text) == ago(text) == one_line(text)
+    assert "\x1b" not in listed(text)
