@@ -18,7 +18,7 @@ from saetui.sources.dataset_files import EVERYTHING
 from saetui.spec.estimates import Estimate, slow_dtype
 from saetui.spec.problems import Problem, Severity, errors_of
 from saetui.spec.validation import check_everything, complete_spec
-from saetui.tui.draft import DEFAULT_DATASET, DEFAULT_MODEL, Draft
+from saetui.tui.draft import Draft
 from saetui.tui.run_figures import derived_values
 
 
@@ -96,9 +96,6 @@ def filled_draft(before: Draft, spec: Mapping[str, Any], template: str | None, t
         draft.set_text(field, before.text(field))
     model = model_of(spec.get("model") or draft.text("model"), spec.get("revision"))
     draft.load(spec, None if model is None else model.hidden_size)
-    if draft.text("model") != DEFAULT_MODEL and draft.text("dataset.source") == DEFAULT_DATASET:
-        # A template for a real model names the bundled text for want of the user's own: what is in the form stays.
-        draft.set_text("dataset.source", before.text("dataset.source"))
     draft.template = template
     generated = derived_values(draft, model).get("name", "")
     if generated and re.fullmatch(re.escape(generated) + r"(_\d+)?", draft.text("name")):
@@ -110,7 +107,10 @@ def filled_draft(before: Draft, spec: Mapping[str, Any], template: str | None, t
 
 def _next_name(name: str, taken: Collection[str]) -> str:
     """The name, or where it is taken the same with the next free number: `mine_2` after `mine`, `mine_3` after `mine_2`."""
-    return name if name not in taken else free_name(re.sub(r"_\d+$", "", name), {*taken, re.sub(r"_\d+$", "", name)})
+    if name not in taken:
+        return name
+    first = re.sub(r"_\d+$", "", name)
+    return free_name(first, {*taken, first})
 
 
 def _dataset_of(source: object, split: object) -> DatasetInfo | None:

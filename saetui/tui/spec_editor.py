@@ -43,9 +43,13 @@ def run_editor(app: App[Any], path: Path) -> None:
     The app stands still meanwhile: it must not draw into the editor. Jobs go on.
 
     Raises:
-        InvalidInput: the editor cannot be started, or failed.
+        InvalidInput: the editor is not named soundly, cannot be started, or failed.
     """
-    command = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    said = (os.environ.get("VISUAL") or os.environ.get("EDITOR") or "").strip() or "vi"
+    try:
+        command = shlex.split(said)
+    except ValueError as error:
+        raise InvalidInput(f"EDITOR is {said!r}: {error}.", "Set it to the name of an editor.") from error
     name = Path(command[0]).name
     # ctrl+c belongs to the editor. A handler of ours, unlike SIG_IGN, is not inherited by it.
     before = signal.signal(signal.SIGINT, lambda *_: None)

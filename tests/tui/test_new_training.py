@@ -355,6 +355,15 @@ class TestLoading:
             await form.settled()
             assert form.screen.draft.raw()["hyperparameters"] == {"k": 16}
 
+    async def test_the_bundled_text_of_a_template_of_ones_own_is_meant(self, tmp_path: Path) -> None:
+        spec = {"model": str(make_model(tmp_path / "big")), "dataset": {"source": "bundled:stdlib"}}
+        own = Template(id="own", name="mine", spec=spec, created_at="2026-01-01", updated_at="2026-01-01")
+        async with open_form(small_spec(tmp_path), (*BUILTIN_TEMPLATES, own)) as form:
+            await form.pilot.press("ctrl+o", *"mine", "enter")
+            await until(form.pilot, lambda: isinstance(form.pilot.app.screen, NewTrainingScreen))
+            await form.settled()
+            assert form.screen.draft.text("dataset.source") == "bundled:stdlib"
+
     async def test_escape_sequences_of_a_template_never_reach_the_terminal(self) -> None:
         spec = {"model": "\x1b[31mred\u202e", "dataset": {"source": "two\nlines"}}
         async with open_form(spec) as form:

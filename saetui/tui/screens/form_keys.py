@@ -17,7 +17,8 @@ from saetui.protocol.messages import EditTemplate, SaveTemplate
 from saetui.spec.editing import absolute_paths
 from saetui.spec.estimates import Estimate
 from saetui.spec.problems import Problem
-from saetui.tui.draft import Draft
+from saetui.tui.draft import DEFAULT_DATASET, DEFAULT_MODEL, Draft
+from saetui.tui.draft_check import filled_draft
 from saetui.tui.screens.base import SaetuiScreen
 from saetui.tui.screens.dialog import ConfirmScreen
 from saetui.tui.screens.estimate import EstimateScreen
@@ -94,7 +95,7 @@ class FormKeys(SaetuiScreen[Job | None]):
         template = self._template(await self.shell.ask(dialog))
         if template is not None:
             self._before = self.draft
-            self.fill(template.spec, template.id)
+            self.fill(self._with_own_text(template), template.id)
             self.show_other()
 
     @work(group="dialog")
@@ -133,13 +134,18 @@ class FormKeys(SaetuiScreen[Job | None]):
             self.go_to_first(unreadable)
             return
         raw = self.draft.raw()
-        with tempfile.TemporaryDirectory(prefix="saetui-") as folder:
-            path = Path(folder, "spec.json")
-            write_spec(path, raw)
-            edited = await self._edited(path)
+        try:
+            with tempfile.TemporaryDirectory(prefix="saetui-") as folder:
+                path = Path(folder, "spec.json")
+                write_spec(path, raw)
+                edited = await self._edited(path)
+        except OSError as error:
+            full = SaetuiError(f"No file can be made for the editor: {error.strerror}.", "Free some space in /tmp.")
+            self.shell.show_error(full, "The form is as it was")
+            return
         if edited is not None and edited != raw:
             self._before = self.draft
-            self.fill(edited, self.draft.template)
+            self._form.draft = filled_draft(self.draft, edited, self.draft.template)
             self.show_other("from the editor   ^z brings back what was there")
 
     async def _edited(self, path: Path) -> dict[str, Any] | None:
@@ -157,6 +163,13 @@ class FormKeys(SaetuiScreen[Job | None]):
                 question = ConfirmScreen("This is not a spec", text, do="Edit again", cancel="Leave the form as it was")
                 if not await self.shell.ask(question):
                     return None
+
+    def _with_own_text(self, template: Template) -> dict[str, Any]:
+        """Its spec. A built-in one for a model of the Hub names the bundled text for want of a better one, which may stand here."""
+        chosen = self.draft.text("dataset.source")
+        if not template.builtin or template.spec["model"] == DEFAULT_MODEL or chosen == DEFAULT_DATASET:
+            return template.spec
+        return {**template.spec, "dataset": {**template.spec["dataset"], "source": chosen}}
 
     async def _replace(self, own: Template, spec: dict[str, Any], description: str) -> None:
         request = EditTemplate(own.id, description=description, spec=spec)
