@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from saetui.jobs.preferences import PREFERENCES
 from saetui.tui.job_order import Sorting
 
 
@@ -29,5 +30,7 @@ class KeptOrder:
         if preference in self._sent:
             del self._sent[: self._sent.index(preference) + 1]
             return False
-        before, self.sorting = self.sorting, Sorting.from_preference(preference)
+        before = self.sorting
+        if preference in PREFERENCES["order"].choices:  # a newer supervisor may know more
+            self.sorting = Sorting.from_preference(preference)
         return self.sorting != before

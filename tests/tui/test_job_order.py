@@ -76,6 +76,7 @@ def test_an_order_of_this_window_is_not_taken_back_by_its_late_echo() -> None:
     for echo in ("loss", "l0"):
         assert not kept.follow(echo)
         assert kept.sorting == chosen
+    assert not kept.follow("phase of the moon"), "a newer supervisor may know more orders"
     assert kept.follow("name_reversed"), "someone else has changed it"
     assert kept.sorting == Sorting(Order.NAME, turned=True)
 
