@@ -106,8 +106,8 @@ def named(jobs: Iterable[Job]) -> str:
 
 
 def state_of(job: Job) -> str:
-    """The state as glyph and word."""
-    return f"{GLYPHS[job.status]} {job.state}"
+    """What a job does, as glyph and word."""
+    return f"{GLYPHS[job.status]} {job.activity}"
 
 
 def mean_of(job: Job, metric: str) -> float | None:
@@ -118,7 +118,7 @@ def mean_of(job: Job, metric: str) -> float | None:
 
 def _row(job: Job, place: int | None) -> tuple[str, ...]:
     done = ABSENT if job.num_steps is None else percent(job.progress)
-    state = f"{GLYPHS[job.status]} {job.activity}" if place is None else f"{state_of(job)} #{place}"
+    state = state_of(job) if place is None else f"{state_of(job)} #{place}"
     return (
         job.id,
         state,

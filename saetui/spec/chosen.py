@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import fields
+
 from saetui.catalog.models import find_model
 from saetui.errors import SaetuiError
 from saetui.spec.hyperparameters import HYPERPARAMETERS, for_architecture, siblings
 from saetui.spec.problems import SpecError, errors_of
 from saetui.spec.settings import resolve
-from saetui.spec.training_spec import DEFAULT_ARCHITECTURE, DEFAULT_CONTEXT, check_fields, parse_spec
+from saetui.spec.training_spec import DEFAULT_ARCHITECTURE, DatasetSpec, TrainingSpec, check_fields, parse_spec
 
-_DEFAULTS: dict[str, Any] = {"device": "auto", "dtype": "auto", "seed": 0}
-_DATASET_DEFAULTS: dict[str, Any] = {"split": "train", "text_field": "text", "context_length": DEFAULT_CONTEXT}
+_INDEPENDENT = ("device", "dtype", "seed")
+"""Fields whose default does not depend on another one, as that of the hook points depends on the architecture."""
+_DEFAULTS = {field.name: field.default for field in fields(TrainingSpec) if field.name in _INDEPENDENT}
+_DATASET_DEFAULTS = {field.name: field.default for field in fields(DatasetSpec)}
 
 
 def chosen_values(raw: Mapping[str, Any], d_in: int | None) -> dict[str, Any]:

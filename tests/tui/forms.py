@@ -107,6 +107,13 @@ class FormReader:
         assert any(self.form.focus_field(name) for name in wanted), f"{field} is not in the form"
         await until(self.pilot, lambda: self.focused in wanted)
 
+    async def fill(self, **texts: str) -> None:
+        """Go to each of these fields and type its text; then wait until the machine has been asked."""
+        for field, text in texts.items():
+            await self.go_to(field)
+            await self.type(text)
+        await self.settled()
+
     async def type(self, text: str) -> None:
         """Type into the focused field, over what stands there."""
         await self.pilot.press("ctrl+u", *keys_of(text))

@@ -52,33 +52,21 @@ class TestLayers:
 class TestLengthOfTheRun:
     async def test_steps_follow_from_passes(self, tmp_path: Path) -> None:
         async with open_form(small_spec(tmp_path)) as form:
-            await form.go_to("num_epochs")
-            await form.type("40")
-            await form.settled()
+            await form.fill(num_epochs="40")
             # 9,000 bytes are about 2,250 tokens; 40 times that are 90,000, in batches of 4,096.
             assert placeholder(form, "num_steps") == "≈ 22"
             assert placeholder(form, "num_tokens") == "≈ 90,112"
 
     async def test_passes_follow_from_tokens_whatever_else_is_wrong(self, tmp_path: Path) -> None:
         async with open_form(small_spec(tmp_path)) as form:
-            await form.go_to("k")
-            await form.type("many")
-            await form.go_to("batch_size")
-            await form.type("1000")
-            await form.go_to("num_tokens")
-            await form.type("9000")
-            await form.settled()
+            await form.fill(k="many", batch_size="1000", num_tokens="9000")
             assert not form.ready
             assert placeholder(form, "num_steps") == "9"
             assert placeholder(form, "num_epochs") == "≈ 4"
 
     async def test_nothing_follows_from_a_batch_size_that_is_wrong(self, tmp_path: Path) -> None:
         async with open_form(small_spec(tmp_path)) as form:
-            await form.go_to("num_tokens")
-            await form.type("90000")
-            await form.go_to("batch_size")
-            await form.type("x")
-            await form.settled()
+            await form.fill(num_tokens="90000", batch_size="x")
             assert placeholder(form, "num_steps") == "100000"
 
 
@@ -95,8 +83,7 @@ async def test_the_memory_is_shown_part_by_part(tmp_path: Path) -> None:
         assert any(line.startswith("free now") and "it fits" in line for line in lines)
         await form.pilot.press("escape")
         await until(form.pilot, lambda: isinstance(form.pilot.app.screen, NewTrainingScreen))
-        await form.go_to("k")
-        await form.type("x")
+        await form.fill(k="x")
         await form.pilot.press("f6")
         assert isinstance(form.pilot.app.screen, NewTrainingScreen), "there is no estimate of a form that is wrong"
 
@@ -121,8 +108,7 @@ class TestCopies:
             app.open_form(spec)
             await until(form.pilot, lambda: isinstance(app.screen, NewTrainingScreen))
             await form.settled()
-            await form.go_to("k")
-            await form.type("8")
+            await form.fill(k="8")
             await leave(form)
             assert app.kept_draft is not None and app.kept_draft.raw()["hyperparameters"] == {"k": 8}
 

@@ -284,36 +284,37 @@ class TestFiles:
             assert screen.names == []
 
 
+async def open_own(screen: Templates) -> FormReader:
+    """The form with the user's one template."""
+    await screen.highlight(screen.names[0])
+    await screen.pilot.press("enter")
+    await screen.to(NewTrainingScreen)
+    form = FormReader(screen.pilot)
+    await form.settled()
+    return form
+
+
 async def test_a_template_of_ones_own_is_changed_through_the_form_and_the_change_undone(home: Home) -> None:
     async with live_templates(home, "mine") as screen:
-        name = screen.names[0]
-        await screen.highlight(name)
-        await screen.pilot.press("enter")
-        await screen.to(NewTrainingScreen)
-        form = FormReader(screen.pilot)
-        await form.go_to("k")
-        await form.type("48")
+        form = await open_own(screen)
+        await form.fill(k="48")
         await screen.pilot.press("ctrl+s")
         await screen.to(SaveTemplateScreen)
         assert "gets these settings" in str(screen.app.screen.query_one("#name-note").render())
         await screen.pilot.press("enter")
-        await screen.until(lambda: screen.named(name).spec["hyperparameters"]["k"] == 48)
-        assert screen.names == [name]
+        await screen.until(lambda: screen.named("mine").spec["hyperparameters"]["k"] == 48)
+        assert screen.names == ["mine"]
         await screen.pilot.press("escape")
         await screen.to(TemplatesScreen)
         await screen.pilot.press("z")
-        await screen.until(lambda: screen.named(name).spec["hyperparameters"]["k"] == 16)
+        await screen.until(lambda: screen.named("mine").spec["hyperparameters"]["k"] == 16)
 
 
 async def test_another_name_makes_another_template(home: Home) -> None:
     async with live_templates(home, "mine") as screen:
-        name = screen.names[0]
-        await screen.highlight(name)
-        await screen.pilot.press("enter")
-        await screen.to(NewTrainingScreen)
-        await FormReader(screen.pilot).settled()
+        await open_own(screen)
         await screen.pilot.press("ctrl+s")
         await screen.to(SaveTemplateScreen)
         await screen.pilot.press("ctrl+u", *"second", "enter")
-        await screen.until(lambda: sorted(screen.names) == sorted([name, "second"]))
-        assert screen.named(name).spec == SPEC
+        await screen.until(lambda: sorted(screen.names) == ["mine", "second"])
+        assert screen.named("mine").spec == SPEC

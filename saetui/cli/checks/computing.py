@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from saetui.cli.checks.asking import answer
 from saetui.cli.checks.finding import Finding, good, problem, warning
-from saetui.cli.task import run_task
-from saetui.client.task import TookTooLong
-from saetui.errors import SaetuiError
 from saetui.tegra import is_jetson, jetson_name
 
 PATIENCE_SECONDS = 180.0
@@ -28,18 +26,10 @@ def check_torch(module: str = "saetui.training.tasks.probe", seconds: float = PA
         module: the task that tries them.
         seconds: how long it may take.
     """
-    said: list[str] = []
-    try:
-        found = run_task(module, {}, said.append, seconds=seconds)
-    except TookTooLong:
-        doing = said[-1] if said else "starting Python"
-        message = f"Trying torch took more than {seconds:g} s, and was ended while {doing}."
-        yield problem(
-            "torch", message, "If that was a GPU, its driver hangs: see `sudo dmesg`, or start the machine again."
-        )
-        return
-    except SaetuiError as error:
-        yield problem("torch", error.message, error.suggestion)
+    hangs = "If that was a GPU, its driver hangs: see `sudo dmesg`, or start the machine again."
+    found = answer("torch", module, {}, seconds, hangs)
+    if isinstance(found, Finding):
+        yield found
         return
     yield from torch_findings(found, has_card=shutil.which("nvidia-smi") is not None)
 

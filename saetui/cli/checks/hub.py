@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from saetui.cli.checks.finding import Finding, good, warning
+from saetui.cli.checks.machine import LITTLE_SPACE
 from saetui.display.figures import size
 from saetui.sources.hub_cache import cache_directory, list_references, token_file
 
-LITTLE_SPACE = 5 << 30
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _YES = ("1", "ON", "YES", "TRUE")
 

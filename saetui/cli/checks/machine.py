@@ -7,11 +7,9 @@ from datetime import datetime, timezone
 
 import msgspec
 
+from saetui.cli.checks.asking import answer
 from saetui.cli.checks.finding import Finding, good, problem, warning
-from saetui.cli.task import run_task
-from saetui.client.task import TookTooLong
 from saetui.display.figures import count, size
-from saetui.errors import SaetuiError
 from saetui.home import Home
 from saetui.protocol.machine_health import MachineHealth
 
@@ -57,18 +55,10 @@ def check_machine(
         module: the task that reads.
         seconds: how long it may take.
     """
-    said: list[str] = []
-    try:
-        found = run_task(module, {"home": str(home.root)}, said.append, seconds=seconds)
-    except TookTooLong:
-        doing = said[-1] if said else "starting Python"
-        message = f"Reading this machine took more than {seconds:g} s, and was ended while {doing}."
-        yield problem(
-            "machine", message, "A disk does not answer: see `sudo dmesg`, or set SAETUI_HOME to another one."
-        )
-        return
-    except SaetuiError as error:
-        yield problem("machine", error.message, error.suggestion)
+    hangs = "A disk does not answer: see `sudo dmesg`, or set SAETUI_HOME to another one."
+    found = answer("machine", module, {"home": str(home.root)}, seconds, hangs)
+    if isinstance(found, Finding):
+        yield found
         return
     yield from machine_findings(msgspec.convert(found, MachineHealth))
 

@@ -51,7 +51,7 @@ def test_a_torch_that_hangs_is_said_with_what_it_was_doing() -> None:
     (found,) = check_torch("tests.cli.hanging_task", seconds=3.0)
     assert time.monotonic() - begun < 20
     assert found.verdict is Verdict.PROBLEM
-    assert found.message == "Trying torch took more than 3 s, and was ended while computing on Broken GPU."
+    assert found.message == "It took more than 3 s, and was ended while computing on Broken GPU."
     assert "driver hangs" in (found.suggestion or "")
 
 

@@ -133,36 +133,28 @@ def test_a_file_system_with_a_disadvantage_is_told(kind: str, word: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("fault", "verdict", "word"),
+    ("subject", "fault", "verdict", "word"),
     [
-        ({"written_bytes_per_second": 3e6}, WARNING, "2.9 MiB/s"),
-        ({"disk_free_bytes": 1 << 30}, WARNING, "1.0 GiB free"),
-        ({"disk_free_files": 17}, WARNING, "17 more files"),
-        ({"written_bytes_per_second": None, "write_error": "Input/output error"}, PROBLEM, "Input/output error"),
+        ("disk", {"written_bytes_per_second": 3e6}, WARNING, "2.9 MiB/s"),
+        ("disk", {"disk_free_bytes": 1 << 30}, WARNING, "1.0 GiB free"),
+        ("disk", {"disk_free_files": 17}, WARNING, "17 more files"),
+        (
+            "disk",
+            {"written_bytes_per_second": None, "write_error": "Input/output error"},
+            PROBLEM,
+            "Input/output error",
+        ),
+        ("clock", {"time": 0.0}, PROBLEM, "1970-01-01 00:00 UTC"),
+        ("clock", {"time": 1735689599.0}, PROBLEM, "2024-12-31"),
+        ("clock", {"clock_is_synchronised": False}, WARNING, "No time server"),
+        ("clock", {"clock_is_synchronised": None}, GOOD, "2027-01-15"),
     ],
 )
-def test_a_disk_that_is_slow_full_or_broken_is_told(
-    fault: dict[str, Any], verdict: Verdict, word: str, tmp_path: Path
+def test_a_disk_that_is_slow_full_or_broken_and_a_clock_that_is_wrong_are_told(
+    subject: str, fault: dict[str, Any], verdict: Verdict, word: str, tmp_path: Path
 ) -> None:
     laptop(tmp_path)
-    found = findings(tmp_path, **fault)["disk"]
-    assert found.verdict is verdict and word in found.message
-
-
-@pytest.mark.parametrize(
-    ("fault", "verdict", "word"),
-    [
-        ({"time": 0.0}, PROBLEM, "1970-01-01 00:00 UTC"),
-        ({"time": 1735689599.0}, PROBLEM, "2024-12-31"),
-        ({"clock_is_synchronised": False}, WARNING, "No time server"),
-        ({"clock_is_synchronised": None}, GOOD, "2027-01-15"),
-    ],
-)
-def test_a_clock_that_is_wrong_or_set_by_nobody_is_told(
-    fault: dict[str, Any], verdict: Verdict, word: str, tmp_path: Path
-) -> None:
-    laptop(tmp_path)
-    found = findings(tmp_path, **fault)["clock"]
+    found = findings(tmp_path, **fault)[subject]
     assert found.verdict is verdict and word in found.message
 
 

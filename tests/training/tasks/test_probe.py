@@ -1,4 +1,4 @@
-"""What the doctor's torch process tries, and what it says of what fails."""
+"""The probe that `saetui doctor` runs: it computes on each device, and reports which results are wrong."""
 
 from __future__ import annotations
 
