@@ -39,7 +39,7 @@ def why_no_path(text: str) -> str | None:
 def why_unreachable(path: Path) -> str | None:
     """Why it cannot be told what is at a path: a directory on the way is closed to this user, or its disk does not answer.
 
-    None where that is known, also where nothing is there. `Path.exists` and its like raise the error instead.
+    None where that is known, also where nothing is there. `Path.exists` and `Path.is_dir` raise the error instead.
     """
     try:
         path.stat()
