@@ -97,7 +97,8 @@ class KeepScreen(FormDialog[Retention | None]):
             return
         gone = superfluous(self._checkpoints, changed)
         if not gone:
-            self.show_note(".dialog-note", f"All {len(self._checkpoints)} stay. The newest always stays.")
+            all_stay = f"All {len(self._checkpoints)} stay: the newest always does."
+            self.show_note(".dialog-note", all_stay if len(self._checkpoints) > 1 else "The only one always stays.")
             return
         steps = ", ".join(count(info.step) for info in gone[:_NAMED]) + (", …" if len(gone) > _NAMED else "")
         freed = size(sum(info.size_bytes for info in gone))
