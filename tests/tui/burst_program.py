@@ -21,6 +21,7 @@ from textual.widgets import Input
 from saetui.jobs.job import DesiredState, Status
 from saetui.jobs.templates import BUILTIN_TEMPLATES
 from saetui.protocol.messages import BaseRequest, JobChanged, ManyJobs, PauseJobs, R, ResumeJobs
+from saetui.rundir.checkpoints import new_checkpoint
 from saetui.tui import app
 from saetui.tui.app import SaetuiApp
 from saetui.tui.screens.jobs import JobsScreen
@@ -63,6 +64,11 @@ def _jobs(home: Path) -> list[Any]:
         if not folder.exists():
             folder.mkdir(parents=True)
             (folder / "spec.json").write_text(json.dumps(spec_of(job)))
+            (folder / "sae" / "layer_2.resid_post").mkdir(parents=True)
+            (folder / "sae" / "layer_2.resid_post" / "cfg.json").write_text("{}")
+            for step in (10, 20):
+                with new_checkpoint(folder / "checkpoints", step) as saved:
+                    (saved / "weights").write_bytes(bytes(1000))
             (folder / "trainer.log").write_text("".join(f"line {number} of the log\n" for number in range(300)))
     return jobs
 

@@ -83,6 +83,11 @@ PLACES: dict[str, Place] = {
         ("S",), tuple("SDRpjkgnyezaA"), ("enter", "escape", "right", "left", "tab")
     ),
     "help and its pages": Place(("question_mark",), tuple("pjkGab"), ("escape", "down", "question_mark")),
+    "the range of layers": Place(
+        ("n", "pagedown", "down", "r"), (*DIGITS, "minus", "comma"), (*EDITING, "enter", "escape")
+    ),
+    "exporting SAEs": Place(("x",), moving=(*EDITING, "tab", "shift+tab", "escape")),
+    "which checkpoints are kept": Place(("enter", "3", "K"), DIGITS, (*EDITING, "tab", "shift+tab", "enter", "escape")),
     "the search of a log": Place(("enter", "5", "slash"), moving=(*EDITING, "enter", "escape", "slash")),
 }
 

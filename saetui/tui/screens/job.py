@@ -120,8 +120,6 @@ class JobScreen(JobKeys):
             return self._tab == 0 and self.is_mounted and self.query_one(ChartGrid).has_more
         if action in ("log_axis", "smooth", "choose_charts"):
             return self._tab == 0
-        if action == "keep_checkpoints":
-            return bool(self._checkpoints)
         if action == "sites":
             return self._tab == 0 and len(self._job.sites) > 1
         return True
@@ -153,7 +151,11 @@ class JobScreen(JobKeys):
 
     @work
     async def action_keep_checkpoints(self) -> None:
-        checkpoints = self._checkpoints or []
+        # The tab's own list may still be on its way when this key comes in one packet with the one that opened the screen.
+        checkpoints = await asyncio.to_thread(list_checkpoints, self._run.checkpoints)
+        if not checkpoints:
+            self.notify("No checkpoint is saved yet.", severity="warning")
+            return
         try:
             rules = await asyncio.to_thread(rules_in_force, self._run)
         except SaetuiError as error:
