@@ -48,6 +48,16 @@ class TestLayers:
             await form.pilot.press("right", "e")
             assert (others, form.layers.chosen) == ((0, 1, 2, 4, 5), (1, 3, 5))
 
+    async def test_a_choice_stays_where_the_form_is_drawn_before_it_has_heard_of_it(self, tmp_path: Path) -> None:
+        async with open_form(small_spec(tmp_path)) as form:
+            for grid, chosen in ((form.layers, (0, 3)), (form.hook_points, ("resid_pre", "resid_post"))):
+                grid.action_select_item()
+                form.screen.show_model()  # news of the device, or the end of an earlier check
+                await form.settled()
+                assert grid.chosen == chosen
+            assert form.screen.draft.raw()["layers"] == [0, 3]
+            assert form.screen.draft.raw()["hook_points"] == ["resid_pre", "resid_post"]
+
 
 class TestLengthOfTheRun:
     async def test_steps_follow_from_passes(self, tmp_path: Path) -> None:

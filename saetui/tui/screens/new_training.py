@@ -110,8 +110,8 @@ class NewTrainingScreen(FormKeys):
         self._pick(event.field)
 
     def on_toggle_grid_range_wanted(self, event: ToggleGrid.RangeWanted) -> None:
-        if isinstance(event.control, LayerGrid):
-            self._ask_for_layers(event.control)
+        if isinstance(event.grid, LayerGrid):
+            self._ask_for_layers(event.grid)
 
     def on_start_row_pressed(self) -> None:
         self.action_start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from textual.binding import BindingType
 from textual.message import Message
@@ -29,18 +29,26 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
     DEFAULT_CSS = "ToggleGrid { height: 1; width: 1fr; background: $background; }"
 
     class Changed(Message):
-        """The user changed the selection."""
+        """The user changed the selection, to these items in order.
 
-        def __init__(self, grid: Widget) -> None:
+        They are sent along: what the grid shows may be older again by the time that this is read.
+        """
+
+        def __init__(self, grid: Widget, chosen: tuple[Any, ...]) -> None:
             super().__init__()
             self.grid = grid
+            self.chosen = chosen
 
         @property
         def control(self) -> Widget:
             return self.grid
 
-    class RangeWanted(Changed):
+    class RangeWanted(Message):
         """The user wants to type which ones."""
+
+        def __init__(self, grid: Widget) -> None:
+            super().__init__()
+            self.grid = grid
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -145,4 +153,4 @@ class ToggleGrid(LineCanvas, Generic[Item], can_focus=True):
         if selected != self.selected:
             self.selected = selected
             self.repaint()
-            self.post_message(self.Changed(self))
+            self.post_message(self.Changed(self, self.chosen))

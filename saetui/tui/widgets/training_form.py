@@ -205,10 +205,10 @@ class TrainingForm(VerticalScroll, can_focus=False):
     def on_toggle_grid_changed(self, event: ToggleGrid.Changed) -> None:
         event.stop()
         if event.control is self._layers:
-            self.draft.layers = self._layers.chosen
+            self.draft.layers = event.chosen
             self._edited("layers")
         else:
-            self.draft.hook_points = self._hook_points.chosen
+            self.draft.hook_points = event.chosen
             self._edited("hook_points")
 
     def on_descendant_focus(self) -> None:
