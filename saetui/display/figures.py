@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from saetui.display.text import one_line
 from saetui.formats.times import parse, utc_now
 
 ABSENT = "–"
@@ -109,7 +108,7 @@ def ago(time: str | None, now: datetime | None = None) -> str:
     try:
         seconds = ((now or utc_now()) - parse(time)).total_seconds()
     except (ValueError, TypeError):
-        return one_line(time)  # not such a time: the file was edited or is damaged
+        return ABSENT  # not such a time: the file was edited or is damaged
     if seconds < 1:
         return "just now"
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
